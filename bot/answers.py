@@ -1,0 +1,187 @@
+"""What one person is told for themselves: values, put into words by `slack/messages`.
+
+An answer is stored with the row of the inbox that it answers, so it is plain data.
+"""
+
+import dataclasses
+from typing import Annotated, Literal
+
+import pydantic
+
+from bot import errors, policy, request
+from bot.arrivals import Button
+from bot.commands import Verb
+
+
+@dataclasses.dataclass(frozen=True, kw_only=True)
+class CardLink:
+    """Where the card of a request stands; `ts` is None while it is not posted. `flow` is the flow's name."""
+
+    request_id: str
+    verb: Verb
+    flow: str
+    channel: str
+    ts: str | None
+
+
+@dataclasses.dataclass(frozen=True, kw_only=True)
+class Opened:
+    """The card stands in another channel than the one where the command was typed."""
+
+    kind: Literal["opened"] = "opened"
+    card: CardLink
+
+
+@dataclasses.dataclass(frozen=True, kw_only=True)
+class Joined:
+    """A request for the same verb and flow is open already: nothing new opened."""
+
+    kind: Literal["joined"] = "joined"
+    card: CardLink
+
+
+@dataclasses.dataclass(frozen=True, kw_only=True)
+class Blocked:
+    """A request for another verb holds the flow: nothing opened."""
+
+    kind: Literal["blocked"] = "blocked"
+    verb: Verb
+    card: CardLink
+
+
+@dataclasses.dataclass(frozen=True, kw_only=True)
+class Refused:
+    """The policy says no to a command or a click."""
+
+    kind: Literal["refused"] = "refused"
+    action: str
+    flow: str
+    decision: policy.Refuse
+
+
+@dataclasses.dataclass(frozen=True, kw_only=True)
+class ReasonMissing:
+    """The rule asks for a reason: nothing opened. `entry` is the id under which the command can be completed with one."""
+
+    kind: Literal["reason_missing"] = "reason_missing"
+    entry: str
+    verb: Verb
+    flow: str
+    rule: str
+
+
+@dataclasses.dataclass(frozen=True, kw_only=True)
+class AlreadySo:
+    """The flow is in the wanted state: nothing opened."""
+
+    kind: Literal["already_so"] = "already_so"
+    verb: Verb
+    project: str
+    flow: request.Flow
+
+
+@dataclasses.dataclass(frozen=True, kw_only=True)
+class NoSuchFlow:
+    """Nothing, or more than one flow, is called that: nothing opened. `candidates` are (id, name) pairs, the likeliest first."""
+
+    kind: Literal["no_such_flow"] = "no_such_flow"
+    typed: str
+    project: str
+    candidates: tuple[tuple[str, str], ...] = ()
+    ambiguous: bool = False
+
+
+@dataclasses.dataclass(frozen=True, kw_only=True)
+class Unreadable:
+    """The cloud could not be read: nothing opened."""
+
+    kind: Literal["unreadable"] = "unreadable"
+    typed: str
+    project: str
+    failure: errors.CloudFailure
+
+
+@dataclasses.dataclass(frozen=True, kw_only=True)
+class WhichProject:
+    """The channel belongs to no project and there are several, or the project named is unknown: nothing opened."""
+
+    kind: Literal["which_project"] = "which_project"
+    typed: str | None
+    projects: tuple[str, ...]
+
+
+@dataclasses.dataclass(frozen=True, kw_only=True)
+class CannotPost:
+    """The card could not be posted in `channel`, so nothing opened; `code` is Slack's error code."""
+
+    kind: Literal["cannot_post"] = "cannot_post"
+    channel: str
+    code: str
+
+
+@dataclasses.dataclass(frozen=True, kw_only=True)
+class TooLate:
+    """The command was taken up more than a minute after it was sent: nothing opened. `waited` is in seconds."""
+
+    kind: Literal["too_late"] = "too_late"
+    waited: float
+
+
+@dataclasses.dataclass(frozen=True, kw_only=True)
+class Settled:
+    """A click on a request that is past it: what the request is now, and who made it so."""
+
+    kind: Literal["settled"] = "settled"
+    button: Button
+    card: CardLink
+    state: request.State
+    progress: request.Progress
+    by: str | None
+    at: float | None
+
+
+@dataclasses.dataclass(frozen=True, kw_only=True)
+class NoSuchRequest:
+    """A click or a modal for a request that the store does not have."""
+
+    kind: Literal["no_such_request"] = "no_such_request"
+
+
+@dataclasses.dataclass(frozen=True, kw_only=True)
+class Noted:
+    """What was pressed or submitted is done, and there is nothing more to show; `what` names it for the record."""
+
+    kind: Literal["noted"] = "noted"
+    what: str
+
+
+@dataclasses.dataclass(frozen=True, kw_only=True)
+class DenyReasonAsked:
+    """The denial counts; its denier may still say why, in a modal."""
+
+    kind: Literal["deny_reason_asked"] = "deny_reason_asked"
+    request_id: str
+    flow: str
+
+
+Answer = Annotated[
+    Opened
+    | Joined
+    | Blocked
+    | Refused
+    | ReasonMissing
+    | AlreadySo
+    | NoSuchFlow
+    | Unreadable
+    | WhichProject
+    | CannotPost
+    | TooLate
+    | Settled
+    | NoSuchRequest
+    | Noted
+    | DenyReasonAsked,
+    pydantic.Field(discriminator="kind"),
+]
+
+ANSWER: pydantic.TypeAdapter[Answer] = pydantic.TypeAdapter(Answer)
+"""Reads and writes an answer as JSON."""

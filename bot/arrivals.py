@@ -1,0 +1,80 @@
+"""What comes in at a door, as values: a command typed, a button clicked, a modal submitted.
+
+They are what the inbox keeps. They hold ids only: no `response_url`, no trigger id, no token, no names of people.
+"""
+
+import dataclasses
+import enum
+from typing import Literal
+
+
+class Button(enum.StrEnum):
+    """The `action_id` of each button; its `value` is a request id and nothing else."""
+
+    CONFIRM = "confirm"
+    APPROVE = "approve"
+    DENY = "deny"
+    WITHDRAW = "withdraw"
+    ADD_REASON = "add_reason"
+
+
+class Modal(enum.StrEnum):
+    """The `callback_id` of each modal; its `private_metadata` is a request id."""
+
+    DENY_REASON = "deny_reason"
+    ADD_REASON = "add_reason"
+
+
+@dataclasses.dataclass(frozen=True, kw_only=True)
+class Actor:
+    """Who acts: `team` is the id of a workspace, or of the Enterprise organisation where Slack gives that; `user` the user id."""
+
+    team: str
+    user: str
+
+
+@dataclasses.dataclass(frozen=True, kw_only=True)
+class Typed:
+    """A command as it was typed in `channel`."""
+
+    kind: Literal["typed"] = "typed"
+    text: str
+    channel: str
+
+
+@dataclasses.dataclass(frozen=True, kw_only=True)
+class Clicked:
+    """A button that was pressed on the message `message_ts` in `channel`."""
+
+    kind: Literal["clicked"] = "clicked"
+    button: Button
+    request_id: str
+    channel: str
+    message_ts: str | None
+
+
+@dataclasses.dataclass(frozen=True, kw_only=True)
+class Submitted:
+    """A modal that was submitted, with the reason typed in it."""
+
+    kind: Literal["submitted"] = "submitted"
+    modal: Modal
+    request_id: str
+    reason: str | None
+
+
+Arrival = Typed | Clicked | Submitted
+
+
+@dataclasses.dataclass(frozen=True, kw_only=True)
+class Entry:
+    """One row of the inbox.
+
+    `key` is unique for 24 hours: a repeated delivery has the same one. `received_at` is in seconds since the epoch (UTC), as every time
+    in flowbot.
+    """
+
+    key: str
+    actor: Actor
+    arrival: Arrival
+    received_at: float

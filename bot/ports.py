@@ -1,0 +1,181 @@
+"""What the shell needs of the outside: a clock, a store, the cloud, Slack as a place to speak and as a directory of people.
+
+Times are seconds since the epoch (UTC).
+"""
+
+import dataclasses
+import enum
+from collections.abc import Sequence
+from typing import Protocol
+
+from bot import answers, errors, policy
+from bot import request as requests
+from bot.arrivals import Actor, Entry
+
+
+class Clock(Protocol):
+    """The time, and a way to let it pass."""
+
+    def now(self) -> float:
+        """Return the seconds since the epoch (UTC)."""
+
+    async def sleep(self, seconds: float) -> None:
+        """Return after so many seconds."""
+
+
+@dataclasses.dataclass(frozen=True, kw_only=True)
+class AuditEvent:
+    """One line of the audit: what happened, who did it, to which request, and the facts, as JSON values. Never a secret."""
+
+    at: float
+    what: str
+    actor: Actor | None = None
+    request_id: str | None = None
+    facts: dict[str, object] = dataclasses.field(default_factory=dict)
+
+
+@dataclasses.dataclass(frozen=True, kw_only=True)
+class Claimed:
+    """An inbox row that this replica may work on. `answer` is set once it was decided and only the telling is left."""
+
+    entry: Entry
+    answer: answers.Answer | None = None
+
+
+@dataclasses.dataclass(frozen=True, kw_only=True)
+class Change:
+    """What one decision changes, written in one transaction with its audit.
+
+    `request` is the new record: version 1 is added, a higher one replaces the version below it. It stays claimed by this replica.
+    `entry` is the key of the inbox row that was decided, with its `answer`; without an answer the row is done.
+    """
+
+    audit: tuple[AuditEvent, ...]
+    request: requests.Request | None = None
+    entry: str | None = None
+    answer: answers.Answer | None = None
+
+
+class Store(Protocol):
+    """Where requests, the inbox and the audit live. Every method raises errors.StoreError when the database is away."""
+
+    async def record(self, entries: Sequence[Entry]) -> frozenset[str]:
+        """Write the entries in one transaction, claimed by this replica, and return the keys that are new.
+
+        Raises errors.NotRecorded when nothing was written for sure, errors.Unconfirmed when nobody knows.
+        """
+
+    async def entry(self, key: str) -> Entry | None:
+        """Return an inbox row of the last 24 hours."""
+
+    async def claim_entries(self, *, limit: int) -> list[Claimed]:
+        """Claim unfinished inbox rows whose lease has lapsed, the oldest first."""
+
+    async def finish_entry(self, key: str) -> None:
+        """Mark an inbox row as done: its answer was told."""
+
+    async def postpone_entry(self, key: str, *, until: float) -> None:
+        """Let go of an inbox row until then, when telling its answer is tried again."""
+
+    async def commit(self, change: Change) -> None:
+        """Write one change whole.
+
+        Raises errors.Conflict when the request is not at the version below any more, errors.FlowHeld when another open request holds
+        the flow, errors.NotRecorded or errors.Unconfirmed. Nothing is written but where the last one is raised.
+        """
+
+    async def load(self, request_id: str) -> requests.Request | None:
+        """Return a request with the replies that are still unsent."""
+
+    async def holder(self, project: str, flow: str) -> requests.Request | None:
+        """Return the open request that holds the flow with this id in the project; dry runs hold none."""
+
+    async def last_denial(self, project: str, flow_id: str, *, since: float) -> requests.Request | None:
+        """Return the newest request for the flow that somebody denied since then."""
+
+    async def claim(self, request_id: str) -> requests.Request | None:
+        """Lease the request to this replica and return it, unless another replica's lease holds."""
+
+    async def claim_due(self, *, limit: int) -> list[requests.Request]:
+        """Lease requests that are due and whose lease has lapsed, the most overdue first."""
+
+    async def next_due_at(self) -> float | None:
+        """Return when the next request is due that nobody holds."""
+
+    async def release(self, seen: requests.Request, *, due_at: float | None) -> bool:
+        """Let go of a claimed request unless it has moved past the version seen; tell whether it was let go."""
+
+    async def told(self, seen: requests.Request) -> None:
+        """Save what Slack shows now: the card's place and version, and the failures and time of telling."""
+
+    async def reply_sent(self, request_id: str, *, seq: int, ts: str) -> None:
+        """Save that Slack has a reply."""
+
+    async def close(self) -> None:
+        """Let go of the database."""
+
+
+@dataclasses.dataclass(frozen=True, kw_only=True)
+class FlowName:
+    """A row of the cloud's list of flows."""
+
+    flow_id: str
+    name: str
+    status: str
+
+
+@dataclasses.dataclass(frozen=True, kw_only=True)
+class Accepted:
+    """The cloud's 200 to a stop: the status word that it returned, and the id of the call."""
+
+    status: str
+    request_id: str | None = None
+
+
+class Cloud(Protocol):
+    """Huawei Cloud Live. `project` is the name in the policy file. One call is one try of at most ten seconds; failures are values."""
+
+    async def flow(self, project: policy.Project, flow_id: str) -> requests.Flow | errors.CloudFailure:
+        """Read one flow."""
+
+    async def flows(self, project: policy.Project) -> tuple[FlowName, ...] | errors.CloudFailure:
+        """Read the names of all flows of the project."""
+
+    async def stop(self, project: policy.Project, flow_id: str) -> Accepted | errors.CloudFailure:
+        """Ask once for the flow to be stopped."""
+
+
+class Chat(Protocol):
+    """Slack, as a place to speak. Every method raises errors.ChatRefused or errors.ChatUnavailable."""
+
+    async def post_card(self, seen: requests.Request) -> str:
+        """Post the card and return its `ts`."""
+
+    async def edit_card(self, seen: requests.Request) -> None:
+        """Make the card show the request as seen."""
+
+    async def reply(self, seen: requests.Request, reply: requests.Reply) -> str:
+        """Post one reply under the card and return its `ts`."""
+
+    async def answer(self, entry: Entry, answer: answers.Answer) -> None:
+        """Tell one person the answer to what they typed or pressed: by `response_url` while it is known, else ephemerally, else in a DM."""
+
+
+class Directory(Protocol):
+    """Slack, as a directory of people. What cannot be asked comes back as unknown, never as an exception."""
+
+    async def person(self, actor: Actor, *, max_age: float) -> policy.Person:
+        """Say what somebody is, from an answer at most `max_age` seconds old; policy.Kind.UNREACHABLE when Slack cannot be asked."""
+
+    async def members(self, group: str, *, max_age: float) -> frozenset[str] | None:
+        """Return the user ids in a user group, from an answer at most `max_age` seconds old; None when Slack cannot be asked."""
+
+
+class Recording(enum.StrEnum):
+    """What became of an entry that a door handed over."""
+
+    NEW = "new"
+    REPEATED = "repeated"
+    FULL = "full"  # too many at once; nothing was recorded
+    NOT_RECORDED = "not_recorded"
+    UNCONFIRMED = "unconfirmed"
