@@ -148,6 +148,13 @@ class NoSuchRequest:
 
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
+class Checking:
+    """The rights of whoever clicked are still being looked up; the answer itself follows."""
+
+    kind: Literal["checking"] = "checking"
+
+
+@dataclasses.dataclass(frozen=True, kw_only=True)
 class Noted:
     """What was pressed or submitted is done, and there is nothing more to show; `what` names it for the record."""
 
@@ -178,6 +185,7 @@ Answer = Annotated[
     | TooLate
     | Settled
     | NoSuchRequest
+    | Checking
     | Noted
     | DenyReasonAsked,
     pydantic.Field(discriminator="kind"),

@@ -38,7 +38,9 @@ def act(request: Request, now: float) -> Act | None:
     """Tell the next thing to do for the request, if any is due. The call comes before everything else."""
     match request.state, request.operation.progress:
         case State.APPROVED, Progress.WAITING:
-            return Act.LAPSE if now >= begin_by(request) else Act.CALL
+            if now >= begin_by(request):
+                return Act.LAPSE
+            return Act.CALL if now >= request.operation.not_before else None
         case State.APPROVED, Progress.RUNNING:
             return Act.RECOVER
         case State.PENDING, _ if now >= request.expires_at:
@@ -67,6 +69,8 @@ def at(request: Request) -> float | None:
     times = []
     if request.state is State.PENDING:
         times.append(request.expires_at if request.reminded else min(remind_at(request), request.expires_at))
+    elif requests.can_withdraw(request):
+        times.append(min(request.operation.not_before, begin_by(request)))
     elif requests.is_open(request):
         times.append(0.0)
     if tell(request, request.tell_at) is not None:

@@ -1,13 +1,26 @@
-"""stub: who may do what"""
-import dataclasses, enum
-from collections.abc import Mapping
-from typing import Final
+"""Who may do what: rules, a question and the facts known about it go in, a decision with its reason comes out.
+
+Pure. The caller brings what Slack says about people and groups, and may bring "unknown", which never lets anybody do
+more than the truth would. It must not know where rules come from (`policy_file`), nor the words for a decision.
+"""
+
+import dataclasses
+import enum
+import fnmatch
+from collections.abc import Iterable, Mapping
+from typing import Final, TypeAlias, assert_never
+
+from bot import request as requests
 from bot.arrivals import Actor
 from bot.commands import Verb
-from bot import request as _r
+
+EVERYBODY: Final = "*"  # in `who` and `except`: every full member
+MENTIONS_AT_MOST: Final = 10
+
 
 class Kind(enum.StrEnum):
     """What Slack says somebody is."""
+
     MEMBER = "member"
     GUEST = "guest"
     STRANGER = "stranger"
@@ -15,35 +28,54 @@ class Kind(enum.StrEnum):
     DEACTIVATED = "deactivated"
     UNREACHABLE = "unreachable"  # Slack could not be asked
 
+
 @dataclasses.dataclass(frozen=True, kw_only=True)
 class Person:
+    """Somebody who asks or clicks, as Slack describes them."""
+
     actor: Actor
     kind: Kind
 
-Groups = Mapping[str, frozenset[str] | None]
-"""The members (user ids) of each user group asked about; None where Slack could not be asked."""
+
+Groups: TypeAlias = Mapping[str, frozenset[str] | None]
+"""The members (user ids) of each user group asked about; None, or no entry, where Slack could not be asked."""
+
+Persons: TypeAlias = Mapping[str, Person]  # by user id
+Votes: TypeAlias = tuple[requests.Vote, ...]
+
 
 class Effect(enum.StrEnum):
+    """What a rule does to those it matches."""
+
     ALLOW = "allow"
     DENY = "deny"
 
+
 @dataclasses.dataclass(frozen=True, kw_only=True)
 class Project:
-    """One Huawei Cloud project. `endpoint` is the base URL of its Live API, without a slash at the end; `channels[0]` is its home."""
+    """One cloud project. `endpoint` is the base URL of its API, with no slash at the end; `channels[0]` is its home."""
+
     name: str
     project_id: str
     region: str
     endpoint: str
     channels: tuple[str, ...]
 
+
 @dataclasses.dataclass(frozen=True, kw_only=True)
 class Rule:
-    """One rule. Empty `projects`, `flows`, `channels` mean all; `expires` is in seconds; `text` is the rule as it stands in the file."""
+    """One rule of the file.
+
+    `verbs` are "stop", "start", "read". `who`, `excluded` (the file's `except`), `approvers` and `notify` hold names of
+    sets, user ids (U…, W…) and group ids (S…); the first two may hold "*". Empty `projects`, `flows` and `channels`
+    mean all. `expires` is in seconds; `text` is the rule as it stands in the file.
+    """
+
     name: str
     effect: Effect = Effect.ALLOW
-    verbs: tuple[str, ...] = ()          # "stop", "start", "read"
-    who: tuple[str, ...] = ()            # names of sets, user ids, group ids, or "*"
-    excluded: tuple[str, ...] = ()       # the file's key is `except`
+    verbs: tuple[str, ...] = ()
+    who: tuple[str, ...] = ()
+    excluded: tuple[str, ...] = ()
     projects: tuple[str, ...] = ()
     flows: tuple[str, ...] = ()
     channels: tuple[str, ...] = ()
@@ -54,16 +86,25 @@ class Rule:
     expires: float = 1800.0
     text: str = ""
 
+
+# Stands for the rule that nobody needs to write: only a deny closes reading.
+READING: Final = Rule(name="reading is open to full members", verbs=("read",), who=(EVERYBODY,))
+
+
 @dataclasses.dataclass(frozen=True, kw_only=True)
 class Policy:
+    """The whole file: projects and named sets by name, rules in their order. `digest` is the file's sha256, in hex."""
+
     projects: Mapping[str, Project]
     people: Mapping[str, tuple[str, ...]]
     rules: tuple[Rule, ...]
-    digest: str   # sha256 of the file, hex
+    digest: str
+
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
 class Question:
-    """What somebody wants to do, with the facts known about it; `channel` is where the card stands (or would stand)."""
+    """What somebody wants to do, with the facts known; `channel` is where the card stands (or would stand)."""
+
     person: Person
     verb: Verb
     project: str
@@ -71,50 +112,295 @@ class Question:
     flow_name: str
     channel: str
 
+
 class Why(enum.StrEnum):
     """Why a decision is a no."""
-    OUTSIDER = "outsider"            # not a full member (kind says which)
-    UNREACHABLE = "unreachable"      # Slack could not be asked who they are, or who is in a group that matters
-    NO_RULE = "no_rule"              # default deny
-    DENY_RULE = "deny_rule"          # a deny rule matches
+
+    OUTSIDER = "outsider"  # not a full member (kind says which)
+    UNREACHABLE = "unreachable"  # Slack could not be asked who they are, or who is in a group that matters
+    NO_RULE = "no_rule"  # default deny
+    DENY_RULE = "deny_rule"  # a deny rule matches
     UNSATISFIABLE = "unsatisfiable"  # the rule asks for more approvers than there are
-    OWN_REQUEST = "own_request"      # the requester never counts
+    OWN_REQUEST = "own_request"  # the requester never counts
     NOT_APPROVER = "not_approver"
     NOT_REQUESTER = "not_requester"
     ALREADY_VOTED = "already_voted"
 
+
 @dataclasses.dataclass(frozen=True, kw_only=True)
 class Refuse:
-    """A no, with the rule behind it and who could do it instead (entries of rules: set names, user ids, group ids)."""
+    """A no, with the rule behind it and who could do it instead.
+
+    `who_could` holds entries as rules have them: names of sets, user ids, group ids, "*". `groups` could not be asked
+    about. For UNSATISFIABLE, `approvals` are needed and `candidates` are there. An outsider's carries the kind alone.
+    """
+
     why: Why
     kind: Kind = Kind.MEMBER
     rule: str | None = None
     who_could: tuple[str, ...] = ()
-    groups: tuple[str, ...] = ()     # groups that could not be asked about
-    approvals: int = 0               # for UNSATISFIABLE: how many are needed …
-    candidates: int = 0              # … and how many there are
+    groups: tuple[str, ...] = ()
+    approvals: int = 0
+    candidates: int = 0
+
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
 class Allow:
     """A yes that needs nobody else: the requester, or anybody with the same right, confirms."""
+
     rule: Rule
     reason_required: bool
     expires: float
 
+
 @dataclasses.dataclass(frozen=True, kw_only=True)
 class NeedApproval:
-    """A yes once `approvals` distinct people of `approvers` other than the requester agree. `approvers` are user ids."""
+    """A yes once `approvals` of `approvers` (user ids, without the requester) agree; `unknown` groups may hold more."""
+
     rule: Rule
     approvals: int
     approvers: frozenset[str]
     reason_required: bool
     expires: float
+    unknown: tuple[str, ...] = ()
 
-Decision = Allow | NeedApproval | Refuse
+
+Decision: TypeAlias = Allow | NeedApproval | Refuse
+
+
+def decide(policy: Policy, question: Question, groups: Groups) -> Decision:
+    """Answer by the rules: default deny, a deny always wins, then the allow that asks for the most approvals."""
+    if outsider := refuse_outsider(question.person):
+        return outsider
+    found = [(rule, _touches(policy, rule, question, groups)) for rule in _fitting(policy, question)]
+    sure = [rule for rule, touches in found if touches]
+    possible = [rule for rule, touches in found if touches is not False]
+    deny = next((rule for rule in (*sure, *possible) if rule.effect is Effect.DENY), None)
+    if deny is not None:
+        unsure = deny not in sure
+        return _unreachable(policy, question, deny, groups) if unsure else _no(policy, question, Why.DENY_RULE, deny)
+    if _right(question.verb) == "read":
+        return Allow(rule=READING, reason_required=False, expires=READING.expires)
+    if not possible:
+        return _no(policy, question, Why.NO_RULE)
+    strictest = max(possible, key=lambda rule: rule.approvals)
+    if not sure or (strictest not in sure and strictest.approvals > 0):
+        # Not matching must not mean fewer approvals: a rule that may hold and would ask for them cannot be passed over.
+        return _unreachable(policy, question, strictest, groups)
+    reason_required = any(rule.reason_required for rule in possible)
+    expires = min(rule.expires for rule in possible)
+    allow = Allow(rule=max(sure, key=lambda rule: rule.approvals), reason_required=reason_required, expires=expires)
+    return _with_approvers(policy, question, groups, allow) if allow.rule.approvals > 0 else allow
+
 
 def groups_needed(policy: Policy, question: Question) -> frozenset[str]:
-    raise NotImplementedError
-def decide(policy: Policy, question: Question, groups: Groups) -> Decision:
-    raise NotImplementedError
-def may_approve(decision: Decision, *, requester: Actor, person: Person, votes: tuple[_r.Vote, ...]) -> Refuse | None:
-    raise NotImplementedError
+    """Name every user group whose members `decide` could want to know for this question."""
+    if question.person.kind is not Kind.MEMBER:
+        return frozenset()
+    entries = [entry for rule in _fitting(policy, question) for entry in (*rule.who, *rule.excluded, *rule.approvers)]
+    return frozenset(ident for ident in expand(policy, entries) if is_group(ident))
+
+
+def may_approve(decision: Decision, *, requester: Actor, person: Person, votes: Votes) -> Refuse | None:
+    """Say why somebody may not approve, or None where they may.
+
+    `decision` is the current one about the requester. For a denial pass no votes: who has approved may still deny.
+    """
+    if outsider := refuse_outsider(person):
+        return outsider
+    if isinstance(decision, Refuse):
+        return decision
+    user = person.actor.user
+    refused = Refuse(why=Why.NOT_APPROVER, rule=decision.rule.name, who_could=decision.rule.approvers)
+    if user == requester.user:
+        return dataclasses.replace(refused, why=Why.OWN_REQUEST)
+    if any(vote.actor.user == user for vote in votes):
+        return dataclasses.replace(refused, why=Why.ALREADY_VOTED)
+    if isinstance(decision, Allow):
+        return refused
+    if user not in decision.approvers and decision.unknown:
+        return dataclasses.replace(refused, why=Why.UNREACHABLE, groups=decision.unknown)
+    return None if user in decision.approvers else refused
+
+
+def may_confirm(
+    policy: Policy, decision: Decision, question: Question, groups: Groups, *, requester: Actor
+) -> Refuse | None:
+    """Say why somebody may not confirm, or None: the requester may, and whoever may do the same without approvals.
+
+    `decision` is the current one about the requester; `question` is the same question asked by whoever clicks.
+    """
+    if outsider := refuse_outsider(question.person):
+        return outsider
+    if isinstance(decision, Refuse):
+        return decision
+    is_own = question.person.actor.user == requester.user
+    if isinstance(decision, NeedApproval):
+        why = Why.OWN_REQUEST if is_own else Why.NOT_REQUESTER
+        return Refuse(why=why, rule=decision.rule.name, who_could=decision.rule.approvers)
+    own = decision if is_own else decide(policy, question, groups)
+    if isinstance(own, Allow):
+        return None
+    if isinstance(own, Refuse) and own.why in (Why.DENY_RULE, Why.UNREACHABLE):
+        return own
+    rule = own.rule.name if isinstance(own, NeedApproval) else own.rule or decision.rule.name
+    could = (requester.user, *_who_could(policy, question, alone=True))
+    return Refuse(why=Why.NOT_REQUESTER, rule=rule, who_could=tuple(dict.fromkeys(could)))
+
+
+def may_withdraw(*, requester: Actor, person: Person) -> Refuse | None:
+    """Say why somebody may not take a request back, or None: they made it."""
+    own = person.actor.user == requester.user
+    return refuse_outsider(person) or (None if own else Refuse(why=Why.NOT_REQUESTER, who_could=(requester.user,)))
+
+
+def valid_votes(decision: Decision, votes: Votes, persons: Persons) -> Votes:
+    """Keep the votes that still count, one a person; of a confirmation in another's place `may_confirm` knows more."""
+    return tuple({vote.actor.user: vote for vote in votes if _counts(decision, vote, persons)}.values())
+
+
+def doubtful_votes(decision: Decision, votes: Votes, persons: Persons) -> Votes:
+    """Name the votes that are not valid only because Slack could not be asked: they have not lost their right."""
+    return tuple(vote for vote in votes if _counts(decision, vote, persons) is None)
+
+
+def mentions(policy: Policy, rule: Rule) -> tuple[str, ...]:
+    """Name the users and groups to mention: the approvers, or where they are none or too many, the rule's `notify`."""
+    approvers = expand(policy, rule.approvers)
+    if rule.notify and not 0 < len(approvers) <= MENTIONS_AT_MOST:
+        return expand(policy, rule.notify)[:MENTIONS_AT_MOST]
+    return approvers[:MENTIONS_AT_MOST]
+
+
+def home(project: Project) -> str:
+    """Name the channel where cards stand that have no better place."""
+    return project.channels[0]
+
+
+def project_of_channel(policy: Policy, channel: str) -> Project | None:
+    """Find the project that a channel belongs to."""
+    return next((project for project in policy.projects.values() if channel in project.channels), None)
+
+
+def is_group(ident: str) -> bool:
+    """Tell a user-group id from a user id."""
+    return ident.startswith("S")
+
+
+def expand(policy: Policy, entries: Iterable[str]) -> tuple[str, ...]:
+    """Follow named sets to the ids in them, each id once, in order."""
+    return tuple(dict.fromkeys(ident for entry in entries for ident in policy.people.get(entry, (entry,))))
+
+
+def refuse_outsider(person: Person) -> Refuse | None:
+    """Say why somebody may do nothing at all here, or None: they are a full member."""
+    if person.kind is Kind.MEMBER:
+        return None
+    return Refuse(why=Why.UNREACHABLE if person.kind is Kind.UNREACHABLE else Why.OUTSIDER, kind=person.kind)
+
+
+def _right(verb: Verb) -> str:
+    match verb:
+        case Verb.STOP | Verb.START:
+            return verb.value
+        case Verb.STATUS | Verb.LIST | Verb.PENDING | Verb.HISTORY | Verb.WHOAMI | Verb.HELP:
+            return "read"
+        case _:
+            assert_never(verb)
+
+
+def _fitting(policy: Policy, question: Question) -> list[Rule]:
+    """List the rules that match in everything but `who`; about reading only a deny has an effect."""
+    right = _right(question.verb)
+    rules = [rule for rule in policy.rules if right != "read" or rule.effect is Effect.DENY]
+    return [rule for rule in rules if right in rule.verbs and _fits(rule, question)]
+
+
+def _fits(rule: Rule, question: Question) -> bool:
+    called = (question.flow_id, question.flow_name)
+    return (
+        (not rule.projects or question.project in rule.projects)
+        and (not rule.channels or question.channel in rule.channels)
+        and (not rule.flows or any(fnmatch.fnmatchcase(word, glob) for glob in rule.flows for word in called))
+    )
+
+
+def _touches(policy: Policy, rule: Rule, question: Question, groups: Groups) -> bool | None:
+    """Tell whether the rule is about this full member; None where that hangs on a group that is unknown."""
+    included = _among(expand(policy, rule.who), question.person.actor.user, groups)
+    excluded = _among(expand(policy, rule.excluded), question.person.actor.user, groups)
+    if included is False or excluded is True:
+        return False
+    return None if included is None or excluded is None else True
+
+
+def _among(idents: tuple[str, ...], user: str, groups: Groups) -> bool | None:
+    members = [groups.get(ident) for ident in idents if is_group(ident)]
+    if EVERYBODY in idents or user in idents or any(known is not None and user in known for known in members):
+        return True
+    return None if None in members else False
+
+
+def _with_approvers(policy: Policy, question: Question, groups: Groups, allow: Allow) -> Decision:
+    rule, requester = allow.rule, question.person.actor.user
+    idents = expand(policy, rule.approvers)
+    known = [(groups.get(ident) or frozenset()) if is_group(ident) else {ident} for ident in idents]
+    people = frozenset[str]().union(*known) - {requester}
+    unasked = _unasked(policy, rule.approvers, groups)
+    if len(people) < rule.approvals:
+        no = _no(policy, question, Why.UNREACHABLE if unasked else Why.UNSATISFIABLE, rule)
+        return dataclasses.replace(no, groups=unasked, approvals=rule.approvals, candidates=len(people))
+    return NeedApproval(
+        rule=rule,
+        approvals=rule.approvals,
+        approvers=people,
+        reason_required=allow.reason_required,
+        expires=allow.expires,
+        unknown=unasked,
+    )
+
+
+def _counts(decision: Decision, vote: requests.Vote, persons: Persons) -> bool | None:
+    person = persons.get(vote.actor.user)
+    if person is None or person.kind is Kind.UNREACHABLE:
+        return None
+    if person.kind is not Kind.MEMBER or isinstance(decision, Refuse):
+        return False
+    if isinstance(decision, Allow) or vote.actor.user in decision.approvers:
+        return True
+    return None if decision.unknown else False
+
+
+def _unasked(policy: Policy, entries: Iterable[str], groups: Groups) -> tuple[str, ...]:
+    return tuple(ident for ident in expand(policy, entries) if is_group(ident) and groups.get(ident) is None)
+
+
+def _unreachable(policy: Policy, question: Question, rule: Rule, groups: Groups) -> Refuse:
+    unasked = _unasked(policy, (*rule.who, *rule.excluded), groups)
+    return dataclasses.replace(_no(policy, question, Why.UNREACHABLE, rule), groups=unasked)
+
+
+def _no(policy: Policy, question: Question, why: Why, rule: Rule | None = None) -> Refuse:
+    return Refuse(why=why, rule=rule.name if rule else None, who_could=_who_could(policy, question))
+
+
+def _who_could(policy: Policy, question: Question, *, alone: bool = False) -> tuple[str, ...]:
+    """List whom the allow rules name, without those whom `except` or a deny takes out by name; groups stay closed."""
+    fitting = _fitting(policy, question)
+    denies = [rule for rule in fitting if rule.effect is Effect.DENY]
+    spared = expand(policy, [entry for rule in denies for entry in rule.excluded])
+    could: list[str] = []
+    for rule in fitting:
+        if rule.effect is Effect.DENY or (alone and rule.approvals > 0):
+            continue
+        out = {question.person.actor.user, *expand(policy, rule.excluded)}
+        for entry in rule.who:
+            idents = (EVERYBODY, *spared) if entry == EVERYBODY else expand(policy, [entry])
+            left = [x for x in idents if x not in out and not any(_names(policy, deny, x) for deny in denies)]
+            could += [entry] if entry in left or (left and len(left) == len(idents)) else left
+    return tuple(dict.fromkeys(could))
+
+
+def _names(policy: Policy, rule: Rule, ident: str) -> bool:
+    named = not {EVERYBODY, ident}.isdisjoint(expand(policy, rule.who))
+    return named and ident not in expand(policy, rule.excluded)

@@ -13,6 +13,7 @@ from bot import errors
 from bot.arrivals import Actor
 from bot.commands import Verb
 
+
 class State(enum.StrEnum):
     """Where a request stands."""
 
@@ -126,7 +127,11 @@ class Vote:
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
 class Ending:
-    """How a request ended without its operation being called. `actor` is None where a clock, the policy (`rule`) or Slack (`code`) ended it."""
+    """How a request ended without its operation being called.
+
+    `actor` is None where nobody ended it: a clock did, or the policy (`rule`, where one rule is behind it), or Slack refused to show the
+    card (`code` is its error code).
+    """
 
     actor: Actor | None
     at: float
@@ -158,9 +163,14 @@ class Outcome:
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
 class Operation:
-    """The one call that a request is about: its progress, when its first try began, and its outcome."""
+    """The one call that a request is about: its progress, when its first try began, and its outcome.
+
+    It does not begin before `not_before`: something that may pass was in the way, `held_ups` times in a row.
+    """
 
     progress: Progress = Progress.WAITING
+    not_before: float = 0.0
+    held_ups: int = 0
     begun_at: float | None = None
     ended_at: float | None = None
     outcome: Outcome | None = None
@@ -170,6 +180,7 @@ class Said(enum.StrEnum):
     """What a reply in the card's thread tells."""
 
     ASKED = "asked"  # the first reply: mentions the approvers
+    LINKED = "linked"  # told to the requester alone: the card stands in another channel
     REMINDED = "reminded"
     VOTED = "voted"
     CONFIRMED = "confirmed"
@@ -270,8 +281,9 @@ def approve(request: Request, vote: Vote, *, needed: int) -> Request:
     needed = max(needed, request.terms.approvals)
     terms = dataclasses.replace(request.terms, approvals=needed)
     voted = dataclasses.replace(request, terms=terms, votes=(*request.votes, vote))
-    voted = say(voted, Said.VOTED, at=vote.at, actor=vote.actor, count=len(voted.votes), needed=needed)
-    if len(voted.votes) >= needed:
+    count = len({vote.actor.user for vote in voted.votes} - {request.requester.user})
+    voted = say(voted, Said.VOTED, at=vote.at, actor=vote.actor, count=count, needed=needed)
+    if count >= needed:
         voted = dataclasses.replace(apply(voted, Event.APPROVE), decided_at=vote.at)
     return _next_version(voted)
 
@@ -282,14 +294,22 @@ def confirm(request: Request, vote: Vote) -> Request:
     return _next_version(say(confirmed, Said.CONFIRMED, at=vote.at, actor=vote.actor))
 
 
-def fall_short(request: Request, *, lost: tuple[Vote, ...], needed: int, at: float) -> Request:
-    """Take back an approval whose votes no longer reach what the policy asks for; the votes of `lost` fall off, visibly."""
+def fall_short(request: Request, *, lost: tuple[Vote, ...], terms: Terms, at: float) -> Request:
+    """Take back an approval that does not reach what the policy asks for now; the votes of `lost` fall off, visibly."""
     kept = tuple(vote for vote in request.votes if vote not in lost)
-    terms = dataclasses.replace(request.terms, approvals=max(needed, request.terms.approvals))
     short = dataclasses.replace(apply(request, Event.FALL_SHORT), votes=kept, terms=terms, decided_at=None)
     for vote in lost:
         short = say(short, Said.FELL_OFF, at=at, actor=vote.actor, count=len(kept), needed=terms.approvals)
+    if terms.approvals > request.terms.approvals:
+        short = say(short, Said.ASKED, at=at, needed=terms.approvals)
     return _next_version(short)
+
+
+def tighten(request: Request, terms: Terms, *, at: float) -> Request:
+    """Ask for the approvals of a policy that has become stricter. Raises errors.IllegalTransition unless the request is pending."""
+    if request.state is not State.PENDING:
+        raise errors.IllegalTransition(f"{request.id} is {request.state}: its terms are settled")
+    return _next_version(say(dataclasses.replace(request, terms=terms), Said.ASKED, at=at, needed=terms.approvals))
 
 
 def end(request: Request, event: Event, ending: Ending, *, said: Said) -> Request:
@@ -315,6 +335,12 @@ def begin(request: Request, *, at: float) -> Request:
     return _next_version(dataclasses.replace(request, operation=operation))
 
 
+def hold_up(request: Request, *, until: float) -> Request:
+    """Put the call off: something that may pass is in its way."""
+    operation = dataclasses.replace(request.operation, not_before=until, held_ups=request.operation.held_ups + 1)
+    return _next_version(dataclasses.replace(request, operation=operation))
+
+
 def finish(request: Request, outcome: Outcome, *, at: float) -> Request:
     """Record what came of the operation, and tell it."""
     step = STEP_OF[outcome.how]
@@ -332,6 +358,16 @@ STEP_OF: Final[Mapping[How, Step]] = {
     How.LOST: Step.LOSE,
 }
 """What each outcome means for the operation."""
+
+
+def call_takes_long(request: Request, *, at: float) -> Request:
+    """Tell that the cloud has not answered yet."""
+    return _next_version(say(request, Said.CALLING, at=at))
+
+
+def settle_without_call(request: Request, outcome: Outcome, *, at: float) -> Request:
+    """Record an outcome that needed no call: it was so already, it is a dry run, or the flow cannot be read."""
+    return dataclasses.replace(finish(begin(request, at=at), outcome, at=at), version=request.version + 1)
 
 
 def remind(request: Request, *, at: float) -> Request:
@@ -354,11 +390,26 @@ def say(
     return dataclasses.replace(request, unsent=(*request.unsent, reply), next_seq=request.next_seq + 1)
 
 
+def shown(request: Request, card: Card) -> Request:
+    """Note what Slack shows now; not a new version."""
+    return dataclasses.replace(request, card=card, tell_failures=0, tell_at=0.0)
+
+
+def not_shown(request: Request, *, again_at: float) -> Request:
+    """Note that Slack could not be told, and when it is tried again; not a new version."""
+    return dataclasses.replace(request, tell_failures=request.tell_failures + 1, tell_at=again_at)
+
+
 def is_open(request: Request) -> bool:
     """Tell whether anything may still come of the request: it waits, or its operation waits or runs."""
     return request.state is State.PENDING or (
         request.state is State.APPROVED and request.operation.progress in (Progress.WAITING, Progress.RUNNING)
     )
+
+
+def can_withdraw(request: Request) -> bool:
+    """Tell whether the requester may still take the request back: until its first call is claimed."""
+    return is_open(request) and request.operation.progress is Progress.WAITING
 
 
 def holds_flow(request: Request) -> bool:

@@ -1,0 +1,197 @@
+"""How a request is opened: whether the asker may, which flow is meant, what it is doing, and whether a request is open already.
+
+Reads the cloud and the gate, and writes one change: a request with its lock, or the answer why nothing opened.
+"""
+
+import dataclasses
+from typing import Final
+
+from bot import answers, commands, errors, finding, policy, ports, request
+from bot.arrivals import Actor, Entry, Typed
+from bot.commands import Verb
+from bot.gate import FRESH, Gate, Subject
+from bot.request import Flow, Request, Said
+
+TAKE_UP_WITHIN: Final = 60.0
+"""Seconds after its receipt within which a command must be taken up to open anything."""
+
+DENIED_LATELY: Final = 3600.0
+"""Seconds for which a card tells that somebody denied the same."""
+
+WANTED: Final = {Verb.STOP: "STANDBY"}
+"""The status that each changing verb leads to, in the cloud's words."""
+
+
+@dataclasses.dataclass(frozen=True, kw_only=True)
+class Taken:
+    """What became of an entry: the request that it touched, and what its sender is told, if anything."""
+
+    request_id: str | None = None
+    answer: answers.Answer | None = None
+
+
+@dataclasses.dataclass(frozen=True, kw_only=True)
+class _Ask:
+    """One command on its way: who typed it where, in which project, and the id that its request would have."""
+
+    request_id: str
+    actor: Actor
+    channel: str
+    command: commands.Change
+    project: policy.Project
+
+
+class Asking:
+    """Opens requests."""
+
+    def __init__(self, *, store: ports.Store, finder: finding.Finder, gate: Gate, clock: ports.Clock) -> None:
+        self._store = store
+        self._finder = finder
+        self._gate = gate
+        self._clock = clock
+
+    async def ask(self, entry: Entry, typed: Typed, *, request_id: str) -> Taken:
+        """Open a request for what was typed, or settle the entry with the reason why nothing opened. Raises errors.StoreError."""
+        opened = await self._open(entry, typed, request_id)
+        if not isinstance(opened, Request):
+            return await self._tell(entry, opened)
+        facts: dict[str, object] = {
+            "verb": opened.verb,
+            "project": opened.project,
+            "flow": opened.flow.flow_id,
+            "rule": opened.terms.rule,
+            "dry_run": opened.dry_run,
+            "reason": opened.reason,
+        }
+        event = ports.AuditEvent(at=opened.asked_at, what="asked", actor=entry.actor, request_id=opened.id, facts=facts)
+        try:
+            await self._store.commit(ports.Change(request=opened, entry=entry.key, audit=(event,)))
+        except errors.FlowHeld:
+            holder = await self._store.holder(opened.project, opened.flow.flow_id)
+            if holder is None:
+                raise errors.Conflict("the request that held the flow has just ended") from None
+            return await self._tell(entry, _met(opened.verb, holder))
+        return Taken(request_id=opened.id)
+
+    async def _open(self, entry: Entry, typed: Typed, request_id: str) -> Request | answers.Answer:
+        waited = self._clock.now() - entry.received_at
+        if waited > TAKE_UP_WITHIN:
+            return answers.TooLate(waited=waited)
+        again = await self._store.load(request_id)
+        if again is not None:
+            return answers.Joined(card=card_link(again))
+        command = commands.parse(typed.text)
+        if not isinstance(command, commands.Change):
+            return answers.NoSuchRequest()
+        outsider = policy.refuse_outsider(await self._gate.person(entry.actor, max_age=FRESH))
+        if outsider is not None:
+            return answers.Refused(action=command.verb, flow=command.flow, decision=outsider)
+        project = _project(self._gate.in_force, command.project, typed.channel)
+        if isinstance(project, answers.WhichProject):
+            return project
+        ask = _Ask(request_id=request_id, actor=entry.actor, channel=typed.channel, command=command, project=project)
+        return await self._meet(ask, command.flow) or await self._find(ask)
+
+    async def _meet(self, ask: _Ask, flow_id: str) -> answers.Joined | answers.Blocked | None:
+        """Lead the asker to the open request for the flow, if there is one; dry runs meet nobody."""
+        holder = None if ask.command.dry_run else await self._store.holder(ask.project.name, flow_id)
+        return None if holder is None else _met(ask.command.verb, holder)
+
+    async def _find(self, ask: _Ask) -> Request | answers.Answer:
+        flow = await self._finder.find(ask.project, ask.command.flow)
+        if not isinstance(flow, Flow):
+            return flow
+        met = await self._meet(ask, flow.flow_id) if flow.flow_id != ask.command.flow else None
+        return met or await self._decide(ask, flow)
+
+    async def _decide(self, ask: _Ask, flow: Flow) -> Request | answers.Answer:
+        verb, project = ask.command.verb, ask.project
+        channel = ask.channel if ask.channel in project.channels else policy.home(project)
+        subject = Subject(verb=verb, project=project.name, flow_id=flow.flow_id, flow_name=flow.name, channel=channel)
+        decision = await self._gate.decide(ask.actor, subject, max_age=FRESH)
+        if isinstance(decision, policy.Refuse):
+            return answers.Refused(action=verb, flow=flow.name, decision=decision)
+        if flow.status == WANTED[verb]:
+            return answers.AlreadySo(verb=verb, project=project.name, flow=flow)
+        if decision.reason_required and ask.command.reason is None:
+            return answers.ReasonMissing(entry=ask.request_id, verb=verb, flow=flow.name, rule=decision.rule.name)
+        return await self._request(ask, flow, channel, decision)
+
+    async def _request(
+        self, ask: _Ask, flow: Flow, channel: str, choice: policy.Allow | policy.NeedApproval
+    ) -> Request:
+        now = self._clock.now()
+        denial = await self._store.last_denial(ask.project.name, flow.flow_id, since=now - DENIED_LATELY)
+        agreed = terms(self._gate.in_force, choice)
+        opened = Request(
+            id=ask.request_id,
+            verb=ask.command.verb,
+            project=ask.project.name,
+            flow=flow,
+            requester=ask.actor,
+            reason=ask.command.reason,
+            dry_run=ask.command.dry_run,
+            asked_in=ask.channel,
+            asked_at=now,
+            expires_at=now + choice.expires,
+            terms=agreed,
+            card=request.Card(channel=channel),
+            recently_denied_by=denial.ending.actor if denial is not None and denial.ending is not None else None,
+        )
+        if agreed.approvals:
+            opened = request.say(opened, Said.ASKED, at=now, needed=agreed.approvals)
+        if channel != ask.channel:
+            opened = request.say(opened, Said.LINKED, at=now, actor=ask.actor)
+        return opened
+
+    async def _tell(self, entry: Entry, answer: answers.Answer) -> Taken:
+        event = ports.AuditEvent(
+            at=self._clock.now(), what="nothing opened", actor=entry.actor, facts=_facts(entry, answer)
+        )
+        await self._store.commit(ports.Change(entry=entry.key, answer=answer, audit=(event,)))
+        return Taken(answer=answer)
+
+
+def terms(in_force: policy.Policy, choice: policy.Allow | policy.NeedApproval) -> request.Terms:
+    """Return what the rule asks for, as a request keeps it."""
+    needs = isinstance(choice, policy.NeedApproval)
+    return request.Terms(
+        rule=choice.rule.name,
+        rule_text=choice.rule.text,
+        policy_hash=in_force.digest,
+        approvals=choice.approvals if isinstance(choice, policy.NeedApproval) else 0,
+        approvers=choice.rule.approvers if needs else (),
+        mentions=policy.mentions(in_force, choice.rule) if needs else (),
+    )
+
+
+def card_link(seen: Request) -> answers.CardLink:
+    """Say where the card of a request stands."""
+    return answers.CardLink(
+        request_id=seen.id, verb=seen.verb, flow=seen.flow.name, channel=seen.card.channel, ts=seen.card.ts
+    )
+
+
+def _met(verb: Verb, holder: Request) -> answers.Joined | answers.Blocked:
+    if holder.verb is verb:
+        return answers.Joined(card=card_link(holder))
+    return answers.Blocked(verb=verb, card=card_link(holder))
+
+
+def _project(in_force: policy.Policy, named: str | None, channel: str) -> policy.Project | answers.WhichProject:
+    names = tuple(in_force.projects)
+    if named is not None:
+        return in_force.projects.get(named) or answers.WhichProject(typed=named, projects=names)
+    here = policy.project_of_channel(in_force, channel)
+    if here is not None:
+        return here
+    return in_force.projects[names[0]] if len(names) == 1 else answers.WhichProject(typed=None, projects=names)
+
+
+def _facts(entry: Entry, answer: answers.Answer) -> dict[str, object]:
+    facts: dict[str, object] = {"answer": answer.kind}
+    if isinstance(entry.arrival, Typed):
+        facts["typed"] = entry.arrival.text
+    if isinstance(answer, answers.Refused):
+        facts |= {"why": answer.decision.why, "rule": answer.decision.rule}
+    return facts

@@ -1,0 +1,105 @@
+"""The `flowbot` command. What is heavy is imported by the command that uses it."""
+
+import pathlib
+import sys
+from collections.abc import Callable
+from typing import TYPE_CHECKING, Literal, TypeVar
+
+import click
+
+from bot import errors
+
+if TYPE_CHECKING:
+    from bot.settings import Settings
+
+Result = TypeVar("Result")
+
+WRONG = 2
+"""Exit code for wrong usage, settings, policy or database revision."""
+
+
+@click.group(context_settings={"help_option_names": ["-h", "--help"]})
+@click.version_option(package_name="flowbot", prog_name="flowbot")
+def main() -> None:
+    """Stop live media flows from Slack, through a gate."""
+
+
+@main.command()
+def serve() -> None:
+    """Run the bot; SIGTERM drains it and exits 0."""
+    settings = _settings()
+    from bot import log
+
+    log.configure(fmt=settings.log_format or _log_format(), level=settings.log_level, secrets=settings.secrets())
+    if settings.database_url.startswith("sqlite:"):
+        _migrate(settings.database_url)
+    from bot import serve as server
+
+    _or_exit(lambda: server.run(settings))
+
+
+@main.command()
+def check() -> None:
+    """Check settings and policy, offline; exit 2 with the places of what is wrong."""
+    from bot import settings as files
+
+    for line in files.report(_settings()):
+        click.echo(line)
+
+
+@main.command()
+def migrate() -> None:
+    """Bring the database to the revision of this code."""
+    click.echo(f"the database is at revision {_migrate(_database_url())}")
+
+
+@main.command()
+@click.option("--script", is_flag=True, help="Play a conversation once, print it, and exit.")
+def playground(script: bool) -> None:
+    """Try the real bot against a local stand-in for Slack and for Live."""
+    if not script:
+        raise click.UsageError("the page is not in this version yet; try: flowbot playground --script")
+    from bot.playground import script as scripted
+
+    sys.exit(scripted.run())
+
+
+def _settings() -> "Settings":
+    from bot import settings as files
+
+    try:
+        return files.load(directory=pathlib.Path.cwd())
+    except errors.SettingsInvalid as invalid:
+        for problem in invalid.problems:
+            click.echo(str(problem), err=True)
+        sys.exit(WRONG)
+
+
+def _database_url() -> str:
+    from bot import settings as files
+
+    try:
+        return files.database_url(directory=pathlib.Path.cwd())
+    except errors.SettingsInvalid as invalid:
+        for problem in invalid.problems:
+            click.echo(str(problem), err=True)
+        sys.exit(WRONG)
+
+
+def _migrate(url: str) -> str:
+    from bot.store import migrate as migrations
+
+    return _or_exit(lambda: migrations.migrate(url))
+
+
+def _or_exit(work: Callable[[], Result]) -> Result:
+    """Return what the work returns; say what flowbot itself raises in one sentence, and exit 2."""
+    try:
+        return work()
+    except errors.FlowbotError as failure:
+        click.echo(str(failure), err=True)
+        sys.exit(WRONG)
+
+
+def _log_format() -> Literal["console", "json"]:
+    return "console" if sys.stderr.isatty() else "json"

@@ -1,0 +1,1 @@
+"""Huawei Cloud Live: the only place that knows its API and speaks HTTP with it."""

@@ -1,0 +1,91 @@
+"""Which flow is meant: an id or an exact name, as somebody typed it.
+
+Reads the cloud. An id match wins; where the same text is another flow's name, nobody guesses.
+"""
+
+import dataclasses
+import difflib
+from typing import Final
+
+from bot import answers, errors, policy, ports
+from bot.request import Flow
+
+NAMES_FRESH: Final = 60.0
+"""Seconds that a list of names may be old; whatever it leads to is read anew before anything is shown."""
+
+CANDIDATES: Final = 5
+"""How many flows are offered where none fits."""
+
+Found = Flow | answers.NoSuchFlow | answers.Unreadable
+Names = tuple[ports.FlowName, ...]
+
+
+@dataclasses.dataclass(frozen=True, kw_only=True)
+class _Listed:
+    names: Names
+    at: float
+
+
+class Finder:
+    """Finds flows, and remembers each project's names for a minute."""
+
+    def __init__(self, *, cloud: ports.Cloud, clock: ports.Clock) -> None:
+        self._cloud = cloud
+        self._clock = clock
+        self._lists: dict[str, _Listed] = {}
+
+    async def find(self, project: policy.Project, typed: str) -> Found:
+        """Return the flow with this id or exact name, as the cloud describes it now, or the reason why there is none."""
+        by_id = await self._cloud.flow(project, typed)
+        if isinstance(by_id, Flow):
+            return await self._unless_a_name_too(project, typed, by_id)
+        if by_id.fault not in (errors.Fault.NOT_FOUND, errors.Fault.REJECTED):
+            return answers.Unreadable(typed=typed, project=project.name, failure=by_id)
+        return await self._by_name(project, typed)
+
+    async def _unless_a_name_too(self, project: policy.Project, typed: str, flow: Flow) -> Found:
+        names = await self._names(project)
+        if isinstance(names, errors.CloudFailure):
+            return flow
+        twins = [name for name in names if name.name == typed and name.flow_id != flow.flow_id]
+        if not twins:
+            return flow
+        both = ((flow.flow_id, flow.name), *((twin.flow_id, twin.name) for twin in twins))
+        return answers.NoSuchFlow(typed=typed, project=project.name, candidates=both[:CANDIDATES], ambiguous=True)
+
+    async def _by_name(self, project: policy.Project, typed: str) -> Found:
+        names: Names | errors.CloudFailure = ()
+        for max_age in (NAMES_FRESH, 0.0):
+            names = await self._names(project, max_age=max_age)
+            if isinstance(names, errors.CloudFailure):
+                return answers.Unreadable(typed=typed, project=project.name, failure=names)
+            matches = [name for name in names if name.name == typed]
+            if len(matches) > 1:
+                several = tuple((match.flow_id, match.name) for match in matches[:CANDIDATES])
+                return answers.NoSuchFlow(typed=typed, project=project.name, candidates=several, ambiguous=True)
+            if matches:
+                flow = await self._cloud.flow(project, matches[0].flow_id)
+                if isinstance(flow, errors.CloudFailure):
+                    return answers.Unreadable(typed=typed, project=project.name, failure=flow)
+                if flow.name == typed:
+                    return flow
+        return answers.NoSuchFlow(typed=typed, project=project.name, candidates=_nearest(typed, names))
+
+    async def _names(self, project: policy.Project, *, max_age: float = NAMES_FRESH) -> Names | errors.CloudFailure:
+        known = self._lists.get(project.name)
+        if known is not None and self._clock.now() - known.at < max_age:
+            return known.names
+        names = await self._cloud.flows(project)
+        if not isinstance(names, errors.CloudFailure):
+            self._lists[project.name] = _Listed(names=names, at=self._clock.now())
+        return names
+
+
+def _nearest(typed: str, names: Names) -> tuple[tuple[str, str], ...]:
+    """Return the flows that look most like what was typed: first those that contain it, then by similarity."""
+    wanted = typed.casefold()
+    contain = [name for name in names if wanted in name.name.casefold() or wanted in name.flow_id.casefold()]
+    spelled = {name.name.casefold(): name for name in reversed(names)}
+    similar = [spelled[close] for close in difflib.get_close_matches(wanted, spelled, n=CANDIDATES)]
+    ordered = {name.flow_id: name.name for name in (*contain, *similar)}
+    return tuple(ordered.items())[:CANDIDATES]

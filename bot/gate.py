@@ -1,0 +1,144 @@
+"""The gate: asks Slack who somebody is and the policy what they may do.
+
+It changes nothing and writes nothing. What Slack cannot be asked is a no.
+"""
+
+import asyncio
+import dataclasses
+from collections.abc import Callable
+from typing import Final
+
+from bot import policy, ports, request
+from bot.arrivals import Actor
+from bot.commands import Verb
+
+FRESH: Final = 60.0
+"""Seconds that an answer about people may be old."""
+
+FRESHEST: Final = 5.0
+"""Seconds that an answer may be old for the click that decides."""
+
+
+@dataclasses.dataclass(frozen=True, kw_only=True)
+class Subject:
+    """What a right is asked for: a verb on a flow of a project, with its card in a channel."""
+
+    verb: Verb
+    project: str
+    flow_id: str
+    flow_name: str
+    channel: str
+
+
+def subject_of(seen: request.Request) -> Subject:
+    """Return what the stored request asks for."""
+    return Subject(
+        verb=seen.verb,
+        project=seen.project,
+        flow_id=seen.flow.flow_id,
+        flow_name=seen.flow.name,
+        channel=seen.card.channel,
+    )
+
+
+Choice = policy.Allow | policy.NeedApproval
+
+
+class Gate:
+    """Decides on the policy in force at the moment of asking."""
+
+    def __init__(self, *, policy_in_force: Callable[[], policy.Policy], directory: ports.Directory) -> None:
+        self._policy_in_force = policy_in_force
+        self._directory = directory
+
+    @property
+    def in_force(self) -> policy.Policy:
+        """Return the policy in force."""
+        return self._policy_in_force()
+
+    async def person(self, actor: Actor, *, max_age: float) -> policy.Person:
+        """Say what somebody is, from an answer at most `max_age` seconds old."""
+        return await self._directory.person(actor, max_age=max_age)
+
+    async def decide(self, actor: Actor, subject: Subject, *, max_age: float) -> policy.Decision:
+        """Decide whether somebody may do this, and what it needs."""
+        in_force = self.in_force
+        question, groups = await self._ask(in_force, actor, subject, max_age=max_age)
+        return policy.decide(in_force, question, groups)
+
+    async def refuse_vote(
+        self,
+        seen: request.Request,
+        decision: Choice,
+        actor: Actor,
+        *,
+        votes: tuple[request.Vote, ...],
+        max_age: float = FRESHEST,
+    ) -> policy.Refuse | None:
+        """Say why somebody may not decide on the request, or None: they may. The requester never counts."""
+        needed = await self._approval(seen, decision, max_age=max_age)
+        person = await self.person(actor, max_age=max_age)
+        return policy.may_approve(needed, requester=seen.requester, person=person, votes=votes)
+
+    async def refuse_confirmation(
+        self, seen: request.Request, decision: policy.Decision, actor: Actor, *, max_age: float
+    ) -> policy.Refuse | None:
+        """Say why somebody may not confirm the request, or None: they are its requester, or a rule lets them do the same alone."""
+        in_force = self.in_force
+        question, groups = await self._ask(in_force, actor, subject_of(seen), max_age=max_age)
+        return policy.may_confirm(in_force, decision, question, groups, requester=seen.requester)
+
+    async def lost_votes(self, seen: request.Request, decision: Choice) -> tuple[tuple[request.Vote, ...], bool]:
+        """Return the votes that do not count any more, and whether everybody could be asked about."""
+        refusals = await asyncio.gather(*(self._refuse_standing_vote(seen, decision, vote) for vote in seen.votes))
+        lost = tuple(vote for vote, refusal in zip(seen.votes, refusals, strict=True) if refusal is not None)
+        unsure = any(refusal is not None and refusal.why is policy.Why.UNREACHABLE for refusal in refusals)
+        return lost, not unsure
+
+    async def _refuse_standing_vote(
+        self, seen: request.Request, decision: Choice, vote: request.Vote
+    ) -> policy.Refuse | None:
+        if seen.terms.approvals == 0:
+            return await self.refuse_confirmation(seen, decision, vote.actor, max_age=FRESH)
+        return await self.refuse_vote(seen, decision, vote.actor, votes=(), max_age=FRESH)
+
+    async def _ask(
+        self, in_force: policy.Policy, actor: Actor, subject: Subject, *, max_age: float
+    ) -> tuple[policy.Question, policy.Groups]:
+        person = self._directory.person(actor, max_age=max_age)
+        bare = policy.Person(actor=actor, kind=policy.Kind.MEMBER)
+        groups = self._members(policy.groups_needed(in_force, _question(bare, subject)), max_age=max_age)
+        known, members = await asyncio.gather(person, groups)
+        return _question(known, subject), members
+
+    async def _members(self, groups: frozenset[str], *, max_age: float) -> policy.Groups:
+        names = sorted(groups)
+        members = await asyncio.gather(*(self._directory.members(name, max_age=max_age) for name in names))
+        return dict(zip(names, members, strict=True))
+
+    async def _approval(self, seen: request.Request, decision: Choice, *, max_age: float) -> policy.NeedApproval:
+        """Return what approvals the request needs now: a policy that has become laxer takes nothing back."""
+        if isinstance(decision, policy.NeedApproval):
+            return dataclasses.replace(decision, approvals=max(decision.approvals, seen.terms.approvals))
+        named = policy.expand(self.in_force, seen.terms.approvers)
+        groups = await self._members(frozenset(filter(policy.is_group, named)), max_age=max_age)
+        members = [members for members in groups.values() if members is not None]
+        return policy.NeedApproval(
+            rule=dataclasses.replace(decision.rule, approvers=seen.terms.approvers),
+            approvals=seen.terms.approvals,
+            approvers=frozenset(named).union(*members) - {seen.requester.user},
+            reason_required=decision.reason_required,
+            expires=decision.expires,
+            unknown=tuple(name for name, members in groups.items() if members is None),
+        )
+
+
+def _question(person: policy.Person, subject: Subject) -> policy.Question:
+    return policy.Question(
+        person=person,
+        verb=subject.verb,
+        project=subject.project,
+        flow_id=subject.flow_id,
+        flow_name=subject.flow_name,
+        channel=subject.channel,
+    )

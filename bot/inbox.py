@@ -1,0 +1,100 @@
+"""The inbox: what is durable before it is acknowledged.
+
+Entries that arrive together share one transaction, written by one task; each caller waits for its own commit, and never longer than its
+patience. It knows nothing of what an entry means.
+"""
+
+import asyncio
+import dataclasses
+from collections.abc import Callable
+from typing import Final
+
+from bot import errors, ports
+from bot.arrivals import Entry
+from bot.ports import Recording
+
+CAPACITY: Final = 4096
+"""Entries that may wait for the database at once."""
+
+BATCH: Final = 500
+"""Entries that share one transaction at most."""
+
+PATIENCE: Final = 1.7
+"""Seconds that a caller waits for its commit, so that every answer leaves within two."""
+
+
+@dataclasses.dataclass(frozen=True, kw_only=True)
+class _Waiting:
+    entry: Entry
+    done: asyncio.Future[Recording]
+
+
+class Inbox:
+    """Records entries in group commits, and hands each new one on."""
+
+    def __init__(self, store: ports.Store, *, recorded: Callable[[Entry], None], capacity: int = CAPACITY) -> None:
+        self._store = store
+        self._recorded = recorded
+        self._capacity = capacity
+        self._queue: dict[int, _Waiting] = {}
+        self._tickets = 0
+        self._arrived = asyncio.Event()
+        self._closing = False
+
+    async def record(self, entry: Entry, *, patience: float = PATIENCE) -> Recording:
+        """Put the entry on disk and say what became of it, within `patience` seconds.
+
+        An entry that is still queued when patience ends is taken out again, so that "not recorded" is true; one whose write has begun is
+        left to its commit, and nobody claims to know.
+        """
+        if self._closing:
+            return Recording.NOT_RECORDED
+        if len(self._queue) >= self._capacity:
+            return Recording.FULL
+        self._tickets += 1
+        ticket, waiting = self._tickets, _Waiting(entry=entry, done=asyncio.get_running_loop().create_future())
+        self._queue[ticket] = waiting
+        self._arrived.set()
+        try:
+            async with asyncio.timeout(patience):
+                return await asyncio.shield(waiting.done)
+        except TimeoutError:
+            return Recording.UNCONFIRMED if self._queue.pop(ticket, None) is None else Recording.NOT_RECORDED
+
+    async def run(self) -> None:
+        """Write what arrives until the inbox is closed and empty."""
+        while True:
+            if not self._queue:
+                if self._closing:
+                    return
+                self._arrived.clear()
+                await self._arrived.wait()
+                continue
+            tickets = list(self._queue)[:BATCH]
+            await self._write([self._queue.pop(ticket) for ticket in tickets])
+
+    def close(self) -> None:
+        """Take nothing more; what is queued is still written."""
+        self._closing = True
+        self._arrived.set()
+
+    async def _write(self, batch: list[_Waiting]) -> None:
+        first = {waiting.entry.key: waiting for waiting in reversed(batch)}
+        try:
+            new = await self._store.record([waiting.entry for waiting in first.values()])
+        except errors.Unconfirmed:
+            _settle(batch, Recording.UNCONFIRMED)
+        except errors.StoreError:
+            _settle(batch, Recording.NOT_RECORDED)
+        else:
+            for waiting in batch:
+                is_new = waiting.entry.key in new and first[waiting.entry.key] is waiting
+                _settle([waiting], Recording.NEW if is_new else Recording.REPEATED)
+                if is_new:
+                    self._recorded(waiting.entry)
+
+
+def _settle(batch: list[_Waiting], recording: Recording) -> None:
+    for waiting in batch:
+        if not waiting.done.done():
+            waiting.done.set_result(recording)

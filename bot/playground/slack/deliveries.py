@@ -1,0 +1,340 @@
+"""What people do in their Slack client, delivered to the bot by signed HTTP, and what they see of its answer.
+
+Refuses with NotPossible what no client would let them do, so that a test cannot press a button that is not there;
+`forged=True` sends it all the same, as an attacker or a stale client might.
+"""
+
+import json
+from collections.abc import Mapping, Sequence
+from dataclasses import replace
+from typing import Any
+from urllib.parse import urlencode
+
+from bot.playground.slack import blocks as block_kit
+from bot.playground.slack import grants, payloads
+from bot.playground.slack.acks import FORM, Ack, Sent, Wire, signature
+from bot.playground.slack.api_views import checked_content
+from bot.playground.slack.clock import Clock
+from bot.playground.slack.errors import NotPossible, SlackError
+from bot.playground.slack.grants import ResponseUrls, Triggers
+from bot.playground.slack.records import Channel, Json, Message, Person, View
+from bot.playground.slack.workspace import MOST_VIEWS, SLACKBOT, Workspace
+
+# "Events API", section on retries: at once, after a minute, after five.
+RETRY_WAITS = (0.0, 60.0, 300.0)
+USUAL_MIN_QUERY = 3
+
+
+class People:
+    """Everybody who uses the workspace."""
+
+    def __init__(
+        self,
+        workspace: Workspace,
+        *,
+        clock: Clock,
+        signing_secret: str,
+        triggers: Triggers,
+        response_urls: ResponseUrls,
+    ) -> None:
+        self.request_url = ""
+        self._workspace = workspace
+        self._clock = clock
+        self._secret = signing_secret
+        self._triggers = triggers
+        self._response_urls = response_urls
+        self._wire = Wire(clock=clock)
+
+    async def aclose(self) -> None:
+        """Close the connections to the bot."""
+        await self._wire.close()
+
+    # The wire, for tests of the door itself
+
+    def sign(self, body: bytes, timestamp: int | None = None) -> dict[str, str]:
+        """Return the headers that sign a body, at the clock's time unless given."""
+        return signature(self._secret, body, int(self._clock.now()) if timestamp is None else timestamp)
+
+    async def raw(self, body: bytes, headers: Mapping[str, str]) -> Ack:
+        """Send exactly this."""
+        if not self.request_url:
+            raise NotPossible("no bot is connected: call connect(request_url) first")
+        return await self._wire.send(self.request_url, Sent(body=body, headers=dict(headers)))
+
+    async def replay(self, ack: Ack, *, retry: int = 0) -> Ack:
+        """Send the very bytes and signature of an earlier delivery again, as event retry number `retry` if given."""
+        if ack.sent is None:
+            raise NotPossible("nothing was delivered that could be sent again")
+        extra = {"X-Slack-Retry-Num": str(retry), "X-Slack-Retry-Reason": "http_timeout"} if retry else {}
+        return await self.raw(ack.sent.body, {**ack.sent.headers, **extra})
+
+    # Slash commands
+
+    async def command(
+        self, user: str, channel: str, text: str = "", *, command: str = "/flow", forged: bool = False
+    ) -> Ack:
+        """Type a slash command; `text` is sent as given, so escape it as the client would."""
+        person, place = self._person(user), self._channel(channel)
+        if not forged:
+            self._may_use(person)
+            self._is_there(person, place)
+            if person.is_stranger:
+                raise NotPossible(f"{user} is of another organisation, where {command} is not known")
+        fields = payloads.command(
+            self._workspace, person, place, name=command, text=text, grants=self._grants(person, channel, None)
+        )
+        ack = await self._form(fields)
+        if not ack.ok:
+            reason = "operation_timeout" if ack.timed_out else "dispatch_failed"
+            return self._complain(ack, person, channel, f'{command} failed with the error "{reason}"')
+        return self._show_answer(ack, person, channel, typed=f"{command} {text}".strip())
+
+    def _show_answer(self, ack: Ack, person: Person, channel: str, *, typed: str) -> Ack:
+        """Show the body of a command's ack, to the person or to all."""
+        is_json = "json" in ack.content_type
+        answer = ack.json if is_json and ack.body else {"text": ack.body}
+        if not isinstance(answer, dict):
+            return self._complain(ack, person, channel, f"{typed}: invalid_command_response", "not a JSON object")
+        if answer.get("response_type") == "in_channel":
+            self._workspace.post(channel, person.id, typed)
+        if not any(answer.get(name) for name in ("text", "blocks", "attachments")):
+            return ack
+        try:
+            shown = grants.show(self._workspace, answer, channel=channel, user=person.id)
+        except SlackError as error:
+            problems = error.messages or (error.code,)
+            return self._complain(ack, person, channel, f"{typed}: invalid_command_response", *problems)
+        return replace(ack, shown=shown)
+
+    # Buttons and menus
+
+    async def click(
+        self,
+        user: str,
+        target: Message | View,
+        action_id: str,
+        *,
+        value: Any = None,
+        confirm: bool = True,
+        stale: Sequence[Json] | None = None,
+        forged: bool = False,
+    ) -> Ack:
+        """Press a button or choose in a menu, as it stands now or, with `stale`, as it stood in older blocks.
+
+        `value` is the choice in a menu; on a button it forges another value. `confirm=False` backs out of the dialog:
+        then nothing is delivered.
+        """
+        person, current = self._person(user), self._current(target)
+        if not forged:
+            self._may_use(person)
+            self._can_see(person, current)
+        found = block_kit.find(current.blocks if stale is None else stale, action_id)
+        if found is None or (stale is None and self._is_gone(current)):
+            raise NotPossible(f"no {action_id!r} to press, only {sorted(current.buttons)}, in:\n{self._words(current)}")
+        block, element = found
+        if "confirm" in element and not confirm:
+            return Ack(attempts=0)
+        done = payloads.action(block, element, value=value, at=f"{self._clock.now():.6f}")
+        payload = payloads.block_actions(
+            self._workspace, person, current, action=done, grants=self._interaction_grants(person, current)
+        )
+        ack = await self._interaction(payload)
+        if not ack.ok and isinstance(current, Message):
+            return self._complain(ack, person, current.channel, "This app did not respond to what you pressed.")
+        return ack
+
+    async def suggest(self, user: str, target: Message | View, action_id: str, query: str = "") -> Ack:
+        """Type into a menu whose options the bot gives; they are in the ack's JSON."""
+        person, current = self._person(user), self._current(target)
+        self._can_see(person, current)
+        found = block_kit.find(current.blocks, action_id)
+        if found is None or "external_select" not in found[1]["type"]:
+            raise NotPossible(f"no external menu {action_id!r} in:\n{self._words(current)}")
+        block, element = found
+        if len(query) < element.get("min_query_length", USUAL_MIN_QUERY):
+            raise NotPossible(f"the client asks for options from {USUAL_MIN_QUERY} characters on, or min_query_length")
+        payload = payloads.block_suggestion(
+            self._workspace, person, current, block_id=block["block_id"], action_id=action_id, query=query
+        )
+        ack = await self._interaction(payload)
+        answer = ack.json if isinstance(ack.json, dict) else {}
+        groups = answer.get("option_groups") or [{"options": answer.get("options")}]
+        problems = [words for group in groups for words in block_kit.option_problems(group.get("options"))]
+        return replace(ack, problems=tuple(problems))
+
+    # Modals
+
+    async def submit(self, user: str, view: View, values: Mapping[str, Any] | None = None) -> Ack:
+        """Fill in the topmost modal, `values` by block_id or action_id, and submit it."""
+        person, current = self._person(user), self._topmost(user, view)
+        if not current.content.get("submit"):
+            raise NotPossible(f"the view {current.title!r} has nothing to submit")
+        state = payloads.state(current.blocks, values or {})
+        payload = payloads.view_submission(
+            self._workspace, person, current, state=state, trigger_id=self._triggers.issue(user)
+        )
+        ack = await self._interaction(payload)
+        if not ack.ok:
+            return replace(ack, problems=("We had some trouble connecting. Try again?",))
+        problems = self._react(current, ack)
+        return replace(ack, problems=problems)
+
+    async def close(self, user: str, view: View, *, cleared: bool = False) -> Ack:
+        """Close the topmost modal, or with `cleared` all of them; the bot hears of it if it asked to."""
+        person, current = self._person(user), self._topmost(user, view)
+        if cleared:
+            self._workspace.clear_views(user)
+        else:
+            self._workspace.close_view(current)
+        if not current.content.get("notify_on_close"):
+            return Ack(attempts=0)
+        return await self._interaction(payloads.view_closed(self._workspace, person, current, cleared=cleared))
+
+    def _react(self, view: View, ack: Ack) -> tuple[str, ...]:
+        """Do with the modal what the answer to its submission says; return what is wrong with that answer."""
+        if not ack.body:
+            self._workspace.close_view(view)
+            return ()
+        answer = ack.json if isinstance(ack.json, dict) else {}
+        action = answer.get("response_action")
+        if action == "clear":
+            self._workspace.clear_views(view.user)
+            return ()
+        if action == "errors":
+            return self._show_errors(view, answer.get("errors"))
+        if action not in ("update", "push"):
+            return (f"response_action {action!r} is none that we know",)
+        try:
+            content = checked_content(answer.get("view"))
+        except SlackError as error:
+            return error.messages or (error.code,)
+        if action == "update":
+            self._workspace.change_view(view, content=content, errors={})
+        elif len(self._workspace.views(view.user)) >= MOST_VIEWS:
+            return ("push_limit_reached",)
+        else:
+            self._workspace.push_view(view.user, content)
+        return ()
+
+    def _show_errors(self, view: View, errors: object) -> tuple[str, ...]:
+        inputs = {block["block_id"] for block in view.blocks if block["type"] == "input"}
+        if not isinstance(errors, dict) or not errors:
+            return ("errors must be an object with a message for each block_id",)
+        if unknown := sorted(errors.keys() - inputs):
+            return (f"errors for {unknown}, which are no input blocks of this view",)
+        self._workspace.change_view(view, errors=errors)
+        return ()
+
+    # Messages and events
+
+    async def mention(self, user: str, channel: str, text: str, *, thread: Message | None = None) -> Ack:
+        """Write a message that begins with the bot's name, in a channel or a thread."""
+        person, place = self._person(user), self._channel(channel)
+        self._is_there(person, place)
+        words = f"<@{self._workspace.bot_user_id}> {text}"
+        bot: Json = {"bot_id": f"B{user[1:]}"} if person.is_bot or person.is_workflow_bot else {}
+        message = self._workspace.post(channel, user, words, thread_ts=thread.ts if thread else None, **bot)
+        # "app_mention": only from conversations that the bot is in, and not from direct messages.
+        if not self._workspace.is_in(self._workspace.bot_user_id, channel) or place.dm_with:
+            return Ack(attempts=0)
+        return await self.event(payloads.app_mention(self._workspace, message))
+
+    async def event(self, event: Json, *, retries: int = 1) -> Ack:
+        """Deliver an event, again after each failure up to `retries` (Slack: 3); return the last answer."""
+        channel = self._workspace.channels.get(str(event.get("channel")))
+        envelope = payloads.event_callback(
+            self._workspace,
+            event,
+            event_id=self._workspace.next_id("Ev"),
+            shared=bool(channel and channel.is_ext_shared),
+        )
+        body = json.dumps(envelope).encode()
+        ack = await self._signed(body, "application/json")
+        for number in range(1, retries + 1):
+            if ack.ok or ack.no_retry:
+                break
+            await self._clock.sleep(RETRY_WAITS[number - 1])
+            reason = "http_timeout" if ack.timed_out else "http_error" if ack.status else "connection_failed"
+            extra = {"X-Slack-Retry-Num": str(number), "X-Slack-Retry-Reason": reason}
+            ack = replace(await self._signed(body, "application/json", extra), attempts=number + 1)
+        return ack
+
+    # What a client allows
+
+    def _person(self, user: str) -> Person:
+        if user not in self._workspace.persons:
+            raise NotPossible(f"nobody here is called {user}")
+        return self._workspace.persons[user]
+
+    def _channel(self, channel: str) -> Channel:
+        if channel not in self._workspace.channels:
+            raise NotPossible(f"there is no channel {channel}")
+        return self._workspace.channels[channel]
+
+    def _may_use(self, person: Person) -> None:
+        if person.deleted:
+            raise NotPossible(f"{person.id} is deactivated and has no client")
+        if person.is_bot or person.is_workflow_bot:
+            raise NotPossible(f"{person.id} is a bot and presses nothing")
+
+    def _is_there(self, person: Person, channel: Channel) -> None:
+        if person.id not in channel.members:
+            raise NotPossible(f"{person.id} is not in {channel.id}")
+        if channel.is_archived:
+            raise NotPossible(f"{channel.id} is archived")
+
+    def _can_see(self, person: Person, target: Message | View) -> None:
+        if isinstance(target, View):
+            if target.user != person.id:
+                raise NotPossible(f"the view is before {target.user}, not {person.id}")
+            return
+        self._is_there(person, self._channel(target.channel))
+        if target.only_for not in (None, person.id):
+            raise NotPossible(f"only {target.only_for} sees that message, not {person.id}")
+
+    def _current(self, target: Message | View) -> Message | View:
+        if isinstance(target, View):
+            return self._workspace.view(target.id) or target
+        return self._workspace.message(target.channel, target.ts) or target
+
+    def _is_gone(self, target: Message | View) -> bool:
+        if isinstance(target, View):
+            return self._workspace.view(target.id) is None
+        return self._workspace.message(target.channel, target.ts) is None
+
+    def _topmost(self, user: str, view: View) -> View:
+        top = self._workspace.top_view(user)
+        if top is None or top.id != view.id:
+            raise NotPossible(f"{user} looks at {top.title if top else 'no view'!r}, not at {view.title!r}")
+        return top
+
+    def _words(self, target: Message | View) -> str:
+        return target.title if isinstance(target, View) else target.plain
+
+    # Sending
+
+    def _grants(self, person: Person, channel: str, original: Message | None) -> dict[str, str]:
+        return {
+            "response_url": self._response_urls.issue(channel, person.id, original),
+            "trigger_id": self._triggers.issue(person.id),
+        }
+
+    def _interaction_grants(self, person: Person, target: Message | View) -> dict[str, str]:
+        if isinstance(target, View):
+            return {"trigger_id": self._triggers.issue(person.id)}
+        return self._grants(person, target.channel, target)
+
+    async def _interaction(self, payload: Json) -> Ack:
+        return await self._form({"payload": json.dumps(payload)})
+
+    async def _form(self, fields: Mapping[str, str]) -> Ack:
+        return await self._signed(urlencode(fields).encode(), FORM)
+
+    async def _signed(self, body: bytes, content_type: str, extra: Mapping[str, str] | None = None) -> Ack:
+        about = {"Content-Type": content_type, "User-Agent": "Slackbot 1.0 (+https://api.slack.com/robots)"}
+        return await self.raw(body, {**about, **self.sign(body), **(extra or {})})
+
+    def _complain(self, ack: Ack, person: Person, channel: str, words: str, *problems: str) -> Ack:
+        """Show Slack's own error to the person."""
+        shown = self._workspace.post(channel, SLACKBOT, words, only_for=person.id)
+        return replace(ack, shown=shown, problems=problems)

@@ -1,0 +1,130 @@
+"""What can go wrong between the bot and Slack, switched on by tests: per Web API method, or for `response_url`.
+
+A fault decides what happens before and after the effect; it knows no method's meaning. The rate limits of "Rate limits"
+on docs.slack.dev are enforced only when asked for.
+"""
+
+import asyncio
+from collections import defaultdict, deque
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, replace
+from typing import Literal
+
+EVERYTHING = "*"
+RESPONSE_URL = "response_url"
+
+Kind = Literal["ratelimited", "server_error", "drop_before", "drop_after", "delay", "hold", "error"]
+PER_MINUTE: Mapping[str, int] = {
+    **dict.fromkeys(("usergroups.list", "usergroups.users.list"), 20),
+    **dict.fromkeys(("chat.update", "chat.delete", "conversations.info", "conversations.open"), 50),
+    **dict.fromkeys(("conversations.replies", "bots.info"), 50),
+    **dict.fromkeys(("chat.postEphemeral", "users.info", "conversations.members"), 100),
+    **dict.fromkeys(("views.open", "views.push", "views.update"), 100),
+}
+PER_SECOND = ("chat.postMessage", RESPONSE_URL)
+
+
+@dataclass(frozen=True, kw_only=True)
+class Fault:
+    """One thing going wrong; `left` counts the calls it still hits, None means until it is cleared."""
+
+    kind: Kind
+    left: int | None = 1
+    seconds: float = 0.0
+    code: str = ""
+    gate: asyncio.Event | None = None
+    after: bool = False
+
+
+class Faults:
+    """The switches. Each named fault hits the next calls of its method, in the order in which they were set."""
+
+    def __init__(self, *, now: Callable[[], float]) -> None:
+        self.enforce_rate_limits = False
+        self._now = now
+        self._planned: dict[str, deque[Fault]] = defaultdict(deque)
+        self._down = False
+        self._seen: dict[tuple[str, str], deque[float]] = defaultdict(deque)
+
+    def ratelimit(self, method: str = EVERYTHING, *, times: int | None = 1, retry_after: int = 1) -> None:
+        """Answer 429 with Retry-After."""
+        self._plan(method, Fault(kind="ratelimited", left=times, seconds=retry_after))
+
+    def server_error(self, method: str = EVERYTHING, *, times: int | None = 1) -> None:
+        """Answer 500; nothing has happened."""
+        self._plan(method, Fault(kind="server_error", left=times))
+
+    def error(self, method: str, code: str, *, times: int | None = 1) -> None:
+        """Answer 200 with that error code; nothing has happened."""
+        self._plan(method, Fault(kind="error", left=times, code=code))
+
+    def drop_before(self, method: str = EVERYTHING, *, times: int | None = 1) -> None:
+        """Close the connection; nothing has happened."""
+        self._plan(method, Fault(kind="drop_before", left=times))
+
+    def drop_after(self, method: str = EVERYTHING, *, times: int | None = 1) -> None:
+        """Do what was asked, then close the connection without an answer."""
+        self._plan(method, Fault(kind="drop_after", left=times))
+
+    def delay(self, method: str, seconds: float, *, times: int | None = 1, after: bool = False) -> None:
+        """Wait on the stand-in's clock before the effect, or between effect and answer."""
+        self._plan(method, Fault(kind="delay", left=times, seconds=seconds, after=after))
+
+    def hold(self, method: str, gate: asyncio.Event, *, times: int | None = 1, after: bool = False) -> None:
+        """Wait until the test sets the event, before the effect or between effect and answer."""
+        self._plan(method, Fault(kind="hold", left=times, gate=gate, after=after))
+
+    def down(self) -> None:
+        """Close every connection without an effect, until `up`."""
+        self._down = True
+
+    def up(self) -> None:
+        """End `down`; faults that were planned stay planned."""
+        self._down = False
+
+    def clear(self, method: str | None = None) -> None:
+        """Forget the faults of one method, or all of them and `down` as well."""
+        if method is not None:
+            self._planned.pop(method, None)
+            return
+        self._planned.clear()
+        self._down = False
+
+    def take(self, method: str, *, place: str = "") -> Fault | None:
+        """Return what hits this call, and count it; `place` is the channel for limits that go by channel."""
+        if self._down:
+            return Fault(kind="drop_before")
+        for name in (method, EVERYTHING):
+            if self._planned[name]:
+                return self._next(self._planned[name])
+        if self.enforce_rate_limits and (wait := self._over_the_limit(method, place)):
+            return Fault(kind="ratelimited", seconds=wait)
+        return None
+
+    def _plan(self, method: str, fault: Fault) -> None:
+        self._planned[method].append(fault)
+
+    def _next(self, planned: deque[Fault]) -> Fault:
+        fault = planned[0]
+        if fault.left is None:
+            return fault
+        if fault.left <= 1:
+            planned.popleft()
+        else:
+            planned[0] = replace(fault, left=fault.left - 1)
+        return fault
+
+    def _over_the_limit(self, method: str, place: str) -> float:
+        """Return the seconds to wait, 0 when the call is within the limit of its method."""
+        by_place = method in PER_SECOND
+        if not by_place and method not in PER_MINUTE:
+            return 0.0
+        most, period = (1, 1.0) if by_place else (PER_MINUTE[method], 60.0)
+        seen = self._seen[method, place if by_place else ""]
+        now = self._now()
+        while seen and seen[0] <= now - period:
+            seen.popleft()
+        if len(seen) >= most:
+            return seen[0] + period - now
+        seen.append(now)
+        return 0.0

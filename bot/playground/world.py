@@ -1,0 +1,123 @@
+"""A whole world on loopback: the real bot, as `serve` builds it, between the stand-ins for Slack and for Live.
+
+Owns the sample people, channels and policy. The bot's own behaviour is nowhere in here.
+"""
+
+import asyncio
+import contextlib
+import dataclasses
+import pathlib
+import socket
+from collections.abc import AsyncIterator, Mapping
+from typing import Final
+
+import uvicorn
+
+from bot import ports, serve, settings
+from bot.playground import live as live_standin
+from bot.playground.slack.server import SlackStandIn
+
+PROJECT_ID: Final = "0123456789abcdef0123456789abcdef"
+
+POLICY: Final = """\
+[projects.hk]
+project_id = "0123456789abcdef0123456789abcdef"
+region     = "ap-southeast-1"
+endpoint   = "{endpoint}"
+channels   = ["C0INCIDENT"]
+
+[people]
+media-oncall = ["U0ALICE", "U0BOB", "S0MEDIAGRP"]
+media-leads  = ["U0CAROL", "U0DAVE"]
+
+[[rules]]
+name      = "on-call stops, a lead approves"
+verbs     = ["stop"]
+who       = ["media-oncall"]
+except    = ["media-leads"]
+approvals = 1
+approvers = ["media-leads"]
+
+[[rules]]
+name      = "leads confirm alone"
+verbs     = ["stop"]
+who       = ["media-leads"]
+approvals = 0
+"""
+"""The sample policy; `{endpoint}` is where Live stands."""
+
+
+@dataclasses.dataclass(frozen=True, kw_only=True)
+class World:
+    """The stand-ins, and the settings with which a bot finds them."""
+
+    slack: SlackStandIn
+    live: live_standin.LiveStandIn
+    clock: ports.Clock
+    directory: pathlib.Path
+    environ: Mapping[str, str]
+
+    def settings(self) -> settings.Settings:
+        """Read the settings as a bot that starts now would."""
+        return settings.load(self.environ, directory=self.directory)
+
+    @contextlib.asynccontextmanager
+    async def bot(self) -> AsyncIterator[serve.Bot]:
+        """Run the real bot and connect Slack to it, until the context ends."""
+        async with serve.build(self.settings(), clock=self.clock) as bot, _listening(bot) as url:
+            self.slack.connect(f"{url}/slack/events")
+            yield bot
+
+
+@contextlib.asynccontextmanager
+async def build(
+    directory: pathlib.Path, *, clock: ports.Clock | None = None, policy: str = POLICY, **environ: str
+) -> AsyncIterator[World]:
+    """Open a world whose files are in `directory`: the sample people, channels and flows, and no bot yet."""
+    clock = clock or serve.SystemClock()
+    async with SlackStandIn(clock=clock) as slack, live_standin.LiveStandIn(clock=clock) as live:
+        settle(slack)
+        live.add_flow(PROJECT_ID, "ec897482-d24b-4d64-aa39-407980901b2d", "main-feed")
+        live.add_flow(PROJECT_ID, "7d1f0a53-6c1e-4a1c-8f0e-2b9d4c7a3e55", "backup-feed")
+        live.add_flow(PROJECT_ID, "0b2c4d6e-8f10-4a3b-9c5d-7e9f1a2b3c4d", "studio-b", "STANDBY")
+        (directory / "flowbot.toml").write_text(policy.replace("{endpoint}", live.endpoint))
+        variables = {
+            "SLACK_BOT_TOKEN": slack.bot_token,
+            "SLACK_SIGNING_SECRET": slack.signing_secret,
+            "SLACK_API_URL": slack.api_url,
+            "HUAWEICLOUD_SDK_AK": live_standin.AK,
+            "HUAWEICLOUD_SDK_SK": live_standin.SK,
+            "FLOWBOT_CONFIG": str(directory / "flowbot.toml"),
+            "DATABASE_URL": f"sqlite:///{directory / 'flowbot.db'}",
+        }
+        yield World(slack=slack, live=live, clock=clock, directory=directory, environ=variables | environ)
+
+
+def settle(slack: SlackStandIn) -> None:
+    """Put the sample people, groups and channels into the workspace."""
+    workspace = slack.workspace
+    for person in ("alice", "bob", "carol", "dave", "erin"):
+        workspace.add_person(f"U0{person.upper()}", person)
+    workspace.add_person("U0GUEST", "gus-guest", is_restricted=True)
+    workspace.add_person("U0SOLO", "solo-guest", is_restricted=True, is_ultra_restricted=True)
+    workspace.add_person("U0OTHER", "olga-of-another-company", team_id="T0OTHER", is_stranger=True)
+    workspace.add_person("U0ROBOT", "robot", is_bot=True)
+    workspace.add_person("U0GONE", "greta-who-left", deleted=True)
+    workspace.add_group("S0MEDIAGRP", "media-oncall", ["U0ERIN"])
+    everybody = [person for person in workspace.persons if person.startswith("U0")]
+    workspace.add_channel("C0INCIDENT", "incident", members=everybody)
+    workspace.add_channel("C0RANDOM", "random", members=everybody)
+
+
+@contextlib.asynccontextmanager
+async def _listening(bot: serve.Bot) -> AsyncIterator[str]:
+    """Serve the bot's app on a port of loopback."""
+    listener = socket.socket()
+    listener.bind(("127.0.0.1", 0))
+    server = serve.Server(serve.server_config(bot.app))
+    serving = asyncio.create_task(server.serve(sockets=[listener]))
+    try:
+        yield f"http://127.0.0.1:{listener.getsockname()[1]}"
+    finally:
+        server.finish()
+        await serving

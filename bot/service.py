@@ -1,0 +1,228 @@
+"""The use cases: what a command, a click or a submitted modal changes.
+
+Each loads what it needs, decides, and writes one change with its audit. It speaks to nobody: what the asker is told goes back as a value,
+what the channel is told is queued on the request.
+"""
+
+import asyncio
+import dataclasses
+
+from bot import answers, asking, commands, errors, gate, policy, ports, request
+from bot.arrivals import Actor, Button, Clicked, Entry, Modal, Submitted, Typed
+from bot.asking import Taken
+from bot.request import Event, Request, Said, State
+
+Choice = policy.Allow | policy.NeedApproval
+
+
+class Service:
+    """Takes entries of the inbox, one at a time; any number may run side by side."""
+
+    def __init__(self, *, store: ports.Store, gate: gate.Gate, asking: asking.Asking, clock: ports.Clock) -> None:
+        self._store = store
+        self._gate = gate
+        self._asking = asking
+        self._clock = clock
+
+    async def take(self, entry: Entry) -> Taken:
+        """Carry out one entry, and settle it in the same transaction as what it changes. Raises errors.StoreError."""
+        while True:
+            try:
+                return await self._take(entry)
+            except errors.Conflict:
+                continue  # somebody else was first: look at the record again
+
+    async def _take(self, entry: Entry) -> Taken:
+        match entry.arrival:
+            case Typed():
+                return await self._asking.ask(entry, entry.arrival, request_id=entry.key)
+            case Clicked():
+                return await self._click(entry, entry.arrival)
+            case Submitted():
+                return await self._submit(entry, entry.arrival)
+
+    async def _click(self, entry: Entry, clicked: Clicked) -> Taken:
+        seen = await self._store.load(clicked.request_id)
+        if seen is None:
+            return await self._tell(entry, answers.NoSuchRequest())
+        if seen.state is State.PENDING and entry.received_at >= seen.expires_at:
+            seen = expired(seen, at=entry.received_at)
+            await self._store.commit(ports.Change(request=seen, audit=(_event(entry, "expired", seen),)))
+        match clicked.button:
+            case Button.CONFIRM:
+                return await self._confirm(entry, seen)
+            case Button.APPROVE:
+                return await self._approve(entry, seen)
+            case Button.DENY:
+                return await self._deny(entry, seen, reason=None)
+            case Button.WITHDRAW:
+                return await self._withdraw(entry, seen)
+            case Button.ADD_REASON:
+                return await self._tell(entry, answers.NoSuchRequest())
+
+    async def _confirm(self, entry: Entry, seen: Request) -> Taken:
+        choice = await self._choice(entry, seen, Button.CONFIRM)
+        if isinstance(choice, Taken):
+            return choice
+        if isinstance(choice, policy.NeedApproval):
+            return await self._tighten(entry, seen, choice)
+        refusal = await self._gate.refuse_confirmation(seen, choice, entry.actor, max_age=gate.FRESHEST)
+        if refusal is not None:
+            return await self._refuse(entry, seen, Button.CONFIRM, refusal)
+        confirmed = request.confirm(seen, request.Vote(actor=entry.actor, at=entry.received_at))
+        return await self._save(entry, confirmed, "confirmed")
+
+    async def _approve(self, entry: Entry, seen: Request) -> Taken:
+        choice = await self._choice(entry, seen, Button.APPROVE)
+        if isinstance(choice, Taken):
+            return choice
+        refusal = await self._gate.refuse_vote(seen, choice, entry.actor, votes=seen.votes)
+        if refusal is not None:
+            return await self._refuse(entry, seen, Button.APPROVE, refusal)
+        needed = choice.approvals if isinstance(choice, policy.NeedApproval) else seen.terms.approvals
+        voted = request.approve(seen, request.Vote(actor=entry.actor, at=entry.received_at), needed=needed)
+        return await self._save(entry, voted, "approved")
+
+    async def _deny(self, entry: Entry, seen: Request, *, reason: str | None) -> Taken:
+        choice = await self._choice(entry, seen, Button.DENY)
+        if isinstance(choice, Taken):
+            return choice
+        refusal = await self._gate.refuse_vote(seen, choice, entry.actor, votes=())
+        if refusal is not None:
+            return await self._refuse(entry, seen, Button.DENY, refusal)
+        ending = request.Ending(actor=entry.actor, at=entry.received_at, reason=reason)
+        denied = request.end(seen, Event.DENY, ending, said=Said.DENIED)
+        asked = None if reason else answers.DenyReasonAsked(request_id=seen.id, flow=seen.flow.name)
+        return await self._save(entry, denied, "denied", answer=asked)
+
+    async def _withdraw(self, entry: Entry, seen: Request) -> Taken:
+        if not request.can_withdraw(seen):
+            return await self._tell(entry, settled(seen, Button.WITHDRAW))
+        person = await self._gate.person(entry.actor, max_age=gate.FRESHEST)
+        refusal = policy.may_withdraw(requester=seen.requester, person=person)
+        if refusal is not None:
+            return await self._refuse(entry, seen, Button.WITHDRAW, refusal)
+        ending = request.Ending(actor=entry.actor, at=entry.received_at)
+        withdrawn = request.end(seen, Event.WITHDRAW, ending, said=Said.WITHDRAWN)
+        return await self._save(entry, withdrawn, "withdrawn")
+
+    async def _submit(self, entry: Entry, submitted: Submitted) -> Taken:
+        match submitted.modal:
+            case Modal.DENY_REASON:
+                return await self._deny_with_reason(entry, submitted)
+            case Modal.ADD_REASON:
+                return await self._ask_with_reason(entry, submitted)
+
+    async def _deny_with_reason(self, entry: Entry, submitted: Submitted) -> Taken:
+        seen = await self._store.load(submitted.request_id)
+        if seen is None:
+            return await self._tell(entry, answers.NoSuchRequest())
+        if not _denied_without_reason(seen, entry.actor):
+            return await self._deny(entry, seen, reason=submitted.reason)
+        if submitted.reason is None:
+            return await self._tell(entry, answers.Noted(what="denied without a reason"))
+        explained = request.explain_denial(seen, reason=submitted.reason, at=entry.received_at)
+        return await self._save(entry, explained, "explained a denial")
+
+    async def _ask_with_reason(self, entry: Entry, submitted: Submitted) -> Taken:
+        first = await self._store.entry(submitted.request_id)
+        if first is None or not isinstance(first.arrival, Typed):
+            return await self._tell(entry, answers.NoSuchRequest())
+        command = commands.parse(first.arrival.text)
+        if first.actor.user != entry.actor.user or not isinstance(command, commands.Change):
+            return await self._tell(entry, answers.NoSuchRequest())
+        complete = dataclasses.replace(command, reason=submitted.reason)
+        typed = dataclasses.replace(first.arrival, text=commands.render(complete))
+        return await self._asking.ask(entry, typed, request_id=first.key)
+
+    async def _choice(self, entry: Entry, seen: Request, button: Button) -> Choice | Taken:
+        """Decide again for the requester, on the stored record; a click that cannot count is answered here."""
+        if seen.state is not State.PENDING or not _has_button(seen, button):
+            return await self._tell(entry, settled(seen, button))
+        person, decision = await asyncio.gather(
+            self._gate.person(entry.actor, max_age=gate.FRESHEST),
+            self._gate.decide(seen.requester, gate.subject_of(seen), max_age=gate.FRESHEST),
+        )
+        refusal = policy.refuse_outsider(person)
+        if refusal is not None:
+            return await self._refuse(entry, seen, button, refusal)
+        if not isinstance(decision, policy.Refuse):
+            return decision
+        if decision.why is policy.Why.UNREACHABLE:
+            return await self._refuse(entry, seen, button, decision)
+        denied = denied_by_policy(seen, decision, at=self._clock.now())
+        return await self._save(entry, denied, "denied by policy", answer=settled(denied, button))
+
+    async def _tighten(self, entry: Entry, seen: Request, choice: policy.NeedApproval) -> Taken:
+        tightened = request.tighten(seen, asking.terms(self._gate.in_force, choice), at=self._clock.now())
+        refusal = policy.Refuse(
+            why=policy.Why.NOT_APPROVER,
+            rule=choice.rule.name,
+            who_could=choice.rule.approvers,
+            approvals=choice.approvals,
+        )
+        refused = answers.Refused(action=Button.CONFIRM, flow=seen.flow.name, decision=refusal)
+        return await self._save(entry, tightened, "policy became stricter", answer=refused)
+
+    async def _refuse(self, entry: Entry, seen: Request, button: Button, refusal: policy.Refuse) -> Taken:
+        answer = answers.Refused(action=button, flow=seen.flow.name, decision=refusal)
+        facts: dict[str, object] = {"action": button, "why": refusal.why, "rule": refusal.rule}
+        event = _event(entry, "refused", seen, facts)
+        await self._store.commit(ports.Change(entry=entry.key, answer=answer, audit=(event,)))
+        return Taken(answer=answer)
+
+    async def _tell(self, entry: Entry, answer: answers.Answer) -> Taken:
+        event = ports.AuditEvent(
+            at=self._clock.now(), what="answered", actor=entry.actor, facts={"answer": answer.kind}
+        )
+        await self._store.commit(ports.Change(entry=entry.key, answer=answer, audit=(event,)))
+        return Taken(answer=answer)
+
+    async def _save(self, entry: Entry, changed: Request, what: str, *, answer: answers.Answer | None = None) -> Taken:
+        change = ports.Change(request=changed, entry=entry.key, answer=answer, audit=(_event(entry, what, changed),))
+        await self._store.commit(change)
+        return Taken(request_id=changed.id, answer=answer)
+
+
+def expired(seen: Request, *, at: float) -> Request:
+    """End a request whose time is over: not decided in time, or approved and not begun in time."""
+    return request.end(seen, Event.EXPIRE, request.Ending(actor=None, at=at), said=Said.EXPIRED)
+
+
+def denied_by_policy(seen: Request, decision: policy.Refuse, *, at: float) -> Request:
+    """End a request that the policy in force refuses now."""
+    return request.end(seen, Event.DENY, request.Ending(actor=None, at=at, rule=decision.rule), said=Said.DENIED)
+
+
+def settled(seen: Request, button: Button) -> answers.Settled:
+    """Say what a request is now, to somebody whose click came too late for it."""
+    last = seen.votes[-1] if seen.votes else None
+    ended = seen.ending
+    return answers.Settled(
+        button=button,
+        card=asking.card_link(seen),
+        state=seen.state,
+        progress=seen.operation.progress,
+        by=(ended.actor.user if ended.actor else None) if ended else (last.actor.user if last else None),
+        at=ended.at if ended else seen.decided_at,
+    )
+
+
+def _has_button(seen: Request, button: Button) -> bool:
+    return (button is Button.CONFIRM) == (seen.terms.approvals == 0)
+
+
+def _denied_without_reason(seen: Request, actor: Actor) -> bool:
+    ending = seen.ending
+    by_them = ending is not None and ending.actor is not None and ending.actor.user == actor.user
+    return seen.state is State.DENIED and by_them and ending is not None and ending.reason is None
+
+
+def _event(entry: Entry, what: str, seen: Request, facts: dict[str, object] | None = None) -> ports.AuditEvent:
+    return ports.AuditEvent(
+        at=entry.received_at,
+        what=what,
+        actor=entry.actor,
+        request_id=seen.id,
+        facts=facts or {"state": seen.state, "progress": seen.operation.progress, "version": seen.version},
+    )

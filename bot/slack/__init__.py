@@ -1,0 +1,1 @@
+"""Slack: its deliveries in, its messages out, its directory of people."""

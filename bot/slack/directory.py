@@ -1,0 +1,153 @@
+"""Slack as a directory: who somebody is, and who is in a user group.
+
+Answers are remembered as long as their asker allows. What Slack cannot be asked is unknown, and nobody guesses.
+"""
+
+import asyncio
+import dataclasses
+from collections.abc import Awaitable, Callable, Mapping
+from typing import Any, Final, Generic, TypeVar
+
+import aiohttp
+import structlog
+from slack_sdk.errors import SlackApiError
+from slack_sdk.web.async_client import AsyncWebClient
+
+from bot import errors, ports
+from bot.arrivals import Actor
+from bot.policy import Kind, Person
+from bot.slack import failures
+from bot.slack.installation import Installation
+
+PATIENCE: Final = 30.0
+"""Seconds to wait for Slack's rate limit before older answers count."""
+
+FALLBACK_AGE: Final = 60.0
+"""Seconds that an answer may be old when the rate limit lasts longer than that."""
+
+REMEMBERED: Final = 10_000
+"""Answers kept of each kind."""
+
+SLACKBOT: Final = "USLACKBOT"
+
+STRANGERS: Final = frozenset({"user_not_found", "user_not_visible", "users_not_found"})
+
+Said = TypeVar("Said")
+log = structlog.get_logger()
+
+
+@dataclasses.dataclass(frozen=True, kw_only=True)
+class _Known(Generic[Said]):
+    said: Said
+    at: float
+
+
+class _Memory(Generic[Said]):
+    """Answers of one kind: asked once for all who wait, remembered with their time."""
+
+    def __init__(self, *, ask: Callable[[str], Awaitable[Said]], clock: ports.Clock) -> None:
+        self._ask = ask
+        self._clock = clock
+        self._known: dict[str, _Known[Said]] = {}
+        self._asking: dict[str, asyncio.Task[Said]] = {}
+
+    async def get(self, name: str, *, max_age: float) -> Said | None:
+        """Return an answer at most so old, or None where there is none to be had."""
+        known = self._fresh(name, max_age)
+        if known is not None:
+            return known
+        try:
+            return await self._ask_patiently(name)
+        except errors.ChatUnavailable as failure:
+            log.warning("Slack could not be asked", about=name, reason=str(failure))
+            return self._fresh(name, FALLBACK_AGE) if failure.retry_after is not None else None
+        except errors.ChatRefused as failure:
+            log.warning("Slack would not say", about=name, code=failure.code)
+            return None
+
+    def _fresh(self, name: str, max_age: float) -> Said | None:
+        known = self._known.get(name)
+        return known.said if known is not None and self._clock.now() - known.at <= max_age else None
+
+    async def _ask_patiently(self, name: str) -> Said:
+        give_up = self._clock.now() + PATIENCE
+        while True:
+            try:
+                return await self._ask_once(name)
+            except errors.ChatUnavailable as failure:
+                wait = failure.retry_after
+                if wait is None or self._clock.now() + wait > give_up:
+                    raise
+                await self._clock.sleep(wait)
+
+    async def _ask_once(self, name: str) -> Said:
+        asking = self._asking.get(name)
+        if asking is None:
+            asking = self._asking[name] = asyncio.create_task(self._ask_and_keep(name))
+            asking.add_done_callback(lambda done: self._asked(name, done))
+        return await asyncio.shield(asking)
+
+    def _asked(self, name: str, done: asyncio.Task[Said]) -> None:
+        self._asking.pop(name, None)
+        if not done.cancelled():
+            done.exception()  # whoever waits gets it; where nobody waits any more, nobody needs it
+
+    async def _ask_and_keep(self, name: str) -> Said:
+        asked_at = self._clock.now()
+        said = await self._ask(name)
+        self._known.pop(name, None)
+        self._known[name] = _Known(said=said, at=asked_at)
+        if len(self._known) > REMEMBERED:
+            del self._known[next(iter(self._known))]
+        return said
+
+
+class Directory:
+    """ports.Directory over the Web API."""
+
+    def __init__(self, *, client: AsyncWebClient, installation: Installation, clock: ports.Clock) -> None:
+        self._client = client
+        self._installation = installation
+        self._kinds = _Memory(ask=self._ask_kind, clock=clock)
+        self._groups = _Memory(ask=self._ask_members, clock=clock)
+
+    async def person(self, actor: Actor, *, max_age: float) -> Person:
+        """Say what somebody is; Kind.UNREACHABLE when Slack cannot be asked."""
+        kind = await self._kinds.get(actor.user, max_age=max_age)
+        return Person(actor=actor, kind=kind or Kind.UNREACHABLE)
+
+    async def members(self, group: str, *, max_age: float) -> frozenset[str] | None:
+        """Return the members of a user group; None when Slack cannot be asked."""
+        return await self._groups.get(group, max_age=max_age)
+
+    async def _ask_kind(self, user: str) -> Kind:
+        try:
+            said = await self._client.users_info(user=user)
+        except (SlackApiError, aiohttp.ClientError, TimeoutError) as failure:
+            translated = failures.translate(failure)
+            if isinstance(translated, errors.ChatRefused) and translated.code in STRANGERS:
+                return Kind.STRANGER
+            raise translated from failure
+        return kind_of(said["user"], ours=self._installation.teams())
+
+    async def _ask_members(self, group: str) -> frozenset[str]:
+        try:
+            said = await self._client.usergroups_users_list(usergroup=group)
+        except (SlackApiError, aiohttp.ClientError, TimeoutError) as failure:
+            raise failures.translate(failure) from failure
+        return frozenset(said["users"])
+
+
+def kind_of(user: Mapping[str, Any], *, ours: frozenset[str]) -> Kind:
+    """Say what somebody is from Slack's user object (docs.slack.dev, objects/user-object)."""
+    if user.get("deleted"):
+        return Kind.DEACTIVATED
+    if user.get("is_bot") or user.get("is_workflow_bot") or user.get("id") == SLACKBOT:
+        return Kind.BOT
+    organisation = user.get("enterprise_user") or {}
+    theirs = {user.get("team_id"), organisation.get("enterprise_id"), *(organisation.get("teams") or ())}
+    if user.get("is_stranger") or not theirs & ours:
+        return Kind.STRANGER
+    if user.get("is_restricted") or user.get("is_ultra_restricted"):
+        return Kind.GUEST
+    return Kind.MEMBER

@@ -1,0 +1,119 @@
+"""The guard: what stands before everything else on the way in.
+
+It checks size, signature, age and workspace, reads the body once, and hands Slack's dict on. Bad input gets a 4xx with a short reason, no
+record and no effect. It never logs a body, and does not know what a delivery means.
+"""
+
+import hashlib
+import hmac
+from collections.abc import Awaitable, Callable
+from typing import Any, Final, Protocol
+
+import structlog
+from starlette.requests import Request
+from starlette.responses import JSONResponse, PlainTextResponse, Response
+
+from bot import ports
+from bot.slack import payloads
+
+MAX_BODY: Final = 1024 * 1024
+"""Bytes that a delivery may have; Slack's own are far smaller."""
+
+MAX_AGE: Final = 300.0
+"""Seconds that a signature may be old (Slack's own advice)."""
+
+MAX_AHEAD: Final = 60.0
+"""Seconds that a signature may be ahead of our clock."""
+
+log = structlog.get_logger()
+
+
+class Installation(Protocol):
+    """The workspace and, on Enterprise Grid, the organisation in which the app is installed."""
+
+    def teams(self) -> frozenset[str]:
+        """Return their ids; empty while Slack has not told them yet."""
+
+
+class Rejected(Exception):
+    """A delivery that goes no further, with the status and the reason that its sender gets."""
+
+    def __init__(self, status: int, reason: str) -> None:
+        super().__init__(reason)
+        self.status = status
+        self.reason = reason
+
+
+class Guard:
+    """An endpoint that lets only Slack's own deliveries for our workspace through."""
+
+    def __init__(
+        self,
+        *,
+        signing_secret: str,
+        installation: Installation,
+        clock: ports.Clock,
+        dispatch: Callable[[dict[str, Any]], Awaitable[Response]],
+        not_ready: Callable[[], Awaitable[dict[str, Any] | None]],
+    ) -> None:
+        self._secret = signing_secret.encode()
+        self._installation = installation
+        self._clock = clock
+        self._dispatch = dispatch
+        self._not_ready = not_ready
+
+    async def receive(self, request: Request) -> Response:
+        """Check a delivery and hand it on."""
+        try:
+            body = await _body(request)
+            self._check_signature(request, body)
+            payload = _payload(body, request.headers.get("content-type", ""))
+            if payload.get("type") == "url_verification":
+                return PlainTextResponse(str(payload.get("challenge", "")))
+            waiting = await self._not_ready()
+            if waiting is not None:
+                return JSONResponse(waiting)
+            self._check_team(payload)
+        except Rejected as rejected:
+            log.warning("a delivery was turned away", status=rejected.status, reason=rejected.reason)
+            return PlainTextResponse(rejected.reason, status_code=rejected.status)
+        return await self._dispatch(payload)
+
+    def _check_signature(self, request: Request, body: bytes) -> None:
+        stamp, signature = (
+            request.headers.get("x-slack-request-timestamp", ""),
+            request.headers.get("x-slack-signature", ""),
+        )
+        if not stamp or not signature:
+            raise Rejected(401, "not signed")
+        if not (stamp.isascii() and stamp.isdigit() and len(stamp) <= 12):
+            raise Rejected(401, "the timestamp is not a number")
+        age = self._clock.now() - int(stamp)
+        if age > MAX_AGE or age < -MAX_AHEAD:
+            raise Rejected(401, "the timestamp is too old or ahead of the time")
+        mac = hmac.new(self._secret, b"v0:" + stamp.encode() + b":" + body, hashlib.sha256)
+        if not hmac.compare_digest(f"v0={mac.hexdigest()}".encode(), signature.encode("utf-8", "surrogateescape")):
+            raise Rejected(401, "the signature does not fit")
+
+    def _check_team(self, payload: dict[str, Any]) -> None:
+        if not payloads.teams(payload) & self._installation.teams():
+            raise Rejected(403, "another workspace")
+
+
+async def _body(request: Request) -> bytes:
+    size = request.headers.get("content-length", "0")
+    if not size.isdigit() or int(size) > MAX_BODY:
+        raise Rejected(413, "too large")
+    body = b""
+    async for chunk in request.stream():
+        body += chunk
+        if len(body) > MAX_BODY:
+            raise Rejected(413, "too large")
+    return body
+
+
+def _payload(body: bytes, content_type: str) -> dict[str, Any]:
+    try:
+        return payloads.parse(body, content_type)
+    except (ValueError, RecursionError):
+        raise Rejected(400, "malformed") from None

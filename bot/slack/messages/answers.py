@@ -1,0 +1,193 @@
+"""What one person is told for themselves after a command or a click was taken up.
+
+Owns the words for every kind of `answers.Answer`. Must not know how an answer reaches its reader; none is shown to
+others.
+"""
+
+from typing import assert_never
+
+from slack_sdk.models import blocks
+
+from bot import answers
+from bot.arrivals import Button
+from bot.request import Progress, State
+from bot.slack.messages import outcomes
+from bot.slack.messages.direct import CHECKING
+from bot.slack.messages.message import Message, actions, message, plain, section, tell
+from bot.slack.messages.refusals import refusal
+from bot.slack.messages.text import channel, code, date, escape, link, listed, quote, short_id, user
+
+MOST_CANDIDATES = 5
+INVITED_HELPS = frozenset({"not_in_channel", "channel_not_found", "no_permission"})
+"""Slack's codes for a channel that the bot is not in; a private one reads as not found."""
+
+
+def answer(value: answers.Answer, *, workspace_url: str) -> Message:
+    """Return the answer's words. `workspace_url` is Slack's own, for example `https://team.slack.com/`."""
+    if isinstance(value, answers.ReasonMissing):
+        return _reason_missing(value)
+    return tell(*_lines(value, workspace_url))
+
+
+def _lines(value: answers.Answer, workspace_url: str) -> tuple[str, ...]:
+    match value:
+        case answers.Opened() | answers.Joined() | answers.Blocked() | answers.Settled():
+            return (_about_a_card(value, workspace_url),)
+        case answers.Refused():
+            return (refusal(value.decision, action=value.action, flow=value.flow),)
+        case answers.ReasonMissing():
+            return _reason_lines(value)
+        case answers.AlreadySo() | answers.NoSuchFlow() | answers.Unreadable() | answers.WhichProject():
+            return _about_a_flow(value)
+        case answers.CannotPost():
+            return (_cannot_post(value),)
+        case answers.TooLate():
+            return (
+                f"I could take this up only {value.waited:.0f} seconds after you sent it, so nothing was opened. "
+                "Please send it again if you still want it.",
+            )
+        case answers.NoSuchRequest() | answers.Checking() | answers.Noted() | answers.DenyReasonAsked():
+            return (_about_a_click(value),)
+        case _:
+            assert_never(value)
+
+
+def _about_a_card(
+    value: answers.Opened | answers.Joined | answers.Blocked | answers.Settled, workspace_url: str
+) -> str:
+    card = value.card
+    what, place = f"{card.verb} {code(card.flow)}", link(card, workspace_url=workspace_url)
+    match value:
+        case answers.Opened():
+            return f"Your request to {what} is open: {place}."
+        case answers.Joined():
+            return f"A request to {what} is open already: {place}. Nothing new was opened; please decide there."
+        case answers.Blocked():
+            return f"Nothing was opened, since a request to {what} has to end before a {value.verb}: {place}."
+        case answers.Settled():
+            return f"{_press(value.button)} changed nothing: the request to {what} {_is_now(value)}. See {place}."
+        case _:
+            assert_never(value)
+
+
+def _press(button: Button) -> str:
+    return f"Your “{button.replace('_', ' ').title()}”"
+
+
+def _is_now(value: answers.Settled) -> str:
+    by = f" by {user(value.by)}" if value.by else ""
+    at = f" · {date(value.at)}" if value.at is not None else ""
+    match value.state:
+        case State.PENDING:
+            return "still waits, but not for that button"
+        case State.APPROVED:
+            return f"is approved{by}{at}, and {_has_come_to(value.progress)}"
+        case State.DENIED:
+            return f"is denied{by or ' by policy'}{at}"
+        case State.WITHDRAWN:
+            return f"is withdrawn{by or ' by flowbot'}{at}"
+        case State.EXPIRED:
+            return f"has expired{at}"
+        case State.SUPERSEDED:
+            return f"gave way to an emergency request{at}"
+        case _:
+            assert_never(value.state)
+
+
+def _has_come_to(progress: Progress) -> str:
+    match progress:
+        case Progress.WAITING:
+            return "the call has not begun yet"
+        case Progress.RUNNING:
+            return "the call is running"
+        case Progress.SUCCEEDED:
+            return "the call has succeeded"
+        case Progress.FAILED:
+            return "the call has failed"
+        case Progress.UNKNOWN:
+            return "what came of the call is unknown"
+        case Progress.CANCELLED:
+            return "nothing was called"
+        case _:
+            assert_never(progress)
+
+
+def _about_a_flow(
+    value: answers.AlreadySo | answers.NoSuchFlow | answers.Unreadable | answers.WhichProject,
+) -> tuple[str, ...]:
+    match value:
+        case answers.AlreadySo():
+            flow, where = value.flow, escape(value.project, most=40)
+            name = f"{code(flow.name or flow.flow_id)} (…{short_id(flow.flow_id)}) in {where}"
+            return (f"{name} is {escape(flow.status, most=40)} already, so nothing was opened.",)
+        case answers.NoSuchFlow():
+            return _no_such_flow(value)
+        case answers.Unreadable():
+            said = f"{code(value.typed)} in {escape(value.project, most=40)} could not be read, so nothing was opened."
+            todo = outcomes.advice(value.failure, verb=None, again="the command")
+            return said, "\n".join(outcomes.failure_lines(value.failure)), todo
+        case answers.WhichProject():
+            return (_which_project(value),)
+        case _:
+            assert_never(value)
+
+
+def _no_such_flow(value: answers.NoSuchFlow) -> tuple[str, ...]:
+    where, typed = escape(value.project, most=40), code(value.typed)
+    candidates = "\n".join(
+        f"• {code(name or flow_id)} · {code(flow_id)}" for flow_id, name in value.candidates[:MOST_CANDIDATES]
+    )
+    if value.ambiguous:
+        said = f"{typed} fits several flows in {where}, so nothing was opened. Which did you mean? Please use its id:"
+        return (f"{said}\n{candidates}",)
+    if candidates:
+        return (f"There is no flow {typed} in {where}, so nothing was opened; did you mean:\n{candidates}",)
+    return (f"There is no flow {typed} in {where}, so nothing was opened. Please check the id or the exact name.",)
+
+
+def _which_project(value: answers.WhichProject) -> str:
+    options = listed(
+        tuple(code(f"--project {name}", most=60) for name in value.projects), most=MOST_CANDIDATES, last="or"
+    )
+    if value.typed is None:
+        return f"This channel belongs to no project, so nothing was opened. Please add {options} after the verb."
+    return f"There is no project {code(value.typed)}, so nothing was opened. Please use {options}."
+
+
+def _cannot_post(value: answers.CannotPost) -> str:
+    where = channel(value.channel)
+    if value.code == "is_archived":
+        return f"I could not post the card in {where}, since that channel is archived; nothing was opened."
+    invite = f"invite me by typing `/invite @flowbot` in {where}, then ask again"
+    if value.code in INVITED_HELPS:
+        return f"I could not post the card in {where}, so nothing was opened. Please {invite}."
+    said = f"I could not post the card in {where}; nothing was opened. Slack answered {code(value.code)}."
+    return f"{said} If I am not in that channel, {invite}."
+
+
+def _about_a_click(value: answers.NoSuchRequest | answers.Checking | answers.Noted | answers.DenyReasonAsked) -> str:
+    match value:
+        case answers.NoSuchRequest():
+            return "I do not have that request any more, so nothing was done. Please ask again if it is still needed."
+        case answers.Checking():
+            return CHECKING
+        case answers.Noted():
+            return f"Noted: {escape(value.what)}." if value.what else "Noted."
+        case answers.DenyReasonAsked():
+            return f"You denied the request for {code(value.flow)}; that counts already, also without a reason."
+        case _:
+            assert_never(value)
+
+
+def _reason_lines(value: answers.ReasonMissing) -> tuple[str, ...]:
+    typed = code(f"/flow {value.verb} {value.flow} because …", most=120)
+    return (
+        f"To {value.verb} {code(value.flow)}, rule {quote(value.rule, most=100)} asks for a reason, "
+        f"so nothing was opened yet. Please add one, or type {typed}.",
+    )
+
+
+def _reason_missing(value: answers.ReasonMissing) -> Message:
+    lines = _reason_lines(value)
+    button = blocks.ButtonElement(text=plain("Add Reason"), action_id=Button.ADD_REASON.value, value=value.entry)
+    return message("\n".join(lines), *map(section, lines), actions(button))

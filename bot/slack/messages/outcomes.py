@@ -1,0 +1,180 @@
+"""What came of a call to the cloud, in words, and the one sentence on what to do about a failure.
+
+Owns how errors of Huawei Cloud Live read and what each means for the reader. Must not know where the words stand: card,
+reply or answer.
+"""
+
+from typing import Final, assert_never
+
+from bot.commands import Verb
+from bot.errors import CloudFailure, Fault
+from bot.request import Flow, How, Outcome, Request
+from bot.slack.messages.text import code, escape
+
+STOP_ACTION: Final = "live:ott:updateFlowStatusStop"
+START_ACTION: Final = "live:ott:updateFlowStatusStart"
+READ_ACTIONS: Final = ("live:ott:getFlowDetail", "live:ott:listFlow")
+
+_CHECK: Final = "ask whoever runs flowbot to check"
+_BY_CODE: Final = {
+    "LIVE.100011006": "Live does not offer this call here or is under maintenance; use the Huawei Cloud console.",
+    "LIVE.100011008": "Live is under maintenance; use the Huawei Cloud console, or ask again later.",
+    "LIVE.100011009": f"The cloud does not know this account; {_CHECK} its credentials.",
+    "LIVE.100011013": "The cloud account is not verified; its owner has to finish real-name authentication.",
+    "LIVE.100011014": "The cloud account is frozen, closed or out of balance; tell its owner.",
+    "LIVE.100011015": f"The cloud does not accept the project; {_CHECK} `project_id` and `region`.",
+    "LIVE.103011021": "The cloud failed on its own side; asking again in a minute is safe.",
+    "APIGW.0101": f"The cloud has no such call at this address; {_CHECK} `region` and `endpoint`.",
+    "APIGW.0310": f"The cloud project is not available; {_CHECK} `project_id`.",
+    "APIGW.0802": f"The cloud does not let flowbot's user work in this region; {_CHECK} its rights there.",
+}
+"""What to do about a code whose fault alone would send the reader the wrong way.
+
+Codes: the published tables of Live and of Huawei's API gateway.
+"""
+
+
+def command(verb: Verb, flow: Flow, *, dry_run: bool = False) -> str:
+    """Return the command that asks for the same again, by the flow's id, which never fits another flow."""
+    return code(f"/flow {verb} {flow.flow_id}" + (" --dry-run" if dry_run else ""), most=120)
+
+
+def failure_lines(failure: CloudFailure) -> tuple[str, ...]:
+    """Return code, message and request id as the cloud gave them, a line each; what it did not give is left out."""
+    status = f" (HTTP {failure.http_status})" if failure.http_status is not None else ""
+    lines = []
+    if failure.code:
+        lines.append(f"Code: {code(failure.code)}{status}")
+    elif status:
+        lines.append(f"Code: none{status}")
+    else:
+        lines.append("No reply came from the cloud.")
+    if failure.message:
+        lines.append(f"Message: {code(failure.message, most=800)}")
+    if failure.request_id:
+        lines.append(f"Request id of the cloud: {code(failure.request_id)}")
+    return tuple(lines)
+
+
+def advice(failure: CloudFailure, *, verb: Verb | None, again: str) -> str:
+    """Return one sentence on what to do. `verb` is None where the cloud was only read; `again` is what to type."""
+    known = _BY_CODE.get(failure.code or "")
+    if known is not None and failure.fault not in (Fault.THROTTLED, Fault.UNCERTAIN):
+        return known
+    match failure.fault:
+        case Fault.NOT_FOUND:
+            return "Look the flow up in the Huawei Cloud console; it may be deleted, or in another project."
+        case Fault.DENIED:
+            return f"flowbot's key lacks a right: ask whoever runs flowbot to grant {_rights(verb)}."
+        case Fault.CREDENTIALS:
+            return _about_credentials(failure.message)
+        case Fault.THROTTLED:
+            return f"Wait a minute, then type {again} again."
+        case Fault.REJECTED:
+            return f"Check the flow in the Huawei Cloud console before typing {again} again."
+        case Fault.NEVER_SENT:
+            return f"Nothing was sent, so typing {again} again is safe."
+        case Fault.UNCERTAIN if verb is None:
+            return f"Nothing was changed, so typing {again} again is safe."
+        case Fault.UNCERTAIN:
+            return f"Check the flow in the Huawei Cloud console; typing {again} again is safe."
+        case _:
+            assert_never(failure.fault)
+
+
+def _rights(verb: Verb | None) -> str:
+    match verb:
+        case Verb.STOP:
+            return code(STOP_ACTION)
+        case Verb.START:
+            return code(START_ACTION)
+        case _:
+            return " and ".join(map(code, READ_ACTIONS))
+
+
+def _about_credentials(message: str) -> str:
+    lowered = message.lower()
+    if "reach the limit" in lowered:
+        return f"The cloud has locked the key for five minutes: do not retry before that, and {_CHECK} its AK and SK."
+    if "signature expired" in lowered:
+        return f"Do not retry; {_CHECK} the clock of the machine it runs on."
+    return f"Do not retry, since bad tries lock the key for five minutes; {_CHECK} its AK and SK."
+
+
+def sentence(request: Request) -> str:
+    """Return what came of the operation, in one sentence. Raises ValueError while there is no outcome."""
+    outcome, name = request.operation.outcome, code(request.flow.name or request.flow.flow_id)
+    if outcome is None:
+        raise ValueError(f"{request.id} has no outcome to tell")
+    status = escape(outcome.status or wanted(request.verb), most=40)
+    match outcome.how:
+        case How.STOPPED:
+            return f"{name} is now {status}."
+        case How.ALREADY:
+            return f"{name} is {status}: already so, not by this request."
+        case How.CONFIRMED_STANDBY:
+            return (
+                f"{name} is {status}: the cloud refused the {request.verb} as already so, and a second reading agrees."
+            )
+        case How.REHEARSED:
+            return f"the {request.verb} of {name} passed every check; nothing was called and nothing has changed."
+        case How.REFUSED:
+            return f"the {request.verb} of {name} failed: {refused(outcome)}."
+        case How.STILL_ACTIVE:
+            return (
+                f"the {request.verb} of {name} failed: accepted, still {escape(outcome.status or 'ACTIVE', most=40)}."
+            )
+        case How.LOST:
+            return f"it is unknown whether {name} was {past(request.verb)}: nobody knows what came of the call."
+        case _:
+            assert_never(outcome.how)
+
+
+def what_to_do(request: Request) -> str:
+    """Return one sentence on what to do after the outcome. Raises ValueError while there is no outcome."""
+    outcome = request.operation.outcome
+    if outcome is None:
+        raise ValueError(f"{request.id} has no outcome to tell")
+    again = command(request.verb, request.flow, dry_run=request.dry_run)
+    match outcome.how:
+        case How.STOPPED | How.ALREADY | How.CONFIRMED_STANDBY:
+            return "There is nothing more to do."
+        case How.REHEARSED:
+            return f"To do it for real, type {command(request.verb, request.flow)}."
+        case How.REFUSED if outcome.failure is not None:
+            return advice(outcome.failure, verb=request.verb, again=again)
+        case How.REFUSED:
+            return f"Check the flow in the Huawei Cloud console before typing {again} again."
+        case How.STILL_ACTIVE:
+            return f"It may have been started again; check it in the console; typing {again} again is safe."
+        case How.LOST:
+            return f"Nothing more is sent: check the flow in the Huawei Cloud console; typing {again} again is safe."
+        case _:
+            assert_never(outcome.how)
+
+
+def refused(outcome: Outcome) -> str:
+    """Return why a call that was refused, or that never left, came to nothing; half a sentence."""
+    match outcome.failure.fault if outcome.failure is not None else Fault.REJECTED:
+        case Fault.NOT_FOUND:
+            return "the cloud has no such flow"
+        case Fault.NEVER_SENT:
+            return "the cloud could not be reached, and nothing was sent"
+        case Fault.UNCERTAIN:
+            return "the cloud gave no usable answer"
+        case Fault.THROTTLED:
+            return "the cloud is limiting calls and refused it"
+        case Fault.DENIED | Fault.CREDENTIALS | Fault.REJECTED:
+            return "the cloud refused it"
+        case fault:
+            assert_never(fault)
+
+
+def wanted(verb: Verb) -> str:
+    """Return the cloud's word for the state that the verb leads to."""
+    return "ACTIVE" if verb is Verb.START else "STANDBY"
+
+
+def past(verb: Verb) -> str:
+    """Return the verb as done to a flow."""
+    return "started" if verb is Verb.START else "stopped"

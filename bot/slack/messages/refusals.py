@@ -1,0 +1,88 @@
+"""What somebody is told whom the policy refuses: the rule behind it, and who could do it instead.
+
+Owns the sentence for each reason of a refusal. Guests, strangers and people whom Slack cannot tell apart from them
+learn no rule's name. These words are for one person alone, so Slack's notation for people pings nobody in them.
+"""
+
+from typing import assert_never
+
+from bot import policy
+from bot.arrivals import Button
+from bot.policy import Kind, Refuse, Why
+from bot.slack.messages.text import code, escape, listed, mention, quote
+
+MOST_NAMED = 6
+
+
+def refusal(decision: Refuse, *, action: str, flow: str) -> str:
+    """Return the sentences for a refusal; `action` is a verb or a button, `flow` the flow's name."""
+    what = doing(action, flow)
+    rule = f"rule {quote(decision.rule, most=100)}" if decision.rule else "the rule in force"
+    match decision.why:
+        case Why.OUTSIDER:
+            return "You may not do this here. Nothing was done."
+        case Why.UNREACHABLE:
+            return _unreachable(decision, rule)
+        case Why.NO_RULE:
+            said = f"No rule lets you {what} here."
+        case Why.DENY_RULE:
+            said = f"{_sentence(rule)} forbids you to {what}."
+        case Why.UNSATISFIABLE:
+            said = _unsatisfiable(decision, rule, what)
+        case Why.OWN_REQUEST:
+            own = f"The request for {code(flow)} is your own, so you may not {escape(action, most=20)} it"
+            said = f"{own}: {rule} asks for somebody else."
+        case Why.NOT_APPROVER:
+            said = f"Under {rule}, you may not {what}."
+        case Why.NOT_REQUESTER:
+            said = f"Under {rule}, you may not {what}."
+        case Why.ALREADY_VOTED:
+            said = f"Your approval counts already, and {rule} counts each person once."
+            return f"{said}{_instead(decision, 'could approve too')}"
+        case _:
+            assert_never(decision.why)
+    return f"{said}{_instead(decision, 'could do it instead')}"
+
+
+def doing(action: str, flow: str) -> str:
+    """Return what somebody wanted to do, fit to follow "to"."""
+    if action in tuple(Button):
+        return f"{action} the request for {code(flow)}"
+    return f"{escape(action, most=20)} {code(flow)}"
+
+
+def who(entries: tuple[str, ...], *, last: str = "or") -> str:
+    """Return entries of rules as a list: sets by name, people and groups as Slack shows them."""
+    return listed(tuple(_entry(entry) for entry in entries), most=MOST_NAMED, last=last)
+
+
+def _entry(entry: str) -> str:
+    return "any full member" if entry == policy.EVERYBODY else mention(entry)
+
+
+def _unreachable(decision: Refuse, rule: str) -> str:
+    if decision.kind is Kind.UNREACHABLE:
+        return (
+            "Slack could not be asked who you are, so the answer is no. Nothing was done; please try again in a minute."
+        )
+    members = f"who is in {who(decision.groups, last='and')}" if decision.groups else "about those concerned"
+    said = f"Slack could not be asked {members}, as {rule} needs, so the answer is no. Please try again in a minute."
+    return f"{said}{_instead(decision, 'could do it instead')}" if decision.who_could else said
+
+
+def _unsatisfiable(decision: Refuse, rule: str, what: str) -> str:
+    people = "1 person" if decision.candidates == 1 else f"{decision.candidates or 'no'} people"
+    needs = "1 approval" if decision.approvals == 1 else f"{decision.approvals} approvals"
+    return (
+        f"To {what}, {rule} asks for {needs} by others than you, but only {people} could give them; nothing was opened."
+    )
+
+
+def _instead(decision: Refuse, could: str) -> str:
+    if not decision.who_could:
+        return f" Nobody {could} under the rules in force."
+    return f" {_sentence(who(decision.who_could))} {could}."
+
+
+def _sentence(words: str) -> str:
+    return f"{words[:1].upper()}{words[1:]}"

@@ -1,0 +1,128 @@
+"""The replies in a card's thread, which together are the request's trail.
+
+Owns the words for everything that `request.Said` names. Must not know how or when a reply is sent.
+"""
+
+from typing import Final, assert_never
+
+from bot.answers import CardLink
+from bot.request import Progress, Reply, Request, Said
+from bot.slack.messages import outcomes, state
+from bot.slack.messages.message import Message, tell
+from bot.slack.messages.text import code, date, link, listed, mention, quote, user
+
+MOST_MENTIONS: Final = 10
+
+UNTOUCHED: Final = "The flow was not touched"
+
+
+def reply(request: Request, reply: Reply, *, workspace_url: str) -> Message:
+    """Return the reply's words; `workspace_url` is Slack's own. Raises ValueError where the outcome is not there."""
+    first, *small = _lines(request, reply, workspace_url)
+    return tell(f"{'Dry run: ' if request.dry_run else ''}{first}", *small)
+
+
+def broadcast(request: Request, reply: Reply) -> bool:
+    """Tell whether the reply is shown in the channel too: an outcome that is failed or unknown is."""
+    return reply.said is Said.OUTCOME and request.operation.progress in (Progress.FAILED, Progress.UNKNOWN)
+
+
+def _lines(request: Request, reply: Reply, workspace_url: str) -> tuple[str, ...]:
+    match reply.said:
+        case Said.ASKED | Said.REMINDED:
+            return (_waiting(request, reply.said, workspace_url),)
+        case Said.LINKED:
+            return (f"Your request to {request.verb} {_flow(request)} is open: {_place(request, workspace_url)}.",)
+        case Said.VOTED | Said.CONFIRMED | Said.FELL_OFF:
+            return (_vote(request, reply, workspace_url),)
+        case Said.DENIED:
+            return (_denied(request, reply),)
+        case Said.DENY_REASON:
+            return f"{_actor(reply)} says why the request was denied.", f"Reason: {quote(reply.reason or '')}"
+        case Said.WITHDRAWN:
+            return (_withdrawn(request, reply),)
+        case Said.EXPIRED:
+            what, why = _what(request), state.expired_because(request)
+            again = outcomes.command(request.verb, request.flow, dry_run=request.dry_run)
+            return (f"{_asker(request)}: {what} expired: {why}. {UNTOUCHED}; type {again} if it is still needed.",)
+        case Said.CALLING:
+            return (f"Calling Huawei Cloud to {request.verb} {_flow(request)}; it has not answered yet.",)
+        case Said.OUTCOME:
+            return _outcome(request)
+        case _:
+            assert_never(reply.said)
+
+
+def _waiting(request: Request, said: Said, workspace_url: str) -> str:
+    to_whom = listed(tuple(mention(one) for one in request.terms.mentions), most=MOST_MENTIONS)
+    call = f"{to_whom}: " if to_whom else ""
+    who, flow = _asker(request), _flow(request)
+    if said is Said.REMINDED:
+        until = date(request.expires_at)
+        return f"{call}the request by {who} to {request.verb} {flow} still waits for you; it expires at {until}."
+    if request.terms.approvals == 0:
+        return f"{call}{who} asks to {request.verb} {flow}; no approval is needed, only the confirmation on the card."
+    tally = state.approvals(
+        request, count=len(state.counted(request)), needed=request.terms.approvals, workspace_url=workspace_url
+    )
+    return f"{call}{who} asks to {request.verb} {flow}; approve or deny it on the card ({tally})."
+
+
+def _vote(request: Request, reply: Reply, workspace_url: str) -> str:
+    if reply.said is Said.CONFIRMED:
+        return f"{_actor(reply)} confirmed the {request.verb} of {_flow(request)}; no approval was needed."
+    tally = state.approvals(request, count=reply.count, needed=reply.needed, workspace_url=workspace_url)
+    if reply.said is Said.FELL_OFF:
+        tally = tally if reply.needed > 0 else "a new confirmation is needed"
+        return f"The vote of {_actor(reply)} no longer counts, since their rights or the rules have changed: {tally}."
+    return f"{_actor(reply)} approved the {request.verb} of {_flow(request)}: {tally}."
+
+
+def _denied(request: Request, reply: Reply) -> str:
+    what = _what(request)
+    if reply.actor is not None:
+        why = f" Reason: {quote(reply.reason)}" if reply.reason else ""
+        return f"{_asker(request)}: {_actor(reply)} denied {what}. {UNTOUCHED}.{why}"
+    rule = request.ending.rule if request.ending is not None else None
+    because = f", under rule {quote(rule, most=100)}" if rule else ": no rule allows it now"
+    return f"{_asker(request)}: {what} is denied by policy{because}. {UNTOUCHED}."
+
+
+def _withdrawn(request: Request, reply: Reply) -> str:
+    what = _what(request)
+    if reply.actor is not None:
+        return f"{_actor(reply)} withdrew {what}. {UNTOUCHED}."
+    because = state.withdrawn_because(request.ending)
+    return f"{_asker(request)}: flowbot withdrew {what}: {because}. {UNTOUCHED}."
+
+
+def _outcome(request: Request) -> tuple[str, ...]:
+    outcome = request.operation.outcome
+    said = f"{_asker(request)}: {outcomes.sentence(request)}"
+    failure = outcome.failure if outcome is not None else None
+    facts = ("\n".join(outcomes.failure_lines(failure)),) if failure is not None else ()
+    return said, *facts, outcomes.what_to_do(request)
+
+
+def _place(request: Request, workspace_url: str) -> str:
+    card = request.card
+    link_to = CardLink(
+        request_id=request.id, verb=request.verb, flow=request.flow.name, channel=card.channel, ts=card.ts
+    )
+    return link(link_to, workspace_url=workspace_url)
+
+
+def _actor(reply: Reply) -> str:
+    return user(reply.actor.user) if reply.actor is not None else "Somebody"
+
+
+def _asker(request: Request) -> str:
+    return user(request.requester.user)
+
+
+def _what(request: Request) -> str:
+    return f"the request to {request.verb} {_flow(request)}"
+
+
+def _flow(request: Request) -> str:
+    return code(request.flow.name or request.flow.flow_id)

@@ -1,0 +1,149 @@
+"""Where a request stands, as the one line under the card's first: what it waits for, or how it ended, by whom and when.
+
+Owns these words for every state, progress and outcome. Must not know blocks or buttons.
+"""
+
+import dataclasses
+from typing import Final, assert_never
+
+from bot import due
+from bot.request import Ending, How, Operation, Progress, Request, State
+from bot.slack.messages import outcomes
+from bot.slack.messages.text import code, date, escape, listed, quiet, quote, user
+
+MOST_NAMED: Final = 4
+
+UNTOUCHED: Final = "the flow was not touched"
+
+
+@dataclasses.dataclass(frozen=True, kw_only=True)
+class Line:
+    """The state in a word or two, and what goes on right behind it."""
+
+    lead: str
+    rest: str
+
+
+def line(request: Request, *, workspace_url: str) -> Line:
+    """Return the line for the request as it is."""
+    match request.state:
+        case State.PENDING:
+            return _pending(request, workspace_url)
+        case State.APPROVED:
+            return _approved(request)
+        case State.DENIED:
+            return _denied(request.ending)
+        case State.EXPIRED:
+            return Line(lead="Expired", rest=f": {expired_because(request)}; {UNTOUCHED}{_when(request.ending)}")
+        case State.WITHDRAWN:
+            return _withdrawn(request.ending)
+        case State.SUPERSEDED:
+            return Line(lead="Superseded", rest=f" by an emergency request; {UNTOUCHED}{_when(request.ending)}")
+        case _:
+            assert_never(request.state)
+
+
+def approvals(request: Request, *, count: int, needed: int, workspace_url: str) -> str:
+    """Return the approvals had and needed, and from whom the rest may come; it pings nobody."""
+    tally = f"{count} of {needed}"
+    if count >= needed:
+        return f"{tally}, complete"
+    approvers = tuple(quiet(entry, workspace_url=workspace_url) for entry in request.terms.approvers)
+    return f"{tally} — waiting for {listed(approvers, most=MOST_NAMED, last='or') or 'an approver'}"
+
+
+def counted(request: Request) -> tuple[str, ...]:
+    """Return the ids of those whose approvals count, each once; the requester's never does."""
+    users = dict.fromkeys(vote.actor.user for vote in request.votes)
+    return tuple(user_id for user_id in users if user_id != request.requester.user)
+
+
+def expired_because(request: Request) -> str:
+    """Return why the request expired; one that was approved has `decided_at`."""
+    if request.decided_at is not None:
+        return "approved, but not begun within two minutes"
+    return "not approved in time" if request.terms.approvals > 0 else "not confirmed in time"
+
+
+def withdrawn_because(ending: Ending | None) -> str:
+    """Return why flowbot itself took the request back."""
+    return f"Slack did not take the card ({code(ending.code)})" if ending and ending.code else "it could not go on"
+
+
+def _pending(request: Request, workspace_url: str) -> Line:
+    until = f". Expires at {date(request.expires_at)}"
+    needed = request.terms.approvals
+    if needed == 0:
+        return Line(lead="Waiting for confirmation", rest=f"; no approval is needed{until}")
+    tally = approvals(request, count=len(counted(request)), needed=needed, workspace_url=workspace_url)
+    so_far = f"; approved {_by(request)}" if counted(request) else ""
+    return Line(lead="Approvals", rest=f": {tally}{so_far}{until}")
+
+
+def _by(request: Request) -> str:
+    votes = tuple(dict.fromkeys(vote.actor.user for vote in request.votes))
+    people = counted(request) if request.terms.approvals > 0 else votes
+    return f"by {listed(tuple(map(user, people)), most=MOST_NAMED)}"
+
+
+def _approved(request: Request) -> Line:
+    operation, decision = request.operation, "Approved" if request.terms.approvals > 0 else "Confirmed"
+    match operation.progress:
+        case Progress.WAITING:
+            return Line(lead=decision, rest=f" {_by(request)}; {_next(request)}")
+        case Progress.RUNNING:
+            return Line(lead="Calling", rest=f": the cloud has not answered yet. {decision} {_by(request)}")
+        case Progress.SUCCEEDED | Progress.FAILED | Progress.UNKNOWN | Progress.CANCELLED:
+            came_of_it = _ended(request, operation)
+            at = f" · {date(operation.ended_at)}" if operation.ended_at is not None else ""
+            return dataclasses.replace(came_of_it, rest=f"{came_of_it.rest}. {decision} {_by(request)}{at}")
+        case _:
+            assert_never(operation.progress)
+
+
+def _next(request: Request) -> str:
+    if request.operation.held_ups == 0:
+        return "the last checks and the call come next"
+    return f"the call is held up, and does not begin after {date(due.begin_by(request))}"
+
+
+def _ended(request: Request, operation: Operation) -> Line:
+    outcome = operation.outcome
+    if outcome is None:
+        return Line(lead="Ended", rest=f"; {UNTOUCHED}")
+    status = escape(outcome.status or outcomes.wanted(request.verb), most=40)
+    match outcome.how:
+        case How.STOPPED:
+            return Line(lead=status, rest=f": the cloud says that it is {outcomes.past(request.verb)}")
+        case How.ALREADY:
+            return Line(lead=status, rest=": already so, not by this request; nothing was called")
+        case How.CONFIRMED_STANDBY:
+            return Line(lead=status, rest=": the cloud refused the call as already so, and a second reading agrees")
+        case How.REHEARSED:
+            return Line(lead="Dry run done", rest=": nothing was called and nothing has changed")
+        case How.REFUSED:
+            named = outcome.failure is not None and outcome.failure.code
+            return Line(lead="Failed", rest=f": {outcomes.refused(outcome)}{f', {code(named)}' if named else ''}")
+        case How.STILL_ACTIVE:
+            return Line(lead="Failed", rest=f": accepted, still {escape(outcome.status or 'ACTIVE', most=40)}")
+        case How.LOST:
+            return Line(lead="Unknown", rest=": nobody knows what came of the call; nothing more is sent")
+        case _:
+            assert_never(outcome.how)
+
+
+def _denied(ending: Ending | None) -> Line:
+    if ending is None or ending.actor is None:
+        rule = f", under rule {quote(ending.rule, most=100)}" if ending and ending.rule else ": no rule allows it now"
+        return Line(lead="Denied by policy", rest=f"{rule}; {UNTOUCHED}{_when(ending)}")
+    why = f". Reason: {quote(ending.reason, most=200)}" if ending.reason else ""
+    return Line(lead="Denied", rest=f" by {user(ending.actor.user)}; {UNTOUCHED}{_when(ending)}{why}")
+
+
+def _withdrawn(ending: Ending | None) -> Line:
+    by = f"by {user(ending.actor.user)}" if ending and ending.actor else f"by flowbot: {withdrawn_because(ending)}"
+    return Line(lead="Withdrawn", rest=f" {by}; {UNTOUCHED}{_when(ending)}")
+
+
+def _when(ending: Ending | None) -> str:
+    return f" · {date(ending.at)}" if ending is not None else ""

@@ -1,0 +1,115 @@
+"""Words from outside made safe for Slack's mrkdwn, and Slack's own notations for people, channels, times and links.
+
+Owns escaping and shortening: whatever a person or the cloud wrote leaves here on one line, bounded, and unable to ping,
+link or open a code span. Must not know requests, states or sentences.
+"""
+
+import datetime
+import re
+import unicodedata
+from typing import Final
+
+from bot.answers import CardLink
+
+ELLIPSIS: Final = "…"
+
+_ENTITIES: Final = {"&": "&amp;", "<": "&lt;", ">": "&gt;", "`": "ˋ"}
+_BLANK_LETTERS: Final = frozenset("\u115f\u1160\u2800\u3164\uffa0")  # letters by category, yet nothing is to be seen
+_MOST_MARKS: Final = 3  # accents on one letter; more of them paint over the neighbouring lines
+_PLACE: Final = re.compile(r"[CDG][A-Za-z0-9]{1,63}")
+_GROUP: Final = re.compile(r"S[A-Za-z0-9]{1,63}")
+_PERSON: Final = re.compile(r"[UW][A-Za-z0-9]{1,63}")
+_SITE: Final = re.compile(r"https?://[A-Za-z0-9.:-]+/?")
+_TS: Final = re.compile(r"[0-9]+\.[0-9]+")
+
+
+def clean(text: str) -> str:
+    """Return the text on one line, without characters that cannot be seen or that turn the direction of writing."""
+    kept: list[str] = []
+    marks = 0
+    for character in text:
+        category = unicodedata.category(character)
+        marks = marks + 1 if category.startswith("M") else 0
+        if character.isspace() or category == "Cc":
+            kept.append(" ")
+        elif category not in ("Cf", "Cs") and character not in _BLANK_LETTERS and marks <= _MOST_MARKS:
+            kept.append(character)
+    return " ".join("".join(kept).split())
+
+
+def escape(text: str, *, most: int = 150) -> str:
+    """Return the text ready for mrkdwn, at most `most` characters as Slack counts them, shortened with an ellipsis."""
+    pieces = [_ENTITIES.get(character, character) for character in clean(text)]
+    if sum(map(len, pieces)) <= most:
+        return "".join(pieces)
+    kept: list[str] = []
+    room = most - len(ELLIPSIS)
+    for piece in pieces:
+        room -= len(piece)
+        if room < 0:
+            break
+        kept.append(piece)
+    return "".join(kept).rstrip() + ELLIPSIS
+
+
+def code(value: str, *, most: int = 80) -> str:
+    """Return the value as a code span; its content has at most `most` characters."""
+    escaped = escape(value, most=most)
+    return f"`{escaped}`" if escaped else "(empty)"
+
+
+def quote(value: str, *, most: int = 300) -> str:
+    """Return what a person wrote, in quotation marks."""
+    return f"“{escape(value, most=most)}”"
+
+
+def user(user_id: str) -> str:
+    """Return Slack's notation for a person. It pings when it stands in a new message that everybody sees."""
+    return f"<@{user_id}>" if _PERSON.fullmatch(user_id) else code(user_id)
+
+
+def mention(some_id: str) -> str:
+    """Return Slack's notation for a person or a user group; what is neither stands as code and pings nobody."""
+    if _GROUP.fullmatch(some_id):
+        return f"<!subteam^{some_id}>"
+    return f"<@{some_id}>" if _PERSON.fullmatch(some_id) else code(some_id)
+
+
+def quiet(user_id: str, *, workspace_url: str) -> str:
+    """Return a person as a link to their profile: it can be opened, and pings nobody."""
+    if _PERSON.fullmatch(user_id) and _SITE.fullmatch(workspace_url):
+        return f"<{workspace_url.rstrip('/')}/team/{user_id}|{user_id}>"
+    return code(user_id)
+
+
+def channel(channel_id: str) -> str:
+    """Return Slack's notation for a channel."""
+    return f"<#{channel_id}>" if _PLACE.fullmatch(channel_id) else code(channel_id)
+
+
+def date(at: float) -> str:
+    """Return a time that each reader sees in their own time zone; where Slack cannot, in UTC."""
+    fallback = datetime.datetime.fromtimestamp(at, tz=datetime.UTC).strftime("%Y-%m-%d %H:%M UTC")
+    return f"<!date^{int(at)}^{{time}}|{fallback}>"
+
+
+def link(card: CardLink, *, workspace_url: str, label: str = "its card") -> str:
+    """Return a link to the card with its channel; the channel alone where the card's address is not known yet."""
+    place = channel(card.channel)
+    if not (card.ts and _TS.fullmatch(card.ts) and _PLACE.fullmatch(card.channel) and _SITE.fullmatch(workspace_url)):
+        return f"{label} in {place}"
+    address = f"{workspace_url.rstrip('/')}/archives/{card.channel}/p{card.ts.replace('.', '')}"
+    return f"<{address}|{label}> in {place}"
+
+
+def listed(words: tuple[str, ...], *, most: int = 10, last: str = "and") -> str:
+    """Return finished words as a list, at most `most` of them."""
+    shown = words if len(words) <= most else (*words[:most], f"{len(words) - most} more")
+    if len(shown) < 2:
+        return "".join(shown)
+    return f"{', '.join(shown[:-1])} {last} {shown[-1]}"
+
+
+def short_id(flow_id: str) -> str:
+    """Return the last four characters of a flow id."""
+    return escape(flow_id[-4:])

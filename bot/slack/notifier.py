@@ -1,0 +1,125 @@
+"""Slack as a place to speak: posts and edits cards, replies in their threads, answers people.
+
+It composes nothing itself: every word comes from `messages`. slack_sdk repeats nothing here: what was lost is told again by the worker.
+"""
+
+from typing import Any, Final
+
+import aiohttp
+import structlog
+from slack_sdk.errors import SlackApiError
+from slack_sdk.web.async_client import AsyncWebClient
+
+from bot import answers, errors, request
+from bot.arrivals import Clicked, Entry, Typed
+from bot.slack import failures, messages
+from bot.slack.installation import Installation
+from bot.slack.messages import modals
+from bot.slack.messages.message import Message
+from bot.slack.returns import Returns
+
+TRANSPORT: Final = (SlackApiError, aiohttp.ClientError, TimeoutError)
+
+log = structlog.get_logger()
+
+
+class Notifier:
+    """ports.Chat over the Web API."""
+
+    def __init__(
+        self, *, client: AsyncWebClient, session: aiohttp.ClientSession, installation: Installation, returns: Returns
+    ) -> None:
+        self._client = client
+        self._session = session
+        self._installation = installation
+        self._returns = returns
+
+    async def post_card(self, seen: request.Request) -> str:
+        """Post the card and return its `ts`."""
+        card = messages.card(seen, workspace_url=await self._workspace_url())
+        return await self._post(seen.card.channel, card)
+
+    async def edit_card(self, seen: request.Request) -> None:
+        """Make the card show the request as seen."""
+        card = messages.card(seen, workspace_url=await self._workspace_url())
+        await self._call(
+            "chat.update", channel=seen.card.channel, ts=seen.card.ts, text=card.text, blocks=list(card.blocks)
+        )
+
+    async def reply(self, seen: request.Request, reply: request.Reply) -> str:
+        """Post one reply under the card, in the channel as well where nobody may miss it, and return its `ts`."""
+        said = messages.reply(seen, reply, workspace_url=await self._workspace_url())
+        wide = messages.broadcast(seen, reply)
+        return await self._post(seen.card.channel, said, thread_ts=seen.card.ts, reply_broadcast=wide or None)
+
+    async def answer(self, entry: Entry, answer: answers.Answer) -> None:
+        """Tell one person: by `response_url` while it is known, else ephemerally where they were, else in a DM."""
+        if isinstance(answer, answers.DenyReasonAsked):
+            return await self._ask_why(entry, answer)
+        if isinstance(answer, answers.Noted):
+            return None
+        said = messages.answer(answer, workspace_url=await self._workspace_url())
+        return await self.say_to(entry, said)
+
+    async def say_to(self, entry: Entry, said: Message) -> None:
+        """Tell the sender of an entry something that only they see."""
+        if await self._respond(entry.key, said) or await self._whisper(entry, said):
+            return
+        await self._post(entry.actor.user, said)
+
+    async def open_modal(self, key: str, view: dict[str, object]) -> bool:
+        """Open a modal for the sender of an entry; tell whether there was still time for it."""
+        trigger = self._returns.take_trigger(key)
+        if trigger is None:
+            return False
+        try:
+            await self._call("views.open", trigger_id=trigger, view=view)
+        except errors.ChatError as failure:
+            log.info("a modal was not opened", entry=key, reason=str(failure))
+            return False
+        return True
+
+    async def _ask_why(self, entry: Entry, answer: answers.DenyReasonAsked) -> None:
+        await self.open_modal(entry.key, modals.deny_reason(answer.request_id, answer.flow))
+
+    async def _respond(self, key: str, said: Message) -> bool:
+        url = self._returns.use_response_url(key)
+        if url is None:
+            return False
+        body = {"response_type": "ephemeral", "replace_original": False, "text": said.text, "blocks": list(said.blocks)}
+        try:
+            async with self._session.post(url, json=body, allow_redirects=False) as response:
+                return response.status == 200
+        except (aiohttp.ClientError, TimeoutError):
+            return False
+
+    async def _whisper(self, entry: Entry, said: Message) -> bool:
+        if not isinstance(entry.arrival, Typed | Clicked) or not entry.arrival.channel:
+            return False
+        where, who = entry.arrival.channel, entry.actor.user
+        try:
+            await self._call("chat.postEphemeral", channel=where, user=who, text=said.text, blocks=list(said.blocks))
+        except errors.ChatRefused:
+            return False
+        return True
+
+    async def _post(self, channel: str, said: Message, **more: Any) -> str:
+        posted = await self._call(
+            "chat.postMessage",
+            channel=channel,
+            text=said.text,
+            blocks=list(said.blocks),
+            unfurl_links=False,
+            unfurl_media=False,
+            **{name: value for name, value in more.items() if value is not None},
+        )
+        return str(posted["ts"])
+
+    async def _call(self, method: str, **arguments: Any) -> Any:
+        try:
+            return await self._client.api_call(method, json=arguments)
+        except TRANSPORT as failure:
+            raise failures.translate(failure) from failure
+
+    async def _workspace_url(self) -> str:
+        return (await self._installation.learn()).url

@@ -1,0 +1,107 @@
+"""Slack's payloads as values. Pure: dicts in, values of `arrivals` out.
+
+Only ids are trusted and kept; names, links and tokens are not.
+"""
+
+import hashlib
+import json
+import urllib.parse
+from collections.abc import Mapping
+from typing import Any, Final
+
+from bot.arrivals import Actor, Button, Clicked, Entry, Modal, Submitted, Typed
+from bot.slack.messages import modals
+
+Payload = Mapping[str, Any]
+
+LOOPBACK: Final = ("127.0.0.1", "localhost", "::1")
+
+
+def parse(body: bytes, content_type: str) -> dict[str, Any]:
+    """Read the body of a delivery, form or JSON. Raises ValueError for what Slack does not send."""
+    text = body.decode("utf-8")
+    if content_type.split(";")[0].strip().lower() == "application/json":
+        return _object(text)
+    form = dict(urllib.parse.parse_qsl(text, keep_blank_values=True, strict_parsing=True, max_num_fields=100))
+    if set(form) == {"payload"}:
+        return _object(form["payload"])
+    if "command" not in form:
+        raise ValueError("neither a command nor a payload")
+    return dict(form)
+
+
+def teams(payload: Payload) -> frozenset[str]:
+    """Return the ids of the workspace and the organisation that the delivery says it is for."""
+    ids = {payload.get("team_id"), payload.get("enterprise_id")}
+    ids |= {(payload.get(key) or {}).get("id") for key in ("team", "enterprise") if isinstance(payload.get(key), dict)}
+    return frozenset(id for id in ids if isinstance(id, str) and id)
+
+
+def typed(payload: Payload, *, received_at: float) -> Entry:
+    """Read a slash command."""
+    actor = Actor(team=_team(payload), user=payload["user_id"])
+    arrival = Typed(text=payload.get("text") or "", channel=payload["channel_id"])
+    return Entry(key=key("command", payload), actor=actor, arrival=arrival, received_at=received_at)
+
+
+def clicked(payload: Payload, *, received_at: float) -> tuple[Entry, Clicked]:
+    """Read a pressed button. Raises ValueError for a button that is not ours."""
+    action, container = payload["actions"][0], payload.get("container") or {}
+    arrival = Clicked(
+        button=Button(action["action_id"]),
+        request_id=str(action.get("value") or ""),
+        channel=str(container.get("channel_id") or (payload.get("channel") or {}).get("id") or ""),
+        message_ts=container.get("message_ts"),
+    )
+    return Entry(key=key("click", payload), actor=_clicker(payload), arrival=arrival, received_at=received_at), arrival
+
+
+def submitted(payload: Payload, *, received_at: float) -> tuple[Entry, Submitted]:
+    """Read a submitted modal. Raises ValueError for a modal that is not ours."""
+    view = payload["view"]
+    arrival = Submitted(
+        modal=Modal(view["callback_id"]), request_id=str(view.get("private_metadata") or ""), reason=_reason(view)
+    )
+    return Entry(
+        key=key("submission", payload), actor=_clicker(payload), arrival=arrival, received_at=received_at
+    ), arrival
+
+
+def key(kind: str, payload: Payload) -> str:
+    """Return the key under which a delivery acts once, whichever door it comes through."""
+    sign = payload.get("trigger_id") or json.dumps(payload, sort_keys=True, default=str)
+    return hashlib.sha256("\n".join((kind, _team(payload), str(sign))).encode()).hexdigest()[:32]
+
+
+def response_url(payload: Payload, *, api_url: str) -> str | None:
+    """Return the delivery's `response_url` if it is Slack's own, or of the same loopback host as a stand-in's API."""
+    url = payload.get("response_url")
+    if not isinstance(url, str):
+        return None
+    target, api = urllib.parse.urlsplit(url), urllib.parse.urlsplit(api_url)
+    if api.hostname in LOOPBACK:
+        return url if target.hostname == api.hostname else None
+    slack_own = target.hostname is not None and target.hostname.endswith(".slack.com")
+    return url if slack_own and target.scheme == "https" else None
+
+
+def _object(text: str) -> dict[str, Any]:
+    value = json.loads(text)
+    if not isinstance(value, dict):
+        raise ValueError("not a JSON object")
+    return value
+
+
+def _team(payload: Payload) -> str:
+    return str(payload.get("team_id") or (payload.get("team") or {}).get("id") or payload.get("enterprise_id") or "")
+
+
+def _clicker(payload: Payload) -> Actor:
+    user = payload["user"]
+    return Actor(team=str(user.get("team_id") or _team(payload)), user=user["id"])
+
+
+def _reason(view: Payload) -> str | None:
+    values = (view.get("state") or {}).get("values") or {}
+    value = ((values.get(modals.REASON_BLOCK) or {}).get(modals.REASON_ACTION) or {}).get("value")
+    return value.strip() or None if isinstance(value, str) else None

@@ -1,0 +1,1 @@
+"""Where requests, the inbox and the audit live: SQLAlchemy Core on SQLite."""

@@ -1,0 +1,17 @@
+"""How an event of the audit becomes a row. It writes nothing: `store` writes the row with the change it tells of."""
+
+import json
+
+from bot import ports
+
+
+def row(event: ports.AuditEvent) -> dict[str, object]:
+    """Return the columns of the event; the facts with sorted keys, so that the same facts are the same bytes."""
+    return {
+        "at": event.at,
+        "what": event.what,
+        "actor_team": event.actor.team if event.actor else None,
+        "actor_user": event.actor.user if event.actor else None,
+        "request_id": event.request_id,
+        "facts": json.dumps(event.facts, sort_keys=True, ensure_ascii=False, allow_nan=False, separators=(",", ":")),
+    }

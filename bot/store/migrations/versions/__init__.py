@@ -1,0 +1,1 @@
+"""The revisions, oldest first; `schema.REVISIONS` lists the same."""

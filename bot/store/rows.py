@@ -1,0 +1,234 @@
+"""Records to rows and back: pure functions.
+
+What is searched, compared or leased has a column of its own; what is only carried is JSON text. It knows the columns'
+names and no statement.
+"""
+
+import contextlib
+from collections.abc import Iterator, Sequence
+from typing import Annotated, Any, Final, TypeVar
+
+import pydantic
+import sqlalchemy as sa
+
+from bot import answers, errors, ports
+from bot import request as requests
+from bot.arrivals import Actor, Arrival, Entry
+from bot.commands import Verb
+from bot.store import schema
+
+Columns = dict[str, object]
+
+T = TypeVar("T")
+
+_ACTOR: Final = pydantic.TypeAdapter(Actor)
+_FLOW: Final = pydantic.TypeAdapter(requests.Flow)
+_TERMS: Final = pydantic.TypeAdapter(requests.Terms)
+_VOTES: Final = pydantic.TypeAdapter(tuple[requests.Vote, ...])
+_ENDING: Final = pydantic.TypeAdapter(requests.Ending)
+_OUTCOME: Final = pydantic.TypeAdapter(requests.Outcome)
+_ARRIVAL: Final[pydantic.TypeAdapter[Arrival]] = pydantic.TypeAdapter(
+    Annotated[Arrival, pydantic.Field(discriminator="kind")]
+)
+
+
+def decided(request: requests.Request) -> Columns:
+    """Return the columns that a version of the request decides."""
+    ending = request.ending
+    return {
+        "project": request.project,
+        "flow_id": request.flow.flow_id,
+        "verb": request.verb.value,
+        "state": request.state.value,
+        "version": request.version,
+        "dry_run": request.dry_run,
+        "requester_team": request.requester.team,
+        "requester_user": request.requester.user,
+        "reason": request.reason,
+        "asked_in": request.asked_in,
+        "created_at": request.asked_at,
+        "expires_at": request.expires_at,
+        "decided_at": request.decided_at,
+        "ended_at": ending.at if ending else None,
+        "ended_by": ending.actor.user if ending and ending.actor else None,
+        "reminded": request.reminded,
+        "next_seq": request.next_seq,
+        "flow": _dump(_FLOW, request.flow),
+        "terms": _dump(_TERMS, request.terms),
+        "votes": _dump(_VOTES, request.votes),
+        "ending": _dump(_ENDING, ending),
+        "recently_denied_by": _dump(_ACTOR, request.recently_denied_by),
+    }
+
+
+def told(request: requests.Request) -> Columns:
+    """Return the columns that belong to whoever tells Slack of the request."""
+    return {
+        "card_channel": request.card.channel,
+        "card_ts": request.card.ts,
+        "card_shown": request.card.shown,
+        "tell_failures": request.tell_failures,
+        "tell_at": request.tell_at,
+    }
+
+
+def operation(request: requests.Request) -> Columns:
+    """Return the row of the request's operation."""
+    return {
+        "request_id": request.id,
+        "flow_id": request.flow.flow_id,
+        "flow_name": request.flow.name,
+        "project": request.project,
+        "verb": request.verb.value,
+        "progress": request.operation.progress.value,
+        "not_before": request.operation.not_before,
+        "held_ups": request.operation.held_ups,
+        "begun_at": request.operation.begun_at,
+        "ended_at": request.operation.ended_at,
+        "outcome": _dump(_OUTCOME, request.operation.outcome),
+        "holds": requests.holds_flow(request),
+    }
+
+
+def reply(request_id: str, said: requests.Reply) -> Columns:
+    """Return the row of a reply."""
+    return {
+        "request_id": request_id,
+        "seq": said.seq,
+        "said": said.said.value,
+        "at": said.at,
+        "actor_team": said.actor.team if said.actor else None,
+        "actor_user": said.actor.user if said.actor else None,
+        "reason": said.reason,
+        "count": said.count,
+        "needed": said.needed,
+        "ts": said.ts,
+    }
+
+
+def entry(received: Entry) -> Columns:
+    """Return the row of an inbox entry that nobody has worked on."""
+    return {
+        "key": received.key,
+        "actor_team": received.actor.team,
+        "actor_user": received.actor.user,
+        "arrival": _dump(_ARRIVAL, received.arrival),
+        "received_at": received.received_at,
+        "state": schema.EntryState.RECEIVED.value,
+        "answer": None,
+        "due_at": received.received_at,
+    }
+
+
+def answer(told: answers.Answer | None) -> str | None:
+    """Return the column of an answer."""
+    return _dump(answers.ANSWER, told)
+
+
+REQUEST_COLUMNS: Final = (
+    *schema.requests.c,
+    schema.operations.c.progress,
+    schema.operations.c.not_before,
+    schema.operations.c.held_ups,
+    schema.operations.c.begun_at,
+    schema.operations.c.ended_at.label("operation_ended_at"),
+    schema.operations.c.outcome,
+)
+"""What `to_request` reads."""
+
+
+def to_request(row: sa.RowMapping, unsent: Sequence[sa.RowMapping]) -> requests.Request:
+    """Read a request from a row of `REQUEST_COLUMNS` and the rows of its unsent replies.
+
+    This and the two below raise errors.StoreError for what this code cannot read, for example what newer code wrote.
+    """
+    with _reading(f"request {row['id']}"):
+        return _request(row, unsent)
+
+
+def _request(row: sa.RowMapping, unsent: Sequence[sa.RowMapping]) -> requests.Request:
+    return requests.Request(
+        id=row["id"],
+        verb=Verb(row["verb"]),
+        project=row["project"],
+        flow=_FLOW.validate_json(row["flow"]),
+        requester=Actor(team=row["requester_team"], user=row["requester_user"]),
+        reason=row["reason"],
+        dry_run=row["dry_run"],
+        asked_in=row["asked_in"],
+        asked_at=row["created_at"],
+        expires_at=row["expires_at"],
+        terms=_TERMS.validate_json(row["terms"]),
+        card=requests.Card(channel=row["card_channel"], ts=row["card_ts"], shown=row["card_shown"]),
+        recently_denied_by=_load(_ACTOR, row["recently_denied_by"]),
+        state=requests.State(row["state"]),
+        votes=_VOTES.validate_json(row["votes"]),
+        decided_at=row["decided_at"],
+        ending=_load(_ENDING, row["ending"]),
+        reminded=row["reminded"],
+        operation=_to_operation(row),
+        version=row["version"],
+        next_seq=row["next_seq"],
+        unsent=tuple(_to_reply(said) for said in unsent),
+        tell_failures=row["tell_failures"],
+        tell_at=row["tell_at"],
+    )
+
+
+def to_entry(row: sa.RowMapping) -> Entry:
+    """Read an inbox entry from its row."""
+    with _reading(f"inbox row {row['key']}"):
+        return Entry(
+            key=row["key"],
+            actor=Actor(team=row["actor_team"], user=row["actor_user"]),
+            arrival=_ARRIVAL.validate_json(row["arrival"]),
+            received_at=row["received_at"],
+        )
+
+
+def to_claimed(row: sa.RowMapping) -> ports.Claimed:
+    """Read a claimed inbox entry from its row."""
+    entry = to_entry(row)
+    with _reading(f"inbox row {entry.key}"):
+        return ports.Claimed(entry=entry, answer=_load(answers.ANSWER, row["answer"]))
+
+
+@contextlib.contextmanager
+def _reading(what: str) -> Iterator[None]:
+    try:
+        yield
+    except ValueError as error:
+        raise errors.StoreError(f"{what} cannot be read by this version of flowbot") from error
+
+
+def _to_operation(row: sa.RowMapping) -> requests.Operation:
+    return requests.Operation(
+        progress=requests.Progress(row["progress"]),
+        not_before=row["not_before"],
+        held_ups=row["held_ups"],
+        begun_at=row["begun_at"],
+        ended_at=row["operation_ended_at"],
+        outcome=_load(_OUTCOME, row["outcome"]),
+    )
+
+
+def _to_reply(row: sa.RowMapping) -> requests.Reply:
+    known = row["actor_user"] is not None
+    return requests.Reply(
+        seq=row["seq"],
+        said=requests.Said(row["said"]),
+        at=row["at"],
+        actor=Actor(team=row["actor_team"], user=row["actor_user"]) if known else None,
+        reason=row["reason"],
+        count=row["count"],
+        needed=row["needed"],
+        ts=row["ts"],
+    )
+
+
+def _dump(adapter: pydantic.TypeAdapter[Any], value: object) -> str | None:
+    return None if value is None else adapter.dump_json(value).decode()
+
+
+def _load(adapter: pydantic.TypeAdapter[T], text: str | None) -> T | None:
+    return None if text is None else adapter.validate_json(text)

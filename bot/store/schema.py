@@ -1,0 +1,148 @@
+"""The tables, and the revision of them that this code needs.
+
+It owns names, types, keys and indexes. It knows nothing of records (that is `rows`), of statements, or of Alembic;
+`migrations/` creates what stands here, and a test holds the two together. Times are seconds since the epoch (UTC).
+"""
+
+import enum
+from typing import Final
+
+import sqlalchemy as sa
+
+REVISIONS: Final = ("0001",)
+"""Every revision that this code knows, the oldest first. One that is missing here was made by newer code."""
+
+REVISION: Final = REVISIONS[-1]
+"""The revision that this code needs."""
+
+FLOW_LOCK: Final = "one_open_request_per_flow"
+"""The partial unique index that keeps a flow to one open request."""
+
+
+class EntryState(enum.StrEnum):
+    """Where a row of the inbox stands."""
+
+    RECEIVED = "received"
+    DECIDED = "decided"  # the answer is stored and was not told yet
+    DONE = "done"
+
+
+metadata: Final = sa.MetaData(
+    naming_convention={"pk": "pk_%(table_name)s", "fk": "fk_%(table_name)s_%(column_0_name)s"},
+)
+
+requests: Final = sa.Table(
+    "requests",
+    metadata,
+    sa.Column("id", sa.Text, primary_key=True),
+    sa.Column("project", sa.Text, nullable=False),
+    sa.Column("flow_id", sa.Text, nullable=False),
+    sa.Column("verb", sa.Text, nullable=False),
+    sa.Column("state", sa.Text, nullable=False),
+    sa.Column("version", sa.Integer, nullable=False),
+    sa.Column("dry_run", sa.Boolean, nullable=False),
+    sa.Column("requester_team", sa.Text, nullable=False),
+    sa.Column("requester_user", sa.Text, nullable=False),
+    sa.Column("reason", sa.Text),
+    sa.Column("asked_in", sa.Text, nullable=False),
+    sa.Column("created_at", sa.Double, nullable=False),
+    sa.Column("expires_at", sa.Double, nullable=False),
+    sa.Column("decided_at", sa.Double),
+    sa.Column("ended_at", sa.Double),
+    sa.Column("ended_by", sa.Text),
+    sa.Column("reminded", sa.Boolean, nullable=False),
+    sa.Column("next_seq", sa.Integer, nullable=False),
+    sa.Column("flow", sa.Text, nullable=False),
+    sa.Column("terms", sa.Text, nullable=False),
+    sa.Column("votes", sa.Text, nullable=False),
+    sa.Column("ending", sa.Text),
+    sa.Column("recently_denied_by", sa.Text),
+    sa.Column("card_channel", sa.Text, nullable=False),
+    sa.Column("card_ts", sa.Text),
+    sa.Column("card_shown", sa.Integer, nullable=False),
+    sa.Column("tell_failures", sa.Integer, nullable=False),
+    sa.Column("tell_at", sa.Double, nullable=False),
+    sa.Column("due_at", sa.Double),
+    sa.Column("lease_owner", sa.Text),
+    sa.Column("lease_until", sa.Double),
+    sa.Index(
+        "due_requests",
+        "due_at",
+        sqlite_where=sa.text("due_at IS NOT NULL"),
+        postgresql_where=sa.text("due_at IS NOT NULL"),
+    ),
+    sa.Index("history_of_flow", "project", "flow_id", "created_at"),
+)
+
+operations: Final = sa.Table(
+    "operations",
+    metadata,
+    sa.Column("request_id", sa.Text, sa.ForeignKey(requests.c.id), primary_key=True),
+    sa.Column("flow_id", sa.Text, primary_key=True),
+    sa.Column("flow_name", sa.Text, nullable=False),
+    sa.Column("project", sa.Text, nullable=False),
+    sa.Column("verb", sa.Text, nullable=False),
+    sa.Column("progress", sa.Text, nullable=False),
+    sa.Column("not_before", sa.Double, nullable=False),
+    sa.Column("held_ups", sa.Integer, nullable=False),
+    sa.Column("begun_at", sa.Double),
+    sa.Column("ended_at", sa.Double),
+    sa.Column("outcome", sa.Text),
+    sa.Column("holds", sa.Boolean, nullable=False),
+    sa.Index(
+        FLOW_LOCK, "project", "flow_id", unique=True, sqlite_where=sa.text("holds"), postgresql_where=sa.text("holds")
+    ),
+)
+
+replies: Final = sa.Table(
+    "replies",
+    metadata,
+    sa.Column("request_id", sa.Text, sa.ForeignKey(requests.c.id), primary_key=True),
+    sa.Column("seq", sa.Integer, primary_key=True, autoincrement=False),
+    sa.Column("said", sa.Text, nullable=False),
+    sa.Column("at", sa.Double, nullable=False),
+    sa.Column("actor_team", sa.Text),
+    sa.Column("actor_user", sa.Text),
+    sa.Column("reason", sa.Text),
+    sa.Column("count", sa.Integer, nullable=False),
+    sa.Column("needed", sa.Integer, nullable=False),
+    sa.Column("ts", sa.Text),
+)
+
+inbox: Final = sa.Table(
+    "inbox",
+    metadata,
+    sa.Column("key", sa.Text, primary_key=True),
+    sa.Column("actor_team", sa.Text, nullable=False),
+    sa.Column("actor_user", sa.Text, nullable=False),
+    sa.Column("arrival", sa.Text, nullable=False),
+    sa.Column("received_at", sa.Double, nullable=False),
+    sa.Column("state", sa.Text, nullable=False),
+    sa.Column("answer", sa.Text),
+    sa.Column("due_at", sa.Double, nullable=False),
+    sa.Column("lease_owner", sa.Text),
+    sa.Column("lease_until", sa.Double),
+    sa.Index(
+        "unfinished_entries",
+        "received_at",
+        sqlite_where=sa.text("state <> 'done'"),
+        postgresql_where=sa.text("state <> 'done'"),
+    ),
+)
+
+audit: Final = sa.Table(
+    "audit",
+    metadata,
+    sa.Column("id", sa.BigInteger().with_variant(sa.Integer, "sqlite"), primary_key=True),
+    sa.Column("at", sa.Double, nullable=False),
+    sa.Column("what", sa.Text, nullable=False),
+    sa.Column("actor_team", sa.Text),
+    sa.Column("actor_user", sa.Text),
+    sa.Column("request_id", sa.Text),
+    sa.Column("facts", sa.Text, nullable=False),
+    sa.Column("seq", sa.BigInteger),
+    sa.Column("prev", sa.Text),
+    sa.Column("hash", sa.Text),
+    sa.Index("audit_of_request", "request_id"),
+    sqlite_autoincrement=True,
+)

@@ -1,0 +1,237 @@
+"""`ports.Store` on a database: the statements, and which of them make one transaction.
+
+It decides nothing about requests: the records come in changed and go out as they are. Rows are made in `rows` and
+`audit`, connections and turns in `database`.
+"""
+
+from collections.abc import Sequence
+from typing import Any, Final
+
+import sqlalchemy as sa
+from sqlalchemy.ext.asyncio import AsyncConnection
+
+from bot import errors, ports
+from bot import request as requests
+from bot.arrivals import Entry
+from bot.store import audit, database, dialect, hold, revision, rows, schema, statements
+from bot.store import url as urls
+
+LEASE: Final = 30.0
+"""Seconds for which a claim holds."""
+
+_REQUESTS: Final = schema.requests
+_OPERATIONS: Final = schema.operations
+_REPLIES: Final = schema.replies
+_INBOX: Final = schema.inbox
+
+
+async def open_store(
+    url: str, *, clock: ports.Clock, replica: str, exclusive: bool = True, busy_timeout: float = 1.5
+) -> "SqlStore":
+    """Open the database for one replica, whose name no other replica has at the time.
+
+    An SQLite file is held until `close`, and what was claimed before is free at once; tests of several replicas open it
+    without `exclusive`. Raises errors.RevisionMismatch when the database is older than the code, errors.StoreError when
+    it cannot be used.
+    """
+    parsed = urls.parse(url)
+    path = urls.sqlite_file(parsed)
+    if path is None:
+        raise errors.StoreError("PostgreSQL is not there yet: DATABASE_URL must be sqlite:///FILE")
+    held = hold.hold_file(path) if exclusive else None
+    store = SqlStore(database.open_sqlite(parsed, busy_timeout=busy_timeout), clock=clock, replica=replica, held=held)
+    try:
+        await store.prepare()
+    except BaseException:
+        await store.close()
+        raise
+    return store
+
+
+class SqlStore:
+    """Requests, inbox and audit in one database, as one replica sees them."""
+
+    def __init__(
+        self, db: database.Database, *, clock: ports.Clock, replica: str, held: hold.Hold | None = None
+    ) -> None:
+        self.database = db
+        self._clock = clock
+        self._replica = replica
+        self._held = held
+
+    async def prepare(self) -> None:
+        """Check the revision; where nobody else can be alive, end every lease."""
+        revision.require(await self.database.write_in_turn(revision.stored))
+        if self._held is not None:
+            await self.database.write_in_turn(statements.lapse_all)
+
+    async def record(self, entries: Sequence[Entry]) -> frozenset[str]:
+        """Write the entries in one transaction, claimed by this replica, and return the keys that are new."""
+        if not entries:
+            return frozenset()
+        # PostgreSQL refuses to touch one row twice in a statement: the first of a kind counts.
+        first = {entry.key: rows.entry(entry) for entry in reversed(entries)}
+
+        async def work(connection: AsyncConnection) -> frozenset[str]:
+            lease = self._lease(await self._now(connection))
+            result = await connection.execute(statements.RECORD, [{**row, **lease} for row in first.values()])
+            return frozenset(result.scalars())
+
+        return await self.database.write(work)
+
+    async def entry(self, key: str) -> Entry | None:
+        """Return an inbox row of the last 24 hours."""
+
+        async def work(connection: AsyncConnection) -> sa.RowMapping | None:
+            since = await self._now(connection) - statements.REPEAT_WITHIN
+            query = sa.select(_INBOX).where(_INBOX.c.key == key, _INBOX.c.received_at > since)
+            return (await connection.execute(query)).mappings().one_or_none()
+
+        row = await self.database.read(work)
+        return rows.to_entry(row) if row else None
+
+    async def claim_entries(self, *, limit: int) -> list[ports.Claimed]:
+        """Claim unfinished inbox rows whose lease has lapsed and whose time has come, the oldest first."""
+
+        async def work(connection: AsyncConnection) -> Sequence[sa.RowMapping]:
+            now = await self._now(connection)
+            free = (
+                sa.select(_INBOX.c.key)
+                .where(statements.UNFINISHED, _INBOX.c.due_at <= now, statements.lapsed(_INBOX, now))
+                .order_by(_INBOX.c.received_at)
+                .limit(limit)
+                .with_for_update(skip_locked=True)
+            )
+            claim = _INBOX.update().where(_INBOX.c.key.in_(free)).values(self._lease(now)).returning(_INBOX)
+            return (await connection.execute(claim)).mappings().all()
+
+        claimed = await self.database.write_in_turn(work)
+        return [rows.to_claimed(row) for row in sorted(claimed, key=lambda row: row["received_at"])]
+
+    async def finish_entry(self, key: str) -> None:
+        """Mark an inbox row as done: its answer was told."""
+        done = {"state": schema.EntryState.DONE.value, **statements.FREE}
+        await self._update(_INBOX.update().where(_INBOX.c.key == key).values(done))
+
+    async def postpone_entry(self, key: str, *, until: float) -> None:
+        """Let go of an inbox row until then, unless another replica has it by now."""
+        mine = (_INBOX.c.key == key, _INBOX.c.lease_owner == self._replica)
+        await self._update(_INBOX.update().where(*mine).values(due_at=until, **statements.FREE))
+
+    async def commit(self, change: ports.Change) -> None:
+        """Write one change whole.
+
+        Beside what the port says: raises errors.StoreError when the inbox row was decided already; by nobody's fault
+        but that of a lease that lapsed, and there is nothing left to do for it.
+        """
+
+        async def work(connection: AsyncConnection) -> None:
+            now = await self._now(connection)
+            lease = self._lease(now)
+            if change.request is not None:
+                await statements.save(connection, change.request, {**lease, "due_at": now})
+            if change.entry is not None:
+                await statements.decide(connection, change, lease)
+            if change.audit:
+                await connection.execute(schema.audit.insert(), [audit.row(event) for event in change.audit])
+
+        await self.database.write_in_turn(work)
+
+    async def load(self, request_id: str) -> requests.Request | None:
+        """Return a request with the replies that are still unsent."""
+        return await self._one(_REQUESTS.c.id == request_id)
+
+    async def holder(self, project: str, flow: str) -> requests.Request | None:
+        """Return the open request that holds the flow with this id in the project; dry runs hold none."""
+        return await self._one(_OPERATIONS.c.project == project, _OPERATIONS.c.flow_id == flow, _OPERATIONS.c.holds)
+
+    async def last_denial(self, project: str, flow_id: str, *, since: float) -> requests.Request | None:
+        """Return the newest request for the flow that somebody denied since then."""
+        return await self._one(
+            _REQUESTS.c.project == project,
+            _REQUESTS.c.flow_id == flow_id,
+            _REQUESTS.c.state == requests.State.DENIED.value,
+            _REQUESTS.c.ended_by.is_not(None),
+            _REQUESTS.c.ended_at >= since,
+        )
+
+    async def claim(self, request_id: str) -> requests.Request | None:
+        """Lease the request to this replica and return it, unless another replica's lease holds."""
+
+        async def work(connection: AsyncConnection) -> list[requests.Request]:
+            now = await self._now(connection)
+            free = sa.or_(statements.lapsed(_REQUESTS, now), _REQUESTS.c.lease_owner == self._replica)
+            claim = _REQUESTS.update().where(_REQUESTS.c.id == request_id, free).values(self._lease(now))
+            return await statements.claimed(connection, claim)
+
+        return next(iter(await self.database.write_in_turn(work)), None)
+
+    async def claim_due(self, *, limit: int) -> list[requests.Request]:
+        """Lease requests that are due and whose lease has lapsed, the most overdue first."""
+
+        async def work(connection: AsyncConnection) -> list[requests.Request]:
+            now = await self._now(connection)
+            due = (
+                sa.select(_REQUESTS.c.id)
+                .where(_REQUESTS.c.due_at <= now, statements.lapsed(_REQUESTS, now))
+                .order_by(_REQUESTS.c.due_at)
+                .limit(limit)
+                .with_for_update(skip_locked=True)
+            )
+            claim = _REQUESTS.update().where(_REQUESTS.c.id.in_(due)).values(self._lease(now))
+            return await statements.claimed(connection, claim)
+
+        return await self.database.write_in_turn(work)
+
+    async def next_due_at(self) -> float | None:
+        """Return when the next request is due that nobody holds."""
+
+        async def work(connection: AsyncConnection) -> float | None:
+            free = statements.lapsed(_REQUESTS, await self._now(connection))
+            query = sa.select(sa.func.min(_REQUESTS.c.due_at)).where(_REQUESTS.c.due_at.is_not(None), free)
+            due_at: float | None = (await connection.execute(query)).scalar()
+            return due_at
+
+        return await self.database.read(work)
+
+    async def release(self, seen: requests.Request, *, due_at: float | None) -> bool:
+        """Let go of a claimed request unless it has moved past the version seen; tell whether it was let go."""
+        mine = (
+            _REQUESTS.c.id == seen.id,
+            _REQUESTS.c.version == seen.version,
+            _REQUESTS.c.lease_owner == self._replica,
+        )
+        return await self._update(_REQUESTS.update().where(*mine).values(due_at=due_at, **statements.FREE)) == 1
+
+    async def told(self, seen: requests.Request) -> None:
+        """Save what Slack shows now; whoever decided something meanwhile is not disturbed."""
+        await self._update(_REQUESTS.update().where(_REQUESTS.c.id == seen.id).values(rows.told(seen)))
+
+    async def reply_sent(self, request_id: str, *, seq: int, ts: str) -> None:
+        """Save that Slack has a reply."""
+        this = (_REPLIES.c.request_id == request_id, _REPLIES.c.seq == seq)
+        await self._update(_REPLIES.update().where(*this).values(ts=ts))
+
+    async def close(self) -> None:
+        """Let go of the database, after the writes that have begun."""
+        await self.database.close()
+        if self._held is not None:
+            self._held.release()
+
+    async def _now(self, connection: AsyncConnection) -> float:
+        return await dialect.now(connection, self._clock)
+
+    def _lease(self, now: float) -> dict[str, Any]:
+        return {"lease_owner": self._replica, "lease_until": now + LEASE}
+
+    async def _update(self, statement: sa.Update) -> int:
+        async def work(connection: AsyncConnection) -> int:
+            return (await connection.execute(statement)).rowcount
+
+        return await self.database.write_in_turn(work)
+
+    async def _one(self, *where: sa.ColumnElement[bool]) -> requests.Request | None:
+        async def work(connection: AsyncConnection) -> list[requests.Request]:
+            return await statements.read(connection, *where, limit=1)
+
+        return next(iter(await self.database.read(work)), None)

@@ -1,0 +1,247 @@
+"""The worker: claims what is due and carries it out.
+
+Two things can be claimed: a row of the inbox, and a request with its call and its deliveries. The replica that wrote a thing is
+woken in the process; what another replica left behind is found once its lease has lapsed. The call comes first, Slack is told
+beside it.
+"""
+
+import asyncio
+import contextlib
+import dataclasses
+from collections.abc import Awaitable, Coroutine
+from typing import Any, Final
+
+import structlog
+
+from bot import answers, due, errors, ports, request, service
+from bot.arrivals import Entry, Typed
+from bot.asking import Taken
+from bot.calling import Calling
+from bot.ports import Claimed
+from bot.request import Request
+from bot.service import Service
+from bot.telling import Telling
+
+AT_ONCE: Final = 16
+"""How many inbox rows are worked on side by side."""
+
+LOOK_AGAIN: Final = 5.0
+"""Seconds between two looks for what nobody was woken for."""
+
+HEAD_START: Final = 0.2
+"""Seconds that a call may take before Slack is told beside it."""
+
+RIGHTS_SLOW: Final = 2.0
+"""Seconds after which somebody is told that their rights are being checked."""
+
+log = structlog.get_logger()
+
+
+@dataclasses.dataclass(kw_only=True)
+class _Doing:
+    """One request being worked on in this process."""
+
+    nudge: asyncio.Event
+    acting: asyncio.Task[None] | None = None
+    telling: asyncio.Task[None] | None = None
+
+
+class Worker:
+    """Carries out what the inbox and the requests ask for, until it is drained."""
+
+    def __init__(
+        self,
+        *,
+        store: ports.Store,
+        service: Service,
+        calling: Calling,
+        telling: Telling,
+        chat: ports.Chat,
+        clock: ports.Clock,
+    ) -> None:
+        self._store = store
+        self._service = service
+        self._calling = calling
+        self._telling = telling
+        self._chat = chat
+        self._clock = clock
+        self._tasks: set[asyncio.Task[None]] = set()
+        self._doing: dict[str, _Doing] = {}
+        self._stranded: dict[str, Claimed | None] = {}
+        self._seats = asyncio.Semaphore(AT_ONCE)
+        self._look_at = 0.0
+        self._sooner = asyncio.Event()
+        self._draining = False
+
+    def wake_entry(self, entry: Entry) -> None:
+        """Take up a row of the inbox that this replica has just written."""
+        self._start(self._entry(Claimed(entry=entry)))
+
+    def wake(self, request_id: str) -> None:
+        """Look at a request now."""
+        doing = self._doing.get(request_id)
+        if doing is not None:
+            doing.nudge.set()
+        elif not self._draining:
+            self._doing[request_id] = _Doing(nudge=asyncio.Event())
+            self._start(self._drive(request_id))
+
+    async def run(self) -> None:
+        """Look again and again for what nobody was woken for, until cancelled."""
+        while True:
+            self._look_at = self._clock.now() + LOOK_AGAIN
+            try:
+                await self._look()
+            except errors.StoreError as failure:
+                log.warning("the database is away", reason=str(failure))
+            while (pause := self._look_at - self._clock.now()) > 0:
+                self._sooner.clear()
+                await _first(self._clock.sleep(pause), self._sooner.wait())
+
+    async def drain(self) -> None:
+        """Take up nothing more, and wait for what is in flight."""
+        self._draining = True
+        while self._tasks:
+            await asyncio.wait(set(self._tasks))
+
+    def _start(self, work: Coroutine[None, None, None]) -> None:
+        task = asyncio.create_task(work)
+        self._tasks.add(task)
+        task.add_done_callback(self._ended)
+
+    def _ended(self, task: asyncio.Task[None]) -> None:
+        self._tasks.discard(task)
+        if not task.cancelled() and (surprise := task.exception()) is not None:
+            log.error("work ended in a surprise; it is taken up again when its lease has lapsed", exc_info=surprise)
+
+    async def _look(self) -> None:
+        """Claim what is due and nobody holds, and take up again what the database kept from being done."""
+        for claimed in await self._store.claim_entries(limit=AT_ONCE):
+            self._start(self._entry(claimed))
+        for seen in await self._store.claim_due(limit=AT_ONCE):
+            self.wake(seen.id)
+        stranded, self._stranded = self._stranded, {}
+        for key, entry in stranded.items():
+            self.wake(key) if entry is None else self._start(self._entry(entry))
+        self._look_by(await self._store.next_due_at())
+
+    def _look_by(self, at: float | None) -> None:
+        if at is not None and at < self._look_at:
+            self._look_at = at
+            self._sooner.set()
+
+    # — the inbox —
+
+    async def _entry(self, claimed: Claimed) -> None:
+        entry = claimed.entry
+        async with self._seats:
+            if self._draining:
+                return
+            try:
+                answer = claimed.answer or await self._take(entry)
+                if answer is not None:
+                    self._look_by(await self._telling.answer(entry, answer))
+            except errors.StoreError as failure:
+                self._stranded[entry.key] = claimed
+                log.warning("an entry waits for the database", entry=entry.key, reason=str(failure))
+
+    async def _take(self, entry: Entry) -> answers.Answer | None:
+        taking = asyncio.ensure_future(self._service.take(entry))
+        if not isinstance(entry.arrival, Typed) and not await self._quick(taking):
+            with contextlib.suppress(errors.ChatError):  # a courtesy; the answer itself follows
+                await self._chat.answer(entry, answers.Checking())
+        taken = await taking
+        for request_id in (taken.request_id, None if isinstance(entry.arrival, Typed) else entry.arrival.request_id):
+            if request_id is not None:
+                self.wake(request_id)
+        return taken.answer
+
+    async def _quick(self, taking: asyncio.Future[Taken]) -> bool:
+        slow = asyncio.ensure_future(self._clock.sleep(RIGHTS_SLOW))
+        await asyncio.wait({taking, slow}, return_when=asyncio.FIRST_COMPLETED)
+        slow.cancel()
+        return taking.done()
+
+    # — requests —
+
+    async def _drive(self, request_id: str) -> None:
+        doing = self._doing[request_id]
+        try:
+            while await self._store.claim(request_id) is not None:
+                await self._carry_out(request_id, doing)
+                seen = await self._store.load(request_id)
+                if seen is None:
+                    return
+                due_at = due.at(seen)
+                if await self._store.release(seen, due_at=due_at) and not doing.nudge.is_set():
+                    self._look_by(due_at)
+                    return
+        except errors.StoreError as failure:
+            self._stranded[request_id] = None
+            log.warning("a request waits for the database", request=request_id, reason=str(failure))
+        finally:
+            del self._doing[request_id]
+
+    async def _carry_out(self, request_id: str, doing: _Doing) -> None:
+        """Act and tell until neither is due: at most one act and one telling side by side."""
+        try:
+            while True:
+                doing.nudge.clear()
+                seen = await self._store.load(request_id)
+                if seen is None:
+                    return
+                await self._begin(seen, doing)
+                running = {task for task in (doing.acting, doing.telling) if task is not None}
+                if not running:
+                    return
+                await _first(*running, doing.nudge.wait())
+                _reap(doing)
+        finally:
+            if left := {task for task in (doing.acting, doing.telling) if task is not None}:
+                await asyncio.wait(left)
+
+    async def _begin(self, seen: Request, doing: _Doing) -> None:
+        """Begin what is due of what is not running yet. The call has a head start before Slack is told beside it."""
+        now = self._clock.now()
+        act = None if self._draining or doing.acting is not None else due.act(seen, now)
+        if act is not None:
+            doing.acting = asyncio.create_task(self._act(seen, act))
+            await asyncio.wait({doing.acting}, timeout=HEAD_START)
+            if doing.acting.done():
+                return
+        if doing.telling is None and due.tell(seen, now) is not None:
+            doing.telling = asyncio.create_task(self._telling.tell(seen.id))
+
+    async def _act(self, seen: Request, act: due.Act) -> None:
+        with contextlib.suppress(errors.Conflict):  # the request moved on: whoever moved it has woken this one
+            match act:
+                case due.Act.CALL:
+                    await self._calling.call(seen)
+                case due.Act.RECOVER:
+                    await self._calling.recover(seen)
+                case due.Act.EXPIRE | due.Act.LAPSE:
+                    await self._calling.save(service.expired(seen, at=self._clock.now()), "expired")
+                case due.Act.REMIND:
+                    await self._calling.save(request.remind(seen, at=self._clock.now()), "reminded")
+
+
+def _reap(doing: _Doing) -> None:
+    """Put away what has ended; what it raised is raised here."""
+    if doing.acting is not None and doing.acting.done():
+        ended, doing.acting = doing.acting, None
+        ended.result()
+    if doing.telling is not None and doing.telling.done():
+        ended, doing.telling = doing.telling, None
+        ended.result()
+
+
+async def _first(*waits: Awaitable[Any]) -> None:
+    """Return when the first of them is done; coroutines that are not are cancelled, tasks are left running."""
+    ours = [asyncio.ensure_future(wait) for wait in waits if not isinstance(wait, asyncio.Task)]
+    try:
+        await asyncio.wait(
+            {*ours, *(wait for wait in waits if isinstance(wait, asyncio.Task))}, return_when=asyncio.FIRST_COMPLETED
+        )
+    finally:
+        for task in ours:
+            task.cancel()

@@ -1,0 +1,67 @@
+"""The Live stand-in with one flow, and a client that talks to it."""
+
+import dataclasses
+from collections.abc import AsyncIterator
+
+import httpx
+import pytest
+from pydantic import SecretStr
+
+from bot.cloud import auth, client
+from bot.playground import live as stand_in
+from bot.policy import Project
+
+PROJECT_ID = "0123456789abcdef0123456789abcdef"
+FLOW_ID = "ec897482-d24b-4d64-aa39-407980902b1d"
+NOON = 1_735_787_045.0  # 2025-01-02T03:04:05Z
+TOKEN = "SECURITYTOKENEXAMPLE/0+1=="
+
+
+class TurnedClock:
+    """A clock that stands still until somebody turns it; a sleep turns it."""
+
+    def __init__(self) -> None:
+        self.time = NOON
+
+    def now(self) -> float:
+        return self.time
+
+    async def sleep(self, seconds: float) -> None:
+        self.time += seconds
+
+
+def credentials(*, sk: str = stand_in.SK, token: str | None = TOKEN) -> auth.Credentials:
+    return auth.Credentials(
+        ak=SecretStr(stand_in.AK), sk=SecretStr(sk), security_token=None if token is None else SecretStr(token)
+    )
+
+
+@dataclasses.dataclass(frozen=True, kw_only=True)
+class Rig:
+    """A stand-in with the flow `main-feed`, the project as the policy has it, and a client over real HTTP."""
+
+    live: stand_in.LiveStandIn
+    clock: TurnedClock
+    project: Project
+    http: httpx.AsyncClient
+    cloud: client.LiveClient
+
+    def client(self, *, held: auth.Credentials | None = None, timeout: float = 10.0) -> client.LiveClient:
+        return client.LiveClient(
+            self.http, credentials={"hk": held or credentials()}, now=self.clock.now, timeout=timeout
+        )
+
+    def status(self) -> str:
+        return self.live.flows[PROJECT_ID, FLOW_ID].status
+
+
+@pytest.fixture
+async def rig() -> AsyncIterator[Rig]:
+    clock = TurnedClock()
+    async with stand_in.LiveStandIn(clock=clock, security_token=TOKEN) as live, client.open_client() as http:
+        live.add_flow(PROJECT_ID, FLOW_ID, "main-feed")
+        project = Project(
+            name="hk", project_id=PROJECT_ID, region="ap-southeast-1", endpoint=live.endpoint, channels=("C0INCIDENT",)
+        )
+        cloud = client.LiveClient(http, credentials={"hk": credentials()}, now=clock.now)
+        yield Rig(live=live, clock=clock, project=project, http=http, cloud=cloud)

@@ -1,0 +1,460 @@
+"""The client against the Live stand-in, over real HTTP."""
+
+import asyncio
+import json
+import socket
+
+import httpx
+import pytest
+
+from bot import ports
+from bot import request as requests
+from bot.cloud import client
+from bot.errors import CloudFailure, Fault
+from bot.playground import live as stand_in
+from bot.playground import live_errors
+from bot.playground.live_errors import Refusal, Trouble
+from bot.policy import Project
+
+from .conftest import FLOW_ID, PROJECT_ID, TOKEN, Rig, credentials
+
+PUT_STOP = ("PUT", "/flows/stop")
+
+
+def failed(outcome: object, fault: Fault) -> CloudFailure:
+    assert isinstance(outcome, CloudFailure), outcome
+    assert outcome.fault is fault, outcome
+    return outcome
+
+
+class CloudContract:
+    """What every `ports.Cloud` does.
+
+    A subclass gives `world`: a cloud, and a project with the one flow `main-feed`, ACTIVE.
+    """
+
+    @pytest.fixture
+    def world(self) -> tuple[ports.Cloud, Project]:
+        raise NotImplementedError
+
+    async def test_reads_a_flow(self, world: tuple[ports.Cloud, Project]) -> None:
+        cloud, project = world
+        flow = await cloud.flow(project, FLOW_ID)
+        assert isinstance(flow, requests.Flow)
+        assert (flow.flow_id, flow.name, flow.status) == (FLOW_ID, "main-feed", "ACTIVE")
+
+    async def test_lists_the_flows(self, world: tuple[ports.Cloud, Project]) -> None:
+        cloud, project = world
+        assert await cloud.flows(project) == (ports.FlowName(flow_id=FLOW_ID, name="main-feed", status="ACTIVE"),)
+
+    async def test_a_stop_tells_the_new_status_and_is_seen_by_the_next_read(
+        self, world: tuple[ports.Cloud, Project]
+    ) -> None:
+        cloud, project = world
+        accepted = await cloud.stop(project, FLOW_ID)
+        assert isinstance(accepted, ports.Accepted)
+        assert accepted.status == "STANDBY"
+        assert accepted.request_id
+        flow = await cloud.flow(project, FLOW_ID)
+        assert isinstance(flow, requests.Flow)
+        assert flow.status == "STANDBY"
+
+    async def test_a_second_stop_is_refused_in_the_words_of_the_cloud(self, world: tuple[ports.Cloud, Project]) -> None:
+        cloud, project = world
+        await cloud.stop(project, FLOW_ID)
+        refused = failed(await cloud.stop(project, FLOW_ID), Fault.REJECTED)
+        assert (refused.http_status, refused.code) == (400, "LIVE.100011001")
+        assert "standby" in refused.message
+        assert refused.request_id
+
+    async def test_an_unknown_flow_is_not_found(self, world: tuple[ports.Cloud, Project]) -> None:
+        cloud, project = world
+        failed(await cloud.flow(project, "nowhere"), Fault.NOT_FOUND)
+        failed(await cloud.stop(project, "nowhere"), Fault.NOT_FOUND)
+
+
+class TestLiveClient(CloudContract):
+    """The client, held to the contract."""
+
+    @pytest.fixture
+    def world(self, rig: Rig) -> tuple[ports.Cloud, Project]:
+        return rig.cloud, rig.project
+
+
+async def test_a_stop_is_sent_without_a_body_and_signed_for_its_project(rig: Rig) -> None:
+    await rig.cloud.stop(rig.project, FLOW_ID)
+    (call,) = rig.live.calls_of(*PUT_STOP)
+    arrived = call.arrived
+    assert arrived.query == f"flow_id={FLOW_ID}".encode()
+    assert arrived.body == b""
+    assert (arrived.header("content-length"), arrived.header("content-type")) == ("0", None)
+    assert arrived.header("transfer-encoding") is None
+    assert arrived.header("x-project-id") == PROJECT_ID
+    assert call.identity is not None
+    assert call.identity.signed_headers == ("host", "x-project-id", "x-sdk-date", "x-security-token")
+
+
+@pytest.mark.parametrize("flow_id", ["a b+c/é~*", "..", "%2e", "a&flow_id=b", "?#", "x" * 64])
+async def test_any_flow_id_arrives_as_it_was(rig: Rig, flow_id: str) -> None:
+    rig.live.add_flow(PROJECT_ID, flow_id, "odd")
+    assert isinstance(await rig.cloud.flow(rig.project, flow_id), requests.Flow)
+    assert isinstance(await rig.cloud.stop(rig.project, flow_id), ports.Accepted)
+    assert rig.status() == "ACTIVE"
+
+
+async def test_keeps_of_a_flow_what_may_be_shown_and_never_its_passphrase(rig: Rig) -> None:
+    rig.live.add_flow(
+        PROJECT_ID,
+        FLOW_ID,
+        "main-feed",
+        "STANDBY",
+        region="cn-north-5",
+        sources=[stand_in.Source(name="a", protocol="srt-caller", health="DISCONNECTED"), stand_in.Source(name="b")],
+        outputs=[stand_in.Output(name="o1"), stand_in.Output(name="o2", type="other")],
+    )
+    flow = await rig.cloud.flow(rig.project, FLOW_ID)
+    assert flow == requests.Flow(
+        flow_id=FLOW_ID,
+        name="main-feed",
+        region="cn-north-5",
+        status="STANDBY",
+        sources=(
+            requests.Part(name="a", protocol="srt-caller", health="DISCONNECTED"),
+            requests.Part(name="b", protocol="srt-listener", health="CONNECTED"),
+        ),
+        outputs=(requests.Part(name="o1", protocol="srt-listener"), requests.Part(name="o2", protocol="other")),
+    )
+    assert "not-for-anyone" not in repr(flow)
+
+
+async def test_an_unknown_status_word_passes_through(rig: Rig) -> None:
+    rig.live.add_flow(PROJECT_ID, FLOW_ID, "main-feed", "HIBERNATING")
+    flow = await rig.cloud.flow(rig.project, FLOW_ID)
+    assert isinstance(flow, requests.Flow)
+    assert flow.status == "HIBERNATING"
+
+
+async def test_signs_each_try_anew_so_that_a_long_retry_is_not_too_old(rig: Rig) -> None:
+    await rig.cloud.stop(rig.project, FLOW_ID)
+    await rig.clock.sleep(16 * 60)
+    failed(await rig.cloud.stop(rig.project, FLOW_ID), Fault.REJECTED)
+    first, second = (call.identity for call in rig.live.calls_of(*PUT_STOP))
+    assert first is not None
+    assert second is not None
+    assert first.signature != second.signature
+
+
+async def test_keys_go_by_project_and_a_project_without_one_is_never_called(rig: Rig) -> None:
+    other = Project(name="sg", project_id="f" * 32, region="ap-southeast-3", endpoint=rig.live.endpoint, channels=())
+    outcome = failed(await rig.cloud.stop(other, FLOW_ID), Fault.CREDENTIALS)
+    assert "sg" in outcome.message
+    assert rig.live.calls == ()
+
+
+# Lists
+
+
+async def test_reads_a_long_list_page_by_page(rig: Rig) -> None:
+    for number in range(249):
+        rig.live.add_flow(PROJECT_ID, f"flow-{number:03d}", f"name-{number:03d}", "STANDBY")
+    rig.live.add_flow("f" * 32, "elsewhere", "elsewhere")
+    names = await rig.cloud.flows(rig.project)
+    assert isinstance(names, tuple)
+    assert len(names) == 250
+    assert names[-1] == ports.FlowName(flow_id="flow-248", name="name-248", status="STANDBY")
+    assert [call.query["offset"] for call in rig.live.calls_of("GET", "/flows")] == ["0", "100", "200"]
+    assert {call.query["limit"] for call in rig.live.calls_of("GET", "/flows")} == {"100"}
+
+
+async def test_a_project_without_flows_has_an_empty_list(rig: Rig) -> None:
+    rig.live.add_key(ak=stand_in.AK, sk=stand_in.SK, security_token=TOKEN)
+    empty = Project(name="hk", project_id="e" * 32, region="r", endpoint=rig.live.endpoint, channels=())
+    assert await rig.cloud.flows(empty) == ()
+    assert len(rig.live.calls) == 1
+
+
+def page(*ids: object, total: object = None) -> Trouble:
+    rows = [{"flow_id": flow_id, "name": "n", "status": "ACTIVE"} for flow_id in ids]
+    return Trouble(reply=Refusal(status=200, body={"total": total, "flows": [*rows, "no row"]}))
+
+
+async def test_a_list_without_a_total_ends_with_a_page_that_brings_nothing_new(rig: Rig) -> None:
+    for trouble in (page("a", "b"), page("b", "c"), page("c")):
+        rig.live.faults.add(trouble)
+    names = await rig.cloud.flows(rig.project)
+    assert isinstance(names, tuple)
+    assert [name.flow_id for name in names] == ["a", "b", "c"]
+    assert len(rig.live.calls) == 3
+
+
+async def test_rows_that_name_no_flow_are_left_out(rig: Rig) -> None:
+    rig.live.faults.add(page("a", None, "", 7, total=4))
+    names = await rig.cloud.flows(rig.project)
+    assert isinstance(names, tuple)
+    assert [name.flow_id for name in names] == ["a"]
+
+
+async def test_a_list_that_does_not_end_is_a_failure_and_no_short_list(rig: Rig) -> None:
+    for number in range(client.MAX_PAGES):
+        rig.live.faults.add(page(f"flow-{number}", total=1_000_000))
+    outcome = failed(await rig.cloud.flows(rig.project), Fault.UNCERTAIN)
+    assert "did not end" in outcome.message
+    assert len(rig.live.calls) == client.MAX_PAGES
+
+
+async def test_a_page_that_fails_fails_the_list(rig: Rig) -> None:
+    rig.live.faults.add(page("a", total=200))
+    rig.live.faults.add(Trouble(reply=live_errors.failing(503, "html")))
+    failed(await rig.cloud.flows(rig.project), Fault.UNCERTAIN)
+
+
+# Refusals
+
+
+@pytest.mark.parametrize("variant", ["404", "400", "generic"])
+async def test_an_unknown_flow_is_not_found_however_the_cloud_says_it(rig: Rig, variant: stand_in.UnknownFlow) -> None:
+    rig.live.unknown_flow = variant
+    failed(await rig.cloud.stop(rig.project, "nowhere"), Fault.NOT_FOUND)
+
+
+@pytest.mark.parametrize("status", [401, 403])
+async def test_a_missing_right_is_a_denial_and_no_matter_of_the_key(rig: Rig, status: int) -> None:
+    rig.live.deny("live:ott:updateFlowStatusStop", status=401 if status == 401 else 403)
+    denied = failed(await rig.cloud.stop(rig.project, FLOW_ID), Fault.DENIED)
+    assert denied.http_status == status
+    assert rig.status() == "ACTIVE"
+
+
+async def test_a_wrong_key_is_told_and_locks_after_five_tries(rig: Rig) -> None:
+    wrong = rig.client(held=credentials(sk="SKEXAMPLEWRONG00000000000000000000000000"))
+    for _ in range(5):
+        outcome = failed(await wrong.stop(rig.project, FLOW_ID), Fault.CREDENTIALS)
+        assert outcome.code == "APIGW.0301"
+        assert "canonicalRequest:PUT|/v1/" in outcome.message
+        assert "x-security-token:[redacted]" in outcome.message
+        assert TOKEN not in outcome.message
+    outcome = failed(await rig.cloud.stop(rig.project, FLOW_ID), Fault.CREDENTIALS)
+    assert "forbidden" in outcome.message
+
+
+async def test_a_project_that_is_not_the_paths_is_a_matter_of_credentials(rig: Rig) -> None:
+    rig.live.faults.add(Trouble(reply=live_errors.wrong_project()))
+    failed(await rig.cloud.stop(rig.project, FLOW_ID), Fault.CREDENTIALS)
+
+
+async def test_throttling_says_how_long_to_wait(rig: Rig) -> None:
+    rig.live.faults.add(Trouble(reply=live_errors.throttled(200, "5 minute")))
+    throttled = failed(await rig.cloud.stop(rig.project, FLOW_ID), Fault.THROTTLED)
+    assert (throttled.http_status, throttled.code, throttled.retry_after) == (429, "APIGW.0308", 300.0)
+    assert throttled.request_id == "live-000001"
+    assert rig.status() == "ACTIVE"
+
+
+@pytest.mark.parametrize("status", [500, 502, 503, 504])
+@pytest.mark.parametrize("shape", ["live", "gateway", "html", "empty"])
+@pytest.mark.parametrize("effect", [False, True])
+async def test_a_5xx_is_uncertain_and_keeps_the_request_id(
+    rig: Rig, status: int, shape: live_errors.Shape, effect: bool
+) -> None:
+    rig.live.faults.add(Trouble(reply=live_errors.failing(status, shape), effect=effect))
+    outcome = failed(await rig.cloud.stop(rig.project, FLOW_ID), Fault.UNCERTAIN)
+    assert (outcome.http_status, outcome.request_id) == (status, "live-000001")
+    assert rig.status() == ("STANDBY" if effect else "ACTIVE")
+
+
+async def test_a_redirect_is_not_followed(rig: Rig) -> None:
+    elsewhere = {"Location": f"{rig.live.endpoint}/v1/elsewhere"}
+    rig.live.faults.add(Trouble(reply=Refusal(status=307, body="", headers=elsewhere)))
+    failed(await rig.cloud.stop(rig.project, FLOW_ID), Fault.UNCERTAIN)
+    assert len(rig.live.calls) == 1
+
+
+# Lost and strange answers
+
+
+async def test_nobody_listening_means_never_sent(rig: Rig) -> None:
+    await rig.cloud.flow(rig.project, FLOW_ID)  # leaves a connection in the pool, which is cut as well
+    await rig.live.down()
+    outcome = failed(await rig.cloud.stop(rig.project, FLOW_ID), Fault.NEVER_SENT)
+    assert outcome.http_status is None
+    await rig.live.up()
+    assert isinstance(await rig.cloud.stop(rig.project, FLOW_ID), ports.Accepted)
+    assert len(rig.live.calls_of(*PUT_STOP)) == 1
+
+
+@pytest.mark.parametrize("effect", [False, True])
+async def test_a_connection_that_is_cut_after_sending_is_uncertain(rig: Rig, effect: bool) -> None:
+    rig.live.faults.add(Trouble(drop=True, effect=effect))
+    outcome = failed(await rig.cloud.stop(rig.project, FLOW_ID), Fault.UNCERTAIN)
+    assert outcome.http_status is None
+    assert rig.status() == ("STANDBY" if effect else "ACTIVE")
+    assert len(rig.live.calls) == 1  # nothing was repeated behind our back
+
+
+async def test_a_read_that_is_cut_is_uncertain_too(rig: Rig) -> None:
+    rig.live.faults.add(Trouble(drop=True))
+    failed(await rig.cloud.flow(rig.project, FLOW_ID), Fault.UNCERTAIN)
+
+
+async def test_no_answer_in_time_is_uncertain_and_the_call_may_still_be_carried_out(rig: Rig) -> None:
+    gate = asyncio.Event()
+    rig.live.faults.add(Trouble(hold=gate, effect=True))
+    outcome = failed(await rig.client(timeout=0.05).stop(rig.project, FLOW_ID), Fault.UNCERTAIN)
+    assert outcome.http_status is None
+    assert rig.status() == "ACTIVE"
+    gate.set()
+    await rig.live.until(lambda live: live.flows[PROJECT_ID, FLOW_ID].status == "STANDBY")
+
+
+async def test_an_answer_in_drips_is_cut_off_by_the_deadline_of_the_whole_try(rig: Rig) -> None:
+    async def drip(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        writer.write(b"HTTP/1.1 200 OK\r\nContent-Length: 1000000\r\n\r\n")
+        while not writer.is_closing():
+            writer.write(b" ")
+            await asyncio.sleep(0.005)  # each phase is lively: only the sum is too long
+
+    async with await asyncio.start_server(drip, "127.0.0.1", 0) as server:
+        project = at(rig.project, f"http://127.0.0.1:{server.sockets[0].getsockname()[1]}")
+        failed(await rig.client(timeout=0.1).stop(project, FLOW_ID), Fault.UNCERTAIN)
+
+
+async def test_a_peer_that_speaks_no_http_is_uncertain(rig: Rig) -> None:
+    async def banner(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        writer.write(b"SSH-2.0-OpenSSH_9.6\r\n")
+        writer.close()
+
+    async with await asyncio.start_server(banner, "127.0.0.1", 0) as server:
+        project = at(rig.project, f"http://127.0.0.1:{server.sockets[0].getsockname()[1]}")
+        outcome = failed(await rig.cloud.stop(project, FLOW_ID), Fault.UNCERTAIN)
+    assert "RemoteProtocolError" in outcome.message or "ReadError" in outcome.message
+
+
+async def test_a_host_that_does_not_speak_tls_was_never_sent_a_call(rig: Rig) -> None:
+    project = at(rig.project, rig.live.endpoint.replace("http:", "https:"))
+    failed(await rig.cloud.stop(project, FLOW_ID), Fault.NEVER_SENT)
+    assert rig.live.calls == ()
+
+
+@pytest.mark.parametrize("endpoint", ["gopher://127.0.0.1", "http://127.0.0.1:notaport"])
+async def test_an_endpoint_that_cannot_be_called_was_never_sent_a_call(rig: Rig, endpoint: str) -> None:
+    failed(await rig.cloud.stop(at(rig.project, endpoint), FLOW_ID), Fault.NEVER_SENT)
+
+
+async def test_a_key_with_a_stray_newline_is_not_quoted(rig: Rig) -> None:
+    broken = rig.client(held=credentials(token="SECURITYTOKENEXAMPLE\n"))
+    outcome = failed(await broken.stop(rig.project, FLOW_ID), Fault.UNCERTAIN)
+    assert "SECURITYTOKENEXAMPLE" not in outcome.message
+
+
+STRANGE = [
+    pytest.param(b"", "", id="nothing"),
+    pytest.param(b"<html>welcome to the hotel</html>", "welcome to the hotel", id="a captive portal"),
+    pytest.param(b'{"flow_id":"x"', '{"flow_id":"x"', id="cut short"),
+    pytest.param(b'{"flow_id":"ec89"}', '{"flow_id":"ec89"}', id="no status"),
+    pytest.param(b'{"status":7}', '{"status":7}', id="a status that is no word"),
+    pytest.param(b'["STANDBY"]', '["STANDBY"]', id="no object"),
+    pytest.param(
+        b'{"status":"STANDBY","flow_id":"another"}', '{"status":"STANDBY","flow_id":"another"}', id="another flow"
+    ),
+]
+
+
+@pytest.mark.parametrize(("body", "message"), STRANGE)
+async def test_a_200_that_does_not_say_what_happened_is_uncertain(rig: Rig, body: bytes, message: str) -> None:
+    for method in ("stop", "flow"):
+        rig.live.faults.add(Trouble(reply=Refusal(status=200, body=body.decode())))
+        outcome = failed(await getattr(rig.cloud, method)(rig.project, FLOW_ID), Fault.UNCERTAIN)
+        assert (outcome.http_status, outcome.message) == (200, message)
+        assert outcome.request_id
+
+
+async def test_a_list_that_is_none_is_uncertain(rig: Rig) -> None:
+    rig.live.faults.add(Trouble(reply=Refusal(status=200, body={"flows": None})))
+    failed(await rig.cloud.flows(rig.project), Fault.UNCERTAIN)
+
+
+async def test_an_unreadable_detail_does_not_give_its_passphrase_away(rig: Rig) -> None:
+    body = json.dumps({"sources": [{"decryption": {"passphrase": "not-for-anyone"}}]})
+    rig.live.faults.add(Trouble(reply=Refusal(status=200, body=body)))
+    outcome = failed(await rig.cloud.flow(rig.project, FLOW_ID), Fault.UNCERTAIN)
+    assert "not-for-anyone" not in repr(outcome)
+
+
+async def test_a_200_with_active_is_accepted_as_it_stands(rig: Rig) -> None:
+    rig.live.faults.add(Trouble(status="ACTIVE"))
+    accepted = await rig.cloud.stop(rig.project, FLOW_ID)
+    assert isinstance(accepted, ports.Accepted)
+    assert (accepted.status, accepted.request_id) == ("ACTIVE", "live-000001")
+
+
+async def test_an_answer_in_capitals_is_about_the_same_flow(rig: Rig) -> None:
+    reply = Refusal(status=200, body={"status": "STANDBY", "flow_id": FLOW_ID.upper()})
+    rig.live.faults.add(Trouble(reply=reply))
+    assert isinstance(await rig.cloud.stop(rig.project, FLOW_ID), ports.Accepted)
+
+
+async def test_an_endless_answer_is_not_read_to_its_end(rig: Rig) -> None:
+    rig.live.faults.add(Trouble(reply=Refusal(status=200, body="x" * 3_000_000)))
+    failed(await rig.cloud.stop(rig.project, FLOW_ID), Fault.UNCERTAIN)
+
+
+# Proxies
+
+
+def at(project: Project, endpoint: str) -> Project:
+    return Project(
+        name=project.name,
+        project_id=project.project_id,
+        region=project.region,
+        endpoint=endpoint,
+        channels=project.channels,
+    )
+
+
+async def test_loopback_and_plain_http_go_past_the_proxy_and_the_cloud_goes_through_it(
+    rig: Rig, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    asked: list[bytes] = []
+
+    async def proxy(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        asked.append(await reader.readline())
+        writer.write(b"HTTP/1.1 503 Busy\r\nContent-Length: 0\r\n\r\n")
+        writer.close()
+
+    async with await asyncio.start_server(proxy, "127.0.0.1", 0) as server:
+        port = server.sockets[0].getsockname()[1]
+        for name in ("HTTP_PROXY", "HTTPS_PROXY", "ALL_PROXY"):
+            monkeypatch.setenv(name, f"http://127.0.0.1:{port}")
+            monkeypatch.setenv(name.lower(), f"http://127.0.0.1:{port}")
+        monkeypatch.delenv("NO_PROXY", raising=False)
+        monkeypatch.delenv("no_proxy", raising=False)
+        async with client.open_client() as http:
+            cloud = client.LiveClient(http, credentials={"hk": credentials()}, now=rig.clock.now)
+            assert isinstance(await cloud.stop(rig.project, FLOW_ID), ports.Accepted)
+            for endpoint in (rig.live.endpoint.replace("127.0.0.1", "localhost"), f"https://127.0.0.1:{free_port()}"):
+                await cloud.flow(at(rig.project, endpoint), FLOW_ID)
+            assert asked == []
+            outcome = await cloud.flow(at(rig.project, "https://live.cn-north-4.example"), FLOW_ID)
+            failed(outcome, Fault.NEVER_SENT)  # the proxy refused to connect: the cloud has seen nothing
+    assert asked == [b"CONNECT live.cn-north-4.example:443 HTTP/1.1\r\n"]
+
+
+def free_port() -> int:
+    with socket.socket() as free:
+        free.bind(("127.0.0.1", 0))
+        port: int = free.getsockname()[1]
+        return port
+
+
+async def test_a_pool_with_no_free_connection_means_never_sent(rig: Rig) -> None:
+    gate = asyncio.Event()
+    rig.live.faults.add(Trouble(hold=gate, effect=True))
+    async with httpx.AsyncClient(limits=httpx.Limits(max_connections=1)) as http:
+        patient = client.LiveClient(http, credentials={"hk": credentials()}, now=rig.clock.now)
+        hurried = client.LiveClient(http, credentials={"hk": credentials()}, now=rig.clock.now, timeout=0.1)
+        first = asyncio.create_task(patient.stop(rig.project, FLOW_ID))
+        await rig.live.until(lambda live: len(live.calls) == 1)
+        failed(await hurried.stop(rig.project, FLOW_ID), Fault.NEVER_SENT)
+        gate.set()
+        assert isinstance(await first, ports.Accepted)
+    assert len(rig.live.calls) == 1

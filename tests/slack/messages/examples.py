@@ -1,0 +1,324 @@
+"""Requests, replies and answers as the bot makes them, by the name of the situation they stand for."""
+
+import dataclasses
+from collections.abc import Mapping
+from typing import Final
+
+from bot import answers, request
+from bot.arrivals import Actor, Button
+from bot.commands import Verb
+from bot.errors import CloudFailure, Fault
+from bot.policy import Kind, Refuse, Why
+from bot.request import (
+    Card,
+    Ending,
+    Event,
+    Flow,
+    How,
+    Outcome,
+    Part,
+    Progress,
+    Reply,
+    Request,
+    Said,
+    State,
+    Terms,
+    Vote,
+)
+
+WORKSPACE: Final = "https://acme.slack.com/"
+AT: Final = 1_770_000_000.0
+ALICE: Final = Actor(team="T0ACME", user="U0ALICE")
+BOB: Final = Actor(team="T0ACME", user="U0BOB")
+CAROL: Final = Actor(team="T0ACME", user="U0CAROL")
+DAVE: Final = Actor(team="T0ACME", user="U0DAVE")
+FLOW: Final = Flow(
+    flow_id="0b7e4c52-9d7f-4c0e-8a55-3f6f2f0a1b2d",
+    name="main-feed",
+    region="ap-southeast-1",
+    status="ACTIVE",
+    sources=(Part(name="studio", protocol="srt-listener", health="CONNECTED"),),
+    outputs=(
+        Part(name="cdn-a", protocol="srt-caller", health="CONNECTED"),
+        Part(name="cdn-b", protocol="srt-caller", health="DISCONNECTED"),
+        Part(name="archive", protocol="srt-caller", health="CONNECTED"),
+    ),
+)
+TWO: Final = Terms(
+    rule="on-call stops, two approve",
+    rule_text="",
+    policy_hash="",
+    approvals=2,
+    approvers=("media-leads", "U0ERIN", "S0NOC"),
+    mentions=("U0CAROL", "U0DAVE", "S0NOC"),
+)
+ONE: Final = dataclasses.replace(TWO, rule="on-call stops, a lead approves", approvals=1, approvers=("media-leads",))
+ALONE: Final = Terms(rule="leads confirm alone", rule_text="", policy_hash="", approvals=0)
+PENDING: Final = Request(
+    id="req-1",
+    verb=Verb.STOP,
+    project="hk",
+    flow=FLOW,
+    requester=ALICE,
+    reason="encoder loops since 02:50, viewers see a frozen picture",
+    dry_run=False,
+    asked_in="C0INCIDENT",
+    asked_at=AT,
+    expires_at=AT + 1800,
+    terms=ONE,
+    card=Card(channel="C0INCIDENT", ts="1770000001.000100", shown=1),
+)
+
+NO_RIGHT: Final = CloudFailure(
+    fault=Fault.DENIED,
+    http_status=401,
+    code="LIVE.100011003",
+    message="You do not have permission to access the API.",
+    request_id="7f3c9a51c0de",
+)
+BAD_KEY: Final = CloudFailure(
+    fault=Fault.CREDENTIALS,
+    http_status=401,
+    code="APIGW.0301",
+    message="Incorrect IAM authentication information: verify aksk signature fail",
+    request_id="7f3c9a51c0de",
+)
+LOCKED_KEY: Final = dataclasses.replace(
+    BAD_KEY, message="Incorrect IAM authentication information: AK access failed to reach the limit,forbidden"
+)
+CLOCK_WRONG: Final = dataclasses.replace(
+    BAD_KEY, message="Incorrect IAM authentication information: calc aksk signature fail:signature expired"
+)
+THROTTLED: Final = CloudFailure(
+    fault=Fault.THROTTLED,
+    http_status=429,
+    code="APIGW.0308",
+    message="The throttling threshold has been reached: policy user over ratelimit,limit:80,time:1 minute",
+    request_id="7f3c9a51c0de",
+)
+GONE: Final = CloudFailure(
+    fault=Fault.NOT_FOUND, http_status=404, code="LIVE.103011019", message="The resource does not exist."
+)
+STANDBY_ALREADY: Final = CloudFailure(
+    fault=Fault.REJECTED,
+    http_status=400,
+    code="LIVE.100011001",
+    message="flow task is in standby status",
+    request_id="7f3c9a51c0de",
+)
+REJECTED: Final = dataclasses.replace(STANDBY_ALREADY, message="Invalid request parameter.")
+ARREARS: Final = dataclasses.replace(
+    NO_RIGHT, code="LIVE.100011014", message="Your account is not allowed to access the service."
+)
+UNREACHED: Final = CloudFailure(fault=Fault.NEVER_SENT, message="connection refused")
+TIMEOUT: Final = CloudFailure(fault=Fault.UNCERTAIN, message="no answer within 10 seconds")
+BROKEN: Final = CloudFailure(fault=Fault.UNCERTAIN, http_status=502, code="APIGW.0201", message="Backend unavailable.")
+
+FAILURES: Final[Mapping[str, CloudFailure]] = {
+    "no right": NO_RIGHT,
+    "bad key": BAD_KEY,
+    "locked key": LOCKED_KEY,
+    "clock wrong": CLOCK_WRONG,
+    "throttled": THROTTLED,
+    "gone": GONE,
+    "rejected": REJECTED,
+    "arrears": ARREARS,
+    "unreached": UNREACHED,
+    "timeout": TIMEOUT,
+    "broken": BROKEN,
+}
+
+
+def needing(terms: Terms, seen: Request = PENDING) -> Request:
+    """Return the request under other terms."""
+    return dataclasses.replace(seen, terms=terms)
+
+
+def approved(seen: Request = PENDING) -> Request:
+    """Return the request with the approvals that it needs, or with its confirmation."""
+    if seen.terms.approvals == 0:
+        return request.confirm(seen, Vote(actor=seen.requester, at=AT + 60))
+    for actor in (CAROL, DAVE)[: seen.terms.approvals]:
+        seen = request.approve(seen, Vote(actor=actor, at=AT + 60), needed=seen.terms.approvals)
+    return seen
+
+
+def ended(event: Event, said: Said, *, seen: Request = PENDING, actor: Actor | None = None, **facts: str) -> Request:
+    """Return the request after it ended without a call."""
+    return request.end(seen, event, Ending(actor=actor, at=AT + 120, **facts), said=said)
+
+
+def finished(
+    how: How, *, seen: Request = PENDING, status: str | None = None, failure: CloudFailure | None = None
+) -> Request:
+    """Return the request after its operation ended."""
+    begun = request.begin(approved(seen), at=AT + 61)
+    return request.finish(begun, Outcome(how=how, status=status, failure=failure), at=AT + 62)
+
+
+DRY: Final = dataclasses.replace(PENDING, dry_run=True)
+MANY: Final = dataclasses.replace(
+    FLOW,
+    sources=(),
+    outputs=tuple(
+        Part(name=f"out-{number}", protocol="srt-caller", health="DISCONNECTED" if number in (4, 7) else "CONNECTED")
+        for number in range(10)
+    ),
+)
+STARTING: Final = dataclasses.replace(
+    needing(ALONE), verb=Verb.START, flow=dataclasses.replace(FLOW, status="STANDBY"), reason=None
+)
+
+CARDS: Final[Mapping[str, Request]] = {
+    "pending one approval": PENDING,
+    "pending first of two": request.approve(needing(TWO), Vote(actor=CAROL, at=AT + 60), needed=2),
+    "pending confirmation": needing(ALONE),
+    "pending after a recent deny": dataclasses.replace(PENDING, recently_denied_by=DAVE),
+    "pending many outputs": dataclasses.replace(PENDING, flow=MANY, reason=None),
+    "pending dry run": DRY,
+    "pending start": STARTING,
+    "approved": approved(),
+    "approved held up": request.hold_up(approved(), until=AT + 70),
+    "confirmed": approved(needing(ALONE)),
+    "running": request.begin(approved(), at=AT + 61),
+    "stopped": finished(How.STOPPED, status="STANDBY"),
+    "stopped after confirmation": finished(How.STOPPED, status="STANDBY", seen=needing(ALONE)),
+    "already": finished(How.ALREADY, status="STANDBY"),
+    "confirmed standby": finished(How.CONFIRMED_STANDBY, status="STANDBY", failure=STANDBY_ALREADY),
+    "rehearsed": finished(How.REHEARSED, seen=DRY),
+    "refused": finished(How.REFUSED, failure=NO_RIGHT),
+    "still active": finished(How.STILL_ACTIVE, status="ACTIVE"),
+    "lost": finished(How.LOST, failure=TIMEOUT),
+    "denied": ended(Event.DENY, Said.DENIED, actor=CAROL),
+    "denied with reason": ended(Event.DENY, Said.DENIED, actor=CAROL, reason="the backup is not up yet"),
+    "denied by policy": ended(Event.DENY, Said.DENIED, seen=approved(), rule="freeze during the final"),
+    "denied by no rule": ended(Event.DENY, Said.DENIED, seen=approved()),
+    "expired unapproved": ended(Event.EXPIRE, Said.EXPIRED),
+    "expired unconfirmed": ended(Event.EXPIRE, Said.EXPIRED, seen=needing(ALONE)),
+    "expired unbegun": ended(Event.EXPIRE, Said.EXPIRED, seen=approved()),
+    "withdrawn": ended(Event.WITHDRAW, Said.WITHDRAWN, actor=ALICE),
+    "withdrawn by Slack": ended(Event.WITHDRAW, Said.WITHDRAWN, code="not_in_channel"),
+    "superseded": ended(Event.SUPERSEDE, Said.WITHDRAWN),
+}
+
+
+def told(seen: Request) -> tuple[Request, Reply]:
+    """Return the request with the last reply that it queued."""
+    return seen, seen.unsent[-1]
+
+
+FELL: Final = request.fall_short(approved(needing(TWO)), lost=(Vote(actor=DAVE, at=AT + 60),), terms=TWO, at=AT + 61)
+UNCONFIRMED: Final = request.fall_short(
+    approved(needing(ALONE)), lost=(Vote(actor=ALICE, at=AT + 60),), terms=ALONE, at=AT + 61
+)
+
+REPLIES: Final[Mapping[str, tuple[Request, Reply]]] = {
+    "asked": told(request.say(PENDING, Said.ASKED, at=AT, needed=1)),
+    "asked of two": told(request.say(needing(TWO), Said.ASKED, at=AT, needed=2)),
+    "asked of nobody": told(request.say(needing(ALONE), Said.ASKED, at=AT)),
+    "asked dry run": told(request.say(DRY, Said.ASKED, at=AT, needed=1)),
+    "linked": told(request.say(PENDING, Said.LINKED, at=AT, actor=ALICE)),
+    "reminded": told(request.remind(PENDING, at=AT + 300)),
+    "voted first of two": told(request.approve(needing(TWO), Vote(actor=CAROL, at=AT + 60), needed=2)),
+    "voted complete": told(approved(needing(TWO))),
+    "confirmed": told(approved(needing(ALONE))),
+    "fell off": told(FELL),
+    "fell off confirmation": told(UNCONFIRMED),
+    "denied": told(CARDS["denied"]),
+    "denied with reason": told(CARDS["denied with reason"]),
+    "denied by policy": told(CARDS["denied by policy"]),
+    "denied by no rule": told(CARDS["denied by no rule"]),
+    "deny reason": told(request.explain_denial(CARDS["denied"], reason="the backup is not up yet", at=AT + 150)),
+    "withdrawn": told(CARDS["withdrawn"]),
+    "withdrawn by Slack": told(CARDS["withdrawn by Slack"]),
+    "expired unapproved": told(CARDS["expired unapproved"]),
+    "expired unconfirmed": told(CARDS["expired unconfirmed"]),
+    "expired unbegun": told(CARDS["expired unbegun"]),
+    "calling": told(request.call_takes_long(CARDS["running"], at=AT + 66)),
+    "outcome stopped": told(CARDS["stopped"]),
+    "outcome already": told(CARDS["already"]),
+    "outcome confirmed standby": told(CARDS["confirmed standby"]),
+    "outcome rehearsed": told(CARDS["rehearsed"]),
+    "outcome still active": told(CARDS["still active"]),
+    "outcome lost": told(CARDS["lost"]),
+    "outcome lost without a word": told(finished(How.LOST)),
+    **{f"outcome refused {name}": told(finished(How.REFUSED, failure=failure)) for name, failure in FAILURES.items()},
+}
+
+LINK: Final = answers.CardLink(
+    request_id="req-1", verb=Verb.STOP, flow="main-feed", channel="C0INCIDENT", ts="1770000001.000100"
+)
+UNPOSTED: Final = dataclasses.replace(LINK, ts=None)
+
+
+def refused(why: Why, *, action: str = "stop", **facts: object) -> answers.Refused:
+    """Return a refusal under the usual rule."""
+    usual: dict[str, object] = {"rule": "on-call stops, a lead approves", "who_could": ("media-oncall", "U0BOB")}
+    decision = Refuse(why=why, **(usual | facts))  # type: ignore[arg-type]  # facts are the fields that a case changes
+    return answers.Refused(action=action, flow="main-feed", decision=decision)
+
+
+def settled(state: State, progress: Progress = Progress.CANCELLED, by: str | None = "U0CAROL") -> answers.Settled:
+    """Return the answer to a click that came too late."""
+    return answers.Settled(button=Button.APPROVE, card=LINK, state=state, progress=progress, by=by, at=AT + 60)
+
+
+REFUSALS: Final[Mapping[str, answers.Refused]] = {
+    "outsider": refused(Why.OUTSIDER, kind=Kind.GUEST, rule=None, who_could=()),
+    "unreachable person": refused(Why.UNREACHABLE, kind=Kind.UNREACHABLE, rule=None, who_could=()),
+    "unreachable group": refused(Why.UNREACHABLE, groups=("S0MEDIAGRP",)),
+    "unreachable at the click": refused(Why.UNREACHABLE, action=Button.APPROVE, groups=("S0MEDIAGRP",), who_could=()),
+    "no rule": refused(Why.NO_RULE, rule=None),
+    "no rule for anybody": refused(Why.NO_RULE, rule=None, who_could=()),
+    "no rule but everybody": refused(Why.NO_RULE, rule=None, who_could=("*",)),
+    "deny rule": refused(Why.DENY_RULE, rule="freeze during the final", who_could=("S0MEDIAGRP", "U0CAROL")),
+    "unsatisfiable": refused(Why.UNSATISFIABLE, approvals=2, candidates=1),
+    "own request": refused(Why.OWN_REQUEST, action=Button.APPROVE, who_could=("media-leads",)),
+    "own request confirmed": refused(Why.OWN_REQUEST, action=Button.CONFIRM, who_could=("media-leads",)),
+    "not approver": refused(Why.NOT_APPROVER, action=Button.DENY, who_could=("media-leads",)),
+    "not requester confirms": refused(Why.NOT_REQUESTER, action=Button.CONFIRM, who_could=("U0ALICE", "media-leads")),
+    "not requester withdraws": refused(Why.NOT_REQUESTER, action=Button.WITHDRAW, who_could=("U0ALICE",)),
+    "already voted": refused(Why.ALREADY_VOTED, action=Button.APPROVE, who_could=("media-leads",)),
+}
+
+ANSWERS: Final[Mapping[str, answers.Answer]] = {
+    "opened": answers.Opened(card=LINK),
+    "opened unposted": answers.Opened(card=UNPOSTED),
+    "joined": answers.Joined(card=LINK),
+    "blocked": answers.Blocked(verb=Verb.START, card=LINK),
+    **{f"refused {name}": value for name, value in REFUSALS.items()},
+    "reason missing": answers.ReasonMissing(
+        entry="entry-1", verb=Verb.STOP, flow="main-feed", rule="on-call stops, a lead approves"
+    ),
+    "already so": answers.AlreadySo(verb=Verb.STOP, project="hk", flow=dataclasses.replace(FLOW, status="STANDBY")),
+    "no such flow": answers.NoSuchFlow(typed="main-fed", project="hk"),
+    "no such flow but near": answers.NoSuchFlow(
+        typed="main-fed", project="hk", candidates=((FLOW.flow_id, "main-feed"), ("f-2", "main-feed-b"))
+    ),
+    "ambiguous flow": answers.NoSuchFlow(
+        typed="main-feed", project="hk", candidates=((FLOW.flow_id, "main-feed"), ("f-2", "main-feed")), ambiguous=True
+    ),
+    **{
+        f"unreadable {name}": answers.Unreadable(typed="main-feed", project="hk", failure=failure)
+        for name, failure in FAILURES.items()
+    },
+    "which project": answers.WhichProject(typed=None, projects=("hk", "eu")),
+    "unknown project": answers.WhichProject(typed="hongkong", projects=("hk", "eu")),
+    "cannot post": answers.CannotPost(channel="C0INCIDENT", code="not_in_channel"),
+    "cannot post archived": answers.CannotPost(channel="C0INCIDENT", code="is_archived"),
+    "cannot post otherwise": answers.CannotPost(channel="C0INCIDENT", code="restricted_action"),
+    "too late": answers.TooLate(waited=75.4),
+    "settled pending": settled(State.PENDING, Progress.WAITING, by=None),
+    **{f"settled approved {progress}": settled(State.APPROVED, progress) for progress in Progress},
+    "settled denied": settled(State.DENIED),
+    "settled denied by policy": settled(State.DENIED, by=None),
+    "settled expired": settled(State.EXPIRED, by=None),
+    "settled withdrawn": settled(State.WITHDRAWN, by="U0ALICE"),
+    "settled withdrawn by flowbot": settled(State.WITHDRAWN, by=None),
+    "settled superseded": settled(State.SUPERSEDED, by=None),
+    "no such request": answers.NoSuchRequest(),
+    "checking": answers.Checking(),
+    "noted": answers.Noted(what="denied without a reason"),
+    "noted without words": answers.Noted(what=""),
+    "deny reason asked": answers.DenyReasonAsked(request_id="req-1", flow="main-feed"),
+}

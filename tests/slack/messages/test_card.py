@@ -1,0 +1,171 @@
+"""The card, in every state that a request can be in."""
+
+import dataclasses
+
+import pytest
+from syrupy.assertion import SnapshotAssertion
+
+from bot import request
+from bot.arrivals import Button
+from bot.request import Flow, How, Part, Progress, Request, State
+from bot.slack import messages
+from bot.slack.messages import Message
+
+from . import examples, limits
+
+every_card = pytest.mark.parametrize("name", examples.CARDS)
+
+
+def show(seen: Request) -> Message:
+    return messages.card(seen, workspace_url=examples.WORKSPACE)
+
+
+def buttons(message: Message) -> list[dict[str, object]]:
+    rows = [block["elements"] for block in message.blocks if block["type"] == "actions"]
+    return [button for row in rows if isinstance(row, list) for button in row]
+
+
+@every_card
+def test_a_card_reads_as_it_should(name: str, snapshot: SnapshotAssertion) -> None:
+    message = show(examples.CARDS[name])
+    assert dataclasses.asdict(message) == snapshot
+
+
+@every_card
+def test_a_card_keeps_within_slacks_limits(name: str) -> None:
+    message = show(examples.CARDS[name])
+    assert limits.problems(message) == []
+    assert limits.foreign(message) == []
+
+
+def test_every_state_progress_and_outcome_has_a_card() -> None:
+    cards = examples.CARDS.values()
+    assert {seen.state for seen in cards} == set(State)
+    assert {seen.operation.progress for seen in cards} == set(Progress)
+    assert {seen.operation.outcome.how for seen in cards if seen.operation.outcome} == set(How)
+
+
+def test_the_first_line_is_the_decision() -> None:
+    message = show(examples.PENDING)
+    assert message.blocks[0]["text"] == {
+        "type": "mrkdwn",
+        "text": "*Stop `main-feed` (…1b2d) in hk: ACTIVE, 3 outputs*",
+        "verbatim": True,
+    }
+
+
+@pytest.mark.parametrize(
+    ("name", "actions"),
+    [
+        ("pending one approval", [Button.APPROVE, Button.DENY, Button.WITHDRAW]),
+        ("pending first of two", [Button.APPROVE, Button.DENY, Button.WITHDRAW]),
+        ("pending confirmation", [Button.CONFIRM, Button.WITHDRAW]),
+        ("approved", [Button.WITHDRAW]),
+        ("approved held up", [Button.WITHDRAW]),
+        ("confirmed", [Button.WITHDRAW]),
+    ],
+)
+def test_a_card_offers_what_its_state_allows(name: str, actions: list[Button]) -> None:
+    assert [button["action_id"] for button in buttons(show(examples.CARDS[name]))] == actions
+
+
+@every_card
+def test_the_buttons_go_once_nothing_can_be_decided(name: str) -> None:
+    seen = examples.CARDS[name]
+    assert bool(buttons(show(seen))) is request.can_withdraw(seen) or seen.state is State.PENDING
+
+
+@every_card
+def test_a_button_carries_the_request_id_and_nothing_else(name: str) -> None:
+    assert {button["value"] for button in buttons(show(examples.CARDS[name]))} <= {"req-1"}
+
+
+@pytest.mark.parametrize("name", ["pending one approval", "pending confirmation"])
+def test_deciding_on_a_stop_is_dangerous_and_its_dialog_repeats_the_first_line(name: str) -> None:
+    decide, *others = buttons(show(examples.CARDS[name]))
+    dialog = decide["confirm"]
+    assert isinstance(dialog, dict)
+    assert (decide["style"], dialog["style"]) == ("danger", "danger")
+    assert dialog["text"]["text"] == "Stop `main-feed` (…1b2d) in hk: ACTIVE, 3 outputs"
+    assert not any("style" in other or "confirm" in other for other in others)
+
+
+def test_every_version_has_block_ids_of_its_own() -> None:
+    first, second = (
+        {block["block_id"] for block in show(dataclasses.replace(examples.PENDING, version=version)).blocks}
+        for version in (1, 2)
+    )
+    assert len(first) == 5
+    assert first.isdisjoint(second)
+
+
+@every_card
+def test_a_card_says_its_point_and_its_state_without_blocks(name: str) -> None:
+    seen = examples.CARDS[name]
+    message = show(seen)
+    verb = seen.verb.capitalize()
+    assert f"{verb} `main-feed` (…1b2d) in hk: {seen.flow.status}" in message.text
+    lead = str(message.blocks[1]).split("*")[1]
+    assert f". {lead}" in message.text
+
+
+@pytest.mark.parametrize(
+    "name", [name for name in examples.CARDS if name.startswith("pending") and "first" not in name]
+)
+def test_a_new_card_pings_nobody_but_its_requester(name: str) -> None:
+    assert limits.pings(show(examples.CARDS[name])) == {"@U0ALICE"}
+
+
+@pytest.mark.parametrize("name", [name for name in examples.CARDS if name.startswith("expired")])
+def test_an_expired_request_is_never_shown_as_denied(name: str) -> None:
+    shown = limits.read(show(examples.CARDS[name])).lower()
+    assert "expired" in shown
+    assert "denied" not in shown
+
+
+@pytest.mark.parametrize("name", examples.CARDS)
+def test_only_a_card_whose_flow_the_cloud_calls_standby_shows_standby(name: str) -> None:
+    seen = examples.CARDS[name]
+    succeeded = seen.operation.progress is Progress.SUCCEEDED and not seen.dry_run
+    assert ("STANDBY" in limits.read(show(seen))) is (succeeded or seen.flow.status == "STANDBY")
+
+
+def test_a_dry_run_is_marked_on_the_card_in_its_text_and_in_the_dialog() -> None:
+    message = show(examples.DRY)
+    marked = [text for text in limits.texts(message) if "Dry run: Stop" in text]
+    assert len(marked) == 3
+
+
+def test_outputs_in_trouble_are_named_before_the_healthy_ones() -> None:
+    shown = limits.read(show(examples.CARDS["pending many outputs"]))
+    assert "10 outputs: `out-4` srt-caller DISCONNECTED, `out-7` srt-caller DISCONNECTED, `out-0`" in shown
+    assert "and 7 more CONNECTED" in shown
+
+
+def test_the_health_of_the_outputs_that_are_not_named_is_summed_up() -> None:
+    troubled = tuple(Part(name=f"out-{number}", health="DISCONNECTED" if number % 2 else "") for number in range(10))
+    seen = dataclasses.replace(examples.PENDING, flow=dataclasses.replace(examples.MANY, outputs=troubled))
+    assert "and 7 more (4 DISCONNECTED, 3 unknown)" in limits.read(show(seen))
+
+
+def test_outputs_whose_health_the_cloud_does_not_tell_are_summed_up_without_it() -> None:
+    silent = tuple(dataclasses.replace(part, protocol="", health="") for part in examples.MANY.outputs)
+    seen = dataclasses.replace(examples.PENDING, flow=dataclasses.replace(examples.MANY, outputs=silent))
+    assert "10 outputs: `out-0`, `out-1`, `out-2` and 7 more\n" in limits.read(show(seen))
+
+
+def test_a_flow_of_which_only_the_id_is_known_still_has_a_card() -> None:
+    bare = Flow(flow_id="abc", name="", region="", status="")
+    message = show(dataclasses.replace(examples.PENDING, flow=bare))
+    assert "Stop `abc` (…abc) in hk: state not read, no outputs" in message.text
+    assert limits.problems(message) == []
+
+
+def test_a_vote_of_the_requester_is_not_shown_as_counting() -> None:
+    own = request.Vote(actor=examples.ALICE, at=examples.AT)
+    assert "0 of 1 — waiting for `media-leads`. " in show(dataclasses.replace(examples.PENDING, votes=(own,))).text
+
+
+def test_without_the_workspaces_address_a_person_stands_as_a_plain_id() -> None:
+    message = messages.card(examples.CARDS["pending after a recent deny"], workspace_url="")
+    assert "denied in the last hour, by `U0DAVE`" in limits.read(message)

@@ -1,0 +1,63 @@
+"""The modals, and what is said of a submission that cannot be taken."""
+
+import pytest
+from syrupy.assertion import SnapshotAssertion
+
+from bot.commands import MAX_REASON, Problem, Verb
+from bot.playground.slack import blocks as block_kit
+from bot.slack.messages import modals
+
+from . import limits
+
+VIEWS = {
+    "deny reason": modals.deny_reason("req-1", "main-feed"),
+    "add reason": modals.add_reason("entry-1", Verb.STOP, "main-feed"),
+}
+
+
+@pytest.mark.parametrize("name", VIEWS)
+def test_a_modal_reads_as_it_should(name: str, snapshot: SnapshotAssertion) -> None:
+    assert VIEWS[name] == snapshot
+
+
+@pytest.mark.parametrize("name", VIEWS)
+def test_a_modal_keeps_within_slacks_limits(name: str) -> None:
+    assert block_kit.view_problems(VIEWS[name]) == []
+
+
+@pytest.mark.parametrize(("name", "carried"), [("deny reason", "req-1"), ("add reason", "entry-1")])
+def test_a_modal_carries_an_id_and_nothing_else(name: str, carried: str) -> None:
+    assert VIEWS[name]["private_metadata"] == carried
+
+
+@pytest.mark.parametrize(("name", "optional"), [("deny reason", True), ("add reason", False)])
+def test_only_a_denier_may_leave_the_reason_out(name: str, optional: bool) -> None:
+    blocks = VIEWS[name]["blocks"]
+    assert isinstance(blocks, list)
+    field = blocks[-1]
+    assert field["optional"] is optional
+    assert (field["block_id"], field["element"]["action_id"]) == (modals.REASON_BLOCK, modals.REASON_ACTION)
+
+
+@pytest.mark.parametrize("problem", Problem)
+def test_an_error_stands_at_the_reason(problem: Problem) -> None:
+    assert set(modals.reason_wrong(problem)) == {modals.REASON_BLOCK}
+
+
+def test_a_reason_that_cannot_be_taken_is_told_why() -> None:
+    assert modals.reason_wrong(Problem.REASON_TOO_LONG) == {
+        "reason": f"Please keep the reason within {MAX_REASON} characters."
+    }
+    assert "write one" in modals.reason_wrong(Problem.EMPTY_REASON)["reason"]
+    assert "--dry-run" in modals.reason_wrong(Problem.OPTION_IN_REASON)["reason"]
+
+
+def test_a_submission_that_was_not_recorded_says_so_and_one_that_may_have_been_does_not() -> None:
+    assert "Nothing was recorded" in modals.not_recorded()["reason"]
+    assert "Nothing was recorded" not in modals.unconfirmed()["reason"]
+
+
+def test_a_hostile_name_stays_inside_the_modal() -> None:
+    view = modals.deny_reason("req-1", "`<!channel>" * 500)
+    assert block_kit.view_problems(view) == []
+    assert limits.foreign(view) == []

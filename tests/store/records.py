@@ -1,0 +1,105 @@
+"""Records to store: one plain example of each, and Hypothesis strategies that fill every field by its type."""
+
+import dataclasses
+import enum
+import itertools
+import types
+import typing
+from typing import Any
+
+from hypothesis import strategies as st
+
+from bot import request as requests
+from bot.arrivals import Actor, Entry, Typed
+from bot.commands import Verb
+
+ALICE = Actor(team="T1", user="UALICE")
+BOB = Actor(team="T1", user="UBOB")
+_numbers = itertools.count(1)
+
+
+def request(request_id: str = "r1", *, flow: str = "flow-1", dry_run: bool = False) -> requests.Request:
+    """Return a pending request."""
+    return requests.Request(
+        id=request_id,
+        verb=Verb.STOP,
+        project="live",
+        flow=requests.Flow(flow_id=flow, name="main", region="cn-1", status="ACTIVE"),
+        requester=ALICE,
+        reason="it loops",
+        dry_run=dry_run,
+        asked_in="C1",
+        asked_at=100.0,
+        expires_at=1900.0,
+        terms=requests.Terms(rule="stops", rule_text="…", policy_hash="0" * 64, approvals=1),
+        card=requests.Card(channel="C2"),
+    )
+
+
+def asked(request_id: str = "r1") -> requests.Request:
+    """Return a pending request whose first reply is still unsent."""
+    return requests.say(request(request_id), requests.Said.ASKED, at=100.0, actor=ALICE, needed=1)
+
+
+def approved(before: requests.Request) -> requests.Request:
+    """Return the request one version on, approved."""
+    return requests.approve(before, requests.Vote(actor=BOB, at=120.0), needed=1)
+
+
+def denied(before: requests.Request, *, at: float = 130.0, actor: Actor | None = BOB) -> requests.Request:
+    """Return the request one version on, denied."""
+    ending = requests.Ending(actor=actor, at=at)
+    return requests.end(before, requests.Event.DENY, ending, said=requests.Said.DENIED)
+
+
+def entry(key: str = "k1", *, received_at: float = 1_700_000_000.0, text: str = "stop main") -> Entry:
+    """Return a command that was typed."""
+    return Entry(key=key, actor=ALICE, arrival=Typed(text=text, channel="C1"), received_at=received_at)
+
+
+def of(kind: Any) -> st.SearchStrategy[Any]:
+    """Return a strategy for values of a type, with every field of every record in it filled by its own type."""
+    origin, arguments = typing.get_origin(kind), typing.get_args(kind)
+    if origin is typing.Annotated:
+        return of(arguments[0])
+    if origin is typing.Literal:
+        return st.sampled_from(arguments)
+    if origin in (typing.Union, types.UnionType):
+        return st.one_of([of(one) for one in arguments])
+    if origin is tuple and arguments[-1] is Ellipsis:
+        return st.lists(of(arguments[0]), max_size=3).map(tuple)
+    if origin is tuple:
+        return st.tuples(*[of(one) for one in arguments])
+    if dataclasses.is_dataclass(kind):
+        hints = typing.get_type_hints(kind, include_extras=True)
+        fields = {field.name: of(hints[field.name]) for field in dataclasses.fields(kind)}
+        return st.builds(typing.cast("type[Any]", kind), **fields)
+    if issubclass(kind, enum.Enum):
+        return st.sampled_from(list(kind))
+    return _PLAIN[kind]
+
+
+_PLAIN: dict[Any, st.SearchStrategy[Any]] = {
+    # PostgreSQL knows no NUL in a text, and UTF-8 no lone surrogates: the doors let neither in.
+    str: st.text(st.characters(exclude_categories=["Cs"], exclude_characters="\0"), max_size=20),
+    float: st.floats(allow_nan=False, allow_infinity=False),
+    int: st.integers(min_value=0, max_value=2**31 - 1),
+    bool: st.booleans(),
+    type(None): st.none(),
+}
+
+
+def any_request() -> st.SearchStrategy[requests.Request]:
+    """Return a strategy for new requests: each has an id and a flow of its own, and its replies are numbered."""
+    return of(requests.Request).map(_as_new)
+
+
+def _as_new(found: requests.Request) -> requests.Request:
+    number = next(_numbers)
+    flow = dataclasses.replace(found.flow, flow_id=f"flow {number}")
+    return dataclasses.replace(found, id=f"any{number}", version=1, flow=flow, unsent=numbered(found.unsent))
+
+
+def numbered(unsent: tuple[requests.Reply, ...]) -> tuple[requests.Reply, ...]:
+    """Return the replies in order, none of them sent."""
+    return tuple(dataclasses.replace(reply, seq=seq, ts=None) for seq, reply in enumerate(unsent, start=1))

@@ -1,0 +1,489 @@
+"""What every store must do, on every kind of database."""
+
+import asyncio
+import dataclasses
+
+import pytest
+import sqlalchemy as sa
+from hypothesis import HealthCheck, given, settings
+from sqlalchemy import exc
+
+from bot import answers, errors, ports
+from bot import request as requests
+from bot.arrivals import Entry
+from bot.store import store
+
+from . import records
+from .conftest import Clock, Replicas, rows_of
+
+DAY = 86_400.0
+ON_ONE_DATABASE = settings(max_examples=60, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
+NOTED = answers.Noted(what="approved")
+
+
+def change(
+    request: requests.Request | None = None, *, entry: str | None = None, answer: answers.Answer | None = None
+) -> ports.Change:
+    """Return a change with one line of audit."""
+    event = ports.AuditEvent(at=1.0, what="changed", actor=records.ALICE, request_id=request.id if request else None)
+    return ports.Change(audit=(event,), request=request, entry=entry, answer=answer)
+
+
+async def add(opened: store.SqlStore, *found: requests.Request) -> None:
+    """Store new requests."""
+    for one in found:
+        await opened.commit(change(one))
+
+
+class TestRequests:
+    @ON_ONE_DATABASE
+    @given(new=records.any_request())
+    async def test_what_is_added_is_loaded(self, mine: store.SqlStore, new: requests.Request) -> None:
+        await add(mine, new)
+        assert await mine.load(new.id) == new
+
+    @ON_ONE_DATABASE
+    @given(new=records.any_request(), later=records.any_request())
+    async def test_what_replaces_it_is_loaded_but_for_what_slack_shows(
+        self, mine: store.SqlStore, new: requests.Request, later: requests.Request
+    ) -> None:
+        flow = dataclasses.replace(later.flow, flow_id=new.flow.flow_id)
+        later = dataclasses.replace(later, id=new.id, version=2, flow=flow)
+        await add(mine, new)
+        await mine.commit(change(later))
+        shown = dataclasses.replace(
+            later,
+            card=new.card,
+            tell_failures=new.tell_failures,
+            tell_at=new.tell_at,
+            unsent=(*new.unsent, *later.unsent[len(new.unsent) :]),
+        )
+        assert await mine.load(new.id) == shown
+
+    async def test_an_unknown_request_is_none(self, mine: store.SqlStore) -> None:
+        assert await mine.load("r1") is None
+        assert await mine.claim("r1") is None
+
+    async def test_a_new_request_with_a_known_id_is_a_conflict(self, mine: store.SqlStore) -> None:
+        await add(mine, records.request(dry_run=True))
+        with pytest.raises(errors.Conflict):
+            await add(mine, records.request(dry_run=True))
+
+    async def test_a_version_that_leaves_one_out_is_a_conflict(self, mine: store.SqlStore) -> None:
+        await add(mine, records.request())
+        skipped = dataclasses.replace(records.request(), version=3)
+        with pytest.raises(errors.Conflict):
+            await mine.commit(change(skipped))
+
+    async def test_of_twenty_commits_on_one_version_exactly_one_wins(
+        self, mine: store.SqlStore, other: store.SqlStore
+    ) -> None:
+        await add(mine, records.request())
+        votes = [requests.Vote(actor=dataclasses.replace(records.BOB, user=f"U{i}"), at=float(i)) for i in range(20)]
+        rivals = [requests.approve(records.request(), vote, needed=1) for vote in votes]
+        # The other replica waits for SQLite's lock, not for its turn: one at a time there, or its patience ends.
+        results = await asyncio.gather(
+            *[(mine, other)[i == 0].commit(change(rival)) for i, rival in enumerate(rivals)], return_exceptions=True
+        )
+        won = [rival for rival, result in zip(rivals, results, strict=True) if result is None]
+        assert len(won) == 1
+        assert {type(result) for result in results if result is not None} <= {errors.Conflict, errors.NotRecorded}
+        assert await mine.load("r1") == won[0]
+        assert len(await rows_of(mine, "audit")) == 2
+
+
+class TestFlows:
+    async def test_a_second_open_request_for_a_flow_is_refused(self, mine: store.SqlStore) -> None:
+        await add(mine, records.request("r1"))
+        with pytest.raises(errors.FlowHeld):
+            await add(mine, records.request("r2"))
+        assert await mine.load("r2") is None
+        holder = await mine.holder("live", "flow-1")
+        assert holder == records.request("r1")
+
+    async def test_other_flows_and_other_projects_are_free(self, mine: store.SqlStore) -> None:
+        elsewhere = dataclasses.replace(records.request("r3"), project="test")
+        await add(mine, records.request("r1"), records.request("r2", flow="flow-2"), elsewhere)
+        assert await mine.holder("test", "flow-2") is None
+
+    async def test_dry_runs_hold_nothing(self, mine: store.SqlStore) -> None:
+        await add(mine, records.request("r1", dry_run=True), records.request("r2", dry_run=True))
+        assert await mine.holder("live", "flow-1") is None
+        await add(mine, records.request("r3"), records.request("r4", dry_run=True))
+
+    async def test_a_request_that_ends_lets_go_of_its_flow(self, mine: store.SqlStore) -> None:
+        await add(mine, records.request("r1"))
+        await mine.commit(change(records.denied(records.request("r1"))))
+        assert await mine.holder("live", "flow-1") is None
+        await add(mine, records.request("r2"))
+
+    async def test_a_running_operation_holds_its_flow_until_its_outcome(self, mine: store.SqlStore) -> None:
+        step = records.request()
+        await add(mine, step)
+        for following in (records.approved, lambda seen: requests.begin(seen, at=121.0)):
+            step = following(step)
+            await mine.commit(change(step))
+            assert await mine.holder("live", "flow-1") == step
+        outcome = requests.Outcome(how=requests.How.STOPPED, status="STANDBY")
+        await mine.commit(change(requests.finish(step, outcome, at=122.0)))
+        assert await mine.holder("live", "flow-1") is None
+
+    async def test_the_last_denial_is_the_newest_that_somebody_gave(self, mine: store.SqlStore) -> None:
+        for number, (at, actor) in enumerate([(130.0, records.BOB), (230.0, records.BOB), (330.0, None)]):
+            new = dataclasses.replace(records.request(f"r{number}"), asked_at=at - 10)
+            await add(mine, new)
+            await mine.commit(change(records.denied(new, at=at, actor=actor)))
+        newest = await mine.last_denial("live", "flow-1", since=130.0)
+        assert newest is not None
+        assert newest.id == "r1"
+        assert await mine.last_denial("live", "flow-1", since=231.0) is None
+        assert await mine.last_denial("live", "flow-2", since=0.0) is None
+
+
+class TestRequestLeases:
+    async def test_a_committed_request_stays_claimed_until_its_lease_lapses(
+        self, mine: store.SqlStore, other: store.SqlStore, clock: Clock
+    ) -> None:
+        await add(mine, records.request())
+        assert await other.claim("r1") is None
+        assert await other.claim_due(limit=9) == []
+        clock.time += store.LEASE
+        assert await other.claim("r1") == records.request()
+        assert await mine.claim("r1") is None
+
+    async def test_a_commit_that_no_release_follows_is_due_when_the_lease_lapses(
+        self, mine: store.SqlStore, other: store.SqlStore, clock: Clock
+    ) -> None:
+        await add(mine, records.request())
+        clock.time += store.LEASE
+        assert await other.claim_due(limit=9) == [records.request()]
+
+    async def test_a_replica_may_claim_again_what_it_has(self, mine: store.SqlStore, clock: Clock) -> None:
+        await add(mine, records.request())
+        clock.time += store.LEASE - 1
+        assert await mine.claim("r1") == records.request()
+        assert await mine.claim_due(limit=9) == []
+        assert await mine.next_due_at() is None
+
+    async def test_claiming_again_renews_the_lease(
+        self, mine: store.SqlStore, other: store.SqlStore, clock: Clock
+    ) -> None:
+        await add(mine, records.request())
+        clock.time += store.LEASE - 1
+        await mine.claim("r1")
+        clock.time += store.LEASE - 1
+        assert await other.claim("r1") is None
+
+    async def test_a_replacement_claims_the_request_for_its_replica(
+        self, mine: store.SqlStore, other: store.SqlStore
+    ) -> None:
+        await add(mine, records.request())
+        await other.commit(change(records.approved(records.request())))
+        assert await mine.claim("r1") is None
+        assert await other.claim("r1") == records.approved(records.request())
+
+    async def test_a_released_request_is_free_and_due_when_it_says(
+        self, mine: store.SqlStore, other: store.SqlStore, clock: Clock
+    ) -> None:
+        await add(mine, records.request())
+        assert await mine.release(records.request(), due_at=clock.time + 5)
+        assert await mine.next_due_at() == clock.time + 5
+        assert await other.claim_due(limit=9) == []
+        clock.time += 5
+        assert await other.claim_due(limit=9) == [records.request()]
+
+    async def test_a_request_that_nothing_can_come_of_is_never_due(self, mine: store.SqlStore, clock: Clock) -> None:
+        await add(mine, records.request())
+        assert await mine.release(records.request(), due_at=None)
+        clock.time += DAY
+        assert await mine.claim_due(limit=9) == []
+        assert await mine.next_due_at() is None
+
+    async def test_a_request_that_moved_is_not_released(self, mine: store.SqlStore, other: store.SqlStore) -> None:
+        await add(mine, records.request())
+        await mine.commit(change(records.approved(records.request())))
+        assert not await mine.release(records.request(), due_at=None)
+        assert await other.claim("r1") is None
+
+    async def test_a_lease_that_another_replica_took_is_not_released(
+        self, mine: store.SqlStore, other: store.SqlStore, clock: Clock
+    ) -> None:
+        await add(mine, records.request())
+        clock.time += store.LEASE
+        await other.claim("r1")
+        assert not await mine.release(records.request(), due_at=None)
+        assert await mine.claim("r1") is None
+
+    async def test_the_most_overdue_come_first_and_no_more_than_asked_for(
+        self, mine: store.SqlStore, clock: Clock
+    ) -> None:
+        for number, late in enumerate([1, 3, 2]):
+            new = records.request(f"r{number}", flow=f"flow-{number}")
+            await add(mine, new)
+            await mine.release(new, due_at=clock.time - late)
+        assert await mine.next_due_at() == clock.time - 3
+        assert [found.id for found in await mine.claim_due(limit=2)] == ["r1", "r2"]
+        assert [found.id for found in await mine.claim_due(limit=2)] == ["r0"]
+
+    async def test_two_replicas_never_claim_the_same(self, mine: store.SqlStore, other: store.SqlStore) -> None:
+        for number in range(10):
+            new = records.request(f"r{number}", flow=f"flow-{number}")
+            await add(mine, new)
+            await mine.release(new, due_at=0.0)
+        both = await asyncio.gather(*[one.claim_due(limit=7) for one in (mine, other)])
+        assert sorted(len(found) for found in both) == [3, 7]
+        assert len({found.id for found in both[0] + both[1]}) == 10
+
+
+class TestTelling:
+    async def test_telling_saves_what_slack_shows_and_nothing_else(self, mine: store.SqlStore) -> None:
+        await add(mine, records.asked())
+        shown = dataclasses.replace(
+            records.asked(),
+            card=requests.Card(channel="C9", ts="1.2", shown=1),
+            tell_failures=3,
+            tell_at=55.5,
+        )
+        await mine.told(dataclasses.replace(shown, reason="another", state=requests.State.EXPIRED, votes=()))
+        assert await mine.load("r1") == shown
+
+    async def test_telling_does_not_disturb_a_newer_version(self, mine: store.SqlStore) -> None:
+        await add(mine, records.request())
+        newer = records.approved(records.request())
+        await mine.commit(change(newer))
+        card = requests.Card(channel="C2", ts="1.2", shown=1)
+        await mine.told(dataclasses.replace(records.request(), card=card))
+        assert await mine.load("r1") == dataclasses.replace(newer, card=card)
+
+    async def test_a_decision_does_not_undo_what_was_told_meanwhile(self, mine: store.SqlStore) -> None:
+        await add(mine, records.asked())
+        card = requests.Card(channel="C2", ts="1.2", shown=1)
+        await mine.told(dataclasses.replace(records.asked(), card=card, tell_failures=2, tell_at=9.0))
+        await mine.reply_sent("r1", seq=1, ts="1.3")
+        newer = records.approved(records.asked())
+        await mine.commit(change(newer))
+        found = await mine.load("r1")
+        assert found == dataclasses.replace(newer, card=card, tell_failures=2, tell_at=9.0, unsent=newer.unsent[1:])
+
+    async def test_sent_replies_are_gone_and_the_others_stay_in_order(self, mine: store.SqlStore) -> None:
+        new = records.asked()
+        for said in (requests.Said.REMINDED, requests.Said.CALLING, requests.Said.OUTCOME):
+            new = requests.say(new, said, at=101.0)
+        await add(mine, new)
+        await mine.reply_sent("r1", seq=2, ts="1.3")
+        found = await mine.load("r1")
+        assert found is not None
+        assert [reply.seq for reply in found.unsent] == [1, 3, 4]
+
+
+class TestInbox:
+    @ON_ONE_DATABASE
+    @given(received=records.of(Entry))
+    async def test_what_is_recorded_is_found(self, mine: store.SqlStore, received: Entry) -> None:
+        received = dataclasses.replace(received, key=f"{received.key} {id(received)}", received_at=1.8e9)
+        assert await mine.record([received]) == {received.key}
+        assert await mine.entry(received.key) == received
+
+    async def test_no_entry_is_none(self, mine: store.SqlStore) -> None:
+        assert await mine.record([]) == frozenset()
+        assert await mine.entry("k1") is None
+
+    async def test_a_repeat_within_a_day_is_not_new(self, mine: store.SqlStore, other: store.SqlStore) -> None:
+        first = records.entry()
+        again = records.entry(received_at=first.received_at + DAY - 1, text="stop other")
+        await mine.record([first])
+        assert await other.record([again, records.entry("k2")]) == {"k2"}
+        assert await mine.entry("k1") == first
+
+    async def test_a_repeat_inside_one_batch_counts_once(self, mine: store.SqlStore) -> None:
+        first, again = records.entry(text="stop one"), records.entry(text="stop two")
+        assert await mine.record([first, again]) == {"k1"}
+        assert await mine.entry("k1") == first
+
+    async def test_a_key_may_come_again_after_a_day(self, mine: store.SqlStore, clock: Clock) -> None:
+        await mine.record([records.entry()])
+        await mine.commit(change(entry="k1", answer=NOTED))
+        await mine.finish_entry("k1")
+        clock.time += DAY
+        assert await mine.entry("k1") is None
+        again = records.entry(received_at=clock.time, text="stop other")
+        assert await mine.record([again]) == {"k1"}
+        assert await mine.entry("k1") == again
+        clock.time += store.LEASE
+        assert await mine.claim_entries(limit=9) == [ports.Claimed(entry=again)]
+
+    async def test_thousands_are_recorded_at_once(self, mine: store.SqlStore) -> None:
+        many = [records.entry(f"k{number}") for number in range(5000)]
+        assert await mine.record(many) == {entry.key for entry in many}
+        assert await mine.record([*many, records.entry("new")]) == {"new"}
+
+
+class TestInboxLeases:
+    async def test_a_recorded_entry_is_claimed_until_its_lease_lapses(
+        self, mine: store.SqlStore, other: store.SqlStore, clock: Clock
+    ) -> None:
+        await mine.record([records.entry()])
+        assert await other.claim_entries(limit=9) == []
+        clock.time += store.LEASE
+        assert await other.claim_entries(limit=9) == [ports.Claimed(entry=records.entry())]
+        assert await mine.claim_entries(limit=9) == []
+
+    async def test_the_oldest_entries_come_first_and_no_more_than_asked_for(
+        self, mine: store.SqlStore, clock: Clock
+    ) -> None:
+        await mine.record([records.entry(f"k{late}", received_at=clock.time - late) for late in (1, 3, 2)])
+        clock.time += store.LEASE
+        assert [found.entry.key for found in await mine.claim_entries(limit=2)] == ["k3", "k2"]
+        assert [found.entry.key for found in await mine.claim_entries(limit=2)] == ["k1"]
+
+    @ON_ONE_DATABASE
+    @given(answer=records.of(answers.Answer))
+    async def test_a_decided_entry_comes_back_with_its_answer(
+        self, mine: store.SqlStore, clock: Clock, answer: answers.Answer
+    ) -> None:
+        received = records.entry(f"k{clock.time}", received_at=clock.time)
+        await mine.record([received])
+        await mine.commit(change(entry=received.key, answer=answer))
+        assert await mine.claim_entries(limit=9) == []
+        clock.time += store.LEASE
+        assert await mine.claim_entries(limit=9) == [ports.Claimed(entry=received, answer=answer)]
+        await mine.finish_entry(received.key)
+
+    async def test_a_finished_entry_never_comes_back(self, mine: store.SqlStore, clock: Clock) -> None:
+        await mine.record([records.entry("k1"), records.entry("k2")])
+        await mine.commit(change(entry="k1"))
+        await mine.commit(change(entry="k2", answer=NOTED))
+        await mine.finish_entry("k2")
+        clock.time += DAY - 1
+        assert await mine.claim_entries(limit=9) == []
+        assert await mine.entry("k1") == records.entry("k1")
+
+    async def test_a_postponed_entry_comes_back_when_it_says(
+        self, mine: store.SqlStore, other: store.SqlStore, clock: Clock
+    ) -> None:
+        await mine.record([records.entry()])
+        await mine.commit(change(entry="k1", answer=NOTED))
+        await mine.postpone_entry("k1", until=clock.time + 5)
+        assert await other.claim_entries(limit=9) == []
+        clock.time += 5
+        assert await other.claim_entries(limit=9) == [ports.Claimed(entry=records.entry(), answer=NOTED)]
+
+    async def test_an_entry_that_another_replica_took_is_not_postponed(
+        self, mine: store.SqlStore, other: store.SqlStore, clock: Clock
+    ) -> None:
+        await mine.record([records.entry()])
+        clock.time += store.LEASE
+        await other.claim_entries(limit=9)
+        await mine.postpone_entry("k1", until=clock.time)
+        assert await mine.claim_entries(limit=9) == []
+
+
+class TestOneTransaction:
+    async def test_a_change_is_written_whole(self, mine: store.SqlStore) -> None:
+        await mine.record([records.entry()])
+        await mine.commit(change(records.asked(), entry="k1", answer=NOTED))
+        assert await mine.load("r1") == records.asked()
+        assert [row["state"] for row in await rows_of(mine, "inbox")] == ["decided"]
+        assert [row["request_id"] for row in await rows_of(mine, "audit")] == ["r1"]
+
+    @pytest.mark.parametrize(
+        ("refused", "failure"),
+        [
+            (records.asked("r2"), errors.FlowHeld),
+            (records.request("r1"), errors.Conflict),
+            (dataclasses.replace(records.request("r1"), version=3), errors.Conflict),
+        ],
+    )
+    async def test_a_change_that_is_refused_leaves_nothing(
+        self, mine: store.SqlStore, refused: requests.Request, failure: type[errors.StoreError], clock: Clock
+    ) -> None:
+        await add(mine, records.request("r1"))
+        await mine.record([records.entry()])
+        with pytest.raises(failure):
+            await mine.commit(change(refused, entry="k1", answer=NOTED))
+        assert await mine.load("r1") == records.request("r1")
+        assert await mine.load("r2") is None
+        assert await rows_of(mine, "replies") == []
+        assert len(await rows_of(mine, "audit")) == 1
+        clock.time += store.LEASE
+        assert await mine.claim_entries(limit=9) == [ports.Claimed(entry=records.entry())]
+
+    async def test_an_entry_is_decided_once(self, mine: store.SqlStore, other: store.SqlStore, clock: Clock) -> None:
+        await mine.record([records.entry()])
+        clock.time += store.LEASE
+        await other.claim_entries(limit=9)
+        await other.commit(change(records.request("r1"), entry="k1", answer=NOTED))
+        late = change(records.request("r2", flow="flow-2"), entry="k1", answer=NOTED)
+        with pytest.raises(errors.StoreError, match="undecided") as caught:
+            await mine.commit(late)
+        assert type(caught.value) is errors.StoreError
+        assert await mine.load("r2") is None
+        assert len(await rows_of(mine, "audit")) == 1
+
+    async def test_a_caller_that_stops_waiting_does_not_stop_the_write(
+        self, mine: store.SqlStore, replicas: Replicas
+    ) -> None:
+        writing = asyncio.create_task(mine.commit(change(records.request())))
+        await asyncio.sleep(0)
+        writing.cancel()
+        with pytest.raises(asyncio.CancelledError):
+            await writing
+        await mine.close()
+        assert await (await replicas.open("next")).load("r1") == records.request()
+
+    async def test_a_closed_store_writes_and_reads_nothing(self, mine: store.SqlStore) -> None:
+        await mine.close()
+        with pytest.raises(errors.NotRecorded, match="closed"):
+            await mine.record([records.entry()])
+        with pytest.raises(errors.StoreError, match="closed"):
+            await mine.load("r1")
+
+
+class TestAudit:
+    async def test_an_event_is_kept_with_its_facts_in_order(self, mine: store.SqlStore) -> None:
+        events = (
+            ports.AuditEvent(at=1.0, what="asked", actor=records.ALICE, request_id="r1", facts={"b": [1], "a": "ü"}),
+            ports.AuditEvent(at=2.0, what="started"),
+        )
+        await mine.commit(ports.Change(audit=events))
+        nobody = {"actor_team": None, "actor_user": None, "request_id": None, "facts": "{}"}
+        unchained = {"seq": None, "prev": None, "hash": None}
+        assert await rows_of(mine, "audit") == [
+            {
+                "id": 1,
+                "at": 1.0,
+                "what": "asked",
+                "actor_team": "T1",
+                "actor_user": "UALICE",
+                "request_id": "r1",
+                "facts": '{"a":"ü","b":[1]}',
+                **unchained,
+            },
+            {"id": 2, "at": 2.0, "what": "started", **nobody, **unchained},
+        ]
+
+    @pytest.mark.parametrize(
+        "tampering",
+        [
+            "DELETE FROM audit",
+            "UPDATE audit SET what = 'nothing'",
+            "UPDATE audit SET facts = '{}'",
+            "UPDATE audit SET at = 0",
+            "INSERT OR REPLACE INTO audit (id, at, what, facts) VALUES (1, 0, 'nothing', '{}')",
+        ],
+    )
+    async def test_an_event_cannot_be_changed(self, mine: store.SqlStore, tampering: str) -> None:
+        await mine.commit(change())
+        before = await rows_of(mine, "audit")
+        async with mine.database.writer.connect() as connection:
+            with pytest.raises(exc.IntegrityError, match="append-only"):
+                await connection.execute(sa.text(tampering))
+        assert await rows_of(mine, "audit") == before
+
+    async def test_an_event_is_linked_once(self, mine: store.SqlStore) -> None:
+        await mine.commit(change())
+        async with mine.database.writer.connect() as connection:
+            link = sa.text("UPDATE audit SET seq = 1, prev = '', hash = 'h'")
+            await connection.execute(link)
+            with pytest.raises(exc.IntegrityError, match="append-only"):
+                await connection.execute(link)

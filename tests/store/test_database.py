@@ -1,0 +1,236 @@
+"""What is known of a write that fails, who waits for whom, and what an operator is told."""
+
+import asyncio
+import pathlib
+import shutil
+import sqlite3
+from collections.abc import AsyncIterator
+
+import pytest
+import sqlalchemy as sa
+from sqlalchemy.ext.asyncio import AsyncConnection
+
+from bot import errors, ports
+from bot.store import database, migrate, store
+from bot.store import url as urls
+
+from . import records
+from .conftest import BUSY, Clock, Replicas, rows_of
+
+CHANGE = ports.Change(audit=(ports.AuditEvent(at=1.0, what="changed"),), request=records.asked())
+
+
+@pytest.fixture
+async def db(url: str) -> AsyncIterator[database.Database]:
+    """Return connections without a store."""
+    opened = database.open_sqlite(urls.parse(url), busy_timeout=BUSY)
+    yield opened
+    await opened.close()
+
+
+class TestFailures:
+    @pytest.mark.parametrize(
+        ("sabotage", "words"),
+        [
+            ("PRAGMA max_page_count = 1", "no room left"),
+            ("PRAGMA query_only = ON", "read-only"),
+            ("DROP TABLE audit", "SQLITE_ERROR"),
+        ],
+    )
+    async def test_a_write_that_the_database_refuses_is_not_recorded(
+        self, mine: store.SqlStore, sabotage: str, words: str
+    ) -> None:
+        async with mine.database.writer.connect() as connection:
+            await connection.exec_driver_sql(sabotage)
+            await connection.commit()
+        many = [records.entry(f"k{number}") for number in range(2000)]
+        with pytest.raises(errors.NotRecorded, match=words):
+            await mine.record(many) if "audit" not in sabotage else await mine.commit(CHANGE)
+        assert await rows_of(mine, "inbox") == await rows_of(mine, "requests") == []
+
+    async def test_a_write_that_another_process_blocks_is_not_recorded(
+        self, mine: store.SqlStore, replicas: Replicas
+    ) -> None:
+        file = urls.sqlite_file(urls.parse(replicas.url))
+        assert file is not None
+        blocker = sqlite3.connect(file, isolation_level=None)
+        blocker.execute("BEGIN IMMEDIATE")
+        try:
+            with pytest.raises(errors.NotRecorded, match="another process"):
+                await mine.record([records.entry()])
+            with pytest.raises(errors.NotRecorded, match="another process"):
+                await mine.commit(CHANGE)
+            assert await mine.load("r1") is None
+        finally:
+            blocker.close()
+        assert await mine.record([records.entry()]) == {"k1"}
+
+    async def test_a_commit_that_fails_is_unconfirmed(self, db: database.Database) -> None:
+        async def orphan(connection: AsyncConnection) -> None:
+            # A constraint that is checked at COMMIT: the one statement of SQLite that can be made to fail there.
+            await connection.exec_driver_sql("PRAGMA defer_foreign_keys = ON")
+            await connection.exec_driver_sql(
+                "INSERT INTO replies (request_id, seq, said, at, count, needed) VALUES ('nobody', 1, 'asked', 0, 0, 0)"
+            )
+
+        with pytest.raises(errors.Unconfirmed, match="not known"):
+            await db.write(orphan)
+        assert await db.write(_count) == 0
+
+    async def test_no_message_or_chained_exception_holds_what_a_user_typed(self, mine: store.SqlStore) -> None:
+        async with mine.database.writer.connect() as connection:
+            await connection.exec_driver_sql("PRAGMA query_only = ON")
+            await connection.commit()
+        with pytest.raises(errors.NotRecorded) as caught:
+            await mine.record([records.entry(text="stop something-telling")])
+        assert "something-telling" not in f"{caught.value} {caught.value.__cause__}"
+
+    async def test_a_read_that_fails_is_told(self, mine: store.SqlStore) -> None:
+        async with mine.database.writer.connect() as connection:
+            await connection.exec_driver_sql("DROP TABLE replies")
+            await connection.exec_driver_sql("DROP TABLE operations")
+            await connection.commit()
+        with pytest.raises(errors.StoreError, match="could not be read"):
+            await mine.load("r1")
+
+    async def test_a_record_of_newer_code_is_told(self, mine: store.SqlStore) -> None:
+        await mine.commit(CHANGE)
+        await mine.record([records.entry()])
+        async with mine.database.writer.connect() as connection:
+            await connection.exec_driver_sql("UPDATE requests SET state = 'paused'")
+            await connection.exec_driver_sql("""UPDATE inbox SET answer = '{"kind": "sung"}', lease_until = 0""")
+            await connection.commit()
+        with pytest.raises(errors.StoreError, match="request r1 cannot be read"):
+            await mine.load("r1")
+        with pytest.raises(errors.StoreError, match="inbox row k1 cannot be read"):
+            await mine.claim_entries(limit=1)
+
+
+class TestTurns:
+    async def test_a_batch_for_the_inbox_waits_for_one_write_only(self, db: database.Database) -> None:
+        done: list[str] = []
+        begun, go_on = asyncio.Event(), asyncio.Event()
+
+        def writing(name: str) -> database.Work[None]:
+            async def work(_connection: AsyncConnection) -> None:
+                begun.set()
+                await go_on.wait()
+                done.append(name)
+
+            return work
+
+        first = asyncio.create_task(db.write_in_turn(writing("first of the worker")))
+        await begun.wait()
+        later = [asyncio.create_task(db.write_in_turn(writing(f"{n} of the worker"))) for n in ("second", "third")]
+        batch = asyncio.create_task(db.write(writing("batch")))
+        while not batch.done():
+            await asyncio.sleep(0)
+            go_on.set()
+        await asyncio.gather(first, *later)
+        assert done == ["first of the worker", "batch", "second of the worker", "third of the worker"]
+
+    async def test_a_write_that_waits_too_long_for_another_is_not_recorded(self, db: database.Database) -> None:
+        go_on = asyncio.Event()
+
+        async def slow(_connection: AsyncConnection) -> None:
+            await go_on.wait()
+
+        first = asyncio.create_task(db.write_in_turn(slow))
+        with pytest.raises(errors.NotRecorded, match="too slow"):
+            await asyncio.gather(db.write(_count), db.write(_count))
+        go_on.set()
+        await first
+
+    async def test_readers_cannot_write(self, db: database.Database) -> None:
+        async def work(connection: AsyncConnection) -> None:
+            await connection.exec_driver_sql("DELETE FROM inbox")
+
+        with pytest.raises(errors.StoreError, match="read-only"):
+            await db.read(work)
+
+    async def test_a_reader_sees_one_state(self, mine: store.SqlStore) -> None:
+        async def work(connection: AsyncConnection) -> list[int]:
+            before = await _count(connection)
+            await mine.record([records.entry()])
+            return [before, await _count(connection)]
+
+        assert await mine.database.read(work) == [0, 0]
+        assert await mine.database.read(_count) == 1
+
+    async def test_every_commit_is_synchronised_to_the_disk(self, db: database.Database) -> None:
+        async def work(connection: AsyncConnection) -> list[object]:
+            names = ("journal_mode", "synchronous", "foreign_keys", "busy_timeout")
+            return [(await connection.exec_driver_sql(f"PRAGMA {name}")).scalar() for name in names]
+
+        assert await db.write(work) == ["wal", 2, 1, BUSY * 1000]
+
+
+async def _count(connection: AsyncConnection) -> int:
+    return (await connection.execute(sa.text("SELECT count(*) FROM inbox"))).scalar_one()
+
+
+class TestOpening:
+    async def test_a_file_is_served_by_one_process(self, url: str, clock: Clock) -> None:
+        first = await store.open_store(url, clock=clock, replica="first")
+        with pytest.raises(errors.StoreError, match=r"another flowbot is using .*flowbot\.db"):
+            await store.open_store(url, clock=clock, replica="second")
+        await first.close()
+        await first.close()
+        second = await store.open_store(url, clock=clock, replica="second")
+        await second.close()
+
+    async def test_whoever_serves_a_file_next_goes_on_at_once(self, url: str, clock: Clock) -> None:
+        dead = await store.open_store(url, clock=clock, replica="dead", exclusive=False)
+        await dead.commit(CHANGE)
+        await dead.record([records.entry()])
+        heir = await store.open_store(url, clock=clock, replica="heir")
+        assert await heir.claim_due(limit=9) == [records.asked()]
+        assert await heir.claim_entries(limit=9) == [ports.Claimed(entry=records.entry())]
+        await dead.close()
+        await heir.close()
+
+    async def test_a_replica_beside_others_takes_nothing_from_them(
+        self, mine: store.SqlStore, replicas: Replicas
+    ) -> None:
+        await mine.commit(CHANGE)
+        assert await (await replicas.open("other")).claim("r1") is None
+
+    async def test_a_file_without_tables_is_refused(self, tmp_path: pathlib.Path, clock: Clock) -> None:
+        with pytest.raises(errors.RevisionMismatch, match="flowbot migrate"):
+            await store.open_store(f"sqlite:///{tmp_path / 'new.db'}", clock=clock, replica="r")
+        migrate.migrate(f"sqlite:///{tmp_path / 'new.db'}")
+        await (await store.open_store(f"sqlite:///{tmp_path / 'new.db'}", clock=clock, replica="r")).close()
+
+    async def test_something_else_than_a_database_is_refused(self, tmp_path: pathlib.Path, clock: Clock) -> None:
+        (tmp_path / "text.db").write_text("not a database at all" * 100)
+        with pytest.raises(errors.StoreError, match="not an SQLite database"):
+            await store.open_store(f"sqlite:///{tmp_path / 'text.db'}", clock=clock, replica="r")
+
+    @pytest.mark.parametrize("exclusive", [True, False])
+    async def test_a_directory_that_is_not_there_is_told(
+        self, tmp_path: pathlib.Path, clock: Clock, exclusive: bool
+    ) -> None:
+        url = f"sqlite:///{tmp_path / 'nowhere' / 'a.db'}"
+        with pytest.raises(errors.StoreError, match=r"cannot create|cannot be opened"):
+            await store.open_store(url, clock=clock, replica="r", exclusive=exclusive)
+
+    async def test_postgresql_comes_later(self, clock: Clock) -> None:
+        with pytest.raises(errors.StoreError, match="not there yet"):
+            await store.open_store("postgres://h/d", clock=clock, replica="r")
+
+    async def test_a_link_to_a_file_is_that_file(self, url: str, tmp_path: pathlib.Path, clock: Clock) -> None:
+        (tmp_path / "link.db").symlink_to(tmp_path / "flowbot.db")
+        first = await store.open_store(url, clock=clock, replica="first")
+        with pytest.raises(errors.StoreError, match="another flowbot"):
+            await store.open_store(f"sqlite:///{tmp_path / 'link.db'}", clock=clock, replica="second")
+        await first.close()
+
+
+def test_a_copy_of_a_database_is_held_by_itself(url: str, tmp_path: pathlib.Path, clock: Clock) -> None:
+    async def both() -> None:
+        copy = shutil.copy(tmp_path / "flowbot.db", tmp_path / "copy.db")
+        opened = [await store.open_store(one, clock=clock, replica="r") for one in (url, f"sqlite:///{copy}")]
+        for one in opened:
+            await one.close()
+
+    asyncio.run(both())

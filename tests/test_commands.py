@@ -1,0 +1,449 @@
+"""The grammar of commands, by example and by law."""
+
+import dataclasses
+import re
+import string
+
+import hypothesis
+import pytest
+from hypothesis import strategies as st
+
+from bot import commands
+from bot.commands import Change, Help, NotYet, Option, Problem, UsageError, Verb
+
+
+def stop(flow: str, *, project: str | None = None, reason: str | None = None, dry_run: bool = False) -> Change:
+    return Change(verb=Verb.STOP, flow=flow, project=project, reason=reason, dry_run=dry_run)
+
+
+def wrong(problem: Problem, detail: str = "", *, verb: Verb | None = Verb.STOP) -> UsageError:
+    return UsageError(verb=verb, problem=problem, detail=detail)
+
+
+# What is understood
+
+
+@pytest.mark.parametrize(
+    ("text", "command"),
+    [
+        ("stop main-feed", stop("main-feed")),
+        ("stop Main_Feed2", stop("Main_Feed2")),
+        ("stop 0f3a91", stop("0f3a91")),
+        ("stop because-feed", stop("because-feed")),
+        (f"stop {'a' * 64}", stop("a" * 64)),
+        ("stop main-feed --project hk", stop("main-feed", project="hk")),
+        ("stop main-feed --project=hk", stop("main-feed", project="hk")),
+        ("stop --project hk --dry-run main-feed", stop("main-feed", project="hk", dry_run=True)),
+        ("--dry-run stop main-feed", stop("main-feed", dry_run=True)),
+        ("--project hk stop main-feed", stop("main-feed", project="hk")),
+        ("stop main-feed because it loops", stop("main-feed", reason="it loops")),
+        ("stop main-feed --reason it loops", stop("main-feed", reason="it loops")),
+        ("stop main-feed --reason=it loops", stop("main-feed", reason="it loops")),
+        ("stop main-feed --because it loops", stop("main-feed", reason="it loops")),
+        ("stop main-feed --dry-run because it loops", stop("main-feed", dry_run=True, reason="it loops")),
+        ("", Help()),
+        (" \u200b\n", Help()),
+        ("help", Help()),
+        ("HELP Stop", Help(verb=Verb.STOP)),
+        ("help start", Help(verb=Verb.START)),
+        ("help help", Help(verb=Verb.HELP)),
+    ],
+)
+def test_a_command_is_understood(text: str, command: Change | Help) -> None:
+    assert commands.parse(text) == command
+
+
+@pytest.mark.parametrize(
+    "text",
+    [
+        "STOP main-feed",
+        "  sToP \t main-feed ",
+        "stop\u00a0main-feed",
+        "stop\u2003main-feed\u3000",
+        "stop\nmain-feed\r\n",
+        "\ufeffstop main\u200b-feed\u200d",
+        "\u202astop \u2068main-feed\u2069\u202c",
+        "st\u00adop main-feed\x00",
+        "`stop` main-feed",
+        "stop `main-feed`",
+        "stop ```main-feed```",
+        'stop "main-feed"',
+        "stop 'main-feed'",
+        "stop “main-feed”",
+        "stop ‘main-feed’",
+        "stop „main-feed“",
+        "stop «main-feed»",
+        "stop « main-feed »",
+        "stop «\u00a0main-feed\u202f»",
+        "stop »main-feed«",
+        "stop ‹main-feed›",
+        'stop "`main-feed`"',
+        "stop <http://main-feed|main-feed>",
+        "stop `<http://main-feed|main-feed>`",
+    ],
+)
+def test_a_flow_is_understood_the_way_people_type_it(text: str) -> None:
+    assert commands.parse(text) == stop("main-feed")
+
+
+@pytest.mark.parametrize(
+    "option", ["--dry-run", "—dry-run", "–dry-run", "‑‑dry‑run", "−−dry-run", "-—Dry-Run", "---DRY-RUN", "-dry-run"]
+)
+def test_dashes_and_letters_of_an_option_may_vary(option: str) -> None:
+    assert commands.parse(f"stop {option} main-feed") == stop("main-feed", dry_run=True)
+    assert commands.parse(f"stop main-feed {option} because x") == stop("main-feed", dry_run=True, reason="x")
+
+
+@pytest.mark.parametrize("value", ["=`hk`", "=“hk”", ' "hk"', " ‘hk’", "\u00a0hk"])
+def test_the_value_of_an_option_may_be_quoted(value: str) -> None:
+    assert commands.parse(f"stop —PROJECT{value} main-feed") == stop("main-feed", project="hk")
+
+
+@pytest.mark.parametrize(
+    "opening",
+    [
+        " because ",
+        " BECAUSE\n",
+        " — because ",
+        " —because ",
+        "— because ",
+        "—because ",
+        "–Because ",
+        " - because ",
+        " -- because ",
+        " ‑ because ",
+        " --because ",
+        " —reason ",
+        " –Reason=",
+        " --reason= ",
+    ],
+)
+def test_a_reason_may_be_opened_in_many_ways(opening: str) -> None:
+    assert commands.parse(f"stop main-feed{opening}it loops") == stop("main-feed", reason="it loops")
+
+
+@pytest.mark.parametrize(
+    ("typed", "reason"),
+    [
+        ("  “encoder”  loops ", "“encoder”  loops"),
+        ("'quoted' `code`", "'quoted' `code`"),
+        ("a &lt;b&gt; &amp; c", "a <b> & c"),
+        ("&amp;lt; stays", "&lt; stays"),
+        ("we saw --verbose and -x", "we saw --verbose and -x"),
+        ("we tried `--dry-run` before", "we tried `--dry-run` before"),
+        ("it is so because of rain", "it is so because of rain"),
+        ("because", "because"),
+        ("– see the log — twice", "– see the log — twice"),
+        ("two\nlines\u2028three", "two lines three"),
+        ("a\u00a0b\u200b\u202ec\x00\ud800", "a bc"),
+        ("see <https://a.b/c>", "see https://a.b/c"),
+        ("see <https://a.b/c?d=1&amp;e>", "see https://a.b/c?d=1&e"),
+        ("see <http://a.b|a.b>", "see a.b"),
+        ("see <https://a.b|https://a.b>", "see https://a.b"),
+        ("see <https://a.b/incident|c>", "see c (https://a.b/incident)"),
+        ("see <https://a.b|>", "see https://a.b"),
+        ("ask <mailto:a@b.c|a@b.c>", "ask a@b.c"),
+        ("ask <@U123> in <#C123|ops> &lt;!here&gt;", "ask <@U123> in <#C123|ops> <!here>"),
+        ("&lt;https://a.b|c&gt;", "<https://a.b|c>"),
+        ("x" * commands.MAX_REASON, "x" * commands.MAX_REASON),
+    ],
+)
+def test_a_reason_is_taken_as_it_stands(typed: str, reason: str) -> None:
+    assert commands.parse(f"stop main-feed because {typed}") == stop("main-feed", reason=reason)
+
+
+# What is not understood
+
+
+@pytest.mark.parametrize(
+    ("text", "error"),
+    [
+        ("stop", wrong(Problem.NO_FLOW)),
+        ("stop --dry-run", wrong(Problem.NO_FLOW)),
+        ("stop - because x", wrong(Problem.NO_FLOW)),
+        ("stop naïve", wrong(Problem.BAD_FLOW, "naïve")),
+        ("stop main–feed", wrong(Problem.BAD_FLOW, "main–feed")),
+        ("stop main.feed", wrong(Problem.BAD_FLOW, "main.feed")),
+        ("stop `main-feed", wrong(Problem.BAD_FLOW, "`main-feed")),
+        ("stop ``", wrong(Problem.BAD_FLOW, "``")),
+        ("stop -", wrong(Problem.BAD_FLOW, "-")),
+        ("stop --", wrong(Problem.BAD_FLOW, "--")),
+        ("stop ①", wrong(Problem.BAD_FLOW, "①")),
+        ("stop <#C123|main-feed>", wrong(Problem.BAD_FLOW, "<#C123|main-feed>")),
+        ("stop <@U123>", wrong(Problem.BAD_FLOW, "<@U123>")),
+        ("stop &lt;main-feed&gt;", wrong(Problem.BAD_FLOW, "<main-feed>")),
+        ("stop &lt;http://main-feed|main-feed&gt;", wrong(Problem.BAD_FLOW, "<http://main-feed|main-feed>")),
+        ("stop <https://main-feed>", wrong(Problem.BAD_FLOW, "https://main-feed")),
+        (f"stop {'a' * 65}", wrong(Problem.BAD_FLOW, "a" * 65)),
+        (f"stop {'é' * 99}", wrong(Problem.BAD_FLOW, "é" * 79 + "…")),
+        ("stop a b because x", wrong(Problem.SEVERAL_FLOWS, "a b")),
+        ("stop main-feed backup-feed", wrong(Problem.SEVERAL_FLOWS, "main-feed backup-feed")),
+        ("stop main-feed `backup`", wrong(Problem.SEVERAL_FLOWS, "main-feed backup")),
+        ("stop main-feed it loops", wrong(Problem.STRAY_WORDS, "it loops")),
+        ("stop main-feed - it loops", wrong(Problem.STRAY_WORDS, "- it loops")),
+        ("stop main-feed --", wrong(Problem.STRAY_WORDS, "--")),
+        ("stop main-feed — dry-run", wrong(Problem.STRAY_WORDS, "— dry-run")),
+        ("stop main-feed --force", wrong(Problem.UNKNOWN_OPTION, "--force")),
+        ("stop main-feed —force because x", wrong(Problem.UNKNOWN_OPTION, "—force")),
+        ("stop --dry-ruin=x main-feed", wrong(Problem.UNKNOWN_OPTION, "--dry-ruin=x")),
+        ("stop --dry_run main-feed", wrong(Problem.UNKNOWN_OPTION, "--dry_run")),
+        ("stop --= main-feed", wrong(Problem.UNKNOWN_OPTION, "--=")),
+        ("stop --help", wrong(Problem.UNKNOWN_OPTION, "--help")),
+        ("stop main-feed --force --emergency", wrong(Problem.UNKNOWN_OPTION, "--force")),
+        ("stop main-feed <http://x|--reason>", wrong(Problem.UNKNOWN_OPTION, "--reason")),
+        ("stop main-feed --dry-run –dry-run", wrong(Problem.REPEATED_OPTION, "--dry-run")),
+        ("stop main-feed --project hk --project eu", wrong(Problem.REPEATED_OPTION, "--project")),
+        ("stop main-feed --project", wrong(Problem.OPTION_WITHOUT_VALUE, "--project")),
+        ("stop main-feed --project=", wrong(Problem.OPTION_WITHOUT_VALUE, "--project")),
+        ("stop main-feed --project --dry-run", wrong(Problem.OPTION_WITHOUT_VALUE, "--project")),
+        ("stop main-feed --project because x", wrong(Problem.OPTION_WITHOUT_VALUE, "--project")),
+        ("stop main-feed --project - x", wrong(Problem.OPTION_WITHOUT_VALUE, "--project")),
+        ("stop main-feed --dry-run=no", wrong(Problem.OPTION_WITH_VALUE, "--dry-run")),
+        ("stop main-feed --project h/k", wrong(Problem.BAD_PROJECT, "h/k")),
+        ("stop main-feed because", wrong(Problem.EMPTY_REASON)),
+        ("stop main-feed because \u200b ", wrong(Problem.EMPTY_REASON)),
+        ("stop main-feed --reason", wrong(Problem.EMPTY_REASON)),
+        ("stop main-feed --reason=", wrong(Problem.EMPTY_REASON)),
+        (f"stop main-feed because {'x' * 501}", wrong(Problem.REASON_TOO_LONG)),
+        ("stop main-feed because x --dry-run", wrong(Problem.OPTION_IN_REASON, "--dry-run")),
+        ("stop main-feed because x —Emergency y", wrong(Problem.OPTION_IN_REASON, "--emergency")),
+        ("stop main-feed because ‑‑for 30m", wrong(Problem.OPTION_IN_REASON, "--for")),
+        ("stop main-feed because x --project=hk", wrong(Problem.OPTION_IN_REASON, "--project")),
+        ("stop main-feed because x --reason y", wrong(Problem.OPTION_IN_REASON, "--reason")),
+        ("stop main-feed because x --dry\u200b-run", wrong(Problem.OPTION_IN_REASON, "--dry-run")),
+        ("help stop main-feed", wrong(Problem.STRAY_WORDS, "main-feed", verb=Verb.HELP)),
+        ("help because", wrong(Problem.STRAY_WORDS, "because", verb=Verb.HELP)),
+        ("help --dry-run", wrong(Problem.UNKNOWN_OPTION, "--dry-run", verb=Verb.HELP)),
+        ("help stpo", wrong(Problem.UNKNOWN_VERB, "stpo")),
+        ("help me", wrong(Problem.UNKNOWN_VERB, "me", verb=None)),
+        ("--dry-run", wrong(Problem.NO_VERB, verb=None)),
+        ("because x", wrong(Problem.NO_VERB, verb=None)),
+        ("x" * 8001, wrong(Problem.TOO_LONG, verb=None)),
+    ],
+)
+def test_what_is_not_understood_says_why(text: str, error: UsageError) -> None:
+    assert commands.parse(text) == error
+
+
+@pytest.mark.parametrize(
+    ("typed", "verb"),
+    [
+        ("stpo", Verb.STOP),
+        ("Stopp", Verb.STOP),
+        ("STPO", Verb.STOP),
+        ("strat", Verb.START),
+        ("statsu", Verb.STATUS),
+        ("lits", Verb.LIST),
+        ("hlep", Verb.HELP),
+        ("kill", None),
+        ("main-feed", None),
+        ("停止", None),
+    ],
+)
+def test_a_mistyped_verb_gets_the_nearest_one(typed: str, verb: Verb | None) -> None:
+    assert commands.parse(f"{typed} main-feed --dry-run") == wrong(Problem.UNKNOWN_VERB, typed, verb=verb)
+
+
+@pytest.mark.parametrize(
+    ("text", "what"),
+    [
+        ("start main-feed", "start"),
+        ("Start main-feed --nonsense", "start"),
+        ("status", "status"),
+        ("list --project hk", "list"),
+        ("pending", "pending"),
+        ("history main-feed because x", "history"),
+        ("`whoami`", "whoami"),
+        ("stop main-feed --emergency", "--emergency"),
+        ("stop —EMERGENCY main-feed because x", "--emergency"),
+        ("stop main-feed --for 30m", "--for"),
+        ("stop --for=30m main-feed", "--for"),
+        ("--for 30m stop a b c", "--for"),
+    ],
+)
+def test_what_this_version_does_not_have_is_named(text: str, what: str) -> None:
+    assert commands.parse(text) == NotYet(what=what)
+
+
+def test_flows_with_the_names_of_words_of_the_grammar_can_be_stopped() -> None:
+    assert commands.parse("stop help") == stop("help")
+    assert commands.parse("stop stop because stop") == stop("stop", reason="stop")
+    assert commands.parse("stop reason") == stop("reason")
+
+
+def test_quotes_make_a_flow_of_what_would_open_a_reason() -> None:
+    assert commands.parse("stop because") == wrong(Problem.NO_FLOW)
+    assert commands.parse("stop `because` because `x`") == stop("because", reason="`x`")
+    assert (
+        commands.render(stop("Because", project="because", reason="x"))
+        == "stop `Because` --project `because` because x"
+    )
+
+
+def test_two_dashes_are_an_option_and_only_quotes_make_a_flow_of_them() -> None:
+    assert commands.parse("stop --x") == wrong(Problem.UNKNOWN_OPTION, "--x")
+    assert commands.parse("stop `--x`") == stop("--x")
+    assert commands.parse("stop main-feed `--dry-run`") == wrong(Problem.SEVERAL_FLOWS, "main-feed --dry-run")
+
+
+def test_one_hyphen_may_begin_an_id_unless_it_spells_an_option() -> None:
+    assert commands.parse("stop -x9") == stop("-x9")
+    assert commands.parse("stop -dry-run") == wrong(Problem.NO_FLOW)
+    assert commands.parse("stop –x9") == wrong(Problem.UNKNOWN_OPTION, "–x9")
+
+
+# What stands beside the verbs
+
+
+def test_every_verb_has_its_entry() -> None:
+    assert set(commands.VERBS) == set(Verb)
+    assert {verb for verb, entry in commands.VERBS.items() if entry.built} == {Verb.STOP, Verb.HELP}
+    assert all(entry.does for entry in commands.VERBS.values())
+
+
+def test_the_usage_line_of_stop_names_its_built_options() -> None:
+    assert commands.usage(Verb.STOP) == "/flow stop FLOW [--project NAME] [--dry-run] [because TEXT]"
+    assert commands.usage(Verb.PENDING) == "/flow pending"
+
+
+def test_every_option_in_a_usage_line_of_a_built_verb_is_one_that_it_takes() -> None:
+    for verb, entry in commands.VERBS.items():
+        if entry.built:
+            shown = set(re.findall(r"--[a-z-]+", commands.usage(verb)))
+            assert shown == {*entry.options} - commands.NOT_BUILT
+
+
+@pytest.mark.parametrize("verb", Verb)
+def test_the_example_of_a_verb_is_a_command_of_that_verb(verb: Verb) -> None:
+    parsed = commands.parse(commands.VERBS[verb].example.removeprefix("/flow "))
+    if verb is Verb.HELP:
+        assert isinstance(parsed, Help)
+    elif commands.VERBS[verb].built:
+        assert isinstance(parsed, Change)
+        assert parsed.verb is verb
+    else:
+        assert parsed == NotYet(what=verb)
+
+
+@pytest.mark.parametrize(
+    ("reason", "problem"),
+    [
+        ("it loops\nagain", None),
+        ("a <b> & c", None),
+        (" \u200b ", Problem.EMPTY_REASON),
+        ("x" * 501, Problem.REASON_TOO_LONG),
+        ("x --dry-run", Problem.OPTION_IN_REASON),
+    ],
+)
+def test_a_reason_that_was_typed_alone_is_judged_like_one_in_a_command(reason: str, problem: Problem | None) -> None:
+    assert commands.judge_reason(reason) == problem
+
+
+@pytest.mark.parametrize(
+    "piece", ["—", "-", " x", "<", "<a:|", "« ", "- ", "—because", "&", "a ", "--x ", "`", "because "]
+)
+def test_a_long_text_of_marks_asks_for_nothing(piece: str) -> None:
+    assert not isinstance(commands.parse(("stop a " + piece * 8000)[:8000]), Change)
+
+
+# Laws
+
+FLOWS = st.text(string.ascii_letters + string.digits + "-_", min_size=1, max_size=64)
+REASONS = (
+    st.text(
+        st.characters(exclude_categories=["Cc", "Cf", "Cs", "Zs", "Zl", "Zp"]) | st.just(" "), min_size=1, max_size=60
+    )
+    .map(str.strip)
+    .filter(lambda reason: commands.judge_reason(reason) is None)
+)
+CHANGES = st.builds(stop, FLOWS, project=st.none() | FLOWS, reason=st.none() | REASONS, dry_run=st.booleans())
+HELPS = st.builds(Help, verb=st.none() | st.sampled_from(Verb))
+
+INVISIBLE = "\u200b\u200c\u200d\u2060\ufeff\u200e\u200f\u202a\u202e\u2066\u2069\u00ad"
+SPACES = st.text(" \u00a0\u2003\u202f\u3000\t\n\r\u2028", min_size=1, max_size=3)
+DASHES = st.sampled_from(["--", "—", "–", "‑‑", "−−"])
+TIGHTLY_QUOTED = st.sampled_from(["`{}`", "“{}”", "‘{}’", '"{}"', "'{}'", "«{}»", "`<http://{0}|{0}>`"])
+QUOTED = TIGHTLY_QUOTED | st.sampled_from(["{}", "« {} »", "<http://{0}|{0}>"])
+WORDS = "stop Help start main-feed because --reason —reason= --project --project=hk --dry-run —dry-run"
+MARKS = "--emergency --for 30m --force - -- — ` “ ” « » < > | = &amp; &lt; <http://a|b> <@U1> <#C1|x>"
+FRAGMENTS = st.sampled_from([*WORDS.split(), *MARKS.split(), "\u200b", "\u00a0", "\n", "\ud800", "a" * 70, ""])
+GRAMMATICAL = st.lists(st.tuples(FRAGMENTS, st.sampled_from([" ", "", "  ", "\u2003"])).map("".join), max_size=14).map(
+    "".join
+)
+
+
+def mixed_case(word: str) -> st.SearchStrategy[str]:
+    return st.tuples(*(st.sampled_from([letter.lower(), letter.upper()]) for letter in word)).map("".join)
+
+
+@st.composite
+def decorated(draw: st.DrawFn, command: Change) -> str:
+    """Write a command as people might."""
+
+    def word(text: str) -> str:
+        needs_quotes = text.startswith("-") or text.lower() == "because"
+        return draw(TIGHTLY_QUOTED if needs_quotes else QUOTED).format(text)
+
+    parts = [draw(mixed_case("stop")), word(command.flow)]
+    options = []
+    if command.project is not None:
+        glue = draw(SPACES | st.just("="))
+        value = word(command.project) if glue != "=" else f"`{command.project}`"
+        options.append(draw(DASHES) + draw(mixed_case("project")) + glue + value)
+    if command.dry_run:
+        options.append(draw(DASHES) + draw(mixed_case("dry-run")))
+    for option in options:
+        parts.insert(draw(st.integers(0, len(parts))), option)
+    text = draw(SPACES).join(parts)
+    if command.reason is not None:
+        opening = [" because ", " — because ", "—because ", " - because ", " --reason ", " –reason="]
+        escaped = command.reason.replace("&", "&amp;").replace("<", "&lt;").replace(">", "&gt;")
+        text += draw(st.sampled_from(opening)) + escaped
+    for _ in range(draw(st.integers(0, 4))):
+        at = draw(st.integers(0, len(text)))
+        text = text[:at] + draw(st.sampled_from(INVISIBLE)) + text[at:]
+    return draw(SPACES | st.just("")) + text + draw(SPACES | st.just(""))
+
+
+@hypothesis.given(st.text(st.characters(codec=None), max_size=200) | GRAMMATICAL)
+def test_law_any_text_is_answered_and_a_change_is_always_whole(text: str) -> None:
+    parsed = commands.parse(text)
+    if isinstance(parsed, Change):
+        assert parsed.verb is Verb.STOP
+        assert commands.FLOW.fullmatch(parsed.flow)
+        assert parsed.project is None or commands.FLOW.fullmatch(parsed.project)
+        assert parsed.reason is None or commands.judge_reason(parsed.reason) is None
+    if isinstance(parsed, UsageError):
+        assert len(parsed.detail) <= commands.MAX_DETAIL
+    if isinstance(parsed, Change | Help):
+        assert commands.parse(commands.render(parsed)) == parsed
+
+
+@hypothesis.given(CHANGES | HELPS)
+def test_law_a_rendered_command_is_read_as_itself(command: Change | Help) -> None:
+    assert commands.parse(commands.render(command)) == command
+
+
+@hypothesis.given(st.data(), CHANGES)
+def test_law_decoration_changes_nothing(data: st.DataObject, command: Change) -> None:
+    text = data.draw(decorated(command))
+    assert commands.parse(text) == command
+
+
+@hypothesis.given(st.data(), CHANGES)
+def test_law_an_option_that_is_unknown_or_not_built_lets_nothing_happen(data: st.DataObject, command: Change) -> None:
+    name = data.draw(
+        st.from_regex(r"[a-zA-Z][a-zA-Z0-9_-]{0,9}", fullmatch=True) | st.sampled_from(["emergency", "for"])
+    )
+    hypothesis.assume(name.lower() not in ("project", "dry-run", "reason", "because"))
+    before_reason = commands.render(dataclasses.replace(command, reason=None)).split(" ")
+    at = data.draw(st.integers(0, len(before_reason)))
+    before_reason.insert(at, data.draw(DASHES) + name)
+    reason = "" if command.reason is None else " because x"
+    assert isinstance(commands.parse(" ".join(before_reason) + reason), NotYet | UsageError)
+
+
+@hypothesis.given(CHANGES, st.sampled_from(Option), DASHES)
+def test_law_our_options_in_a_reason_let_nothing_happen(command: Change, option: Option, dashes: str) -> None:
+    text = f"{commands.render(dataclasses.replace(command, reason='x'))} {dashes}{option.removeprefix('--')} y"
+    assert commands.parse(text) == wrong(Problem.OPTION_IN_REASON, option)
