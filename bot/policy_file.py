@@ -34,11 +34,12 @@ Path: TypeAlias = tuple[str | int, ...]
 class Loaded:
     """What came of a file.
 
-    `policy` is None where there are `problems`: nothing may start then. `defects` fail `flowbot check`, while a bot
-    runs with them and refuses what they ask; `warnings` are for reading only.
+    `policy` is None where there are `problems`: nothing may start then. `projects` are all names of the file. `defects`
+    fail `flowbot check`, while a bot runs with them and refuses what they ask; `warnings` are for reading only.
     """
 
     policy: policy.Policy | None
+    projects: tuple[str, ...] = ()
     problems: tuple[Problem, ...] = ()
     defects: tuple[Problem, ...] = ()
     warnings: tuple[Problem, ...] = ()
@@ -229,8 +230,8 @@ class _Reading:
         self.check_names()
         self.check_twice(projects)
         if self.problems:
-            self.problems.sort(key=lambda found: found[0])
-            return Loaded(policy=None, problems=tuple(problem for _, problem in self.problems))
+            problems = tuple(problem for _, problem in sorted(self.problems, key=lambda found: found[0]))
+            return Loaded(policy=None, projects=tuple(self.names["projects"]), problems=problems)
         whole = policy.Policy(
             projects={name: _project(name, found) for name, found in projects.items()},
             people=people,
@@ -241,6 +242,7 @@ class _Reading:
         idle = [(*path, "emergency") for path, rule in rules.items() if rule.emergency]
         return Loaded(
             policy=whole,
+            projects=tuple(projects),
             defects=tuple(self.problem(path, flaw) for path, flaw in flaws.items() if flaw),
             warnings=tuple(self.problem(path, "gives no rights: this version has no --emergency") for path in idle),
         )
@@ -334,11 +336,9 @@ def _flaw(whole: policy.Policy, rule: policy.Rule) -> str | None:
     """Say that nobody can get the approvals that the rule asks for, as far as named users tell."""
     approvers = set(policy.expand(whole, rule.approvers))
     askers = set(policy.expand(whole, rule.who)) - set(policy.expand(whole, rule.excluded))
-    if any(map(policy.is_group, approvers)):
-        return None
     named = not any(asker == policy.EVERYBODY or policy.is_group(asker) for asker in askers)
-    most = max((len(approvers - {asker}) for asker in askers), default=0) if named else len(approvers)
-    if most >= rule.approvals:
+    most = max((len(approvers - {asker}) for asker in askers), default=rule.approvals) if named else len(approvers)
+    if most >= rule.approvals or any(map(policy.is_group, approvers)):
         return None
     return f"asks for {rule.approvals}, and there are {most} besides whoever asks: nobody can satisfy this rule"
 

@@ -166,6 +166,27 @@ def test_a_secret_is_cut_out_however_it_is_written(capsys: pytest.CaptureFixture
     assert "s3cr3t" not in out
 
 
+def test_a_secret_that_only_rendering_puts_together_is_cut_out(capsys: pytest.CaptureFixture[str]) -> None:
+    log.configure(fmt="json", level="info", secrets=['left", "right'])
+    structlog.stdlib.get_logger("bot.test").info("event", parts=["left", "right", "end"])
+    assert 'left", "right' not in capsys.readouterr().err
+
+
+def test_of_two_secrets_that_begin_alike_nothing_is_left_over(capsys: pytest.CaptureFixture[str]) -> None:
+    log.configure(fmt="json", level="info", secrets=["secret", "secret-and-more"])
+    structlog.stdlib.get_logger("bot.test").info("it is secret-and-more.")
+    [line] = lines(capsys)
+    assert line["event"] == f"it is {log.REDACTED}."
+
+
+def test_what_holds_itself_is_logged(capsys: pytest.CaptureFixture[str]) -> None:
+    configured()
+    endless: dict[str, object] = {"password": "s3kr1t"}
+    endless["self"] = [endless, 2, 3]
+    structlog.stdlib.get_logger("bot.test").info("event", endless=endless)
+    assert nothing_leaks(capsys.readouterr().err)
+
+
 def test_objects_are_shown_without_the_secrets_they_hold(fmt: log.Format, capsys: pytest.CaptureFixture[str]) -> None:
     configured(fmt)
     structlog.stdlib.get_logger("bot.test").info("event", holder=Holder(), held=[Holder()])
@@ -249,6 +270,7 @@ def test_a_library_is_held_to_its_floor_even_where_its_loggers_have_a_level_of_t
     logger.setLevel(logging.DEBUG)
     logger.log(floor - 1, "a whole body")
     logger.log(floor, "an important thing")
+    assert not logging.getLogger(f"{library}.other").isEnabledFor(floor - 1)
     assert [line["event"] for line in lines(capsys)] == ["an important thing"]
 
 

@@ -16,11 +16,16 @@ from bot.store import dialect, rows, schema
 REPEAT_WITHIN: Final = 86_400.0
 """Seconds within which a second entry with the same key is the same delivery."""
 
+Where = sa.ColumnElement[bool] | sa.TextClause
+
 FREE: Final[dict[str, Any]] = {"lease_owner": None, "lease_until": None}
 """The lease of what nobody works on."""
 
 UNFINISHED: Final = schema.inbox.c.state != sa.literal_column(f"'{schema.EntryState.DONE}'")
 """Rows of the inbox that still want something; written out, so that the partial index is found."""
+
+HOLDING: Final = sa.text("operations.holds")
+"""Operations that hold their flow; in the words of the partial index, which SQLite does not find by `holds = 1`."""
 
 
 def lapsed(table: sa.Table, now: float) -> sa.ColumnElement[bool]:
@@ -48,9 +53,7 @@ async def lapse_all(connection: AsyncConnection) -> None:
     await connection.execute(schema.inbox.update().where(UNFINISHED).values(FREE))
 
 
-async def read(
-    connection: AsyncConnection, *where: sa.ColumnElement[bool], limit: int | None = None
-) -> list[requests.Request]:
+async def read(connection: AsyncConnection, *where: Where, limit: int | None = None) -> list[requests.Request]:
     """Read requests, the newest first."""
     query = (
         sa.select(*rows.REQUEST_COLUMNS)
@@ -93,18 +96,12 @@ async def save(connection: AsyncConnection, request: requests.Request, leased: d
 async def decide(connection: AsyncConnection, change: ports.Change, lease: dict[str, Any]) -> None:
     """Store the answer of an inbox row, which stays claimed until it is told; without one the row is done.
 
-    Raises errors.StoreError when the row was decided before: what somebody typed acts once, also when a lease lapsed in
-    between.
+    Also a row that was done may get an answer: a card that turns out to be impossible is told of there.
     """
-    told = change.answer is None
-    state = schema.EntryState.DONE if told else schema.EntryState.DECIDED
-    statement = (
-        schema.inbox.update()
-        .where(schema.inbox.c.key == change.entry, schema.inbox.c.state == schema.EntryState.RECEIVED.value)
-        .values(state=state.value, answer=rows.answer(change.answer), **(FREE if told else lease))
-    )
-    if (await connection.execute(statement)).rowcount != 1:
-        raise errors.StoreError(f"the inbox has no undecided row {change.entry}")
+    done = change.answer is None
+    state = schema.EntryState.DONE if done else schema.EntryState.DECIDED
+    settled = {"state": state.value, "answer": rows.answer(change.answer), **(FREE if done else lease)}
+    await connection.execute(schema.inbox.update().where(schema.inbox.c.key == change.entry).values(settled))
 
 
 async def _replace(connection: AsyncConnection, request: requests.Request, decided: rows.Columns) -> None:

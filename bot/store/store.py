@@ -121,8 +121,7 @@ class SqlStore:
     async def commit(self, change: ports.Change) -> None:
         """Write one change whole.
 
-        Beside what the port says: raises errors.StoreError when the inbox row was decided already; by nobody's fault
-        but that of a lease that lapsed, and there is nothing left to do for it.
+        Raises errors.Conflict, errors.FlowHeld, errors.NotRecorded or errors.Unconfirmed.
         """
 
         async def work(connection: AsyncConnection) -> None:
@@ -143,7 +142,7 @@ class SqlStore:
 
     async def holder(self, project: str, flow: str) -> requests.Request | None:
         """Return the open request that holds the flow with this id in the project; dry runs hold none."""
-        return await self._one(_OPERATIONS.c.project == project, _OPERATIONS.c.flow_id == flow, _OPERATIONS.c.holds)
+        return await self._one(_OPERATIONS.c.project == project, _OPERATIONS.c.flow_id == flow, statements.HOLDING)
 
     async def last_denial(self, project: str, flow_id: str, *, since: float) -> requests.Request | None:
         """Return the newest request for the flow that somebody denied since then."""
@@ -230,7 +229,7 @@ class SqlStore:
 
         return await self.database.write_in_turn(work)
 
-    async def _one(self, *where: sa.ColumnElement[bool]) -> requests.Request | None:
+    async def _one(self, *where: statements.Where) -> requests.Request | None:
         async def work(connection: AsyncConnection) -> list[requests.Request]:
             return await statements.read(connection, *where, limit=1)
 

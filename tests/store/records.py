@@ -57,6 +57,11 @@ def entry(key: str = "k1", *, received_at: float = 1_700_000_000.0, text: str = 
     return Entry(key=key, actor=ALICE, arrival=Typed(text=text, channel="C1"), received_at=received_at)
 
 
+def new_key() -> str:
+    """Return a key that no other entry has."""
+    return f"key {next(_numbers)}"
+
+
 def of(kind: Any) -> st.SearchStrategy[Any]:
     """Return a strategy for values of a type, with every field of every record in it filled by its own type."""
     origin, arguments = typing.get_origin(kind), typing.get_args(kind)

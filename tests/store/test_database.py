@@ -1,6 +1,8 @@
 """What is known of a write that fails, who waits for whom, and what an operator is told."""
 
 import asyncio
+import errno
+import fcntl
 import pathlib
 import shutil
 import sqlite3
@@ -8,10 +10,11 @@ from collections.abc import AsyncIterator
 
 import pytest
 import sqlalchemy as sa
+from sqlalchemy import exc
 from sqlalchemy.ext.asyncio import AsyncConnection
 
 from bot import errors, ports
-from bot.store import database, migrate, store
+from bot.store import database, failures, hold, migrate, store
 from bot.store import url as urls
 
 from . import records
@@ -106,6 +109,25 @@ class TestFailures:
             await mine.claim_entries(limit=1)
 
 
+class _FromPostgres(Exception):
+    """How asyncpg tells of a constraint."""
+
+
+@pytest.mark.parametrize(
+    ("cause", "failure"),
+    [
+        (sqlite3.IntegrityError("UNIQUE constraint failed: operations.project, operations.flow_id"), errors.FlowHeld),
+        (_FromPostgres('violates unique constraint "one_open_request_per_flow"'), errors.FlowHeld),
+        (sqlite3.IntegrityError("UNIQUE constraint failed: requests.id"), errors.Conflict),
+        (_FromPostgres('violates unique constraint "pk_requests"'), errors.Conflict),
+        (_FromPostgres('violates foreign key constraint "fk_replies_request_id"'), errors.NotRecorded),
+        (sqlite3.IntegrityError("NOT NULL constraint failed: audit.what"), errors.NotRecorded),
+    ],
+)
+def test_a_constraint_has_its_meaning_on_every_database(cause: Exception, failure: type[errors.StoreError]) -> None:
+    assert type(failures.refused(exc.IntegrityError("INSERT …", {}, cause))) is failure
+
+
 class TestTurns:
     async def test_a_batch_for_the_inbox_waits_for_one_write_only(self, db: database.Database) -> None:
         done: list[str] = []
@@ -166,7 +188,8 @@ class TestTurns:
 
 
 async def _count(connection: AsyncConnection) -> int:
-    return (await connection.execute(sa.text("SELECT count(*) FROM inbox"))).scalar_one()
+    found: int = (await connection.execute(sa.text("SELECT count(*) FROM inbox"))).scalar_one()
+    return found
 
 
 class TestOpening:
@@ -213,6 +236,14 @@ class TestOpening:
         url = f"sqlite:///{tmp_path / 'nowhere' / 'a.db'}"
         with pytest.raises(errors.StoreError, match=r"cannot create|cannot be opened"):
             await store.open_store(url, clock=clock, replica="r", exclusive=exclusive)
+
+    def test_a_disk_that_cannot_lock_is_told(self, tmp_path: pathlib.Path, monkeypatch: pytest.MonkeyPatch) -> None:
+        def refuse(_descriptor: int, _operation: int) -> None:
+            raise OSError(errno.ENOLCK, "No locks available")
+
+        monkeypatch.setattr(fcntl, "flock", refuse)
+        with pytest.raises(errors.StoreError, match="No locks available; the file must be on a local disk"):
+            hold.hold_file(tmp_path / "a.db")
 
     async def test_postgresql_comes_later(self, clock: Clock) -> None:
         with pytest.raises(errors.StoreError, match="not there yet"):

@@ -97,15 +97,15 @@ def _is_now(value: answers.Settled) -> str:
 def _has_come_to(progress: Progress) -> str:
     match progress:
         case Progress.WAITING:
-            return "the call has not begun yet"
+            return "it has not begun yet"
         case Progress.RUNNING:
-            return "the call is running"
+            return "it is running"
         case Progress.SUCCEEDED:
-            return "the call has succeeded"
+            return "it has succeeded"
         case Progress.FAILED:
-            return "the call has failed"
+            return "it has failed"
         case Progress.UNKNOWN:
-            return "what came of the call is unknown"
+            return "what came of it is unknown"
         case Progress.CANCELLED:
             return "nothing was called"
         case _:

@@ -67,9 +67,9 @@ def not_yet(value: commands.NotYet) -> Message:
     return tell(f"This version of flowbot does not have {code(value.what)} yet. Nothing was done.")
 
 
-def reading(flow: str) -> Message:
+def reading(flow: str, *, dry_run: bool = False) -> Message:
     """Return that the flow is being read; `flow` is as typed."""
-    return tell(f"Reading {code(flow)}…")
+    return tell(f"{'Dry run: ' if dry_run else ''}Reading {code(flow)}…")
 
 
 def recording(value: Recording) -> Message | None:
@@ -90,6 +90,11 @@ def recording(value: Recording) -> Message | None:
 def checking() -> Message:
     """Return that Slack is being asked about people, which takes a while."""
     return tell(CHECKING)
+
+
+def modal_not_opened() -> Message:
+    """Return that Slack did not open the modal for a reason."""
+    return tell("Slack did not open the window for the reason. Please type the command again, with `because` and why.")
 
 
 def starting_up() -> Message:

@@ -24,19 +24,20 @@ def deny_reason(request_id: str, flow: str) -> dict[str, object]:
         carries=request_id,
         title="Say Why",
         submit="Send",
-        intro=f"Your deny of {code(flow)} has been sent. You may add why; it helps whoever asked.",
+        intro=f"You denied the request for {code(flow)}, and that counts already. Saying why helps whoever asked.",
         optional=True,
     )
 
 
-def add_reason(entry_id: str, verb: Verb, flow: str) -> dict[str, object]:
-    """Return the view in which the reason for a request is typed; the request opens when it is submitted."""
+def add_reason(entry_id: str, verb: Verb | None = None, flow: str | None = None) -> dict[str, object]:
+    """Return the view in which the reason for a request is typed; the request opens once it is submitted."""
+    what = f" to {verb} {code(flow)}" if verb is not None and flow is not None else ""
     return _view(
         Modal.ADD_REASON,
         carries=entry_id,
         title="Add a Reason",
         submit="Send",
-        intro=f"The rule asks for a reason to {verb} {code(flow)}. It stands on the card.",
+        intro=f"The rule asks for a reason{what}. Your request opens once you send it, and its card shows the reason.",
         optional=False,
     )
 

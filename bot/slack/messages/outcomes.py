@@ -65,7 +65,7 @@ def advice(failure: CloudFailure, *, verb: Verb | None, again: str) -> str:
         case Fault.NOT_FOUND:
             return "Look the flow up in the Huawei Cloud console; it may be deleted, or in another project."
         case Fault.DENIED:
-            return f"flowbot's key lacks a right: ask whoever runs flowbot to grant {_rights(verb)}."
+            return f"A right is missing: ask whoever runs flowbot to grant its key {_rights(verb)}."
         case Fault.CREDENTIALS:
             return _about_credentials(failure.message)
         case Fault.THROTTLED:

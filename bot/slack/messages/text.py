@@ -5,6 +5,7 @@ link or open a code span. Must not know requests, states or sentences.
 """
 
 import datetime
+import itertools
 import re
 import unicodedata
 from typing import Final
@@ -42,13 +43,8 @@ def escape(text: str, *, most: int = 150) -> str:
     pieces = [_ENTITIES.get(character, character) for character in clean(text)]
     if sum(map(len, pieces)) <= most:
         return "".join(pieces)
-    kept: list[str] = []
-    room = most - len(ELLIPSIS)
-    for piece in pieces:
-        room -= len(piece)
-        if room < 0:
-            break
-        kept.append(piece)
+    lengths = itertools.accumulate(map(len, pieces))
+    kept = (piece for piece, length in zip(pieces, lengths, strict=True) if length + len(ELLIPSIS) <= most)
     return "".join(kept).rstrip() + ELLIPSIS
 
 
@@ -93,13 +89,13 @@ def date(at: float) -> str:
     return f"<!date^{int(at)}^{{time}}|{fallback}>"
 
 
-def link(card: CardLink, *, workspace_url: str, label: str = "its card") -> str:
+def link(card: CardLink, *, workspace_url: str) -> str:
     """Return a link to the card with its channel; the channel alone where the card's address is not known yet."""
     place = channel(card.channel)
     if not (card.ts and _TS.fullmatch(card.ts) and _PLACE.fullmatch(card.channel) and _SITE.fullmatch(workspace_url)):
-        return f"{label} in {place}"
+        return f"its card in {place}"
     address = f"{workspace_url.rstrip('/')}/archives/{card.channel}/p{card.ts.replace('.', '')}"
-    return f"<{address}|{label}> in {place}"
+    return f"<{address}|its card> in {place}"
 
 
 def listed(words: tuple[str, ...], *, most: int = 10, last: str = "and") -> str:

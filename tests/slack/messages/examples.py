@@ -129,6 +129,11 @@ FAILURES: Final[Mapping[str, CloudFailure]] = {
 }
 
 
+def slug(name: str) -> str:
+    """Return the name of a situation as the name of a file."""
+    return name.replace(" ", "-")
+
+
 def needing(terms: Terms, seen: Request = PENDING) -> Request:
     """Return the request under other terms."""
     return dataclasses.replace(seen, terms=terms)

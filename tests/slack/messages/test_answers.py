@@ -15,7 +15,7 @@ from bot.slack.messages import Message
 
 from . import examples, limits
 
-every_answer = pytest.mark.parametrize("name", examples.ANSWERS)
+every_answer = pytest.mark.parametrize("name", examples.ANSWERS, ids=examples.slug)
 
 
 def show(value: answers.Answer) -> Message:

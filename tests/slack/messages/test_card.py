@@ -13,7 +13,7 @@ from bot.slack.messages import Message
 
 from . import examples, limits
 
-every_card = pytest.mark.parametrize("name", examples.CARDS)
+every_card = pytest.mark.parametrize("name", examples.CARDS, ids=examples.slug)
 
 
 def show(seen: Request) -> Message:
@@ -159,6 +159,12 @@ def test_a_flow_of_which_only_the_id_is_known_still_has_a_card() -> None:
     message = show(dataclasses.replace(examples.PENDING, flow=bare))
     assert "Stop `abc` (…abc) in hk: state not read, no outputs" in message.text
     assert limits.problems(message) == []
+
+
+def test_an_operation_that_was_cancelled_claims_no_outcome() -> None:
+    cancelled = dataclasses.replace(examples.approved().operation, progress=Progress.CANCELLED)
+    shown = show(dataclasses.replace(examples.approved(), operation=cancelled)).text
+    assert "Ended; the flow was not touched. Approved by <@U0CAROL>" in shown
 
 
 def test_a_vote_of_the_requester_is_not_shown_as_counting() -> None:

@@ -13,7 +13,7 @@ from bot.ports import Recording
 from bot.slack import messages
 from bot.slack.messages import Message
 
-from . import limits
+from . import examples, limits
 
 DETAILS: Final = {
     Problem.UNKNOWN_VERB: "stpo",
@@ -44,10 +44,11 @@ SHOWN: Final[Mapping[str, Message | None]] = {
     "recording not_recorded": messages.recording(Recording.NOT_RECORDED),
     "recording unconfirmed": messages.recording(Recording.UNCONFIRMED),
     "checking": messages.checking(),
+    "modal not opened": messages.modal_not_opened(),
     "starting up": messages.starting_up(),
     "unexpected": messages.unexpected("e-4711"),
 }
-every_message = pytest.mark.parametrize("name", SHOWN)
+every_message = pytest.mark.parametrize("name", SHOWN, ids=examples.slug)
 
 
 def shown(name: str) -> Message:
@@ -84,6 +85,7 @@ def test_only_a_write_that_did_not_happen_is_called_not_recorded() -> None:
 
 def test_reading_is_told_with_the_flow_as_typed() -> None:
     assert shown("reading").text == "Reading `main-feed`…"
+    assert messages.reading("main-feed", dry_run=True).text == "Dry run: Reading `main-feed`…"
 
 
 @pytest.mark.parametrize("problem", Problem)

@@ -7,15 +7,16 @@ from bot.commands import MAX_REASON, Problem, Verb
 from bot.playground.slack import blocks as block_kit
 from bot.slack.messages import modals
 
-from . import limits
+from . import examples, limits
 
 VIEWS = {
     "deny reason": modals.deny_reason("req-1", "main-feed"),
+    "add reason alone": modals.add_reason("entry-1"),
     "add reason": modals.add_reason("entry-1", Verb.STOP, "main-feed"),
 }
 
 
-@pytest.mark.parametrize("name", VIEWS)
+@pytest.mark.parametrize("name", VIEWS, ids=examples.slug)
 def test_a_modal_reads_as_it_should(name: str, snapshot: SnapshotAssertion) -> None:
     assert VIEWS[name] == snapshot
 
@@ -25,7 +26,9 @@ def test_a_modal_keeps_within_slacks_limits(name: str) -> None:
     assert block_kit.view_problems(VIEWS[name]) == []
 
 
-@pytest.mark.parametrize(("name", "carried"), [("deny reason", "req-1"), ("add reason", "entry-1")])
+@pytest.mark.parametrize(
+    ("name", "carried"), [("deny reason", "req-1"), ("add reason", "entry-1"), ("add reason alone", "entry-1")]
+)
 def test_a_modal_carries_an_id_and_nothing_else(name: str, carried: str) -> None:
     assert VIEWS[name]["private_metadata"] == carried
 

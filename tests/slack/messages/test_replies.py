@@ -14,7 +14,7 @@ from bot.slack.messages import Message, outcomes
 
 from . import examples, limits
 
-every_reply = pytest.mark.parametrize("name", examples.REPLIES)
+every_reply = pytest.mark.parametrize("name", examples.REPLIES, ids=examples.slug)
 OUTCOMES: Final = [name for name in examples.REPLIES if name.startswith("outcome")]
 
 

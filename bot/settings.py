@@ -1,0 +1,316 @@
+"""Every setting, frozen: environment variables, a `.env` file, a secrets directory, and the policy file that they name.
+
+It finds everything that is wrong in one go. No text of it holds a value that may be a secret. It must not know what the
+settings are used for, and it imports nothing that makes `flowbot check` slow.
+"""
+
+import dataclasses
+import difflib
+import os
+import pathlib
+import re
+from collections.abc import Mapping
+from typing import Any, Final, Literal, NamedTuple, get_args
+
+from pydantic import SecretStr
+
+from bot import errors, policy, policy_file
+from bot.errors import Problem
+
+SLACK_API_URL: Final = "https://slack.com/api/"
+SECRETS_DIR: Final = "/run/secrets"  # where Docker and Podman mount them; used if it is there
+
+LogFormat = Literal["json", "console"]
+LogLevel = Literal["debug", "info", "warning", "error", "critical"]
+
+
+@dataclasses.dataclass(frozen=True, kw_only=True)
+class Variable:
+    """One variable of the environment, as README and `.env.example` tell of it."""
+
+    name: str
+    meaning: str
+    default: str = ""
+
+
+VARIABLES: Final = (
+    Variable(name="SLACK_BOT_TOKEN", meaning="bot token (xoxb-…); required"),
+    Variable(name="SLACK_SIGNING_SECRET", meaning="the secret that Slack signs its calls with; required"),
+    Variable(name="SLACK_APP_TOKEN", meaning="app-level token, selects Socket Mode; not in this version yet"),
+    Variable(name="SLACK_API_URL", meaning="Slack's Web API; plain http for loopback only", default=SLACK_API_URL),
+    Variable(name="HUAWEICLOUD_SDK_AK", meaning="access key of Huawei Cloud"),
+    Variable(name="HUAWEICLOUD_SDK_SK", meaning="its secret key"),
+    Variable(name="HUAWEICLOUD_SDK_SECURITY_TOKEN", meaning="goes with a temporary key"),
+    Variable(name="HUAWEICLOUD_IAM_USER", meaning="token authentication; not in this version yet"),
+    Variable(name="HUAWEICLOUD_IAM_PASSWORD", meaning="token authentication; not in this version yet"),
+    Variable(name="HUAWEICLOUD_IAM_DOMAIN", meaning="token authentication; not in this version yet"),
+    Variable(name="HUAWEICLOUD_IAM_ENDPOINT", meaning="token authentication; not in this version yet"),
+    Variable(name="FLOWBOT_PROJECTS__<NAME>__AK", meaning="access key of one project, where it has its own"),
+    Variable(name="FLOWBOT_PROJECTS__<NAME>__SK", meaning="its secret key"),
+    Variable(name="FLOWBOT_CONFIG", meaning="the policy file", default="flowbot.toml"),
+    Variable(name="DATABASE_URL", meaning="where requests and the audit are kept", default="sqlite:///flowbot.db"),
+    Variable(name="HOST", meaning="address to listen on", default="127.0.0.1"),
+    Variable(name="PORT", meaning="port to listen on; 0 takes any free one", default="3000"),
+    Variable(name="FLOWBOT_LOG_FORMAT", meaning="json or console; by default console on a terminal, else json"),
+    Variable(name="FLOWBOT_LOG_LEVEL", meaning="debug, info, warning, error or critical", default="info"),
+    Variable(
+        name="SECRETS_DIR", meaning="directory with one file for each secret, named after it", default=SECRETS_DIR
+    ),
+)
+
+_DEFAULTS: Final = {variable.name: variable.default for variable in VARIABLES}
+_KEYS: Final = ("HUAWEICLOUD_SDK_AK", "HUAWEICLOUD_SDK_SK")
+_PROJECT: Final = re.compile(r"FLOWBOT_PROJECTS__(.+)__(AK|SK)", re.IGNORECASE)
+
+
+class Credentials(NamedTuple):
+    """What calls to one project are signed with."""
+
+    ak: SecretStr
+    sk: SecretStr
+    security_token: SecretStr | None = None
+
+
+@dataclasses.dataclass(frozen=True, kw_only=True)
+class Settings:
+    """What the bot runs with. `credentials` are for every project that has none of its own in `project_credentials`.
+
+    `log_format` is None where the terminal decides. `defects` fail `flowbot check` alone, `warnings` nothing.
+    """
+
+    slack_bot_token: SecretStr
+    slack_signing_secret: SecretStr
+    policy: policy.Policy
+    credentials: Credentials | None = None
+    project_credentials: Mapping[str, Credentials] = dataclasses.field(default_factory=dict)
+    slack_app_token: SecretStr | None = None
+    slack_api_url: str = SLACK_API_URL
+    database_url: str = _DEFAULTS["DATABASE_URL"]
+    host: str = _DEFAULTS["HOST"]
+    port: int = int(_DEFAULTS["PORT"])
+    log_format: LogFormat | None = None
+    log_level: LogLevel = "info"
+    config: pathlib.Path = pathlib.Path(_DEFAULTS["FLOWBOT_CONFIG"])
+    defects: tuple[Problem, ...] = ()
+    warnings: tuple[Problem, ...] = ()
+
+    def credentials_for(self, project: str) -> Credentials:
+        """Return what calls to the project of this name are signed with; raises KeyError where there is nothing."""
+        found = self.project_credentials.get(project, self.credentials)
+        if found is None:
+            raise KeyError(project)
+        return found
+
+    def secrets(self) -> tuple[str, ...]:
+        """Return every secret in the clear, for cutting them out of what leaves the process."""
+        known = [self.slack_bot_token, self.slack_signing_secret, self.slack_app_token, *(self.credentials or ())]
+        for credentials in self.project_credentials.values():
+            known += credentials
+        return tuple(dict.fromkeys(secret.get_secret_value() for secret in known if secret is not None))
+
+
+def load(environ: Mapping[str, str] | None = None, *, directory: pathlib.Path) -> Settings:
+    """Read the settings and the policy; `directory` is where relative paths start and `.env` may be.
+
+    Raises errors.SettingsInvalid with every problem at once.
+    """
+    reading = _Reading(os.environ if environ is None else environ, directory)
+    loaded = reading.policy()
+    fields = {**reading.slack(), **reading.cloud(loaded.projects), **reading.process()}
+    problems = (*reading.problems, *loaded.problems)
+    if problems or loaded.policy is None:
+        raise errors.SettingsInvalid(problems)
+    warnings = (*reading.warnings, *loaded.warnings)
+    return Settings(**fields, policy=loaded.policy, defects=loaded.defects, warnings=warnings)
+
+
+def check_report(outcome: Settings | errors.SettingsInvalid) -> tuple[str, ...]:
+    """Compose the lines of `flowbot check`: what is wrong and where, else what was found."""
+    if isinstance(outcome, errors.SettingsInvalid):
+        return tuple(map(str, outcome.problems))
+    if outcome.defects:
+        return tuple(map(str, (*outcome.defects, *outcome.warnings)))
+    rules = outcome.policy
+    lines = [f"{outcome.config}: in order; {len(rules.rules)} rules, {len(rules.people)} sets"]
+    for project in rules.projects.values():
+        lines.append(f"project {project.name}: {project.endpoint}, channels {', '.join(project.channels)}")
+    lines += [f"set {name}: {', '.join(entries) or 'nobody'}" for name, entries in rules.people.items()]
+    lines += [_in_short(rule) for rule in rules.rules]
+    return (*lines, *(f"warning: {warning}" for warning in outcome.warnings))
+
+
+def env_example() -> str:
+    """Compose `.env.example`."""
+    lines = ["# Copy this to .env and fill it in. A line that starts with # is not read."]
+    for variable in VARIABLES:
+        name = variable.name.replace("<NAME>", "HK")
+        lines += ["", f"# {variable.meaning}", f"#{name}={variable.default}"]
+    return "\n".join(lines) + "\n"
+
+
+def _in_short(rule: policy.Rule) -> str:
+    asks = f"{rule.approvals} of {', '.join(rule.approvers)} approve" if rule.approvals else "nobody else is asked"
+    asks = "" if rule.effect is policy.Effect.DENY else f"; {asks}"
+    return f'rule "{rule.name}": {rule.effect} {", ".join(rule.verbs)} to {", ".join(rule.who)}{asks}'
+
+
+class _Reading:
+    """One reading of the variables: what they hold, and what was found wrong so far."""
+
+    def __init__(self, environ: Mapping[str, str], directory: pathlib.Path) -> None:
+        self.directory = directory
+        self.problems: list[Problem] = []
+        self.warnings: list[Problem] = []
+        given = _named({**self.dotenv(), **{name: value for name, value in environ.items() if value.strip()}})
+        self.given = {**self.secrets_directory(given.get("SECRETS_DIR")), **given}
+        for name in given:
+            if name.startswith("FLOWBOT_") and name not in _DEFAULTS and not _PROJECT.fullmatch(name):
+                near = difflib.get_close_matches(name, _DEFAULTS, n=1)
+                hint = f"; did you mean {near[0]}?" if near else ""
+                self.warnings.append(Problem(where=name, what=f"is no setting of flowbot{hint}"))
+
+    def dotenv(self) -> dict[str, str]:
+        path = self.directory / ".env"
+        if not path.is_file():
+            return {}
+        from dotenv import dotenv_values  # here, as most deployments have no such file
+
+        try:
+            return {name: value for name, value in dotenv_values(path, interpolate=False).items() if value}
+        except (OSError, UnicodeDecodeError):
+            self.wrong(".env", "cannot be read")
+            return {}
+
+    def secrets_directory(self, name: str | None) -> dict[str, str]:
+        path = self.directory / (name or SECRETS_DIR)
+        found: dict[str, str] = {}
+        if not path.is_dir():
+            if name:
+                self.wrong("SECRETS_DIR", f"{name} is not a directory")
+            return found
+        for file in sorted(path.iterdir()):
+            variable = file.name.upper()
+            if file.is_file() and (variable in _DEFAULTS or _PROJECT.fullmatch(variable)):
+                try:
+                    found[variable] = file.read_text(encoding="utf-8")
+                except (OSError, UnicodeDecodeError):
+                    self.wrong(variable, f"the file {file} cannot be read")
+        return _named(found)
+
+    def wrong(self, where: str, what: str) -> None:
+        self.problems.append(Problem(where=where, what=what))
+
+    def value(self, name: str) -> str:
+        return self.given.get(name, _DEFAULTS[name])
+
+    def secret(self, name: str) -> SecretStr | None:
+        text = self.given.get(name)
+        if text is not None and not re.fullmatch(r"[\x21-\x7e]+", text):
+            self.wrong(name, "must be one word of plain ASCII")
+        return None if text is None else SecretStr(text)
+
+    def policy(self) -> policy_file.Loaded:
+        name = self.value("FLOWBOT_CONFIG")
+        try:
+            data = (self.directory / name).read_bytes()
+        except OSError as error:
+            self.wrong("FLOWBOT_CONFIG", f"{name} cannot be read: {error.strerror}")
+            return policy_file.Loaded(policy=None)
+        return policy_file.load(data, name=name)
+
+    def slack(self) -> dict[str, Any]:
+        token, signing = self.secret("SLACK_BOT_TOKEN"), self.secret("SLACK_SIGNING_SECRET")
+        if token is None:
+            self.wrong("SLACK_BOT_TOKEN", "is missing")
+        if "SLACK_APP_TOKEN" in self.given:
+            self.wrong(
+                "SLACK_APP_TOKEN", "Socket Mode is not in this version yet; unset it and set SLACK_SIGNING_SECRET"
+            )
+        elif signing is None:
+            self.wrong("SLACK_SIGNING_SECRET", "is missing")
+        url = self.value("SLACK_API_URL")
+        if fault := policy_file.url_fault(url, path_allowed=True):
+            self.wrong("SLACK_API_URL", fault)
+        return {"slack_bot_token": token, "slack_signing_secret": signing, "slack_api_url": url.rstrip("/") + "/"}
+
+    def cloud(self, projects: tuple[str, ...]) -> dict[str, Any]:
+        token = self.secret("HUAWEICLOUD_SDK_SECURITY_TOKEN")
+        shared = self.pair(*_KEYS, token)
+        own = self.own(projects)
+        lacking = [name for name in projects if policy_file.plain(name) not in own]
+        if not self.given.keys() & set(_KEYS):
+            if token is not None:
+                self.wrong("HUAWEICLOUD_SDK_SECURITY_TOKEN", f"goes with {' and '.join(_KEYS)}")
+            if lacking or not (projects or own):
+                self.no_keys(lacking)
+        kept = {name: own.get(policy_file.plain(name)) for name in projects}
+        return {
+            "credentials": shared,
+            "project_credentials": {name: found for name, found in kept.items() if found is not None},
+        }
+
+    def own(self, projects: tuple[str, ...]) -> dict[str, Credentials | None]:
+        """Read the keys of single projects, by the plain form of their names; None where half of a pair is missing."""
+        own: dict[str, Credentials | None] = {}
+        for stem in dict.fromkeys(name[:-4] for name in sorted(self.given) if _PROJECT.fullmatch(name)):
+            name = policy_file.plain(stem.removeprefix("FLOWBOT_PROJECTS__"))
+            own[name] = self.pair(f"{stem}__AK", f"{stem}__SK")
+            if projects and name not in map(policy_file.plain, projects):
+                given = next(f"{stem}__{part}" for part in ("AK", "SK") if f"{stem}__{part}" in self.given)
+                self.wrong(given, f"no project has this name; there are {', '.join(projects)}")
+        return own
+
+    def pair(self, ak_name: str, sk_name: str, token: SecretStr | None = None) -> Credentials | None:
+        ak, sk = self.secret(ak_name), self.secret(sk_name)
+        if ak is not None and sk is not None:
+            return Credentials(ak, sk, token)
+        for missing, other in ((ak_name, sk_name), (sk_name, ak_name)):
+            if other in self.given and missing not in self.given:
+                self.wrong(missing, f"is missing: {other} is set")
+        return None
+
+    def no_keys(self, lacking: list[str]) -> None:
+        iam = [name for name in self.given if name.startswith("HUAWEICLOUD_IAM_")]
+        if iam:
+            self.wrong(min(iam), f"token authentication is not in this version yet; set {' and '.join(_KEYS)}")
+            return
+        names = ", ".join(lacking)
+        stems = [f"FLOWBOT_PROJECTS__{policy_file.plain(name).upper()}" for name in lacking]
+        own = f" for {names} (or set {', '.join(f'{stem}__AK and {stem}__SK' for stem in stems)})" if lacking else ""
+        self.wrong(", ".join(_KEYS), f"are missing{own}")
+
+    def process(self) -> dict[str, Any]:
+        port, form, level = self.value("PORT"), self.given.get("FLOWBOT_LOG_FORMAT"), self.value("FLOWBOT_LOG_LEVEL")
+        if not re.fullmatch(r"[0-9]{1,5}", port) or int(port) > 65535:
+            self.wrong("PORT", "must be a number from 1 to 65535, or 0 for any free port")
+        if form is not None and form.lower() not in get_args(LogFormat):
+            self.wrong("FLOWBOT_LOG_FORMAT", f"must be {' or '.join(get_args(LogFormat))}")
+        if level.lower() not in get_args(LogLevel):
+            self.wrong("FLOWBOT_LOG_LEVEL", f"must be one of {', '.join(get_args(LogLevel))}")
+        return {
+            "database_url": self.database_url(),
+            "host": self.value("HOST"),
+            "port": int(port) if port.isdecimal() else None,
+            "log_format": form and form.lower(),
+            "log_level": level.lower(),
+            "config": pathlib.Path(self.value("FLOWBOT_CONFIG")),
+        }
+
+    def database_url(self) -> str:
+        url = self.value("DATABASE_URL")
+        scheme, _, rest = url.partition("://")
+        if re.fullmatch(r"postgres(ql)?(\+.*)?", scheme):
+            self.wrong("DATABASE_URL", "PostgreSQL is not in this version yet; use sqlite:///FILE")
+        elif scheme != "sqlite" or not re.fullmatch(r"/[^:?#][^?#]*", rest):
+            self.wrong("DATABASE_URL", "must be sqlite:///FILE")
+        return url
+
+
+def _named(values: Mapping[str, str]) -> dict[str, str]:
+    """Drop what is blank, and write the variables of single projects in one way."""
+    named = {}
+    for name, value in values.items():
+        if value.strip():
+            own = _PROJECT.fullmatch(name)
+            named[name.upper().replace("-", "_") if own else name] = value.strip()
+    return named

@@ -1,0 +1,60 @@
+"""No method of the store reads a whole table of SQLite: each finds its rows by an index."""
+
+from typing import Any
+
+from sqlalchemy import event
+
+from bot import answers, ports
+from bot.store import store
+
+from . import records
+from .conftest import Clock
+
+
+async def _use_every_method(opened: store.SqlStore, clock: Clock) -> None:
+    await opened.record([records.entry("k1"), records.entry("k2")])
+    await opened.entry("k1")
+    await opened.commit(ports.Change(audit=(), request=records.asked(), entry="k1", answer=answers.Noted(what="asked")))
+    approved = records.approved(records.asked())
+    await opened.commit(ports.Change(audit=(ports.AuditEvent(at=1.0, what="approved"),), request=approved))
+    await opened.postpone_entry("k1", until=clock.time)
+    await opened.claim_entries(limit=9)
+    await opened.finish_entry("k1")
+    await opened.load("r1")
+    await opened.holder("live", "flow-1")
+    await opened.last_denial("live", "flow-1", since=0.0)
+    await opened.claim("r1")
+    await opened.release(approved, due_at=clock.time)
+    await opened.next_due_at()
+    await opened.claim_due(limit=9)
+    await opened.told(approved)
+    await opened.reply_sent("r1", seq=1, ts="1.2")
+
+
+async def test_every_row_is_found_by_an_index(mine: store.SqlStore, clock: Clock) -> None:
+    ran: list[tuple[str, Any]] = []
+
+    def note(_c: object, _cursor: object, statement: str, parameters: Any, _context: object, _many: bool) -> None:
+        several = bool(parameters) and isinstance(parameters[0], tuple)
+        ran.append((statement, parameters[0] if several else parameters))
+
+    engines = [engine.sync_engine for engine in (mine.database.writer, mine.database.readers)]
+    for engine in engines:
+        event.listen(engine, "before_cursor_execute", note)
+    await _use_every_method(mine, clock)
+    for engine in engines:
+        event.remove(engine, "before_cursor_execute", note)
+    statements = {statement: parameters for statement, parameters in ran if not statement.startswith("BEGIN")}
+    plans = {statement: await _plan(mine, statement, found) for statement, found in statements.items()}
+    assert len(plans) > 15
+    assert {statement: plan for statement, plan in plans.items() if _scans(plan)} == {}
+
+
+async def _plan(opened: store.SqlStore, statement: str, parameters: Any) -> list[str]:
+    async with opened.database.writer.connect() as connection:
+        found = await connection.exec_driver_sql(f"EXPLAIN QUERY PLAN {statement}", tuple(parameters))
+        return [row.detail for row in found]
+
+
+def _scans(plan: list[str]) -> bool:
+    return any(line.startswith("SCAN") and "INDEX" not in line and "CONSTANT" not in line for line in plan)
