@@ -211,7 +211,7 @@ class Server(uvicorn.Server):
 
 
 def _live(settings: Settings, transport: Any, clock: ports.Clock) -> cloud.LiveClient:
-    credentials = {name: auth.Credentials(**settings.credentials_for(name)) for name in settings.policy.projects}
+    credentials = {name: auth.Credentials(**settings.credentials_for(name)._asdict()) for name in settings.policy.projects}
     return cloud.LiveClient(transport, credentials=credentials, now=clock.now)
 
 

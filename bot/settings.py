@@ -16,6 +16,7 @@ from pydantic import SecretStr
 
 from bot import errors, policy, policy_file
 from bot.errors import Problem
+from bot.policy import Policy
 
 SLACK_API_URL: Final = "https://slack.com/api/"
 SECRETS_DIR: Final = "/run/secrets"  # where Docker and Podman mount them; used if it is there
@@ -80,7 +81,7 @@ class Settings:
 
     slack_bot_token: SecretStr
     slack_signing_secret: SecretStr
-    policy: policy.Policy
+    policy: Policy
     credentials: Credentials | None = None
     project_credentials: Mapping[str, Credentials] = dataclasses.field(default_factory=dict)
     slack_app_token: SecretStr | None = None

@@ -371,10 +371,11 @@ class _Listener:
     async def down(self) -> None:
         if self._server is not None:
             self._server.close()
-            self._cut(None)
+            for _ in range(4):  # one that was just being accepted shows a few steps of the loop later
+                self._cut(None)
+                await asyncio.sleep(0)
             await self._server.wait_closed()
             self._server = None
-            await asyncio.sleep(0)  # the cut connections are closed in the next step of the loop, before anybody looks
 
     async def close(self) -> None:
         await self.down()

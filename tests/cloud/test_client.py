@@ -1,8 +1,10 @@
 """The client against the Live stand-in, over real HTTP."""
 
 import asyncio
+import contextlib
 import json
 import socket
+from collections.abc import AsyncIterator, Awaitable, Callable
 
 import httpx
 import pytest
@@ -25,6 +27,35 @@ def failed(outcome: object, fault: Fault) -> CloudFailure:
     assert isinstance(outcome, CloudFailure), outcome
     assert outcome.fault is fault, outcome
     return outcome
+
+
+Speaker = Callable[[asyncio.StreamReader, asyncio.StreamWriter], Awaitable[None]]
+
+
+@contextlib.asynccontextmanager
+async def peer(speak: Speaker) -> AsyncIterator[str]:
+    """Give the base URL of somebody who speaks as told, once per connection, and then hangs up."""
+    talks: set[asyncio.Task[None]] = set()
+
+    async def talk(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        try:
+            await speak(reader, writer)
+        finally:
+            writer.close()
+            with contextlib.suppress(OSError):
+                await writer.wait_closed()
+
+    def greet(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        talks.add(asyncio.create_task(talk(reader, writer)))
+
+    server = await asyncio.start_server(greet, "127.0.0.1", 0)
+    try:
+        yield f"http://127.0.0.1:{server.sockets[0].getsockname()[1]}"
+    finally:
+        server.close()
+        for task in talks:
+            task.cancel()
+        await asyncio.gather(*talks, return_exceptions=True)
 
 
 class CloudContract:
@@ -309,23 +340,20 @@ async def test_no_answer_in_time_is_uncertain_and_the_call_may_still_be_carried_
 async def test_an_answer_in_drips_is_cut_off_by_the_deadline_of_the_whole_try(rig: Rig) -> None:
     async def drip(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
         writer.write(b"HTTP/1.1 200 OK\r\nContent-Length: 1000000\r\n\r\n")
-        while not writer.is_closing():
+        while True:  # each phase is lively: only the sum is too long
             writer.write(b" ")
-            await asyncio.sleep(0.005)  # each phase is lively: only the sum is too long
+            await asyncio.sleep(0)
 
-    async with await asyncio.start_server(drip, "127.0.0.1", 0) as server:
-        project = at(rig.project, f"http://127.0.0.1:{server.sockets[0].getsockname()[1]}")
-        failed(await rig.client(timeout=0.1).stop(project, FLOW_ID), Fault.UNCERTAIN)
+    async with peer(drip) as endpoint:
+        failed(await rig.client(timeout=0.1).stop(at(rig.project, endpoint), FLOW_ID), Fault.UNCERTAIN)
 
 
 async def test_a_peer_that_speaks_no_http_is_uncertain(rig: Rig) -> None:
     async def banner(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
         writer.write(b"SSH-2.0-OpenSSH_9.6\r\n")
-        writer.close()
 
-    async with await asyncio.start_server(banner, "127.0.0.1", 0) as server:
-        project = at(rig.project, f"http://127.0.0.1:{server.sockets[0].getsockname()[1]}")
-        outcome = failed(await rig.cloud.stop(project, FLOW_ID), Fault.UNCERTAIN)
+    async with peer(banner) as endpoint:
+        outcome = failed(await rig.cloud.stop(at(rig.project, endpoint), FLOW_ID), Fault.UNCERTAIN)
     assert "RemoteProtocolError" in outcome.message or "ReadError" in outcome.message
 
 
@@ -419,13 +447,11 @@ async def test_loopback_and_plain_http_go_past_the_proxy_and_the_cloud_goes_thro
     async def proxy(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
         asked.append(await reader.readline())
         writer.write(b"HTTP/1.1 503 Busy\r\nContent-Length: 0\r\n\r\n")
-        writer.close()
 
-    async with await asyncio.start_server(proxy, "127.0.0.1", 0) as server:
-        port = server.sockets[0].getsockname()[1]
+    async with peer(proxy) as address:
         for name in ("HTTP_PROXY", "HTTPS_PROXY", "ALL_PROXY"):
-            monkeypatch.setenv(name, f"http://127.0.0.1:{port}")
-            monkeypatch.setenv(name.lower(), f"http://127.0.0.1:{port}")
+            monkeypatch.setenv(name, address)
+            monkeypatch.setenv(name.lower(), address)
         monkeypatch.delenv("NO_PROXY", raising=False)
         monkeypatch.delenv("no_proxy", raising=False)
         async with client.open_client() as http:
