@@ -25,7 +25,14 @@ class CardLink:
 
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
-class Opened:
+class Told:
+    """What every answer carries: whether it is about a dry run, which is marked on every message."""
+
+    dry_run: bool = False
+
+
+@dataclasses.dataclass(frozen=True, kw_only=True)
+class Opened(Told):
     """The card stands in another channel than the one where the command was typed."""
 
     kind: Literal["opened"] = "opened"
@@ -33,7 +40,7 @@ class Opened:
 
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
-class Joined:
+class Joined(Told):
     """A request for the same verb and flow is open already: nothing new opened."""
 
     kind: Literal["joined"] = "joined"
@@ -41,7 +48,7 @@ class Joined:
 
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
-class Blocked:
+class Blocked(Told):
     """A request for another verb holds the flow: nothing opened."""
 
     kind: Literal["blocked"] = "blocked"
@@ -50,7 +57,7 @@ class Blocked:
 
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
-class Refused:
+class Refused(Told):
     """The policy says no to a command or a click."""
 
     kind: Literal["refused"] = "refused"
@@ -60,18 +67,23 @@ class Refused:
 
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
-class ReasonMissing:
-    """The rule asks for a reason: nothing opened. `entry` is the id under which the command can be completed with one."""
+class ReasonMissing(Told):
+    """The rule asks for a reason: nothing opened.
+
+    `entry` is the id under which the command can be completed with one; `typed` is the command as it stands, to be
+    typed again.
+    """
 
     kind: Literal["reason_missing"] = "reason_missing"
     entry: str
     verb: Verb
     flow: str
     rule: str
+    typed: str
 
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
-class AlreadySo:
+class AlreadySo(Told):
     """The flow is in the wanted state: nothing opened."""
 
     kind: Literal["already_so"] = "already_so"
@@ -81,8 +93,11 @@ class AlreadySo:
 
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
-class NoSuchFlow:
-    """Nothing, or more than one flow, is called that: nothing opened. `candidates` are (id, name) pairs, the likeliest first."""
+class NoSuchFlow(Told):
+    """Nothing, or more than one flow, is called that: nothing opened.
+
+    `candidates` are (id, name) pairs, the likeliest first.
+    """
 
     kind: Literal["no_such_flow"] = "no_such_flow"
     typed: str
@@ -92,7 +107,7 @@ class NoSuchFlow:
 
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
-class Unreadable:
+class Unreadable(Told):
     """The cloud could not be read: nothing opened."""
 
     kind: Literal["unreadable"] = "unreadable"
@@ -102,7 +117,7 @@ class Unreadable:
 
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
-class WhichProject:
+class WhichProject(Told):
     """The channel belongs to no project and there are several, or the project named is unknown: nothing opened."""
 
     kind: Literal["which_project"] = "which_project"
@@ -111,7 +126,7 @@ class WhichProject:
 
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
-class CannotPost:
+class CannotPost(Told):
     """The card could not be posted in `channel`, so nothing opened; `code` is Slack's error code."""
 
     kind: Literal["cannot_post"] = "cannot_post"
@@ -120,7 +135,7 @@ class CannotPost:
 
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
-class TooLate:
+class TooLate(Told):
     """The command was taken up more than a minute after it was sent: nothing opened. `waited` is in seconds."""
 
     kind: Literal["too_late"] = "too_late"
@@ -128,7 +143,7 @@ class TooLate:
 
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
-class Settled:
+class Settled(Told):
     """A click on a request that is past it: what the request is now, and who made it so."""
 
     kind: Literal["settled"] = "settled"
@@ -141,21 +156,21 @@ class Settled:
 
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
-class NoSuchRequest:
+class NoSuchRequest(Told):
     """A click or a modal for a request that the store does not have."""
 
     kind: Literal["no_such_request"] = "no_such_request"
 
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
-class Checking:
+class Checking(Told):
     """The rights of whoever clicked are still being looked up; the answer itself follows."""
 
     kind: Literal["checking"] = "checking"
 
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
-class Noted:
+class Noted(Told):
     """What was pressed or submitted is done, and there is nothing more to show; `what` names it for the record."""
 
     kind: Literal["noted"] = "noted"
@@ -163,7 +178,7 @@ class Noted:
 
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
-class DenyReasonAsked:
+class DenyReasonAsked(Told):
     """The denial counts; its denier may still say why, in a modal."""
 
     kind: Literal["deny_reason_asked"] = "deny_reason_asked"

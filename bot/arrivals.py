@@ -27,7 +27,7 @@ class Modal(enum.StrEnum):
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
 class Actor:
-    """Who acts: `team` is the id of a workspace, or of the Enterprise organisation where Slack gives that; `user` the user id."""
+    """Who acts: `user` is the user id, `team` that of a workspace, or of the organisation where Slack gives that."""
 
     team: str
     user: str
@@ -70,8 +70,8 @@ Arrival = Typed | Clicked | Submitted
 class Entry:
     """One row of the inbox.
 
-    `key` is unique for 24 hours: a repeated delivery has the same one. `received_at` is in seconds since the epoch (UTC), as every time
-    in flowbot.
+    `key` is unique for 24 hours: a repeated delivery has the same one. `received_at` is in seconds since the epoch
+    (UTC), as every time in flowbot.
     """
 
     key: str

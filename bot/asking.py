@@ -1,4 +1,5 @@
-"""How a request is opened: whether the asker may, which flow is meant, what it is doing, and whether a request is open already.
+"""How a request is opened: whether the asker may, which flow is meant, what it is doing, and whether a request is
+open already.
 
 Reads the cloud and the gate, and writes one change: a request with its lock, or the answer why nothing opened.
 """
@@ -51,7 +52,10 @@ class Asking:
         self._clock = clock
 
     async def ask(self, entry: Entry, typed: Typed, *, request_id: str) -> Taken:
-        """Open a request for what was typed, or settle the entry with the reason why nothing opened. Raises errors.StoreError."""
+        """Open a request for what was typed, or settle the entry with the reason why nothing opened.
+
+        Raises errors.StoreError.
+        """
         opened = await self._open(entry, typed, request_id)
         if not isinstance(opened, Request):
             return await self._tell(entry, opened)
@@ -90,7 +94,8 @@ class Asking:
         if isinstance(project, answers.WhichProject):
             return project
         ask = _Ask(request_id=request_id, actor=entry.actor, channel=typed.channel, command=command, project=project)
-        return await self._meet(ask, command.flow) or await self._find(ask)
+        opened = await self._meet(ask, command.flow) or await self._find(ask)
+        return opened if isinstance(opened, Request) else dataclasses.replace(opened, dry_run=command.dry_run)
 
     async def _meet(self, ask: _Ask, flow_id: str) -> answers.Joined | answers.Blocked | None:
         """Lead the asker to the open request for the flow, if there is one; dry runs meet nobody."""
@@ -114,7 +119,10 @@ class Asking:
         if flow.status == WANTED[verb]:
             return answers.AlreadySo(verb=verb, project=project.name, flow=flow)
         if decision.reason_required and ask.command.reason is None:
-            return answers.ReasonMissing(entry=ask.request_id, verb=verb, flow=flow.name, rule=decision.rule.name)
+            typed = commands.render(ask.command)
+            return answers.ReasonMissing(
+                entry=ask.request_id, verb=verb, flow=flow.name, rule=decision.rule.name, typed=typed
+            )
         return await self._request(ask, flow, channel, decision)
 
     async def _request(

@@ -42,7 +42,8 @@ class Calling:
     async def call(self, seen: Request) -> None:
         """Check again, call once, and record what came of it.
 
-        Raises errors.Conflict when the request changed before the call began, and errors.StoreError when the database was away by then.
+        Raises errors.Conflict when the request changed before the call began, and errors.StoreError when the database
+        was away by then.
         """
         changed = await self._check(seen)
         if changed is not None:
@@ -162,7 +163,7 @@ class Calling:
 
 def _outcome_without_call(seen: Request, flow: Flow | CloudFailure) -> Outcome | None:
     if isinstance(flow, CloudFailure):
-        return Outcome(how=How.REFUSED, failure=flow)
+        return Outcome(how=How.UNREADABLE, failure=flow)
     if flow.status == WANTED[seen.verb]:
         return Outcome(how=How.ALREADY, status=flow.status)
     return Outcome(how=How.REHEARSED, status=flow.status) if seen.dry_run else None

@@ -2,8 +2,8 @@
 
 import pathlib
 import sys
-from collections.abc import Callable
-from typing import TYPE_CHECKING, Literal, TypeVar
+from collections.abc import Callable, Iterable
+from typing import TYPE_CHECKING, Literal, NoReturn, TypeVar
 
 import click
 
@@ -43,14 +43,19 @@ def check() -> None:
     """Check settings and policy, offline; exit 2 with the places of what is wrong."""
     from bot import settings as files
 
-    for line in files.report(_settings()):
-        click.echo(line)
+    try:
+        outcome = files.load(directory=pathlib.Path.cwd())
+    except errors.SettingsInvalid as invalid:
+        _wrong(files.check_report(invalid))
+    if outcome.defects:
+        _wrong(files.check_report(outcome))
+    click.echo("\n".join(files.check_report(outcome)))
 
 
 @main.command()
 def migrate() -> None:
     """Bring the database to the revision of this code."""
-    click.echo(f"the database is at revision {_migrate(_database_url())}")
+    click.echo(f"the database is at revision {_migrate(_settings().database_url)}")
 
 
 @main.command()
@@ -70,20 +75,12 @@ def _settings() -> "Settings":
     try:
         return files.load(directory=pathlib.Path.cwd())
     except errors.SettingsInvalid as invalid:
-        for problem in invalid.problems:
-            click.echo(str(problem), err=True)
-        sys.exit(WRONG)
+        _wrong(files.check_report(invalid))
 
 
-def _database_url() -> str:
-    from bot import settings as files
-
-    try:
-        return files.database_url(directory=pathlib.Path.cwd())
-    except errors.SettingsInvalid as invalid:
-        for problem in invalid.problems:
-            click.echo(str(problem), err=True)
-        sys.exit(WRONG)
+def _wrong(lines: Iterable[str]) -> NoReturn:
+    click.echo("\n".join(lines), err=True)
+    sys.exit(WRONG)
 
 
 def _migrate(url: str) -> str:
@@ -97,8 +94,7 @@ def _or_exit(work: Callable[[], Result]) -> Result:
     try:
         return work()
     except errors.FlowbotError as failure:
-        click.echo(str(failure), err=True)
-        sys.exit(WRONG)
+        _wrong([str(failure)])
 
 
 def _log_format() -> Literal["console", "json"]:

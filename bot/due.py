@@ -45,14 +45,17 @@ def act(request: Request, now: float) -> Act | None:
             return Act.RECOVER
         case State.PENDING, _ if now >= request.expires_at:
             return Act.EXPIRE
-        case State.PENDING, _ if not request.reminded and now >= remind_at(request):
+        case State.PENDING, _ if _wants_reminder(request) and now >= remind_at(request):
             return Act.REMIND
         case _:
             return None
 
 
 def tell(request: Request, now: float) -> Tell | None:
-    """Tell the next thing that Slack must hear, if it may be tried now: the card first, then the replies in order, then the card's newest state."""
+    """Tell the next thing that Slack must hear, if it may be tried now.
+
+    The card comes first; then, of the replies in their order, the one that calls people, then the card's newest state.
+    """
     if now < request.tell_at:
         return None
     if request.card.ts is None:
@@ -65,10 +68,10 @@ def tell(request: Request, now: float) -> Tell | None:
 
 
 def at(request: Request) -> float | None:
-    """Tell when the request wants looking at again, in seconds since the epoch; None when nothing more can come of it."""
+    """Tell when the request wants looking at again; None when nothing more can come of it."""
     times = []
     if request.state is State.PENDING:
-        times.append(request.expires_at if request.reminded else min(remind_at(request), request.expires_at))
+        times.append(min(remind_at(request), request.expires_at) if _wants_reminder(request) else request.expires_at)
     elif requests.can_withdraw(request):
         times.append(min(request.operation.not_before, begin_by(request)))
     elif requests.is_open(request):
@@ -86,3 +89,8 @@ def begin_by(request: Request) -> float:
 def remind_at(request: Request) -> float:
     """Tell when the approvers are reminded: after half the request's time or five minutes, whichever is less."""
     return request.asked_at + min(REMIND_AFTER, (request.expires_at - request.asked_at) / 2)
+
+
+def _wants_reminder(request: Request) -> bool:
+    """Tell whether anybody is there to be reminded: a confirmation is its requester's own business."""
+    return request.terms.approvals > 0 and not request.reminded

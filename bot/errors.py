@@ -1,6 +1,7 @@
 """Every failure a user can be told of, as one tree.
 
-Expected refusals are values (`CloudFailure` here, `policy.Refuse`, `answers`); the exceptions are for what a caller cannot go on with.
+Expected refusals are values (`CloudFailure` here, `policy.Refuse`, `answers`); the exceptions are for what a caller
+cannot go on with.
 
     FlowbotError
     ├── SettingsInvalid      settings or policy are wrong: every problem at once
@@ -26,7 +27,7 @@ class FlowbotError(Exception):
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
 class Problem:
-    """One thing wrong with the settings or the policy, and where it stands: `where` names a variable, or file, key and line."""
+    """One thing wrong with the settings or the policy; `where` names a variable, or a file with key and line."""
 
     where: str
     what: str
@@ -107,8 +108,8 @@ class Fault(enum.StrEnum):
 class CloudFailure:
     """A call to the cloud that did not succeed, as the cloud told it.
 
-    `http_status` is None when no reply came. `code`, `message` and `request_id` are the cloud's own words, with our secrets cut out;
-    `retry_after` is in seconds.
+    `http_status` is None when no reply came. `code`, `message` and `request_id` are the cloud's own words, with our
+    secrets cut out; `retry_after` is in seconds.
     """
 
     fault: Fault

@@ -35,7 +35,7 @@ class Finder:
         self._lists: dict[str, _Listed] = {}
 
     async def find(self, project: policy.Project, typed: str) -> Found:
-        """Return the flow with this id or exact name, as the cloud describes it now, or the reason why there is none."""
+        """Return the flow with this id or exact name, as the cloud describes it now, or why there is none."""
         by_id = await self._cloud.flow(project, typed)
         if isinstance(by_id, Flow):
             return await self._unless_a_name_too(project, typed, by_id)
@@ -54,22 +54,27 @@ class Finder:
         return answers.NoSuchFlow(typed=typed, project=project.name, candidates=both[:CANDIDATES], ambiguous=True)
 
     async def _by_name(self, project: policy.Project, typed: str) -> Found:
-        names: Names | errors.CloudFailure = ()
-        for max_age in (NAMES_FRESH, 0.0):
-            names = await self._names(project, max_age=max_age)
-            if isinstance(names, errors.CloudFailure):
-                return answers.Unreadable(typed=typed, project=project.name, failure=names)
-            matches = [name for name in names if name.name == typed]
-            if len(matches) > 1:
-                several = tuple((match.flow_id, match.name) for match in matches[:CANDIDATES])
-                return answers.NoSuchFlow(typed=typed, project=project.name, candidates=several, ambiguous=True)
-            if matches:
-                flow = await self._cloud.flow(project, matches[0].flow_id)
-                if isinstance(flow, errors.CloudFailure):
-                    return answers.Unreadable(typed=typed, project=project.name, failure=flow)
-                if flow.name == typed:
-                    return flow
-        return answers.NoSuchFlow(typed=typed, project=project.name, candidates=_nearest(typed, names))
+        """Look in the remembered names first, and once more in fresh ones before saying that there is none."""
+        found = await self._in_names(project, typed, max_age=NAMES_FRESH)
+        if isinstance(found, answers.NoSuchFlow) and not found.ambiguous:
+            return await self._in_names(project, typed, max_age=0.0)
+        return found
+
+    async def _in_names(self, project: policy.Project, typed: str, *, max_age: float) -> Found:
+        names = await self._names(project, max_age=max_age)
+        if isinstance(names, errors.CloudFailure):
+            return answers.Unreadable(typed=typed, project=project.name, failure=names)
+        matches = [name for name in names if name.name == typed]
+        nothing = answers.NoSuchFlow(typed=typed, project=project.name, candidates=_nearest(typed, names))
+        if not matches:
+            return nothing
+        if len(matches) > 1:
+            several = tuple((match.flow_id, match.name) for match in matches[:CANDIDATES])
+            return dataclasses.replace(nothing, candidates=several, ambiguous=True)
+        flow = await self._cloud.flow(project, matches[0].flow_id)
+        if isinstance(flow, errors.CloudFailure):
+            return answers.Unreadable(typed=typed, project=project.name, failure=flow)
+        return flow if flow.name == typed else nothing
 
     async def _names(self, project: policy.Project, *, max_age: float = NAMES_FRESH) -> Names | errors.CloudFailure:
         known = self._lists.get(project.name)

@@ -1,7 +1,7 @@
 """The inbox: what is durable before it is acknowledged.
 
-Entries that arrive together share one transaction, written by one task; each caller waits for its own commit, and never longer than its
-patience. It knows nothing of what an entry means.
+Entries that arrive together share one transaction, written by one task; each caller waits for its own commit, and
+never longer than its patience. It knows nothing of what an entry means.
 """
 
 import asyncio
@@ -44,8 +44,8 @@ class Inbox:
     async def record(self, entry: Entry, *, patience: float = PATIENCE) -> Recording:
         """Put the entry on disk and say what became of it, within `patience` seconds.
 
-        An entry that is still queued when patience ends is taken out again, so that "not recorded" is true; one whose write has begun is
-        left to its commit, and nobody claims to know.
+        An entry that is still queued when patience ends is taken out again, so that "not recorded" is true; one whose
+        write has begun is left to its commit, and nobody claims to know.
         """
         if self._closing:
             return Recording.NOT_RECORDED

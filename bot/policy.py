@@ -177,16 +177,17 @@ def decide(policy: Policy, question: Question, groups: Groups) -> Decision:
     possible = [rule for rule, touches in found if touches is not False]
     deny = next((rule for rule in (*sure, *possible) if rule.effect is Effect.DENY), None)
     if deny is not None:
-        unsure = deny not in sure
-        return _unreachable(policy, question, deny, groups) if unsure else _no(policy, question, Why.DENY_RULE, deny)
+        unasked = () if deny in sure else _unasked(policy, (*deny.who, *deny.excluded), groups)
+        return _no(policy, question, Why.UNREACHABLE if unasked else Why.DENY_RULE, deny, unasked)
     if _right(question.verb) == "read":
         return Allow(rule=READING, reason_required=False, expires=READING.expires)
     if not possible:
-        return _no(policy, question, Why.NO_RULE)
+        return _no(policy, question, Why.NO_RULE, None)
     strictest = max(possible, key=lambda rule: rule.approvals)
     if not sure or (strictest not in sure and strictest.approvals > 0):
         # Not matching must not mean fewer approvals: a rule that may hold and would ask for them cannot be passed over.
-        return _unreachable(policy, question, strictest, groups)
+        unasked = _unasked(policy, (*strictest.who, *strictest.excluded), groups)
+        return _no(policy, question, Why.UNREACHABLE, strictest, unasked)
     reason_required = any(rule.reason_required for rule in possible)
     expires = min(rule.expires for rule in possible)
     allow = Allow(rule=max(sure, key=lambda rule: rule.approvals), reason_required=reason_required, expires=expires)
@@ -216,11 +217,11 @@ def may_approve(decision: Decision, *, requester: Actor, person: Person, votes: 
         return dataclasses.replace(refused, why=Why.OWN_REQUEST)
     if any(vote.actor.user == user for vote in votes):
         return dataclasses.replace(refused, why=Why.ALREADY_VOTED)
-    if isinstance(decision, Allow):
-        return refused
-    if user not in decision.approvers and decision.unknown:
+    if isinstance(decision, NeedApproval) and user in decision.approvers:
+        return None
+    if isinstance(decision, NeedApproval) and decision.unknown:
         return dataclasses.replace(refused, why=Why.UNREACHABLE, groups=decision.unknown)
-    return None if user in decision.approvers else refused
+    return refused
 
 
 def may_confirm(
@@ -348,15 +349,11 @@ def _with_approvers(policy: Policy, question: Question, groups: Groups, allow: A
     people = frozenset[str]().union(*known) - {requester}
     unasked = _unasked(policy, rule.approvers, groups)
     if len(people) < rule.approvals:
-        no = _no(policy, question, Why.UNREACHABLE if unasked else Why.UNSATISFIABLE, rule)
-        return dataclasses.replace(no, groups=unasked, approvals=rule.approvals, candidates=len(people))
+        no = _no(policy, question, Why.UNREACHABLE if unasked else Why.UNSATISFIABLE, rule, unasked)
+        return dataclasses.replace(no, approvals=rule.approvals, candidates=len(people))
+    reason, expires = allow.reason_required, allow.expires
     return NeedApproval(
-        rule=rule,
-        approvals=rule.approvals,
-        approvers=people,
-        reason_required=allow.reason_required,
-        expires=allow.expires,
-        unknown=unasked,
+        rule=rule, approvals=rule.approvals, approvers=people, reason_required=reason, expires=expires, unknown=unasked
     )
 
 
@@ -375,13 +372,9 @@ def _unasked(policy: Policy, entries: Iterable[str], groups: Groups) -> tuple[st
     return tuple(ident for ident in expand(policy, entries) if is_group(ident) and groups.get(ident) is None)
 
 
-def _unreachable(policy: Policy, question: Question, rule: Rule, groups: Groups) -> Refuse:
-    unasked = _unasked(policy, (*rule.who, *rule.excluded), groups)
-    return dataclasses.replace(_no(policy, question, Why.UNREACHABLE, rule), groups=unasked)
-
-
-def _no(policy: Policy, question: Question, why: Why, rule: Rule | None = None) -> Refuse:
-    return Refuse(why=why, rule=rule.name if rule else None, who_could=_who_could(policy, question))
+def _no(policy: Policy, question: Question, why: Why, rule: Rule | None, groups: tuple[str, ...] = ()) -> Refuse:
+    could = _who_could(policy, question)
+    return Refuse(why=why, rule=rule.name if rule else None, who_could=could, groups=groups)
 
 
 def _who_could(policy: Policy, question: Question, *, alone: bool = False) -> tuple[str, ...]:

@@ -1,4 +1,5 @@
-"""What the shell needs of the outside: a clock, a store, the cloud, Slack as a place to speak and as a directory of people.
+"""What the shell needs of the outside: a clock, a store, the cloud, Slack as a place to speak and as a directory of
+people.
 
 Times are seconds since the epoch (UTC).
 """
@@ -25,7 +26,7 @@ class Clock(Protocol):
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
 class AuditEvent:
-    """One line of the audit: what happened, who did it, to which request, and the facts, as JSON values. Never a secret."""
+    """One line of the audit: what happened, who did it, to which request, and the facts as JSON values; no secret."""
 
     at: float
     what: str
@@ -46,8 +47,9 @@ class Claimed:
 class Change:
     """What one decision changes, written in one transaction with its audit.
 
-    `request` is the new record: version 1 is added, a higher one replaces the version below it. It stays claimed by this replica.
-    `entry` is the key of the inbox row that was decided, with its `answer`; without an answer the row is done.
+    `request` is the new record: version 1 is added, a higher one replaces the version below it. It stays claimed by
+    this replica. `entry` is the key of the inbox row that was decided, with its `answer`; without an answer the row
+    is done.
     """
 
     audit: tuple[AuditEvent, ...]
@@ -80,8 +82,9 @@ class Store(Protocol):
     async def commit(self, change: Change) -> None:
         """Write one change whole.
 
-        Raises errors.Conflict when the request is not at the version below any more, errors.FlowHeld when another open request holds
-        the flow, errors.NotRecorded or errors.Unconfirmed. Nothing is written but where the last one is raised.
+        Raises errors.Conflict when the request is not at the version below any more, errors.FlowHeld when another
+        open request holds the flow, errors.NotRecorded or errors.Unconfirmed. Nothing is written but where the last
+        one is raised.
         """
 
     async def load(self, request_id: str) -> requests.Request | None:
@@ -133,7 +136,10 @@ class Accepted:
 
 
 class Cloud(Protocol):
-    """Huawei Cloud Live. `project` is the name in the policy file. One call is one try of at most ten seconds; failures are values."""
+    """Huawei Cloud Live. `project` is the name in the policy file.
+
+    One call is one try of at most ten seconds; failures are values.
+    """
 
     async def flow(self, project: policy.Project, flow_id: str) -> requests.Flow | errors.CloudFailure:
         """Read one flow."""
@@ -158,17 +164,23 @@ class Chat(Protocol):
         """Post one reply under the card and return its `ts`."""
 
     async def answer(self, entry: Entry, answer: answers.Answer) -> None:
-        """Tell one person the answer to what they typed or pressed: by `response_url` while it is known, else ephemerally, else in a DM."""
+        """Tell one person the answer to what they typed or pressed, so that nobody else sees it."""
 
 
 class Directory(Protocol):
     """Slack, as a directory of people. What cannot be asked comes back as unknown, never as an exception."""
 
     async def person(self, actor: Actor, *, max_age: float) -> policy.Person:
-        """Say what somebody is, from an answer at most `max_age` seconds old; policy.Kind.UNREACHABLE when Slack cannot be asked."""
+        """Say what somebody is, from an answer at most `max_age` seconds old.
+
+        policy.Kind.UNREACHABLE when Slack cannot be asked.
+        """
 
     async def members(self, group: str, *, max_age: float) -> frozenset[str] | None:
-        """Return the user ids in a user group, from an answer at most `max_age` seconds old; None when Slack cannot be asked."""
+        """Return the user ids in a user group, from an answer at most `max_age` seconds old.
+
+        None when Slack cannot be asked.
+        """
 
 
 class Recording(enum.StrEnum):

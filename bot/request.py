@@ -1,7 +1,7 @@
 """One request and its operation: what they are, and which step may follow which.
 
-Everything that changes the state of a request or an operation lives in this file. It knows nothing of Slack, of the cloud, or of how
-requests are stored; it has no clock: times come in as seconds since the epoch (UTC).
+Everything that changes the state of a request or an operation lives in this file. It knows nothing of Slack, of the
+cloud, or of how requests are stored; it has no clock: times come in as seconds since the epoch (UTC).
 """
 
 import dataclasses
@@ -105,8 +105,8 @@ class Flow:
 class Terms:
     """What the rule in force asked for when the request was made.
 
-    `approvers` is as the rule names them (sets, user ids, group ids); `mentions` are user and group ids to be told; `rule_text` is the
-    rule as it stood in the policy file, whose hash is `policy_hash`.
+    `approvers` is as the rule names them (sets, user ids, group ids); `mentions` are user and group ids to be told;
+    `rule_text` is the rule as it stood in the policy file, whose hash is `policy_hash`.
     """
 
     rule: str
@@ -129,14 +129,15 @@ class Vote:
 class Ending:
     """How a request ended without its operation being called.
 
-    `actor` is None where nobody ended it: a clock did, or the policy (`rule`, where one rule is behind it), or Slack refused to show the
-    card (`code` is its error code).
+    `actor` is None where nobody ended it: a clock did, or the policy (`rule`, where one rule is behind it, and
+    `who_could` do it instead), or Slack refused to show the card (`code` is its error code).
     """
 
     actor: Actor | None
     at: float
     reason: str | None = None
     rule: str | None = None
+    who_could: tuple[str, ...] = ()
     code: str | None = None
 
 
@@ -147,7 +148,8 @@ class How(enum.StrEnum):
     ALREADY = "already"  # it was so before the call; nothing was called
     CONFIRMED_STANDBY = "confirmed_standby"  # the cloud refused as already in standby, and a read-back agrees
     REHEARSED = "rehearsed"  # a dry run: the whole gate, no call
-    REFUSED = "refused"  # the cloud said a definite no
+    UNREADABLE = "unreadable"  # the cloud would not show the flow before the call; nothing was called
+    REFUSED = "refused"  # the cloud said a definite no to the call
     STILL_ACTIVE = "still_active"  # accepted, still ACTIVE
     LOST = "lost"  # no answer that says what happened
 
@@ -195,7 +197,10 @@ class Said(enum.StrEnum):
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
 class Reply:
-    """One reply in the thread, composed when it is sent. `seq` orders the replies of a request; `ts` is set once Slack has it."""
+    """One reply in the thread, composed when it is sent.
+
+    `seq` orders the replies of a request; `ts` is set once Slack has it.
+    """
 
     seq: int
     said: Said
@@ -220,9 +225,9 @@ class Card:
 class Request:
     """One request, with its one operation.
 
-    `version` counts every change of what was decided; the card and the replies are told after it and do not raise it. `asked_in` is the
-    channel where the command was typed. `unsent` are the replies that Slack does not have yet, in order; `next_seq` numbers the next.
-    `tell_at` is when Slack may be tried again after a failure.
+    `version` counts every change of what was decided; the card and the replies are told after it and do not raise it.
+    `asked_in` is the channel where the command was typed. `unsent` are the replies that Slack does not have yet, in
+    order; `next_seq` numbers the next. `tell_at` is when Slack may be tried again after a failure.
     """
 
     id: str
@@ -254,8 +259,8 @@ class Request:
 def apply(request: Request, event: Event) -> Request:
     """Return the request one step on.
 
-    Raises errors.IllegalTransition where the table has no such step; nothing is changed then. A request that ends without approval
-    cancels its operation.
+    Raises errors.IllegalTransition where the table has no such step; nothing is changed then. A request that ends
+    without approval cancels its operation.
     """
     try:
         state = TRANSITIONS[request.state, event]
@@ -277,7 +282,7 @@ def advance(operation: Operation, step: Step) -> Operation:
 
 
 def approve(request: Request, vote: Vote, *, needed: int) -> Request:
-    """Count one approval. The request is approved once `needed` votes are there; `needed` never falls below what was asked at first."""
+    """Count one approval; the request is approved once `needed` are there, or more where it asked for more at first."""
     needed = max(needed, request.terms.approvals)
     terms = dataclasses.replace(request.terms, approvals=needed)
     voted = dataclasses.replace(request, terms=terms, votes=(*request.votes, vote))
@@ -306,7 +311,10 @@ def fall_short(request: Request, *, lost: tuple[Vote, ...], terms: Terms, at: fl
 
 
 def tighten(request: Request, terms: Terms, *, at: float) -> Request:
-    """Ask for the approvals of a policy that has become stricter. Raises errors.IllegalTransition unless the request is pending."""
+    """Ask for the approvals of a policy that has become stricter.
+
+    Raises errors.IllegalTransition unless the request is pending.
+    """
     if request.state is not State.PENDING:
         raise errors.IllegalTransition(f"{request.id} is {request.state}: its terms are settled")
     return _next_version(say(dataclasses.replace(request, terms=terms), Said.ASKED, at=at, needed=terms.approvals))
@@ -319,7 +327,10 @@ def end(request: Request, event: Event, ending: Ending, *, said: Said) -> Reques
 
 
 def explain_denial(request: Request, *, reason: str, at: float) -> Request:
-    """Add the reason that a denier gave after the denial. Raises errors.IllegalTransition unless the request is denied without one."""
+    """Add the reason that a denier gave after the denial.
+
+    Raises errors.IllegalTransition unless the request is denied without one.
+    """
     if request.state is not State.DENIED or request.ending is None or request.ending.reason is not None:
         raise errors.IllegalTransition(f"{request.id} takes no reason for a denial")
     ending = dataclasses.replace(request.ending, reason=reason)
@@ -353,6 +364,7 @@ STEP_OF: Final[Mapping[How, Step]] = {
     How.ALREADY: Step.SUCCEED,
     How.CONFIRMED_STANDBY: Step.SUCCEED,
     How.REHEARSED: Step.SUCCEED,
+    How.UNREADABLE: Step.FAIL,
     How.REFUSED: Step.FAIL,
     How.STILL_ACTIVE: Step.FAIL,
     How.LOST: Step.LOSE,

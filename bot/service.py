@@ -1,7 +1,7 @@
 """The use cases: what a command, a click or a submitted modal changes.
 
-Each loads what it needs, decides, and writes one change with its audit. It speaks to nobody: what the asker is told goes back as a value,
-what the channel is told is queued on the request.
+Each loads what it needs, decides, and writes one change with its audit. It speaks to nobody: what the asker is told
+goes back as a value, what the channel is told is queued on the request.
 """
 
 import asyncio
@@ -161,11 +161,11 @@ class Service:
             who_could=choice.rule.approvers,
             approvals=choice.approvals,
         )
-        refused = answers.Refused(action=Button.CONFIRM, flow=seen.flow.name, decision=refusal)
+        refused = answers.Refused(action=Button.CONFIRM, flow=seen.flow.name, decision=refusal, dry_run=seen.dry_run)
         return await self._save(entry, tightened, "policy became stricter", answer=refused)
 
     async def _refuse(self, entry: Entry, seen: Request, button: Button, refusal: policy.Refuse) -> Taken:
-        answer = answers.Refused(action=button, flow=seen.flow.name, decision=refusal)
+        answer = answers.Refused(action=button, flow=seen.flow.name, decision=refusal, dry_run=seen.dry_run)
         facts: dict[str, object] = {"action": button, "why": refusal.why, "rule": refusal.rule}
         event = _event(entry, "refused", seen, facts)
         await self._store.commit(ports.Change(entry=entry.key, answer=answer, audit=(event,)))
@@ -191,7 +191,8 @@ def expired(seen: Request, *, at: float) -> Request:
 
 def denied_by_policy(seen: Request, decision: policy.Refuse, *, at: float) -> Request:
     """End a request that the policy in force refuses now."""
-    return request.end(seen, Event.DENY, request.Ending(actor=None, at=at, rule=decision.rule), said=Said.DENIED)
+    ending = request.Ending(actor=None, at=at, rule=decision.rule, who_could=decision.who_could)
+    return request.end(seen, Event.DENY, ending, said=Said.DENIED)
 
 
 def settled(seen: Request, button: Button) -> answers.Settled:
@@ -205,6 +206,7 @@ def settled(seen: Request, button: Button) -> answers.Settled:
         progress=seen.operation.progress,
         by=(ended.actor.user if ended.actor else None) if ended else (last.actor.user if last else None),
         at=ended.at if ended else seen.decided_at,
+        dry_run=seen.dry_run,
     )
 
 

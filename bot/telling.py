@@ -39,7 +39,8 @@ class Telling:
             try:
                 await self._step(seen, step)
             except errors.ChatUnavailable as failure:
-                return await self._put_off(seen, failure)
+                await self._put_off(seen, failure)
+                return
             except errors.ChatRefused as failure:
                 await self._give_up(seen, step, failure)
 
@@ -71,7 +72,7 @@ class Telling:
     async def _reply(self, seen: Request, reply: Reply) -> str:
         if reply.said is not Said.LINKED:
             return await self._chat.reply(seen, reply)
-        await self._chat.answer(_asked(seen), answers.Opened(card=asking.card_link(seen)))
+        await self._chat.answer(_asked(seen), answers.Opened(card=asking.card_link(seen), dry_run=seen.dry_run))
         return ""
 
     async def _shown(self, seen: Request, *, ts: str | None) -> None:
@@ -97,7 +98,7 @@ class Telling:
         at = self._clock.now()
         ended = request.end(seen, Event.WITHDRAW, request.Ending(actor=None, at=at, code=code), said=Said.WITHDRAWN)
         event = ports.AuditEvent(at=at, what="card refused by Slack", request_id=seen.id, facts={"code": code})
-        answer = answers.CannotPost(channel=seen.card.channel, code=code)
+        answer = answers.CannotPost(channel=seen.card.channel, code=code, dry_run=seen.dry_run)
         await self._store.commit(ports.Change(request=ended, entry=seen.id, answer=answer, audit=(event,)))
         await self.answer(_asked(seen), answer)
 

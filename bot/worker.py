@@ -1,21 +1,20 @@
 """The worker: claims what is due and carries it out.
 
-Two things can be claimed: a row of the inbox, and a request with its call and its deliveries. The replica that wrote a thing is
-woken in the process; what another replica left behind is found once its lease has lapsed. The call comes first, Slack is told
-beside it.
+Two things can be claimed: a row of the inbox, and a request with its call and its deliveries. The replica that wrote
+a thing is woken in the process; what another replica left behind is found once its lease has lapsed. The call comes
+first, Slack is told beside it.
 """
 
 import asyncio
 import contextlib
 import dataclasses
-from collections.abc import Awaitable, Coroutine
+from collections.abc import Coroutine
 from typing import Any, Final
 
 import structlog
 
 from bot import answers, due, errors, ports, request, service
 from bot.arrivals import Entry, Typed
-from bot.asking import Taken
 from bot.calling import Calling
 from bot.ports import Claimed
 from bot.request import Request
@@ -146,21 +145,17 @@ class Worker:
                 log.warning("an entry waits for the database", entry=entry.key, reason=str(failure))
 
     async def _take(self, entry: Entry) -> answers.Answer | None:
-        taking = asyncio.ensure_future(self._service.take(entry))
-        if not isinstance(entry.arrival, Typed) and not await self._quick(taking):
-            with contextlib.suppress(errors.ChatError):  # a courtesy; the answer itself follows
-                await self._chat.answer(entry, answers.Checking())
+        taking = asyncio.create_task(self._service.take(entry))
+        if not isinstance(entry.arrival, Typed):
+            await _first(taking, self._clock.sleep(RIGHTS_SLOW))
+            if not taking.done():
+                with contextlib.suppress(errors.ChatError):  # a courtesy; the answer itself follows
+                    await self._chat.answer(entry, answers.Checking())
         taken = await taking
         for request_id in (taken.request_id, None if isinstance(entry.arrival, Typed) else entry.arrival.request_id):
             if request_id is not None:
                 self.wake(request_id)
         return taken.answer
-
-    async def _quick(self, taking: asyncio.Future[Taken]) -> bool:
-        slow = asyncio.ensure_future(self._clock.sleep(RIGHTS_SLOW))
-        await asyncio.wait({taking, slow}, return_when=asyncio.FIRST_COMPLETED)
-        slow.cancel()
-        return taking.done()
 
     # — requests —
 
@@ -235,13 +230,12 @@ def _reap(doing: _Doing) -> None:
         ended.result()
 
 
-async def _first(*waits: Awaitable[Any]) -> None:
+async def _first(*waits: Coroutine[Any, Any, object] | asyncio.Task[Any]) -> None:
     """Return when the first of them is done; coroutines that are not are cancelled, tasks are left running."""
     ours = [asyncio.ensure_future(wait) for wait in waits if not isinstance(wait, asyncio.Task)]
+    theirs = [wait for wait in waits if isinstance(wait, asyncio.Task)]
     try:
-        await asyncio.wait(
-            {*ours, *(wait for wait in waits if isinstance(wait, asyncio.Task))}, return_when=asyncio.FIRST_COMPLETED
-        )
+        await asyncio.wait({*ours, *theirs}, return_when=asyncio.FIRST_COMPLETED)
     finally:
         for task in ours:
             task.cancel()

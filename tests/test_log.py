@@ -182,7 +182,7 @@ def test_of_two_secrets_that_begin_alike_nothing_is_left_over(capsys: pytest.Cap
 def test_what_holds_itself_is_logged(capsys: pytest.CaptureFixture[str]) -> None:
     configured()
     endless: dict[str, object] = {"password": "s3kr1t"}
-    endless["self"] = [endless, 2, 3]
+    endless["list"], endless["self"] = [endless, 2, 3], endless
     structlog.stdlib.get_logger("bot.test").info("event", endless=endless)
     assert nothing_leaks(capsys.readouterr().err)
 

@@ -69,7 +69,9 @@ class Printer:
 
     def _line(self, name: str, words: str, indent: str) -> None:
         head = f"{indent}{click.style(name, bold=True)}"
-        lines = [part for line in words.splitlines() for part in textwrap.wrap(line, WIDTH - NAME - len(indent)) or [""]]
+        lines = [
+            part for line in words.splitlines() for part in textwrap.wrap(line, WIDTH - NAME - len(indent)) or [""]
+        ]
         if len(name) < NAME and len(lines) == 1:
             self._echo(f"{head}{' ' * (NAME - len(name))}{lines[0]}")
             return

@@ -1,4 +1,5 @@
-"""`flowbot playground --script`: one conversation, played by the real bot between the stand-ins, and printed like a chat.
+"""`flowbot playground --script`: one conversation, played by the real bot between the stand-ins, and printed like a
+chat.
 
 Every line was sent over a socket: what a person typed or pressed, or what the bot answered.
 """
@@ -6,7 +7,6 @@ Every line was sent over a socket: what a person typed or pressed, or what the b
 import asyncio
 import pathlib
 import tempfile
-from collections.abc import Callable
 from typing import Final
 
 import click
@@ -128,4 +128,4 @@ def _said(workspace: Workspace, words: str) -> bool:
 
 
 def _fill(view: View, reason: str) -> dict[str, str]:
-    return {action: reason for action in view.buttons}
+    return dict.fromkeys(view.buttons, reason)

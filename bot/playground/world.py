@@ -11,8 +11,6 @@ import socket
 from collections.abc import AsyncIterator, Mapping
 from typing import Final
 
-import uvicorn
-
 from bot import ports, serve, settings
 from bot.playground import live as live_standin
 from bot.playground.slack.server import SlackStandIn

@@ -1,7 +1,7 @@
 """The Bolt app: which listener takes what, and how an answer of Bolt's becomes one of HTTP's.
 
-Both doors of Slack call `dispatch` with the parsed payload, so that Bolt's own parsing, signature check and body logging stay out of the
-way; `process_before_response` makes a listener's acknowledgement the answer.
+Both doors of Slack call `dispatch` with the parsed payload, so that Bolt's own parsing, signature check and body
+logging stay out of the way; `process_before_response` makes a listener's acknowledgement the answer.
 """
 
 import logging

@@ -1,7 +1,7 @@
 """The guard: what stands before everything else on the way in.
 
-It checks size, signature, age and workspace, reads the body once, and hands Slack's dict on. Bad input gets a 4xx with a short reason, no
-record and no effect. It never logs a body, and does not know what a delivery means.
+It checks size, signature, age and workspace, reads the body once, and hands Slack's dict on. Bad input gets a 4xx
+with a short reason, no record and no effect. It never logs a body, and does not know what a delivery means.
 """
 
 import hashlib

@@ -33,7 +33,10 @@ class Installation:
         self.identity: Identity | None = None
 
     async def learn(self) -> Identity:
-        """Ask Slack who we are. Raises errors.ChatRefused when the token is no good, errors.ChatUnavailable when Slack does not answer."""
+        """Ask Slack who we are.
+
+        Raises errors.ChatRefused when the token is no good, errors.ChatUnavailable when Slack does not answer.
+        """
         async with self._asking:
             if self.identity is None:
                 self.identity = await self._ask()

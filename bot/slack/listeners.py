@@ -1,7 +1,7 @@
 """What Bolt calls: each listener acknowledges, and hands a value on.
 
-Direct lane: help, usage, and modals are answered in the response. Durable lane: the entry is on disk before the acknowledgement. Nothing
-is decided here.
+Direct lane: help, usage, and modals are answered in the response. Durable lane: the entry is on disk before the
+acknowledgement. Nothing is decided here.
 """
 
 from collections.abc import Awaitable, Callable
@@ -51,14 +51,21 @@ class Listeners:
                 await _say(ack, messages.not_yet(parsed))
             case commands.Change():
                 recording = await self._keep(payloads.typed(body, received_at=self._clock.now()), body)
-                said = messages.reading(parsed.flow) if recording is Recording.NEW else messages.recording(recording)
+                said = (
+                    messages.reading(parsed.flow, dry_run=parsed.dry_run)
+                    if recording is Recording.NEW
+                    else messages.recording(recording)
+                )
                 if said is None:
                     await ack()
                 else:
                     await _say(ack, said)
 
     async def action(self, ack: AsyncAck, body: Body) -> None:
-        """Take a pressed button. Slack ignores what the acknowledgement says, so whatever went wrong is told by `response_url`."""
+        """Take a pressed button.
+
+        Slack ignores what the acknowledgement says, so whatever went wrong is told by `response_url`.
+        """
         try:
             entry, clicked = payloads.clicked(body, received_at=self._clock.now())
         except ValueError:

@@ -1,6 +1,7 @@
 """Slack as a place to speak: posts and edits cards, replies in their threads, answers people.
 
-It composes nothing itself: every word comes from `messages`. slack_sdk repeats nothing here: what was lost is told again by the worker.
+It composes nothing itself: every word comes from `messages`. slack_sdk repeats nothing here: what was lost is told
+again by the worker.
 """
 
 from typing import Any, Final

@@ -1,4 +1,5 @@
-"""The ways back to whoever sent a delivery: `response_url` and trigger id, in memory only and never longer than Slack honours them.
+"""The ways back to whoever sent a delivery: `response_url` and trigger id, in memory only and never longer than Slack
+honours them.
 
 Both are secrets of a kind: they are neither stored nor logged.
 """

@@ -5,6 +5,7 @@ connection.
 """
 
 import asyncio
+import contextlib
 from collections.abc import Awaitable, Callable, Coroutine
 from typing import Any, Final, TypeVar
 
@@ -94,8 +95,9 @@ async def _commit(connection: AsyncConnection) -> None:
     except exc.SQLAlchemyError as error:
         # SQLAlchemy would put the connection back into its pool with the transaction still open, and every later BEGIN
         # on it would fail.
-        await connection.invalidate()
-        raise failures.unconfirmed(error) from error
+        with contextlib.suppress(exc.SQLAlchemyError):
+            await connection.invalidate()
+        raise failures.uncommitted(error) from error
 
 
 def open_sqlite(url: sa.URL, *, busy_timeout: float) -> Database:

@@ -3,7 +3,6 @@
 It knows the drivers' error codes. It puts neither statements nor values into a message: they may be what a user typed.
 """
 
-import sqlite3
 from typing import Final
 
 from sqlalchemy import exc
@@ -36,8 +35,12 @@ def refused(error: exc.SQLAlchemyError) -> errors.StoreError:
     return errors.NotRecorded(f"nothing was recorded: {_why(error)}")
 
 
-def unconfirmed(error: exc.SQLAlchemyError) -> errors.Unconfirmed:
+def uncommitted(error: exc.SQLAlchemyError) -> errors.StoreError:
     """Name a commit that failed: what it wrote may be on disk or not."""
+    if _sqlite_name(error) == "SQLITE_FULL":
+        # The frame that makes a transaction count is the last one that is written, and a page did not fit:
+        # https://www.sqlite.org/fileformat2.html#the_write_ahead_log
+        return refused(error)
     return errors.Unconfirmed(f"it is not known whether this was recorded: {_why(error)}")
 
 
@@ -49,8 +52,13 @@ def unread(error: exc.SQLAlchemyError) -> errors.StoreError:
 def _why(error: exc.SQLAlchemyError) -> str:
     if isinstance(error, exc.TimeoutError):
         return "the database is too slow: other writes are waiting before this one"
+    name = _sqlite_name(error)
+    if name is not None:
+        return _SQLITE.get("_".join(name.split("_")[:2]), f"the database refused it ({name})")
     cause = error.orig if isinstance(error, exc.DBAPIError) else None
-    if isinstance(cause, sqlite3.Error) and (name := getattr(cause, "sqlite_errorname", None)) is not None:
-        words = _SQLITE.get("_".join(name.split("_")[:2]))
-        return words or f"the database refused it ({name})"
     return f"the database refused it ({type(cause or error).__name__})"
+
+
+def _sqlite_name(error: exc.SQLAlchemyError) -> str | None:
+    cause = error.orig if isinstance(error, exc.DBAPIError) else None
+    return getattr(cause, "sqlite_errorname", None)

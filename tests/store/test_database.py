@@ -128,6 +128,17 @@ def test_a_constraint_has_its_meaning_on_every_database(cause: Exception, failur
     assert type(failures.refused(exc.IntegrityError("INSERT …", {}, cause))) is failure
 
 
+@pytest.mark.parametrize(
+    ("name", "failure"), [("SQLITE_FULL", errors.NotRecorded), ("SQLITE_IOERR_FSYNC", errors.Unconfirmed)]
+)
+def test_a_commit_is_known_to_have_failed_only_where_a_page_did_not_fit(
+    name: str, failure: type[errors.StoreError]
+) -> None:
+    cause = sqlite3.OperationalError("…")
+    cause.sqlite_errorname = name
+    assert type(failures.uncommitted(exc.OperationalError("COMMIT", {}, cause))) is failure
+
+
 class TestTurns:
     async def test_a_batch_for_the_inbox_waits_for_one_write_only(self, db: database.Database) -> None:
         done: list[str] = []
@@ -229,13 +240,9 @@ class TestOpening:
         with pytest.raises(errors.StoreError, match="not an SQLite database"):
             await store.open_store(f"sqlite:///{tmp_path / 'text.db'}", clock=clock, replica="r")
 
-    @pytest.mark.parametrize("exclusive", [True, False])
-    async def test_a_directory_that_is_not_there_is_told(
-        self, tmp_path: pathlib.Path, clock: Clock, exclusive: bool
-    ) -> None:
-        url = f"sqlite:///{tmp_path / 'nowhere' / 'a.db'}"
-        with pytest.raises(errors.StoreError, match=r"cannot create|cannot be opened"):
-            await store.open_store(url, clock=clock, replica="r", exclusive=exclusive)
+    async def test_a_directory_that_is_not_there_is_told(self, tmp_path: pathlib.Path, clock: Clock) -> None:
+        with pytest.raises(errors.StoreError, match="cannot create"):
+            await store.open_store(f"sqlite:///{tmp_path / 'nowhere' / 'a.db'}", clock=clock, replica="r")
 
     def test_a_disk_that_cannot_lock_is_told(self, tmp_path: pathlib.Path, monkeypatch: pytest.MonkeyPatch) -> None:
         def refuse(_descriptor: int, _operation: int) -> None:

@@ -24,9 +24,9 @@ INVITED_HELPS = frozenset({"not_in_channel", "channel_not_found", "no_permission
 
 def answer(value: answers.Answer, *, workspace_url: str) -> Message:
     """Return the answer's words. `workspace_url` is Slack's own, for example `https://team.slack.com/`."""
-    if isinstance(value, answers.ReasonMissing):
-        return _reason_missing(value)
-    return tell(*_lines(value, workspace_url))
+    first, *small = _lines(value, workspace_url)
+    marked = f"{'Dry run: ' if value.dry_run else ''}{first}"
+    return _reason_missing(value, marked) if isinstance(value, answers.ReasonMissing) else tell(marked, *small)
 
 
 def _lines(value: answers.Answer, workspace_url: str) -> tuple[str, ...]:
@@ -180,14 +180,13 @@ def _about_a_click(value: answers.NoSuchRequest | answers.Checking | answers.Not
 
 
 def _reason_lines(value: answers.ReasonMissing) -> tuple[str, ...]:
-    typed = code(f"/flow {value.verb} {value.flow} because …", most=120)
+    typed = code(f"/flow {value.typed} because …", most=160)
     return (
         f"To {value.verb} {code(value.flow)}, rule {quote(value.rule, most=100)} asks for a reason, "
         f"so nothing was opened yet. Please add one, or type {typed}.",
     )
 
 
-def _reason_missing(value: answers.ReasonMissing) -> Message:
-    lines = _reason_lines(value)
+def _reason_missing(value: answers.ReasonMissing, said: str) -> Message:
     button = blocks.ButtonElement(text=plain("Add Reason"), action_id=Button.ADD_REASON.value, value=value.entry)
-    return message("\n".join(lines), *map(section, lines), actions(button))
+    return message(said, section(said), actions(button))

@@ -118,6 +118,8 @@ def sentence(request: Request) -> str:
             )
         case How.REHEARSED:
             return f"the {request.verb} of {name} passed every check; nothing was called and nothing has changed."
+        case How.UNREADABLE:
+            return f"the {request.verb} of {name} failed: its state could not be read, so nothing was called."
         case How.REFUSED:
             return f"the {request.verb} of {name} failed: {refused(outcome)}."
         case How.STILL_ACTIVE:
@@ -141,9 +143,11 @@ def what_to_do(request: Request) -> str:
             return "There is nothing more to do."
         case How.REHEARSED:
             return f"To do it for real, type {command(request.verb, request.flow)}."
+        case How.UNREADABLE if outcome.failure is not None:
+            return advice(outcome.failure, verb=None, again=again)
         case How.REFUSED if outcome.failure is not None:
             return advice(outcome.failure, verb=request.verb, again=again)
-        case How.REFUSED:
+        case How.UNREADABLE | How.REFUSED:
             return f"Check the flow in the Huawei Cloud console before typing {again} again."
         case How.STILL_ACTIVE:
             return f"It may have been started again; check it in the console; typing {again} again is safe."

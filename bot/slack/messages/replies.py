@@ -9,9 +9,11 @@ from bot.answers import CardLink
 from bot.request import Progress, Reply, Request, Said
 from bot.slack.messages import outcomes, state
 from bot.slack.messages.message import Message, tell
-from bot.slack.messages.text import code, date, link, listed, mention, quote, user
+from bot.slack.messages.text import code, date, link, listed, mention, quiet, quote, user
 
 MOST_MENTIONS: Final = 10
+
+MOST_INSTEAD: Final = 6
 
 UNTOUCHED: Final = "The flow was not touched"
 
@@ -36,7 +38,7 @@ def _lines(request: Request, reply: Reply, workspace_url: str) -> tuple[str, ...
         case Said.VOTED | Said.CONFIRMED | Said.FELL_OFF:
             return (_vote(request, reply, workspace_url),)
         case Said.DENIED:
-            return (_denied(request, reply),)
+            return (_denied(request, reply, workspace_url),)
         case Said.DENY_REASON:
             return f"{_actor(reply)} says why the request was denied.", f"Reason: {quote(reply.reason or '')}"
         case Said.WITHDRAWN:
@@ -78,14 +80,20 @@ def _vote(request: Request, reply: Reply, workspace_url: str) -> str:
     return f"{_actor(reply)} approved the {request.verb} of {_flow(request)}: {tally}."
 
 
-def _denied(request: Request, reply: Reply) -> str:
+def _denied(request: Request, reply: Reply, workspace_url: str) -> str:
     what = _what(request)
     if reply.actor is not None:
         why = f" Reason: {quote(reply.reason)}" if reply.reason else ""
         return f"{_asker(request)}: {_actor(reply)} denied {what}. {UNTOUCHED}.{why}"
     rule = request.ending.rule if request.ending is not None else None
     because = f", under rule {quote(rule, most=100)}" if rule else ": no rule allows it now"
-    return f"{_asker(request)}: {what} is denied by policy{because}. {UNTOUCHED}."
+    return f"{_asker(request)}: {what} is denied by policy{because}. {UNTOUCHED}.{_instead(request, workspace_url)}"
+
+
+def _instead(request: Request, workspace_url: str) -> str:
+    who = request.ending.who_could if request.ending is not None else ()
+    could = listed(tuple(quiet(entry, workspace_url=workspace_url) for entry in who), most=MOST_INSTEAD, last="or")
+    return f" {could} could ask instead." if could else ""
 
 
 def _withdrawn(request: Request, reply: Reply) -> str:

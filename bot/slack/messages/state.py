@@ -121,6 +121,8 @@ def _ended(request: Request, operation: Operation) -> Line:
             return Line(lead=status, rest=": the cloud refused the call as already so, and a second reading agrees")
         case How.REHEARSED:
             return Line(lead="Dry run done", rest=": nothing was called and nothing has changed")
+        case How.UNREADABLE:
+            return Line(lead="Failed", rest=": its state could not be read before the call; nothing was called")
         case How.REFUSED:
             named = outcome.failure is not None and outcome.failure.code
             return Line(lead="Failed", rest=f": {outcomes.refused(outcome)}{f', {code(named)}' if named else ''}")

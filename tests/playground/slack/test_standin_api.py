@@ -9,7 +9,7 @@ import pytest
 from slack_sdk.errors import SlackApiError
 from slack_sdk.models.blocks import SectionBlock
 from slack_sdk.web.async_client import AsyncWebClient
-from slack_world import BUTTON, CARD, START, TurnedClock, running_slack, web_client
+from tests.playground.slack.slack_world import BUTTON, CARD, START, TurnedClock, running_slack, web_client
 
 from bot.playground.slack.server import SlackStandIn
 

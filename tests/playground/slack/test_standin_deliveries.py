@@ -8,7 +8,7 @@ from typing import Any
 import pytest
 from slack_sdk.signature import Clock as SignatureClock
 from slack_sdk.signature import SignatureVerifier
-from slack_world import CARD, START, Bot, TurnedClock, running_bot, running_slack, web_client
+from tests.playground.slack.slack_world import CARD, START, Bot, TurnedClock, running_bot, running_slack, web_client
 from starlette.requests import Request
 from starlette.responses import Response
 

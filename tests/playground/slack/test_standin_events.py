@@ -5,7 +5,7 @@ from collections.abc import AsyncIterator
 from typing import Any
 
 import pytest
-from slack_world import Bot, TurnedClock, running_bot, running_slack
+from tests.playground.slack.slack_world import Bot, TurnedClock, running_bot, running_slack
 from starlette.requests import Request
 from starlette.responses import Response
 

@@ -8,7 +8,7 @@ import aiohttp
 import pytest
 from slack_sdk.errors import SlackApiError
 from slack_sdk.web.async_client import AsyncWebClient
-from slack_world import TurnedClock, running_bot, running_slack, web_client
+from tests.playground.slack.slack_world import TurnedClock, running_bot, running_slack, web_client
 
 from bot.playground.slack.server import SlackStandIn
 

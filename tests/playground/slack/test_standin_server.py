@@ -8,7 +8,7 @@ import pytest
 from slack_bolt.adapter.starlette.async_handler import AsyncSlackRequestHandler
 from slack_bolt.async_app import AsyncAck, AsyncApp, AsyncRespond
 from slack_sdk.web.async_client import AsyncWebClient
-from slack_world import CARD, REASON, TurnedClock, running_app, running_bot, running_slack, web_client
+from tests.playground.slack.slack_world import CARD, REASON, TurnedClock, running_app, running_bot, running_slack, web_client
 from starlette.applications import Starlette
 from starlette.requests import Request
 from starlette.responses import Response

@@ -2,7 +2,7 @@
 
 import dataclasses
 from collections.abc import Mapping
-from typing import Final
+from typing import Any, Final
 
 from bot import answers, request
 from bot.arrivals import Actor, Button
@@ -148,7 +148,7 @@ def approved(seen: Request = PENDING) -> Request:
     return seen
 
 
-def ended(event: Event, said: Said, *, seen: Request = PENDING, actor: Actor | None = None, **facts: str) -> Request:
+def ended(event: Event, said: Said, *, seen: Request = PENDING, actor: Actor | None = None, **facts: Any) -> Request:
     """Return the request after it ended without a call."""
     return request.end(seen, event, Ending(actor=actor, at=AT + 120, **facts), said=said)
 
@@ -192,12 +192,13 @@ CARDS: Final[Mapping[str, Request]] = {
     "confirmed standby": finished(How.CONFIRMED_STANDBY, status="STANDBY", failure=STANDBY_ALREADY),
     "rehearsed": finished(How.REHEARSED, seen=DRY),
     "refused": finished(How.REFUSED, failure=NO_RIGHT),
+    "unreadable": finished(How.UNREADABLE, failure=NO_RIGHT),
     "still active": finished(How.STILL_ACTIVE, status="ACTIVE"),
     "lost": finished(How.LOST, failure=TIMEOUT),
     "denied": ended(Event.DENY, Said.DENIED, actor=CAROL),
     "denied with reason": ended(Event.DENY, Said.DENIED, actor=CAROL, reason="the backup is not up yet"),
     "denied by policy": ended(Event.DENY, Said.DENIED, seen=approved(), rule="freeze during the final"),
-    "denied by no rule": ended(Event.DENY, Said.DENIED, seen=approved()),
+    "denied by no rule": ended(Event.DENY, Said.DENIED, seen=approved(), who_could=("media-oncall", "U0BOB")),
     "expired unapproved": ended(Event.EXPIRE, Said.EXPIRED),
     "expired unconfirmed": ended(Event.EXPIRE, Said.EXPIRED, seen=needing(ALONE)),
     "expired unbegun": ended(Event.EXPIRE, Said.EXPIRED, seen=approved()),
@@ -244,6 +245,7 @@ REPLIES: Final[Mapping[str, tuple[Request, Reply]]] = {
     "outcome already": told(CARDS["already"]),
     "outcome confirmed standby": told(CARDS["confirmed standby"]),
     "outcome rehearsed": told(CARDS["rehearsed"]),
+    "outcome unreadable": told(CARDS["unreadable"]),
     "outcome still active": told(CARDS["still active"]),
     "outcome lost": told(CARDS["lost"]),
     "outcome lost without a word": told(finished(How.LOST)),
@@ -288,12 +290,25 @@ REFUSALS: Final[Mapping[str, answers.Refused]] = {
 
 ANSWERS: Final[Mapping[str, answers.Answer]] = {
     "opened": answers.Opened(card=LINK),
+    "opened dry run": answers.Opened(card=LINK, dry_run=True),
     "opened unposted": answers.Opened(card=UNPOSTED),
     "joined": answers.Joined(card=LINK),
     "blocked": answers.Blocked(verb=Verb.START, card=LINK),
     **{f"refused {name}": value for name, value in REFUSALS.items()},
     "reason missing": answers.ReasonMissing(
-        entry="entry-1", verb=Verb.STOP, flow="main-feed", rule="on-call stops, a lead approves"
+        entry="entry-1",
+        verb=Verb.STOP,
+        flow="main-feed",
+        rule="on-call stops, a lead approves",
+        typed="stop main-feed",
+    ),
+    "reason missing dry run": answers.ReasonMissing(
+        entry="entry-1",
+        verb=Verb.STOP,
+        flow="main-feed",
+        rule="on-call stops, a lead approves",
+        typed="stop main-feed --dry-run",
+        dry_run=True,
     ),
     "already so": answers.AlreadySo(verb=Verb.STOP, project="hk", flow=dataclasses.replace(FLOW, status="STANDBY")),
     "no such flow": answers.NoSuchFlow(typed="main-fed", project="hk"),

@@ -1,0 +1,244 @@
+"""What is due on a request, and when."""
+
+import dataclasses
+import math
+
+import hypothesis
+import pytest
+from hypothesis import strategies as st
+
+from bot import commands, due
+from bot import request as requests
+from bot.arrivals import Actor
+from bot.due import Act, Tell
+from bot.request import Card, Ending, Event, Flow, How, Operation, Outcome, Progress, Request, Said, State, Terms, Vote
+
+NOW = 1_700_000_000.0
+BOB = Actor(team="T1", user="U0BOB")
+
+
+def asked(*, expires_in: float = 1800) -> Request:
+    return Request(
+        id="R1",
+        verb=commands.Verb.STOP,
+        project="hk",
+        flow=Flow(flow_id="f-1", name="main-feed", region="ap", status="ACTIVE"),
+        requester=Actor(team="T1", user="U0ALICE"),
+        reason=None,
+        dry_run=False,
+        asked_in="C1",
+        asked_at=NOW,
+        expires_at=NOW + expires_in,
+        terms=Terms(rule="r", rule_text="…", policy_hash="h", approvals=1),
+        card=Card(channel="C1"),
+    )
+
+
+def approved(*, at: float = NOW + 60) -> Request:
+    return requests.approve(asked(), Vote(actor=BOB, at=at), needed=1)
+
+
+def running() -> Request:
+    return requests.begin(approved(), at=NOW + 61)
+
+
+def finished() -> Request:
+    return requests.finish(running(), Outcome(how=How.STOPPED), at=NOW + 62)
+
+
+def denied(*, code: str | None = None) -> Request:
+    return requests.end(asked(), Event.DENY, Ending(actor=BOB, at=NOW, code=code), said=Said.DENIED)
+
+
+def shown(request: Request, *, replies: bool = True) -> Request:
+    """Return the request with everything told: the newest card, and the replies unless they are still to come."""
+    told = requests.shown(request, Card(channel="C1", ts="1.2", shown=request.version))
+    return dataclasses.replace(told, unsent=()) if replies else told
+
+
+# What to do
+
+
+@pytest.mark.parametrize(
+    ("expires_in", "reminds_after"), [(1800, 300), (600, 300), (599, 299.5), (60, 30), (5, 2.5), (86400, 300)]
+)
+def test_the_approvers_are_reminded_after_half_the_time_or_five_minutes(
+    expires_in: float, reminds_after: float
+) -> None:
+    request = asked(expires_in=expires_in)
+    assert due.remind_at(request) == NOW + reminds_after
+    assert due.act(request, math.nextafter(NOW + reminds_after, 0)) is None
+    assert due.act(request, NOW + reminds_after) is Act.REMIND
+    assert due.act(requests.remind(request, at=NOW + reminds_after), NOW + reminds_after) is None
+
+
+def test_a_pending_request_expires_when_its_time_is_over_even_unreminded() -> None:
+    reminded = requests.remind(asked(), at=NOW + 300)
+    assert due.act(reminded, math.nextafter(NOW + 1800, 0)) is None
+    assert due.act(reminded, NOW + 1800) is due.act(asked(), NOW + 1800) is Act.EXPIRE
+
+
+def test_an_approved_request_is_called_at_once() -> None:
+    assert due.act(approved(), NOW + 60) is Act.CALL
+
+
+def test_an_approved_request_that_has_not_begun_within_two_minutes_lapses() -> None:
+    assert due.begin_by(approved()) == NOW + 180
+    assert due.act(approved(), math.nextafter(NOW + 180, 0)) is Act.CALL
+    assert due.act(approved(), NOW + 180) is Act.LAPSE
+
+
+def test_an_approval_counts_to_its_own_two_minutes_however_old_the_request_is() -> None:
+    late = approved(at=NOW + 1799)
+    assert due.act(late, NOW + 1900) is Act.CALL
+    assert due.act(late, NOW + 1919) is Act.LAPSE
+
+
+def test_a_call_that_is_held_up_waits_and_still_lapses() -> None:
+    held = requests.hold_up(approved(), until=NOW + 100)
+    assert due.act(held, math.nextafter(NOW + 100, 0)) is None
+    assert due.act(held, NOW + 100) is Act.CALL
+    assert due.at(shown(held)) == NOW + 100
+    too_long = shown(requests.hold_up(held, until=NOW + 500))
+    assert due.act(too_long, NOW + 179) is None
+    assert due.at(too_long) == NOW + 180
+    assert due.act(too_long, NOW + 180) is Act.LAPSE
+
+
+def test_a_call_whose_caller_is_gone_is_recovered_however_late() -> None:
+    assert due.act(running(), NOW) is due.act(running(), NOW + 10**6) is Act.RECOVER
+
+
+@pytest.mark.parametrize(
+    "request_",
+    [finished(), denied()]
+    + [
+        dataclasses.replace(approved(), operation=Operation(progress=progress))
+        for progress in (Progress.SUCCEEDED, Progress.FAILED, Progress.UNKNOWN)
+    ],
+)
+def test_nothing_is_done_to_what_is_over(request_: Request) -> None:
+    assert due.act(request_, NOW + 10**6) is None
+
+
+@pytest.mark.parametrize("state", [State.DENIED, State.EXPIRED, State.WITHDRAWN, State.SUPERSEDED])
+def test_what_ended_without_a_call_never_calls(state: State) -> None:
+    ended = dataclasses.replace(asked(), state=state, operation=Operation(progress=Progress.CANCELLED))
+    assert due.act(ended, NOW) is due.act(ended, NOW + 10**6) is None
+
+
+# What to tell
+
+
+def test_the_card_comes_before_everything_else() -> None:
+    assert due.tell(requests.say(asked(), Said.ASKED, at=NOW), NOW) is Tell.POST_CARD
+    assert due.tell(denied(), NOW) is Tell.POST_CARD
+
+
+def test_a_card_that_slack_refused_is_not_tried_again_and_neither_are_its_replies() -> None:
+    assert due.tell(denied(code="not_in_channel"), NOW) is None
+    assert due.at(denied(code="not_in_channel")) is None
+
+
+def test_a_card_that_slack_refused_to_edit_is_still_told_of_its_end() -> None:
+    posted = requests.shown(denied(code="not_in_channel"), Card(channel="C1", ts="1.2", shown=1))
+    assert due.tell(posted, NOW) is Tell.EDIT_CARD
+
+
+def test_the_card_is_edited_before_replies_that_can_wait() -> None:
+    voted = dataclasses.replace(approved(), card=Card(channel="C1", ts="1.2", shown=1))
+    assert due.tell(voted, NOW) is Tell.EDIT_CARD
+    assert due.tell(shown(voted, replies=False), NOW) is Tell.REPLY
+    assert due.tell(shown(voted), NOW) is None
+
+
+@pytest.mark.parametrize("said", [Said.ASKED, Said.OUTCOME])
+def test_the_approvers_and_the_outcome_are_told_before_the_card_is_edited(said: Said) -> None:
+    waiting = requests.say(dataclasses.replace(asked(), card=Card(channel="C1", ts="1.2", shown=0)), said, at=NOW)
+    assert due.tell(waiting, NOW) is Tell.REPLY
+
+
+def test_replies_keep_their_order_even_where_the_last_is_urgent() -> None:
+    card = Card(channel="C1", ts="1.2", shown=1)
+    both = requests.say(requests.say(asked(), Said.REMINDED, at=NOW), Said.OUTCOME, at=NOW)
+    assert due.tell(dataclasses.replace(both, card=card, version=2), NOW) is Tell.EDIT_CARD
+
+
+def test_slack_is_not_tried_before_its_time() -> None:
+    failed = requests.not_shown(asked(), again_at=NOW + 30)
+    assert due.tell(failed, math.nextafter(NOW + 30, 0)) is None
+    assert due.tell(failed, NOW + 30) is Tell.POST_CARD
+
+
+# When to look again
+
+
+@pytest.mark.parametrize(
+    ("request_", "at"),
+    [
+        (shown(asked()), NOW + 300),
+        (shown(asked(expires_in=60)), NOW + 30),
+        (shown(requests.remind(asked(), at=NOW + 300)), NOW + 1800),
+        (shown(approved()), 0.0),
+        (shown(running()), 0.0),
+        (shown(finished()), None),
+        (shown(denied()), None),
+        (asked(), 0.0),
+        (requests.not_shown(asked(), again_at=NOW + 30), NOW + 30),
+        (requests.not_shown(asked(), again_at=NOW + 900), NOW + 300),
+        (requests.not_shown(finished(), again_at=NOW + 30), NOW + 30),
+        (shown(finished(), replies=False), 0.0),
+    ],
+)
+def test_a_request_is_looked_at_again_when_the_next_thing_can_be_done(request_: Request, at: float | None) -> None:
+    assert due.at(request_) == at
+
+
+# Laws
+
+TIMES = st.floats(NOW - 10, NOW + 4000)
+
+
+@st.composite
+def situations(draw: st.DrawFn) -> Request:
+    """Return a request in any state it can reach, with anything of it told or not."""
+    fallen = requests.fall_short(approved(), lost=approved().votes, terms=approved().terms, at=NOW + 70)
+    request = draw(
+        st.sampled_from([asked(), asked(expires_in=5), approved(), running(), finished(), denied(), fallen])
+        | st.sampled_from([requests.remind(asked(), at=NOW + 300), denied(code="is_archived")])
+        | st.builds(lambda until: requests.hold_up(approved(), until=until), TIMES)
+    )
+    ts = draw(st.none() | st.just("1.2"))
+    card = Card(channel="C1", ts=ts, shown=0 if ts is None else draw(st.integers(0, request.version)))
+    unsent = request.unsent[draw(st.integers(0, len(request.unsent))) :]
+    return dataclasses.replace(request, card=card, unsent=unsent, tell_at=draw(st.just(0.0) | TIMES))
+
+
+def _something_is_due(request: Request, now: float) -> bool:
+    return due.act(request, now) is not None or due.tell(request, now) is not None
+
+
+@hypothesis.given(situations(), TIMES)
+def test_law_a_request_is_looked_at_exactly_when_something_is_due(request_: Request, now: float) -> None:
+    at = due.at(request_)
+    if at is None:
+        assert not _something_is_due(request_, now)
+        assert not requests.is_open(request_)
+        assert due.tell(request_, math.inf) is None
+    elif now < at:
+        assert not _something_is_due(request_, now)
+    assert at is None or _something_is_due(request_, at)
+
+
+@hypothesis.given(situations())
+def test_law_there_is_no_time_to_look_again_exactly_when_nothing_more_can_come(request_: Request) -> None:
+    nothing_more = due.act(request_, math.inf) is None and due.tell(request_, math.inf) is None
+    assert (due.at(request_) is None) == nothing_more
+
+
+@hypothesis.given(situations(), TIMES)
+def test_law_no_call_begins_later_than_two_minutes_after_its_approval(request_: Request, now: float) -> None:
+    if due.act(request_, now) is Act.CALL:
+        assert request_.state is State.APPROVED
+        assert request_.decided_at is not None
+        assert now < request_.decided_at + 120

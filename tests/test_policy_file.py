@@ -1,0 +1,441 @@
+"""The policy file: what it may say, and where each mistake in it is found."""
+
+import hashlib
+import pathlib
+import textwrap
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from bot import policy, policy_file
+
+PROJECT = """\
+[projects.hk]
+project_id = "0123456789abcdef"
+region = "ap-southeast-1"
+channels = ["C0INCIDENT", "C0WAR"]
+"""
+RULE = """\
+[[rules]]
+name = "one"
+verbs = ["stop"]
+who = ["U0ALICE"]
+"""
+APPROVED = RULE + 'approvals = 1\napprovers = ["U0BOB"]\n'
+
+EVERY_KEY = """\
+[projects.hk]                       # comments may hold [brackets] and "quotes
+project_id = "0123456789abcdef0123456789abcdef"
+region     = "ap-southeast-1"
+endpoint   = "https://live.example.org/"
+channels   = ["C0INCIDENT"]
+allow_shared = false
+
+[people]
+media-oncall = ["U0ALICE", "W0BOB", "S0MEDIAGRP"]
+media-leads  = ["U0CAROL", "U0DAVE"]
+
+[[rules]]
+name      = "on-call stops, a lead approves"
+effect    = "allow"
+verbs     = ["stop"]
+who       = ["media-oncall", "*"]
+except    = ["media-leads"]
+projects  = ["hk"]
+flows     = ["*"]
+channels  = ["C0INCIDENT"]
+approvals = 1
+approvers = ["media-leads"]
+notify    = ["U0CAROL"]
+reason    = "required"
+expires   = "1h30m"
+emergency = ["media-leads"]
+
+# between the rules
+
+[[rules]]
+name = "nobody reads"
+effect = "deny"
+verbs = ["read"]
+who = ["media-leads"]
+"""
+
+
+def load(text: str) -> policy_file.Loaded:
+    return policy_file.load(text.encode(), name="f.toml")
+
+
+def told(text: str) -> list[str]:
+    found = load(text)
+    assert (found.policy is None) is bool(found.problems)
+    return [str(problem) for problem in found.problems]
+
+
+def rules(text: str) -> tuple[policy.Rule, ...]:
+    found = load(PROJECT + text)
+    assert found.policy is not None, found.problems
+    return found.policy.rules
+
+
+def test_every_key_arrives() -> None:
+    found = load(EVERY_KEY)
+    assert found.problems == ()
+    assert found.policy is not None
+    first, second = found.policy.rules
+    assert found.policy.projects == {
+        "hk": policy.Project(
+            name="hk",
+            project_id="0123456789abcdef0123456789abcdef",
+            region="ap-southeast-1",
+            endpoint="https://live.example.org",
+            channels=("C0INCIDENT",),
+        )
+    }
+    assert found.policy.people == {
+        "media-oncall": ("U0ALICE", "W0BOB", "S0MEDIAGRP"),
+        "media-leads": ("U0CAROL", "U0DAVE"),
+    }
+    lines = EVERY_KEY.split("\n")
+    assert first == policy.Rule(
+        name="on-call stops, a lead approves",
+        verbs=("stop",),
+        who=("media-oncall", "*"),
+        excluded=("media-leads",),
+        projects=("hk",),
+        flows=("*",),
+        channels=("C0INCIDENT",),
+        approvals=1,
+        approvers=("media-leads",),
+        notify=("U0CAROL",),
+        reason_required=True,
+        expires=5400.0,
+        text="\n".join(lines[11:25]),
+    )
+    assert (second.effect, second.verbs, second.text) == (policy.Effect.DENY, ("read",), "\n".join(lines[28:33]))
+
+
+def test_defaults_are_those_of_a_rule() -> None:
+    (rule,) = rules(RULE)
+    assert rule == policy.Rule(name="one", verbs=("stop",), who=("U0ALICE",), text=RULE.rstrip())
+
+
+def test_the_digest_is_that_of_the_bytes() -> None:
+    data = b"\xef\xbb\xbf" + (PROJECT + RULE).replace("\n", "\r\n").encode()
+    found = policy_file.load(data, name="f.toml")
+    assert found.policy is not None
+    assert found.policy.digest == hashlib.sha256(data).hexdigest()
+    assert found.policy.rules[0].text == RULE.rstrip()
+
+
+def test_the_endpoint_follows_from_the_region() -> None:
+    found = load(PROJECT)
+    assert found.policy is not None
+    assert found.policy.projects["hk"].endpoint == "https://live.ap-southeast-1.myhuaweicloud.com"
+
+
+def test_the_example_at_the_top_level_is_in_order() -> None:
+    path = pathlib.Path(__file__).parent.parent / "flowbot.toml"
+    found = policy_file.load(path.read_bytes(), name=path.name)
+    assert (found.problems, found.defects, found.warnings) == ((), (), ())
+
+
+def test_emergency_is_read_gives_nothing_and_says_so() -> None:
+    found = load(EVERY_KEY)
+    assert [str(warning) for warning in found.warnings] == [
+        "f.toml:25: rule 1, emergency: gives no rights: this version has no --emergency"
+    ]
+
+
+@pytest.mark.parametrize(
+    ("text", "line"),
+    [
+        ("x =", 1),
+        ('\n\nx = "', 3),
+        ("a = 1\na = 2\n", 2),
+        ("[projects.hk]\nx = [\n  1,\n", 3),
+        ("x = 1\n[[x]]\n", 2),
+    ],
+)
+def test_a_slip_of_syntax_is_one_problem_with_its_line(text: str, line: int) -> None:
+    (problem,) = load(text).problems
+    assert problem.where == f"f.toml:{line}"
+    assert problem.what.startswith("is not TOML: ")
+
+
+def test_bytes_that_are_no_text_are_one_problem_with_their_line() -> None:
+    (problem,) = policy_file.load(b"# ok\n# \xff\n", name="f.toml").problems
+    assert str(problem) == "f.toml:2: is not UTF-8 text"
+
+
+@pytest.mark.parametrize(
+    ("text", "expected"),
+    [
+        ("", "f.toml:1: projects: at least one is needed, as [projects.NAME]"),
+        ("\n[projects]\n", "f.toml:2: projects: at least one is needed, as [projects.NAME]"),
+        ("projects = 1", "f.toml:1: projects: must be written as [projects]"),
+        (PROJECT + "[rules]\nname = 1", "f.toml:5: rules: must be written as [[rules]]"),
+        ("people = []\n" + PROJECT, "f.toml:1: people: must be written as [people]"),
+        ("rule = 1\n" + PROJECT, 'f.toml:1: rule: is not a key that belongs here; did you mean "rules"?'),
+        *(
+            (f"{key} = 1\n{PROJECT}", f"f.toml:1: {key}: is not in this version yet")
+            for key in ("protected", "freeze", "operators", "emergency_limit")
+        ),
+        (PROJECT + '[[cases]]\nname = "x"', "f.toml:5: cases: is not in this version yet"),
+        (
+            PROJECT + "[[rules]]\n'protected' = 1\n" + RULE[10:],
+            "f.toml:6: rule 1, protected: is not in this version yet",
+        ),
+    ],
+)
+def test_tables_and_keys_that_do_not_belong(text: str, expected: str) -> None:
+    assert told(text) == [expected]
+
+
+@pytest.mark.parametrize(
+    ("old", "new", "expected"),
+    [
+        ("[projects.hk]", '[projects."h k"]', "1: projects.h k: a project's name is 1 to 64 letters, digits,"),
+        (
+            "project_id",
+            "project_ids",
+            '2: projects.hk.project_ids: is not a key that belongs here; did you mean "project',
+        ),
+        ('"0123456789abcdef"', "5", "2: projects.hk.project_id: must be text in quotes"),
+        ("cdef", "/..", '2: projects.hk.project_id: "0123456789ab/.." is not 1 to 64 letters, digits and hyphens'),
+        ("ap-southeast-1", "evil.example/", '3: projects.hk.region: "evil.example/" is no region'),
+        ('["C0INCIDENT", "C0WAR"]', "[]", "4: projects.hk.channels: must not be empty"),
+        ('["C0INCIDENT", "C0WAR"]', '"C0INCIDENT"', "4: projects.hk.channels: must be a list in brackets"),
+        ("C0WAR", "#war", '4: projects.hk.channels: "#war" is not the id of a channel'),
+        ("C0WAR", "U0WAR", '4: projects.hk.channels: "U0WAR" is not the id of a channel'),
+        ("channels", "allow_shared = true\nchannels", "4: projects.hk.allow_shared: true is not in this version yet"),
+    ],
+)
+def test_a_project(old: str, new: str, expected: str) -> None:
+    assert any(line.startswith(f"f.toml:{expected}") for line in told(PROJECT.replace(old, new)))
+
+
+def test_a_project_without_a_key_is_named_by_its_table() -> None:
+    assert told("\n[projects.hk]\n") == [
+        f"f.toml:2: projects.hk.{key}: is missing" for key in ("project_id", "region", "channels")
+    ]
+    assert told("projects.hk = 3") == ["f.toml:1: projects.hk: must be a table"]
+
+
+def test_a_channel_belongs_to_one_project() -> None:
+    text = PROJECT + PROJECT.replace("hk", "eu").replace('"C0INCIDENT", ', '\n  "C0EU",\n  ')
+    assert told(text) == ['f.toml:8: projects.eu.channels: "C0WAR" is a channel of "hk" already']
+    assert told(PROJECT.replace("C0WAR", "C0INCIDENT")) == []
+
+
+def test_projects_whose_variables_would_be_the_same_are_refused() -> None:
+    text = PROJECT.replace("hk", "hk-1") + PROJECT.replace("hk", "HK_1").replace("C0", "C1")
+    assert told(text) == ['f.toml:5: projects.HK_1: is too like "hk-1": their variables have one name']
+
+
+@pytest.mark.parametrize(
+    ("url", "fault"),
+    [
+        ("https://live.example.org", None),
+        ("https://live.example.org:8443/", None),
+        ("http://localhost:8080", None),
+        ("http://127.0.0.1", None),
+        ("http://127.1.2.3:1", None),
+        ("http://[::1]:8080", None),
+        ("http://live.example.org", "must be https: plain http is for loopback only"),
+        ("http://127.0.0.1.example.org", "must be https: plain http is for loopback only"),
+        ("http://localhost.example.org", "must be https: plain http is for loopback only"),
+        ("http://[::2]", "must be https: plain http is for loopback only"),
+        ("https://live.example.org/v1", "must hold nothing after the host"),
+        ("https://live.example.org/?a=b", "must hold nothing after the host"),
+        ("https://live.example.org/#a", "must hold nothing after the host"),
+        ("https://u:p@live.example.org", "must hold no user and no password"),
+        ("http://localhost@live.example.org", "must hold no user and no password"),
+        ("ftp://live.example.org", "must be a URL like https://host"),
+        ("live.example.org", "must be a URL like https://host"),
+        ("https://", "must be a URL like https://host"),
+        ("https://live.example.org\\t", "must be a URL like https://host"),
+        ("https://live.example.org:99999", "is not a URL"),
+        ("https://[::1", "is not a URL"),
+    ],
+)
+def test_an_endpoint(url: str, fault: str | None) -> None:
+    text = PROJECT + f'endpoint = "{url}"\n'
+    assert told(text) == ([f"f.toml:5: projects.hk.endpoint: {fault}"] if fault else [])
+
+
+@pytest.mark.parametrize(
+    ("line", "expected"),
+    [
+        ('STAFF = ["U0ALICE"]', '"STAFF" cannot name a set: it looks like an id; use small letters'),
+        ('"*" = ["U0ALICE"]', '"*" cannot name a set: it looks like an id; use small letters'),
+        ('"" = ["U0ALICE"]', '"" cannot name a set: it looks like an id; use small letters'),
+        ('leads = ["alice"]', '"alice" is not the id of a user (U… or W…) or a group (S…)'),
+        ('leads = ["*"]', '"*" is not the id of a user (U… or W…) or a group (S…)'),
+        ('leads = ["C0WAR"]', '"C0WAR" is not the id of a user (U… or W…) or a group (S…)'),
+        ('leads = "U0ALICE"', "must be a list in brackets"),
+        ("leads = [1]", "must be text in quotes"),
+        ("leads = []", None),
+    ],
+)
+def test_a_set(line: str, expected: str | None) -> None:
+    name = line.split(" =")[0].strip('"')
+    assert told(f"{PROJECT}[people]\n{line}") == ([f"f.toml:6: people.{name}: {expected}"] if expected else [])
+
+
+@pytest.mark.parametrize(
+    ("text", "line", "expected"),
+    [
+        (RULE.replace('name = "one"\n', ""), 5, "name: is missing"),
+        (RULE.replace('verbs = ["stop"]\n', ""), 5, "verbs: is missing"),
+        (RULE.replace('who = ["U0ALICE"]\n', ""), 5, "who: is missing"),
+        (RULE.replace("one", ""), 6, "name: must not be empty"),
+        (RULE.replace("who", "whom"), 8, 'whom: is not a key that belongs here; did you mean "who"?'),
+        (RULE.replace("stop", "stpo"), 7, "verbs: must be 'stop', 'start' or 'read'"),
+        (RULE.replace('"stop"', ""), 7, "verbs: must not be empty"),
+        (RULE + 'effect = "permit"', 9, "effect: must be 'allow' or 'deny'"),
+        (RULE.replace("U0ALICE", "alice"), 8, 'who: "alice" is no set of [people]'),
+        (RULE.replace("U0ALICE", "leds"), 8, 'who: "leds" is no set of [people]; did you mean "leads"?'),
+        (RULE.replace("U0ALICE", "C0WAR"), 8, 'who: "C0WAR" cannot stand here: sets, users'),
+        (RULE.replace('"U0ALICE"', ""), 8, "who: must not be empty"),
+        (RULE + 'except = ["alice"]', 9, 'except: "alice" is no set of [people]'),
+        (RULE + 'projects = ["kh"]', 9, 'projects: "kh" is no project of this file'),
+        (RULE + "projects = []", 9, "projects: must not be empty"),
+        (RULE + "flows = []", 9, "flows: must not be empty"),
+        (RULE + 'flows = [""]', 9, "flows: must not be empty"),
+        (RULE + "channels = []", 9, "channels: must not be empty"),
+        (RULE + 'channels = ["U0ALICE"]', 9, 'channels: "U0ALICE" is not the id of a channel'),
+        (RULE + "approvals = -1", 9, "approvals: must not be negative"),
+        (RULE + "approvals = true", 9, "approvals: must be a whole number"),
+        (RULE + 'approvals = "1"', 9, "approvals: must be a whole number"),
+        (RULE + "approvals = 1", 5, "approvers: is missing: approvals is more than 0"),
+        (RULE + "approvals = 1\napprovers = []", 10, "approvers: is missing: approvals is more than 0"),
+        (RULE + 'approvers = ["U0BOB"]', 9, "approvers: would approve nothing: approvals is 0"),
+        (APPROVED.replace("U0BOB", "*"), 10, 'approvers: "*" cannot stand here'),
+        (APPROVED.replace("U0BOB", "bob"), 10, 'approvers: "bob" is no set of [people]'),
+        (APPROVED + 'notify = ["*"]', 11, 'notify: "*" cannot stand here'),
+        (APPROVED + 'emergency = ["bob"]', 11, 'emergency: "bob" is no set of [people]'),
+        (RULE + 'reason = "yes"', 9, "reason: must be 'required' or 'optional'"),
+        (RULE + "expires = 30", 9, 'expires: must be a duration in quotes, like "30m"'),
+        (RULE + 'expires = "30"', 9, 'expires: must be a duration in quotes, like "30m"'),
+        (RULE + 'expires = "soon"', 9, 'expires: must be a duration in quotes, like "30m"'),
+        (RULE + 'expires = "4s"', 9, "expires: must be between 5s and 24h"),
+        (RULE + 'expires = "24h1s"', 9, "expires: must be between 5s and 24h"),
+        (RULE + 'expires = "-30m"', 9, "expires: must be between 5s and 24h"),
+        ('[[rules]]\neffect = "deny"\n' + RULE[10:] + "approvals = 1", 10, "approvals: has no meaning in a deny rule"),
+        (
+            '[[rules]]\neffect = "deny"\n' + RULE[10:] + 'approvers = ["leads"]',
+            10,
+            "approvers: has no meaning in a deny",
+        ),
+        (
+            '[[rules]]\neffect = "deny"\n' + RULE[10:] + 'emergency = ["leads"]',
+            10,
+            "emergency: has no meaning in a deny",
+        ),
+        (RULE + RULE, 10, "name: is the name of rule 1 already"),
+        ("rules = [3]", 0, ": must be a table"),
+    ],
+)
+def test_a_rule(text: str, line: int, expected: str) -> None:
+    if line == 0:
+        assert told(f"{text}\n{PROJECT}") == ["f.toml:1: rule 1: must be a table"]
+        return
+    number = 2 if text == RULE + RULE else 1
+    problems = told(f'{PROJECT}{text}\n[people]\nleads = ["U0BOB"]')
+    assert any(problem.startswith(f"f.toml:{line}: rule {number}, {expected}") for problem in problems), problems
+
+
+@pytest.mark.parametrize(("text", "seconds"), [("5s", 5), ("24h", 86400), ("1h30m", 5400), ("0.5h", 1800)])
+def test_an_expiry_is_a_duration(text: str, seconds: float) -> None:
+    assert rules(f'{RULE}expires = "{text}"')[0].expires == seconds
+
+
+def test_every_problem_is_told_at_once_in_the_order_of_the_file() -> None:
+    text = (
+        "freeze = 1\n"
+        + PROJECT.replace("C0WAR", "war")
+        + RULE.replace("stop", "halt")
+        + 'flows = [1, 2]\nreason = ""\n'
+    )
+    assert [line.split(":")[1] for line in told(text)] == ["1", "5", "8", "10", "10", "11"]
+
+
+def test_problems_in_unlike_places_are_found_by_their_lines() -> None:
+    text = textwrap.dedent('''\
+        # [projects.no] is a comment
+        projects = { hk = { project_id = "a", region = "r", channels = [
+          "C0HOME",  # ]
+          "war",
+        ] } }
+        "people".'le ads' = ["""U0
+        [rules]""", "bob"]
+
+        [[ rules ]]  # the first
+        name = """
+        [[rules]]
+        name = 3
+        """
+        verbs = ["stop"]
+        "who" = ["U0ALICE"]
+        expires = 3
+        [[rules]]
+        name = 'two # "'
+        verbs = ['stop'] # [
+        who = [
+          "U0ALICE",
+          # "U0BOB",
+          "nobody",
+        ]
+        ''')
+    assert [(line.split(":")[1], line.split(":")[2]) for line in told(text)] == [
+        ("2", " projects.hk.channels"),
+        ("6", " people.le ads"),
+        ("6", " people.le ads"),
+        ("16", " rule 1, expires"),
+        ("20", " rule 2, who"),
+    ]
+
+
+def test_rules_that_stand_in_one_list_are_told_apart() -> None:
+    text = f'rules = [{{ name = "a", verbs = ["stop"], who = ["U0A"] }}, {{ name = "a" }}]\n{PROJECT}'
+    assert told(text) == [
+        "f.toml:1: rule 2, verbs: is missing",
+        "f.toml:1: rule 2, who: is missing",
+        "f.toml:1: rule 2, name: is the name of rule 1 already",
+    ]
+
+
+@pytest.mark.parametrize(
+    ("who", "approvals", "approvers", "most"),
+    [
+        (["U0A"], 2, ["U0B"], 1),
+        (["*"], 3, ["leads"], 2),
+        (["leads"], 2, ["leads"], 1),
+        (["leads", "U0A"], 2, ["leads"], None),
+        (["S0GROUP"], 2, ["leads"], None),
+        (["U0A"], 9, ["leads", "S0GROUP"], None),
+        (["U0A"], 2, ["leads", "U0B"], None),
+    ],
+)
+def test_a_rule_that_nobody_can_satisfy_is_a_defect_that_stops_no_start(
+    who: list[str], approvals: int, approvers: list[str], most: int | None
+) -> None:
+    rule = f'[[rules]]\nname = "x"\nverbs = ["stop"]\nwho = {who}\napprovals = {approvals}\napprovers = {approvers}\n'
+    found = load(f'{PROJECT}{rule}[people]\nleads = ["U0B", "U0C"]')
+    assert found.policy is not None
+    expected = f"f.toml:9: rule 1, approvals: asks for {approvals}, and there are {most} besides whoever asks:"
+    assert [str(defect).startswith(expected) for defect in found.defects] == ([True] if most is not None else [])
+
+
+def test_a_rule_about_nobody_is_no_defect() -> None:
+    found = load(PROJECT + APPROVED + 'except = ["U0ALICE"]')
+    assert (found.problems, found.defects) == ((), ())
+
+
+@given(st.lists(st.sampled_from([*(PROJECT + EVERY_KEY).splitlines(), "]", '"""', "[[rules]]"]), max_size=12))
+def test_no_text_makes_it_crash(lines: list[str]) -> None:
+    found = load("\n".join(lines))
+    assert (found.policy is None) is bool(found.problems)
+    for problem in found.problems:
+        assert 1 <= int(problem.where.split(":")[1]) <= len(lines) + 1
