@@ -129,15 +129,21 @@ def check_report(outcome: Settings | errors.SettingsInvalid) -> tuple[str, ...]:
     """Compose the lines of `flowbot check`: what is wrong and where, else what was found."""
     if isinstance(outcome, errors.SettingsInvalid):
         return tuple(map(str, outcome.problems))
+    warnings = [f"warning: {warning}" for warning in outcome.warnings]
     if outcome.defects:
-        return tuple(map(str, (*outcome.defects, *outcome.warnings)))
-    rules = outcome.policy
-    lines = [f"{outcome.config}: in order; {len(rules.rules)} rules, {len(rules.people)} sets"]
-    for project in rules.projects.values():
+        return (*map(str, outcome.defects), *warnings)
+    found = outcome.policy
+    counts = [
+        _count(len(found.projects), "project"),
+        _count(len(found.people), "set"),
+        _count(len(found.rules), "rule"),
+    ]
+    lines = [f"{outcome.config}: in order; {', '.join(counts)}"]
+    for project in found.projects.values():
         lines.append(f"project {project.name}: {project.endpoint}, channels {', '.join(project.channels)}")
-    lines += [f"set {name}: {', '.join(entries) or 'nobody'}" for name, entries in rules.people.items()]
-    lines += [_in_short(rule) for rule in rules.rules]
-    return (*lines, *(f"warning: {warning}" for warning in outcome.warnings))
+    lines += [f"set {name}: {', '.join(entries) or 'nobody'}" for name, entries in found.people.items()]
+    lines += [_in_short(rule) for rule in found.rules]
+    return (*lines, *warnings)
 
 
 def env_example() -> str:
@@ -149,10 +155,14 @@ def env_example() -> str:
     return "\n".join(lines) + "\n"
 
 
+def _count(number: int, noun: str) -> str:
+    return f"{number} {noun}" if number == 1 else f"{number} {noun}s"
+
+
 def _in_short(rule: policy.Rule) -> str:
-    asks = f"{rule.approvals} of {', '.join(rule.approvers)} approve" if rule.approvals else "nobody else is asked"
-    asks = "" if rule.effect is policy.Effect.DENY else f"; {asks}"
-    return f'rule "{rule.name}": {rule.effect} {", ".join(rule.verbs)} to {", ".join(rule.who)}{asks}'
+    asked = f"{rule.approvals} of {', '.join(rule.approvers)} to approve" if rule.approvals else "confirmed alone"
+    end = "" if rule.effect is policy.Effect.DENY else f"; {asked}"
+    return f'rule "{rule.name}": {rule.effect} {", ".join(rule.verbs)} to {", ".join(rule.who)}{end}'
 
 
 class _Reading:

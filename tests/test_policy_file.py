@@ -110,9 +110,9 @@ def test_every_key_arrives() -> None:
         notify=("U0CAROL",),
         reason_required=True,
         expires=5400.0,
-        text="\n".join(lines[11:25]),
+        text="\n".join(lines[11:26]),
     )
-    assert (second.effect, second.verbs, second.text) == (policy.Effect.DENY, ("read",), "\n".join(lines[28:33]))
+    assert (second.effect, second.verbs, second.text) == (policy.Effect.DENY, ("read",), "\n".join(lines[29:34]))
 
 
 def test_defaults_are_those_of_a_rule() -> None:
@@ -143,7 +143,7 @@ def test_the_example_at_the_top_level_is_in_order() -> None:
 def test_emergency_is_read_gives_nothing_and_says_so() -> None:
     found = load(EVERY_KEY)
     assert [str(warning) for warning in found.warnings] == [
-        "f.toml:25: rule 1, emergency: gives no rights: this version has no --emergency"
+        "f.toml:26: rule 1, emergency: gives no rights: this version has no --emergency"
     ]
 
 
@@ -224,7 +224,7 @@ def test_a_project_without_a_key_is_named_by_its_table() -> None:
 
 def test_a_channel_belongs_to_one_project() -> None:
     text = PROJECT + PROJECT.replace("hk", "eu").replace('"C0INCIDENT", ', '\n  "C0EU",\n  ')
-    assert told(text) == ['f.toml:8: projects.eu.channels: "C0WAR" is a channel of "hk" already']
+    assert told(text) == ['f.toml:8: projects.eu.channels: "C0WAR" is in "hk" already']
     assert told(PROJECT.replace("C0WAR", "C0INCIDENT")) == []
 
 

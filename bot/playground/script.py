@@ -11,9 +11,9 @@ from typing import Final
 
 import click
 
+from bot import log
 from bot.playground import chat, world
 from bot.playground.slack.records import Message, View
-from bot.playground.slack.workspace import Workspace
 from bot.store import migrate
 
 PLACE: Final = "C0INCIDENT"
@@ -24,6 +24,7 @@ PATIENCE: Final = 8.0
 
 def run() -> int:
     """Play the conversation and return the exit code."""
+    log.configure(fmt="console", level="error", secrets=())
     asyncio.run(_play())
     return 0
 
@@ -73,7 +74,7 @@ class Play:
 
     async def hear(self, words: str) -> None:
         """Wait until the bot has said this in the channel, in a thread or to one person, and print all that is new."""
-        await self._slack.until(lambda workspace: _said(workspace, words), timeout=PATIENCE)
+        await self._slack.until(lambda workspace: words in workspace.transcript(), timeout=PATIENCE)
         self._printer.show()
 
     async def card(self) -> Message:
@@ -95,36 +96,32 @@ async def a_stop_that_a_lead_approves(play: Play) -> None:
     play.scene("1. A stop that a lead approves")
     await play.types("U0ALICE", "stop main-feed because the encoder loops", until="asks to stop `main-feed`")
     card = await play.card()
-    await play.presses("U0ALICE", card, "approve", until="may not approve it")
-    await play.presses("U0CAROL", card, "approve", until="is now STANDBY")
+    await play.presses("U0ALICE", card, "approve", until="you may not approve it")
+    await play.presses("U0CAROL", card, "approve", until="`main-feed` is now STANDBY")
 
 
 async def a_flow_that_is_stopped_already(play: Play) -> None:
     """Nothing opens for a flow that is in standby."""
     play.scene("2. A flow that is stopped already")
-    await play.types("U0ALICE", "stop studio-b", until="studio-b")
+    await play.types("U0ALICE", "stop studio-b", until="STANDBY already")
 
 
 async def a_denial(play: Play) -> None:
     """One deny ends a request, with a reason if the denier gives one."""
     play.scene("3. A request that is denied")
     await play.types("U0BOB", "stop backup-feed because it looks idle", until="asks to stop `backup-feed`")
-    await play.presses("U0DAVE", await play.card(), "deny", until="denied")
-    await play.explains("U0DAVE", "it carries the main audience now", until="it carries the main audience now")
+    await play.presses("U0DAVE", await play.card(), "deny", until="<@U0DAVE> denied the request")
+    await play.explains("U0DAVE", "it carries the main audience now", until="<@U0DAVE> says why")
 
 
 async def the_wrong_people(play: Play) -> None:
     """A colleague without the right learns who has it; a guest gets a bare no; the requester takes it back."""
     play.scene("4. The wrong people")
-    await play.types("U0BOB", "stop backup-feed because the audience has moved", until="has moved")
+    await play.types("U0BOB", "stop backup-feed because the audience has moved", until="the audience has moved")
     card = await play.card()
-    await play.presses("U0ALICE", card, "approve", until="U0ALICE may")
-    await play.presses("U0GUEST", card, "approve", until="guest")
-    await play.presses("U0BOB", card, "withdraw", until="withdrew")
-
-
-def _said(workspace: Workspace, words: str) -> bool:
-    return words in workspace.transcript()
+    await play.presses("U0ALICE", card, "approve", until="you may not approve the request for `backup-feed`")
+    await play.presses("U0GUEST", card, "approve", until="You may not do this here")
+    await play.presses("U0BOB", card, "withdraw", until="<@U0BOB> withdrew the request")
 
 
 def _fill(view: View, reason: str) -> dict[str, str]:

@@ -99,6 +99,14 @@ def test_signs_as_the_vendor_does(
     assert auth.sign(canonical, date=DATE, sk=sk) == signature
 
 
+def test_space_around_a_header_is_not_signed() -> None:
+    padded = {name: f" {value}\t" for name, value in JSON.items()}
+    plain, spaced = (
+        auth.canonical_request(method="PUT", target=STOP, headers=headers, body=b"") for headers in (JSON, padded)
+    )
+    assert spaced == plain
+
+
 def test_writes_the_whole_header_as_the_vendor_does() -> None:
     assert auth.authorization(ak=AK, signed_headers=JSON, signature="7bee") == (
         f"SDK-HMAC-SHA256 Access={AK}, SignedHeaders=content-type;host;x-project-id;x-sdk-date, Signature=7bee"

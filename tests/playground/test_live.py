@@ -156,6 +156,21 @@ async def test_a_signature_that_leaves_the_host_out_is_refused(rig: Rig) -> None
     refused(await rig.send(request), 401, "APIGW.0301", "signed headers are missing")
 
 
+async def test_signed_headers_out_of_order_are_refused_however_well_signed(rig: Rig) -> None:
+    request = rig.request("PUT", STOP)
+    host, date = request.headers["Host"], request.headers["X-Sdk-Date"]
+    canonical = auth.canonical_request(
+        method="PUT", target=STOP, headers={"Host": host, "X-Sdk-Date": date}, body=b""
+    ).replace(
+        f"host:{host}\nx-sdk-date:{date}\n\nhost;x-sdk-date", f"x-sdk-date:{date}\nhost:{host}\n\nx-sdk-date;host"
+    )
+    signature = auth.sign(canonical, date=date, sk=stand_in.SK)
+    request.headers["Authorization"] = (
+        f"SDK-HMAC-SHA256 Access={stand_in.AK}, SignedHeaders=x-sdk-date;host, Signature={signature}"
+    )
+    refused(await rig.send(request), 401, "APIGW.0301")
+
+
 async def test_a_date_that_is_missing_or_malformed_is_refused(rig: Rig) -> None:
     for date in (None, "2025-01-02T03:04:05Z"):
         request = rig.request("PUT", STOP)

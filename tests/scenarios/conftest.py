@@ -1,17 +1,33 @@
 """The stage on which scenarios play: the real bot over signed HTTP, between the stand-ins, with a clock that only the test turns."""
 
+import asyncio
+import contextlib
+import json
 import pathlib
-from collections.abc import AsyncIterator
+import shutil
+import socket
+import sqlite3
+from collections.abc import AsyncIterator, Awaitable, Mapping
+from typing import Any, Protocol
+from urllib.parse import urlencode
 
 import pytest
+import uvicorn
 
+from bot import serve
 from bot.playground import world
-from bot.playground.slack.acks import Ack
-from bot.playground.slack.records import Message
+from bot.playground.live_errors import Refusal, Trouble
+from bot.playground.slack.acks import FORM, Ack
+from bot.playground.slack.records import Message, View
 from bot.store import migrate
 from tests.fakes import FakeClock
 
 INCIDENT = "C0INCIDENT"
+RANDOM = "C0RANDOM"
+MAIN = "ec897482-d24b-4d64-aa39-407980901b2d"
+
+PATIENCE = 30.0
+"""Real seconds for the bot to become quiet, on a machine that others use too."""
 
 
 class Stage:
@@ -21,22 +37,50 @@ class Stage:
         self.world = built
         self.slack = built.slack
         self.live = built.live
+        self.bot: serve.Bot | None = None
 
-    async def types(self, user: str, text: str, *, channel: str = INCIDENT) -> Ack:
+    # What people do
+
+    async def types(self, user: str, text: str, *, channel: str = INCIDENT, forged: bool = False) -> Ack:
         """Type `/flow …` in a channel."""
-        return await self.slack.people.command(user, channel, text)
+        return await self.slack.people.command(user, channel, text, forged=forged)
 
     async def asks(self, user: str, text: str, *, channel: str = INCIDENT, seen_in: str = INCIDENT) -> Message:
         """Type a command that opens a request, and return its card."""
         known = {card.ts for card in self.cards(seen_in)}
         await self.types(user, text, channel=channel)
         return await self.slack.until(
-            lambda _: next((card for card in self.cards(seen_in) if card.ts not in known and card.buttons), None)
+            lambda _: next((card for card in self.cards(seen_in) if card.ts not in known and card.buttons), None),
+            timeout=PATIENCE,
         )
 
     async def presses(self, user: str, card: Message, button: str) -> Ack:
         """Press a button of a card."""
         return await self.slack.people.click(user, card, button)
+
+    async def presses_late(self, user: str, card: Message, button: str) -> Ack:
+        """Press a button as the card showed it once, whatever it shows by now."""
+        return await self.slack.people.click(user, card, button, stale=card.blocks, forged=True)
+
+    async def forges(self, user: str, card: Message, button: str, *, value: str | None = None) -> Ack:
+        """Press a button that the card does not have; it carries the card's request unless told otherwise."""
+        carried = value if value is not None else request_of(card)
+        label = {"type": "plain_text", "text": button}
+        element = {"type": "button", "action_id": button, "value": carried, "text": label}
+        row = {"type": "actions", "block_id": "forged", "elements": [element]}
+        return await self.slack.people.click(user, card, button, stale=[row], forged=True)
+
+    async def delivers(self, fields: Mapping[str, str], **headers: str) -> Ack:
+        """Send a signed form of any content."""
+        body = urlencode(fields).encode()
+        signed = {"Content-Type": FORM, **self.slack.people.sign(body), **headers}
+        return await self.slack.people.raw(body, signed)
+
+    async def delivers_payload(self, payload: object) -> Ack:
+        """Send a signed interaction of any content."""
+        return await self.delivers({"payload": json.dumps(payload)})
+
+    # What stands there
 
     def cards(self, channel: str = INCIDENT) -> list[Message]:
         """Return the cards in a channel, as they stand now."""
@@ -49,29 +93,109 @@ class Stage:
         assert current is not None
         return current
 
+    def replies(self, card: Message) -> list[str]:
+        """Return what the thread under the card says, reply by reply."""
+        return [reply.plain for reply in self.slack.workspace.thread(card)]
+
+    def heard(self, user: str) -> list[str]:
+        """Return what somebody alone was told, in channels and in a DM, without the words of acknowledgement."""
+        workspace = self.slack.workspace
+        mine = [*workspace.ephemerals(user), *workspace.messages(f"D{user[1:]}")]
+        own = [one.plain for one in mine if one.user == workspace.bot_user_id]
+        return [words for words in own if not words.removeprefix("Dry run: ").startswith("Reading ")]
+
+    def view(self, user: str) -> View | None:
+        """Return the modal that somebody looks at."""
+        return self.slack.workspace.top_view(user)
+
+    def stops(self) -> int:
+        """Count the calls of the stop API."""
+        return len(self.live.calls_of("PUT", "/flows/stop"))
+
+    # Waiting
+
     async def shows(self, card: Message, words: str) -> Message:
         """Wait until the card reads so, and return it."""
-        return await self.slack.until(lambda _: self.now(card) if words in self.now(card).plain else None)
+        return await self.slack.until(
+            lambda _: self.now(card) if words in self.now(card).plain else None, timeout=PATIENCE
+        )
 
     async def settles(self, card: Message) -> Message:
         """Wait until the card has no buttons any more, and return it."""
-        return await self.slack.until(lambda _: None if self.now(card).buttons else self.now(card))
+        return await self.slack.until(lambda _: None if self.now(card).buttons else self.now(card), timeout=PATIENCE)
 
     async def thread_says(self, card: Message, words: str) -> Message:
         """Wait until a reply under the card contains the words, and return it."""
         return await self.slack.until(
-            lambda workspace: next((reply for reply in workspace.thread(card) if words in reply.plain), None)
+            lambda workspace: next((reply for reply in workspace.thread(card) if words in reply.plain), None),
+            timeout=PATIENCE,
         )
 
     async def told(self, user: str, words: str, *, channel: str = INCIDENT) -> Message:
         """Wait until somebody, and nobody else, is told something with these words, and return it."""
         return await self.slack.until(
-            lambda workspace: next((one for one in workspace.ephemerals(user, channel) if words in one.plain), None)
+            lambda workspace: next((one for one in workspace.ephemerals(user, channel) if words in one.plain), None),
+            timeout=PATIENCE,
         )
 
-    def stops(self) -> int:
-        """Count the calls of the stop API."""
-        return len(self.live.calls_of("PUT", "/flows/stop"))
+    async def opens_for(self, user: str) -> View:
+        """Wait until a modal is open before somebody, and return it."""
+        return await self.slack.until(lambda workspace: workspace.top_view(user), timeout=PATIENCE)
+
+    async def quiet(self) -> None:
+        """Wait until nothing is left that the bot could do before its clock is turned."""
+        async with asyncio.timeout(PATIENCE):
+            while self._busy():
+                await asyncio.sleep(0.003)  # the database tells nobody that it has changed
+
+    async def passes(self, seconds: float) -> None:
+        """Let time pass by the clock, and wait until all that became due is done."""
+        clock = self.world.clock
+        assert isinstance(clock, FakeClock)
+        clock.turn(seconds)
+        await self.quiet()
+
+    def _busy(self) -> bool:
+        now = self.world.clock.now()
+        return bool(
+            self.select("SELECT 1 FROM inbox WHERE state <> 'done' AND (lease_owner IS NOT NULL OR due_at <= ?)", now)
+            or self.select("SELECT 1 FROM requests WHERE lease_owner IS NOT NULL OR due_at <= ?", now)
+        )
+
+    # What is on record
+
+    def select(self, query: str, *values: object) -> list[tuple[Any, ...]]:
+        """Look into the database."""
+        path = self.world.directory / "flowbot.db"
+        with contextlib.closing(sqlite3.connect(f"file:{path}?mode=ro", uri=True)) as connection:
+            return connection.execute(query, values).fetchall()
+
+    def recorded(self) -> int:
+        """Count the rows of the inbox."""
+        count: int = self.select("SELECT count(*) FROM inbox")[0][0]
+        return count
+
+    # What goes wrong at the cloud
+
+    def put_fails(self, reply: Refusal | None = None, **trouble: Any) -> None:
+        """Let every stop meet this trouble."""
+        self.live.faults.add(Trouble(reply=reply, **trouble), method="PUT", path="/flows/stop", times=None)
+
+    def reads_fail(self, reply: Refusal) -> None:
+        """Let every reading of a flow meet this error."""
+        self.live.faults.add(Trouble(reply=reply), method="GET", path="/flows/detail", times=None)
+
+
+def request_of(card: Message) -> str:
+    """Return the id of the request that a card with buttons is about."""
+    return str(next(iter(card.buttons.values()))["value"])
+
+
+class OpenStage(Protocol):
+    """Opens a world with this policy and runs the bot in it."""
+
+    def __call__(self, policy: str = world.POLICY) -> Awaitable[Stage]:
+        """Return the stage."""
 
 
 @pytest.fixture
@@ -80,16 +204,72 @@ def clock() -> FakeClock:
     return FakeClock()
 
 
+@pytest.fixture(scope="session")
+def database(tmp_path_factory: pytest.TempPathFactory) -> pathlib.Path:
+    """Return a database that is migrated and empty, to be copied."""
+    path = tmp_path_factory.mktemp("database") / "flowbot.db"
+    migrate.migrate(f"sqlite:///{path}")
+    return path
+
+
 @pytest.fixture
-async def built(tmp_path: pathlib.Path, clock: FakeClock) -> AsyncIterator[world.World]:
+async def built(tmp_path: pathlib.Path, clock: FakeClock, database: pathlib.Path) -> AsyncIterator[world.World]:
     """Open the sample world, with a database and no bot yet."""
     async with world.build(tmp_path, clock=clock) as opened:
-        migrate.migrate(opened.environ["DATABASE_URL"])
+        shutil.copy(database, tmp_path / "flowbot.db")
         yield opened
 
 
 @pytest.fixture
 async def stage(built: world.World) -> AsyncIterator[Stage]:
     """Run the bot in the sample world."""
-    async with built.bot():
-        yield Stage(built)
+    async with running(built) as opened:
+        yield opened
+
+
+@pytest.fixture
+async def open_stage(
+    tmp_path: pathlib.Path, clock: FakeClock, database: pathlib.Path
+) -> AsyncIterator[OpenStage]:
+    """Run the bot in a world with another policy."""
+    async with contextlib.AsyncExitStack() as stack:
+
+        async def opened(policy: str = world.POLICY) -> Stage:
+            built = await stack.enter_async_context(world.build(tmp_path, clock=clock, policy=policy))
+            shutil.copy(database, tmp_path / "flowbot.db")
+            return await stack.enter_async_context(running(built))
+
+        yield opened
+
+
+@contextlib.asynccontextmanager
+async def running(built: world.World) -> AsyncIterator[Stage]:
+    """Run the bot as `World.bot` does, without the tenths of a second that uvicorn's own loop sleeps at its end."""
+    stage = Stage(built)
+    async with serve.build(built.settings(), clock=built.clock) as bot, _listening(bot) as url:
+        built.slack.connect(f"{url}/slack/events")
+        stage.bot = bot
+        yield stage
+
+
+@contextlib.asynccontextmanager
+async def _listening(bot: serve.Bot) -> AsyncIterator[str]:
+    listener = socket.socket()
+    listener.bind(("127.0.0.1", 0))
+    config = serve.server_config(bot.app)
+    config.load()
+    server = uvicorn.Server(config)
+    server.lifespan = config.lifespan_class(config)
+    await server.startup(sockets=[listener])
+    try:
+        yield f"http://127.0.0.1:{listener.getsockname()[1]}"
+    finally:
+        for listening in server.servers:
+            listening.close()
+        if answering := set(server.server_state.tasks):
+            await asyncio.wait(answering)
+        for connection in list(server.server_state.connections):
+            connection.transport.abort()
+        await asyncio.sleep(0)
+        for listening in server.servers:
+            await listening.wait_closed()

@@ -1,0 +1,362 @@
+"""The settings: where they come from, what is wrong with them, and what never shows."""
+
+import dataclasses
+import pathlib
+import traceback
+from collections.abc import Mapping
+
+import pytest
+from pydantic import SecretStr
+
+from bot import errors, policy, policy_file, settings
+
+POLICY = """\
+[projects.hk-1]
+project_id = "0123456789abcdef"
+region = "ap-southeast-1"
+channels = ["C0INCIDENT", "C0WAR"]
+"""
+SECOND = POLICY.replace("hk-1", "eu").replace("C0", "C1")
+RULE = """
+[[rules]]
+name = "one"
+verbs = ["stop"]
+who = ["leads"]
+approvals = {}
+approvers = ["leads"]
+emergency = ["leads"]
+
+[people]
+leads = ["U0CAROL", "U0DAVE"]
+nobody = []
+
+[[rules]]
+name = "two"
+effect = "deny"
+verbs = ["stop", "start"]
+who = ["*"]
+"""
+GOOD = {
+    "SLACK_BOT_TOKEN": "xoxb-the-bot",
+    "SLACK_SIGNING_SECRET": "the-signing",
+    "HUAWEICLOUD_SDK_AK": "the-ak",
+    "HUAWEICLOUD_SDK_SK": "the-sk",
+}
+KEYS = ("HUAWEICLOUD_SDK_AK", "HUAWEICLOUD_SDK_SK")
+
+
+@pytest.fixture
+def directory(tmp_path: pathlib.Path) -> pathlib.Path:
+    (tmp_path / "flowbot.toml").write_text(POLICY)
+    return tmp_path
+
+
+def told(environ: Mapping[str, str], directory: pathlib.Path) -> list[str]:
+    try:
+        settings.load(environ, directory=directory)
+    except errors.SettingsInvalid as invalid:
+        return [str(problem) for problem in invalid.problems]
+    return []
+
+
+def clear(found: settings.Credentials) -> tuple[str, str, str | None]:
+    token = found.security_token
+    return found.ak.get_secret_value(), found.sk.get_secret_value(), token.get_secret_value() if token else None
+
+
+class TestSources:
+    def test_defaults(self, directory: pathlib.Path) -> None:
+        found = settings.load(GOOD, directory=directory)
+        assert found == settings.Settings(
+            slack_bot_token=SecretStr("xoxb-the-bot"),
+            slack_signing_secret=SecretStr("the-signing"),
+            credentials=settings.Credentials(SecretStr("the-ak"), SecretStr("the-sk")),
+            policy=found.policy,
+        )
+        assert (found.host, found.port, found.database_url) == ("127.0.0.1", 3000, "sqlite:///flowbot.db")
+        assert (found.log_format, found.log_level) == (None, "info")
+        assert found.slack_api_url == "https://slack.com/api/"
+        assert list(found.policy.projects) == ["hk-1"]
+
+    def test_every_variable_arrives(self, directory: pathlib.Path) -> None:
+        (directory / "other.toml").write_text(POLICY + SECOND)
+        found = settings.load(
+            {
+                **GOOD,
+                "SLACK_API_URL": "http://localhost:8080/api",
+                "HUAWEICLOUD_SDK_SECURITY_TOKEN": "the-token",
+                "FLOWBOT_PROJECTS__EU__AK": "eu-ak",
+                "FLOWBOT_PROJECTS__EU__SK": "eu-sk",
+                "FLOWBOT_CONFIG": "other.toml",
+                "DATABASE_URL": "sqlite:////var/lib/flowbot.db",
+                "HOST": "0.0.0.0",
+                "PORT": "0",
+                "FLOWBOT_LOG_FORMAT": "JSON",
+                "FLOWBOT_LOG_LEVEL": "Debug",
+            },
+            directory=directory,
+        )
+        assert found.slack_api_url == "http://localhost:8080/api/"
+        assert clear(found.credentials_for("hk-1")) == ("the-ak", "the-sk", "the-token")
+        assert clear(found.credentials_for("eu")) == ("eu-ak", "eu-sk", None)
+        assert (found.config, found.database_url) == (pathlib.Path("other.toml"), "sqlite:////var/lib/flowbot.db")
+        assert (found.host, found.port, found.log_format, found.log_level) == ("0.0.0.0", 0, "json", "debug")
+        assert found.warnings == ()
+
+    def test_the_environment_wins_over_dotenv_and_that_over_the_secrets_directory(
+        self, directory: pathlib.Path
+    ) -> None:
+        (directory / "secrets").mkdir()
+        for name in ("slack_bot_token", "SLACK_SIGNING_SECRET", "huaweicloud_sdk_ak", "unrelated"):
+            (directory / "secrets" / name).write_text("from-secrets\n")
+        (directory / "secrets" / "HOST").mkdir()
+        (directory / "secrets" / "DATABASE_URL").write_text("\n")
+        (directory / "secrets" / "flowbot_projects__hk-1__sk").write_text("own-sk\n")
+        (directory / ".env").write_text(
+            'export SLACK_BOT_TOKEN="from-dotenv" # why\nSLACK_SIGNING_SECRET=\nSECRETS_DIR=secrets\n'
+            "HUAWEICLOUD_SDK_SK='${HOME}'\nFLOWBOT_PROJECTS__HK_1__AK=own-ak\nPORT=1\nBARE\n"
+        )
+        found = settings.load({"PORT": "2", "SLACK_BOT_TOKEN": " "}, directory=directory)
+        assert found.slack_bot_token.get_secret_value() == "from-dotenv"
+        assert found.slack_signing_secret.get_secret_value() == "from-secrets"
+        assert found.credentials is not None
+        assert clear(found.credentials) == ("from-secrets", "${HOME}", None)
+        assert clear(found.credentials_for("hk-1")) == ("own-ak", "own-sk", None)
+        assert found.port == 2
+
+    def test_the_process_environment_is_read_where_none_is_given(
+        self, directory: pathlib.Path, monkeypatch: pytest.MonkeyPatch
+    ) -> None:
+        for name, value in GOOD.items():
+            monkeypatch.setenv(name, value)
+        assert settings.load(directory=directory).slack_bot_token.get_secret_value() == "xoxb-the-bot"
+
+    def test_sources_that_cannot_be_read_are_named(self, directory: pathlib.Path) -> None:
+        (directory / ".env").write_bytes(b"A=\xff\n")
+        (directory / "secrets").mkdir()
+        (directory / "secrets" / "HOST").write_bytes(b"\xff")
+        environ = {**GOOD, "SECRETS_DIR": str(directory / "secrets")}
+        assert told(environ, directory) == [
+            ".env: cannot be read",
+            f"HOST: the file {directory}/secrets/HOST cannot be read",
+        ]
+        (directory / ".env").unlink()
+        assert told({**GOOD, "SECRETS_DIR": "gone"}, directory) == ["SECRETS_DIR: gone is not a directory"]
+
+    def test_a_variable_that_looks_like_ours_is_warned_of(self, directory: pathlib.Path) -> None:
+        found = settings.load({**GOOD, "FLOWBOT_CONFG": "x", "FLOWBOT_QQQQQQQQQQ": "y"}, directory=directory)
+        assert [str(warning) for warning in found.warnings] == [
+            "FLOWBOT_CONFG: is no setting of flowbot; did you mean FLOWBOT_CONFIG?",
+            "FLOWBOT_QQQQQQQQQQ: is no setting of flowbot",
+        ]
+
+
+class TestProblems:
+    @pytest.mark.parametrize(
+        ("changed", "expected"),
+        [
+            ({"SLACK_BOT_TOKEN": ""}, ["SLACK_BOT_TOKEN: is missing"]),
+            ({"SLACK_BOT_TOKEN": "two words"}, ["SLACK_BOT_TOKEN: must be one word of plain ASCII"]),
+            ({"SLACK_SIGNING_SECRET": " "}, ["SLACK_SIGNING_SECRET: is missing"]),
+            ({"SLACK_SIGNING_SECRET": "clé"}, ["SLACK_SIGNING_SECRET: must be one word of plain ASCII"]),
+            (
+                {"SLACK_APP_TOKEN": "xapp-1", "SLACK_SIGNING_SECRET": ""},
+                ["SLACK_APP_TOKEN: Socket Mode is not in this version yet; unset it and set SLACK_SIGNING_SECRET"],
+            ),
+            (
+                {"SLACK_API_URL": "http://slack.com/api/"},
+                ["SLACK_API_URL: must be https: plain http is for loopback only"],
+            ),
+            ({"SLACK_API_URL": "https://slack.com/?a"}, ["SLACK_API_URL: must hold no query and no fragment"]),
+            ({"HUAWEICLOUD_SDK_AK": ""}, ["HUAWEICLOUD_SDK_AK: is missing: HUAWEICLOUD_SDK_SK is set"]),
+            ({"HUAWEICLOUD_SDK_SK": ""}, ["HUAWEICLOUD_SDK_SK: is missing: HUAWEICLOUD_SDK_AK is set"]),
+            (
+                dict.fromkeys(KEYS, ""),
+                [
+                    "HUAWEICLOUD_SDK_AK, HUAWEICLOUD_SDK_SK: are missing for hk-1 "
+                    "(or set FLOWBOT_PROJECTS__HK_1__AK and FLOWBOT_PROJECTS__HK_1__SK)"
+                ],
+            ),
+            (
+                {**dict.fromkeys(KEYS, ""), "HUAWEICLOUD_SDK_SECURITY_TOKEN": "t", "HUAWEICLOUD_IAM_USER": "u"},
+                [
+                    "HUAWEICLOUD_SDK_SECURITY_TOKEN: goes with HUAWEICLOUD_SDK_AK and HUAWEICLOUD_SDK_SK",
+                    "HUAWEICLOUD_IAM_USER: token authentication is not in this version yet; "
+                    "set HUAWEICLOUD_SDK_AK and HUAWEICLOUD_SDK_SK",
+                ],
+            ),
+            ({"HUAWEICLOUD_IAM_USER": "u"}, []),
+            (
+                {"FLOWBOT_PROJECTS__hk_1__AK": "a"},
+                ["FLOWBOT_PROJECTS__HK_1__SK: is missing: FLOWBOT_PROJECTS__HK_1__AK is set"],
+            ),
+            (
+                {"FLOWBOT_PROJECTS__EU__AK": "a", "FLOWBOT_PROJECTS__EU__SK": "b"},
+                ["FLOWBOT_PROJECTS__EU__AK: no project has this name; there are hk-1"],
+            ),
+            ({**dict.fromkeys(KEYS, ""), "FLOWBOT_PROJECTS__HK-1__AK": "a", "FLOWBOT_PROJECTS__HK-1__SK": "b"}, []),
+            ({"PORT": "x"}, ["PORT: must be a number from 1 to 65535, or 0 for any free port"]),
+            ({"PORT": "65536"}, ["PORT: must be a number from 1 to 65535, or 0 for any free port"]),
+            ({"PORT": "-1"}, ["PORT: must be a number from 1 to 65535, or 0 for any free port"]),
+            ({"PORT": "٣"}, ["PORT: must be a number from 1 to 65535, or 0 for any free port"]),
+            ({"PORT": "65535"}, []),
+            ({"FLOWBOT_LOG_FORMAT": "xml"}, ["FLOWBOT_LOG_FORMAT: must be json or console"]),
+            (
+                {"FLOWBOT_LOG_LEVEL": "loud"},
+                ["FLOWBOT_LOG_LEVEL: must be one of debug, info, warning, error, critical"],
+            ),
+            *(
+                ({"DATABASE_URL": url}, ["DATABASE_URL: PostgreSQL is not in this version yet; use sqlite:///FILE"])
+                for url in ("postgres://u:p@h/d", "postgresql://h/d", "postgresql+asyncpg://h/d")
+            ),
+            *(
+                ({"DATABASE_URL": url}, ["DATABASE_URL: must be sqlite:///FILE"])
+                for url in (
+                    "sqlite://",
+                    "sqlite:///",
+                    "sqlite:///:memory:",
+                    "mysql://h/d",
+                    "flowbot.db",
+                    "sqlite:///a?b",
+                )
+            ),
+            (
+                {"FLOWBOT_CONFIG": "gone.toml"},
+                ["FLOWBOT_CONFIG: gone.toml cannot be read: No such file or directory"],
+            ),
+        ],
+    )
+    def test_each_names_its_variable(
+        self, changed: dict[str, str], expected: list[str], directory: pathlib.Path
+    ) -> None:
+        assert told({**GOOD, **changed}, directory) == expected
+
+    def test_all_are_told_at_once_with_those_of_the_policy(self, directory: pathlib.Path) -> None:
+        (directory / "flowbot.toml").write_text(POLICY.replace("region", "regio"))
+        environ = {"PORT": "x", "FLOWBOT_PROJECTS__EU__AK": "a"}
+        assert [line.split(": ")[0] for line in told(environ, directory)] == [
+            "SLACK_BOT_TOKEN",
+            "SLACK_SIGNING_SECRET",
+            "FLOWBOT_PROJECTS__EU__SK",
+            "FLOWBOT_PROJECTS__EU__AK",
+            "HUAWEICLOUD_SDK_AK, HUAWEICLOUD_SDK_SK",
+            "PORT",
+            "flowbot.toml:1",
+            "flowbot.toml:3",
+        ]
+
+    def test_keys_are_asked_for_even_where_the_policy_cannot_be_read(self, directory: pathlib.Path) -> None:
+        (directory / "flowbot.toml").write_text("[")
+        environ = {**GOOD, **dict.fromkeys(KEYS, "")}
+        assert [line.split(": ")[0] for line in told(environ, directory)] == [
+            "HUAWEICLOUD_SDK_AK, HUAWEICLOUD_SDK_SK",
+            "flowbot.toml:1",
+        ]
+        own = {"FLOWBOT_PROJECTS__ANY__AK": "a", "FLOWBOT_PROJECTS__ANY__SK": "b"}
+        assert [line.split(": ")[0] for line in told({**environ, **own}, directory)] == ["flowbot.toml:1"]
+
+
+class TestSecrets:
+    SECRETS = (
+        "s3cr3t-bot",
+        "s3cr3t-signing",
+        "s3cr3t-ak",
+        "s3cr3t-sk",
+        "s3cr3t-token",
+        "s3cr3t-own-ak",
+        "s3cr3t-own-sk",
+    )
+    NAMES = (
+        "SLACK_BOT_TOKEN",
+        "SLACK_SIGNING_SECRET",
+        *KEYS,
+        "HUAWEICLOUD_SDK_SECURITY_TOKEN",
+        "FLOWBOT_PROJECTS__HK_1__AK",
+        "FLOWBOT_PROJECTS__HK_1__SK",
+    )
+
+    def test_they_are_listed_for_redaction_and_never_print(self, directory: pathlib.Path) -> None:
+        found = settings.load(dict(zip(self.NAMES, self.SECRETS, strict=True)), directory=directory)
+        assert sorted(found.secrets()) == sorted(self.SECRETS)
+        for text in (repr(found), str(found), *settings.check_report(found), repr(found.credentials_for("hk-1"))):
+            assert "s3cr3t" not in text
+
+    @pytest.mark.parametrize(
+        "spoil", ["{} {}", "clé-{}", "https://u:{}@h", "http://{}@h/api", "postgres://u:{}@h/d", "{}://"]
+    )
+    def test_no_error_shows_the_value_that_is_wrong(self, spoil: str, directory: pathlib.Path) -> None:
+        hideable = [variable.name for variable in settings.VARIABLES if "<" not in variable.name]
+        names = [name for name in hideable if name not in ("FLOWBOT_CONFIG", "SECRETS_DIR")]
+        environ = {name: spoil.replace("{}", "s3cr3t") for name in (*names, *self.NAMES)}
+        with pytest.raises(errors.SettingsInvalid) as caught:
+            settings.load(environ, directory=directory)
+        assert "s3cr3t" not in "".join(traceback.format_exception(caught.value))
+        assert "s3cr3t" not in repr(caught.value.problems)
+
+    def test_without_keys_there_are_none_to_give(self) -> None:
+        bare = settings.Settings(
+            slack_bot_token=SecretStr("b"),
+            slack_signing_secret=SecretStr("b"),
+            policy=policy.Policy(projects={}, people={}, rules=(), digest=""),
+        )
+        assert bare.secrets() == ("b",)
+        with pytest.raises(KeyError):
+            bare.credentials_for("hk")
+        with pytest.raises(dataclasses.FrozenInstanceError):
+            bare.port = 1  # type: ignore[misc]
+
+
+class TestCheckReport:
+    def test_a_good_policy_in_short(self, directory: pathlib.Path) -> None:
+        (directory / "flowbot.toml").write_text(POLICY + RULE.format(1))
+        assert settings.check_report(settings.load(GOOD, directory=directory)) == (
+            "flowbot.toml: in order; 1 project, 2 sets, 2 rules",
+            "project hk-1: https://live.ap-southeast-1.myhuaweicloud.com, channels C0INCIDENT, C0WAR",
+            "set leads: U0CAROL, U0DAVE",
+            "set nobody: nobody",
+            'rule "one": allow stop to leads; 1 of leads to approve',
+            'rule "two": deny stop, start to *',
+            "warning: flowbot.toml:12: rule 1, emergency: gives no rights: this version has no --emergency",
+        )
+
+    def test_a_rule_confirmed_alone(self, directory: pathlib.Path) -> None:
+        rule = '[[rules]]\nname = "x"\nverbs = ["stop"]\nwho = ["*"]\n'
+        (directory / "flowbot.toml").write_text(POLICY + rule)
+        lines = settings.check_report(settings.load(GOOD, directory=directory))
+        assert lines[-1] == 'rule "x": allow stop to *; confirmed alone'
+
+    def test_a_rule_that_nobody_can_satisfy_is_reported_with_its_place(self, directory: pathlib.Path) -> None:
+        (directory / "flowbot.toml").write_text(POLICY + RULE.format(3))
+        found = settings.load(GOOD, directory=directory)
+        defect, warning = settings.check_report(found)
+        assert defect.startswith("flowbot.toml:10: rule 1, approvals: asks for 3")
+        assert warning.startswith("warning: flowbot.toml:12: rule 1, emergency: ")
+
+    def test_what_stops_the_start_is_all_there_is_to_say(self, directory: pathlib.Path) -> None:
+        invalid = errors.SettingsInvalid((errors.Problem(where="PORT", what="is wrong"),))
+        assert settings.check_report(invalid) == ("PORT: is wrong",)
+
+
+class TestExamples:
+    ROOT = pathlib.Path(__file__).parent.parent
+
+    def test_env_example_is_what_the_table_says(self) -> None:
+        assert (self.ROOT / ".env.example").read_text() == settings.env_example()
+
+    def test_env_example_filled_in_is_in_order(self, tmp_path: pathlib.Path) -> None:
+        text = settings.env_example()
+        for name, value in GOOD.items():
+            assert f"#{name}=\n" in text
+            text = text.replace(f"#{name}=\n", f"{name}={value}\n")
+        (tmp_path / ".env").write_text(text)
+        (tmp_path / "flowbot.toml").write_bytes((self.ROOT / "flowbot.toml").read_bytes())
+        assert settings.load({}, directory=tmp_path).warnings == ()
+
+    def test_every_variable_stands_in_the_table_once(self) -> None:
+        names = [variable.name for variable in settings.VARIABLES]
+        assert len(names) == len(set(names))
+        assert {variable.name: variable.default for variable in settings.VARIABLES}["PORT"] == "3000"
+
+    def test_the_module_reads_the_policy_through_one_door(self, directory: pathlib.Path) -> None:
+        found = settings.load(GOOD, directory=directory)
+        assert found.policy == policy_file.load((directory / "flowbot.toml").read_bytes(), name="flowbot.toml").policy
