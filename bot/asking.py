@@ -7,7 +7,7 @@ Reads the cloud and the gate, and writes one change: a request with its lock, or
 import dataclasses
 from typing import Final
 
-from bot import answers, commands, errors, finding, policy, ports, request
+from bot import answers, commands, errors, finding, life, policy, ports, request
 from bot.arrivals import Actor, Entry, Typed
 from bot.commands import Verb
 from bot.gate import FRESH, Gate, Subject
@@ -147,9 +147,9 @@ class Asking:
             recently_denied_by=denial.ending.actor if denial is not None and denial.ending is not None else None,
         )
         if agreed.approvals:
-            opened = request.say(opened, Said.ASKED, at=now, needed=agreed.approvals)
+            opened = life.say(opened, Said.ASKED, at=now, needed=agreed.approvals)
         if channel != ask.channel:
-            opened = request.say(opened, Said.LINKED, at=now, actor=ask.actor)
+            opened = life.say(opened, Said.LINKED, at=now, actor=ask.actor)
         return opened
 
     async def _tell(self, entry: Entry, answer: answers.Answer) -> Taken:

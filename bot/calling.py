@@ -7,7 +7,7 @@ import asyncio
 import contextlib
 from typing import Final
 
-from bot import asking, errors, policy, ports, request, service
+from bot import asking, due, errors, life, policy, ports, service
 from bot.asking import WANTED
 from bot.errors import CloudFailure, Fault
 from bot.gate import FRESH, Gate, subject_of
@@ -54,10 +54,11 @@ class Calling:
             return await self.save(self._held_up(seen), "held up: the flow's state could not be read")
         early = _outcome_without_call(seen, flow)
         if early is not None:
-            return await self.save(
-                request.settle_without_call(seen, early, at=self._clock.now()), "ended without a call"
-            )
-        begun = request.begin(seen, at=self._clock.now())
+            return await self.save(life.settle_without_call(seen, early, at=self._clock.now()), "ended without a call")
+        now = self._clock.now()
+        if now >= due.begin_by(seen):
+            return await self.save(service.expired(seen, at=now), "expired")
+        begun = life.begin(seen, at=now)
         await self.save(begun, "call begins")
         return await self._finish(begun, await self._try(project, begun))
 
@@ -81,11 +82,11 @@ class Calling:
             lost = seen.votes  # a confirmation is no approval
         if len(seen.votes) - len(lost) >= max(terms.approvals, 1):
             return None
-        return request.fall_short(seen, lost=lost, terms=terms, at=self._clock.now())
+        return life.fall_short(seen, lost=lost, terms=terms, at=self._clock.now())
 
     def _held_up(self, seen: Request) -> Request:
         wait = min(AGAIN_AT_MOST, AGAIN * 2**seen.operation.held_ups)
-        return request.hold_up(seen, until=self._clock.now() + wait)
+        return life.hold_up(seen, until=self._clock.now() + wait)
 
     async def _try(self, project: policy.Project, begun: Request) -> Outcome:
         """Call once, and read back where the reply leaves a doubt that a read can settle."""
@@ -118,7 +119,7 @@ class Calling:
     async def _say_it_takes_long(self, request_id: str) -> None:
         seen = await self._store.load(request_id)
         if seen is not None:
-            await self.save(request.call_takes_long(seen, at=self._clock.now()), "call takes long")
+            await self.save(life.call_takes_long(seen, at=self._clock.now()), "call takes long")
 
     async def _status(self, project: policy.Project, begun: Request) -> str | None:
         flow = await self._cloud.flow(project, begun.flow.flow_id)
@@ -129,7 +130,7 @@ class Calling:
         seen: Request | None = begun
         while seen is not None and seen.operation.progress is Progress.RUNNING:
             try:
-                return await self.save(request.finish(seen, outcome, at=self._clock.now()), "call ended")
+                return await self.save(life.finish(seen, outcome, at=self._clock.now()), "call ended")
             except errors.Conflict:
                 seen = await self._reload(begun)
             except errors.StoreError:

@@ -83,7 +83,7 @@ class Gate:
     async def refuse_confirmation(
         self, seen: request.Request, decision: policy.Decision, actor: Actor, *, max_age: float
     ) -> policy.Refuse | None:
-        """Say why somebody may not confirm the request, or None: it is theirs, or a rule lets them do the same alone."""
+        """Say why somebody may not confirm, or None: the request is theirs, or a rule lets them do the same alone."""
         in_force = self.in_force
         question, groups = await self._ask(in_force, actor, subject_of(seen), max_age=max_age)
         return policy.may_confirm(in_force, decision, question, groups, requester=seen.requester)

@@ -94,7 +94,7 @@ class Store(Protocol):
         """Return the open request that holds the flow with this id in the project; dry runs hold none."""
 
     async def last_denial(self, project: str, flow_id: str, *, since: float) -> requests.Request | None:
-        """Return the newest request for the flow that somebody denied since then."""
+        """Return the newest request for the flow, no dry run, that somebody denied since then."""
 
     async def claim(self, request_id: str) -> requests.Request | None:
         """Lease the request to this replica and return it, unless another replica's lease holds."""

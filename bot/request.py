@@ -1,7 +1,7 @@
 """One request and its operation: what they are, and which step may follow which.
 
-Everything that changes the state of a request or an operation lives in this file. It knows nothing of Slack, of the
-cloud, or of how requests are stored; it has no clock: times come in as seconds since the epoch (UTC).
+The tables of states stand here; what happens to a request, step by step, is in `life`. It knows nothing of Slack, of
+the cloud, or of how requests are stored. Times are seconds since the epoch (UTC).
 """
 
 import dataclasses
@@ -257,11 +257,13 @@ class Request:
 
 
 def apply(request: Request, event: Event) -> Request:
-    """Return the request one step on.
+    """Return the request one step on; one that ends without a call cancels its operation.
 
-    Raises errors.IllegalTransition where the table has no such step; nothing is changed then. A request that ends
-    without approval cancels its operation.
+    Raises errors.IllegalTransition where the table has no such step, or where the operation has begun: nothing takes a
+    call back.
     """
+    if request.operation.progress is not Progress.WAITING:
+        raise errors.IllegalTransition(f"{request.id} has begun: it cannot {event}")
     try:
         state = TRANSITIONS[request.state, event]
     except KeyError:
@@ -281,137 +283,6 @@ def advance(operation: Operation, step: Step) -> Operation:
     return dataclasses.replace(operation, progress=progress)
 
 
-def approve(request: Request, vote: Vote, *, needed: int) -> Request:
-    """Count one approval; the request is approved once `needed` are there, or more where it asked for more at first."""
-    needed = max(needed, request.terms.approvals)
-    terms = dataclasses.replace(request.terms, approvals=needed)
-    voted = dataclasses.replace(request, terms=terms, votes=(*request.votes, vote))
-    count = len({vote.actor.user for vote in voted.votes} - {request.requester.user})
-    voted = say(voted, Said.VOTED, at=vote.at, actor=vote.actor, count=count, needed=needed)
-    if count >= needed:
-        voted = dataclasses.replace(apply(voted, Event.APPROVE), decided_at=vote.at)
-    return _next_version(voted)
-
-
-def confirm(request: Request, vote: Vote) -> Request:
-    """Take the confirmation of a request that needs no approval."""
-    confirmed = dataclasses.replace(apply(request, Event.APPROVE), votes=(vote,), decided_at=vote.at)
-    return _next_version(say(confirmed, Said.CONFIRMED, at=vote.at, actor=vote.actor))
-
-
-def fall_short(request: Request, *, lost: tuple[Vote, ...], terms: Terms, at: float) -> Request:
-    """Take back an approval that does not reach what the policy asks for now; the votes of `lost` fall off, visibly."""
-    kept = tuple(vote for vote in request.votes if vote not in lost)
-    short = dataclasses.replace(apply(request, Event.FALL_SHORT), votes=kept, terms=terms, decided_at=None)
-    for vote in lost:
-        short = say(short, Said.FELL_OFF, at=at, actor=vote.actor, count=len(kept), needed=terms.approvals)
-    if terms.approvals > request.terms.approvals:
-        short = say(short, Said.ASKED, at=at, needed=terms.approvals)
-    return _next_version(short)
-
-
-def tighten(request: Request, terms: Terms, *, at: float) -> Request:
-    """Ask for the approvals of a policy that has become stricter.
-
-    Raises errors.IllegalTransition unless the request is pending.
-    """
-    if request.state is not State.PENDING:
-        raise errors.IllegalTransition(f"{request.id} is {request.state}: its terms are settled")
-    return _next_version(say(dataclasses.replace(request, terms=terms), Said.ASKED, at=at, needed=terms.approvals))
-
-
-def end(request: Request, event: Event, ending: Ending, *, said: Said) -> Request:
-    """End the request without a call: denied, withdrawn, expired or superseded."""
-    ended = dataclasses.replace(apply(request, event), ending=ending)
-    return _next_version(say(ended, said, at=ending.at, actor=ending.actor, reason=ending.reason))
-
-
-def explain_denial(request: Request, *, reason: str, at: float) -> Request:
-    """Add the reason that a denier gave after the denial.
-
-    Raises errors.IllegalTransition unless the request is denied without one.
-    """
-    if request.state is not State.DENIED or request.ending is None or request.ending.reason is not None:
-        raise errors.IllegalTransition(f"{request.id} takes no reason for a denial")
-    ending = dataclasses.replace(request.ending, reason=reason)
-    explained = dataclasses.replace(request, ending=ending)
-    return _next_version(say(explained, Said.DENY_REASON, at=at, actor=ending.actor, reason=reason))
-
-
-def begin(request: Request, *, at: float) -> Request:
-    """Start the operation. Raises errors.IllegalTransition unless the request is approved."""
-    if request.state is not State.APPROVED:
-        raise errors.IllegalTransition(f"{request.id} is {request.state}: nothing may run")
-    operation = dataclasses.replace(advance(request.operation, Step.BEGIN), begun_at=at)
-    return _next_version(dataclasses.replace(request, operation=operation))
-
-
-def hold_up(request: Request, *, until: float) -> Request:
-    """Put the call off: something that may pass is in its way."""
-    operation = dataclasses.replace(request.operation, not_before=until, held_ups=request.operation.held_ups + 1)
-    return _next_version(dataclasses.replace(request, operation=operation))
-
-
-def finish(request: Request, outcome: Outcome, *, at: float) -> Request:
-    """Record what came of the operation, and tell it."""
-    step = STEP_OF[outcome.how]
-    operation = dataclasses.replace(advance(request.operation, step), outcome=outcome, ended_at=at)
-    return _next_version(say(dataclasses.replace(request, operation=operation), Said.OUTCOME, at=at))
-
-
-STEP_OF: Final[Mapping[How, Step]] = {
-    How.STOPPED: Step.SUCCEED,
-    How.ALREADY: Step.SUCCEED,
-    How.CONFIRMED_STANDBY: Step.SUCCEED,
-    How.REHEARSED: Step.SUCCEED,
-    How.UNREADABLE: Step.FAIL,
-    How.REFUSED: Step.FAIL,
-    How.STILL_ACTIVE: Step.FAIL,
-    How.LOST: Step.LOSE,
-}
-"""What each outcome means for the operation."""
-
-
-def call_takes_long(request: Request, *, at: float) -> Request:
-    """Tell that the cloud has not answered yet."""
-    return _next_version(say(request, Said.CALLING, at=at))
-
-
-def settle_without_call(request: Request, outcome: Outcome, *, at: float) -> Request:
-    """Record an outcome that needed no call: it was so already, it is a dry run, or the flow cannot be read."""
-    return dataclasses.replace(finish(begin(request, at=at), outcome, at=at), version=request.version + 1)
-
-
-def remind(request: Request, *, at: float) -> Request:
-    """Remind the approvers, once."""
-    return _next_version(say(dataclasses.replace(request, reminded=True), Said.REMINDED, at=at))
-
-
-def say(
-    request: Request,
-    said: Said,
-    *,
-    at: float,
-    actor: Actor | None = None,
-    reason: str | None = None,
-    count: int = 0,
-    needed: int = 0,
-) -> Request:
-    """Queue one reply; it is composed when it is sent."""
-    reply = Reply(seq=request.next_seq, said=said, at=at, actor=actor, reason=reason, count=count, needed=needed)
-    return dataclasses.replace(request, unsent=(*request.unsent, reply), next_seq=request.next_seq + 1)
-
-
-def shown(request: Request, card: Card) -> Request:
-    """Note what Slack shows now; not a new version."""
-    return dataclasses.replace(request, card=card, tell_failures=0, tell_at=0.0)
-
-
-def not_shown(request: Request, *, again_at: float) -> Request:
-    """Note that Slack could not be told, and when it is tried again; not a new version."""
-    return dataclasses.replace(request, tell_failures=request.tell_failures + 1, tell_at=again_at)
-
-
 def is_open(request: Request) -> bool:
     """Tell whether anything may still come of the request: it waits, or its operation waits or runs."""
     return request.state is State.PENDING or (
@@ -427,7 +298,3 @@ def can_withdraw(request: Request) -> bool:
 def holds_flow(request: Request) -> bool:
     """Tell whether the request keeps others from opening one for the same flow; a dry run never does."""
     return is_open(request) and not request.dry_run
-
-
-def _next_version(request: Request) -> Request:
-    return dataclasses.replace(request, version=request.version + 1)

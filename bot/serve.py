@@ -4,6 +4,7 @@ import asyncio
 import contextlib
 import secrets
 import signal
+import socket
 import time
 from collections.abc import AsyncIterator, Iterator
 from typing import Any, Final
@@ -31,7 +32,6 @@ from bot.ports import Recording
 from bot.service import Service
 from bot.settings import Settings
 from bot.slack import app as slack_app
-from bot.slack import messages
 from bot.slack.directory import Directory
 from bot.slack.guard import Guard
 from bot.slack.installation import Installation
@@ -161,7 +161,7 @@ def assemble(
         installation=installation,
         clock=clock,
         dispatch=lambda payload: slack_app.dispatch(bolt, payload),
-        not_ready=lambda: _not_ready(installation),
+        is_ready=lambda: _is_ready(installation),
     )
     app = _routes(guard, database, registry)
     return Bot(store=database, inbox=inbox, worker=worker, installation=installation, app=app)
@@ -173,21 +173,28 @@ def run(settings: Settings) -> None:
 
 
 async def _serve(settings: Settings) -> None:
+    listener = _listen(settings)
     async with build(settings) as bot:
-        server = Server(server_config(bot.app, host=settings.host, port=settings.port))
+        server = Server(server_config(bot.app))
         loop = asyncio.get_running_loop()
         for stop in (signal.SIGTERM, signal.SIGINT):
             loop.add_signal_handler(stop, server.finish)
-        log.info("serving", host=settings.host, port=settings.port)
-        await server.serve()
+        log.info("serving", host=settings.host, port=listener.getsockname()[1])
+        await server.serve(sockets=[listener])
 
 
-def server_config(app: Starlette, *, host: str = "127.0.0.1", port: int = 0) -> uvicorn.Config:
+def _listen(settings: Settings) -> socket.socket:
+    try:
+        return socket.create_server((settings.host, settings.port))
+    except OSError as error:
+        what = f"cannot listen on {settings.host}:{settings.port}: {error.strerror}; choose another HOST or PORT"
+        raise errors.SettingsInvalid((errors.Problem(where="PORT", what=what),)) from error
+
+
+def server_config(app: Starlette) -> uvicorn.Config:
     """Return how uvicorn serves the app: its C parser, our logging, and the plain loop (uvloop had a far longer p99)."""
     return uvicorn.Config(
         app,
-        host=host,
-        port=port,
         http="httptools",
         loop="asyncio",
         ws="none",
@@ -234,21 +241,23 @@ def _counted(inbox: Inbox, registry: prometheus_client.CollectorRegistry) -> Any
 async def _introduce(installation: Installation) -> None:
     try:
         identity = await installation.learn()
+    except errors.ChatRefused as refused:
+        what = (
+            f"Slack does not accept it ({refused.code}); copy the bot token from the app's page “OAuth & Permissions”"
+        )
+        raise errors.SettingsInvalid((errors.Problem(where="SLACK_BOT_TOKEN", what=what),)) from refused
     except errors.ChatUnavailable as failure:
         log.warning("Slack is not to be reached yet; flowbot asks again with the next delivery", reason=str(failure))
     else:
         log.info("connected to Slack", team=identity.team, bot_user=identity.bot_user)
 
 
-async def _not_ready(installation: Installation) -> dict[str, Any] | None:
-    if installation.identity is not None:
-        return None
-    try:
-        async with asyncio.timeout(LEARN_WITHIN):
-            await installation.learn()
-    except (errors.ChatError, TimeoutError):
-        return {"response_type": "ephemeral", "text": messages.starting_up().text}
-    return None
+async def _is_ready(installation: Installation) -> bool:
+    if installation.identity is None:
+        with contextlib.suppress(errors.ChatError, TimeoutError):
+            async with asyncio.timeout(LEARN_WITHIN):
+                await installation.learn()
+    return installation.identity is not None
 
 
 def _routes(guard: Guard, database: ports.Store, registry: prometheus_client.CollectorRegistry) -> Starlette:

@@ -7,7 +7,7 @@ goes back as a value, what the channel is told is queued on the request.
 import asyncio
 import dataclasses
 
-from bot import answers, asking, commands, errors, gate, policy, ports, request
+from bot import answers, asking, commands, errors, gate, life, policy, ports, request
 from bot.arrivals import Actor, Button, Clicked, Entry, Modal, Submitted, Typed
 from bot.asking import Taken
 from bot.request import Event, Request, Said, State
@@ -69,7 +69,7 @@ class Service:
         refusal = await self._gate.refuse_confirmation(seen, choice, entry.actor, max_age=gate.FRESHEST)
         if refusal is not None:
             return await self._refuse(entry, seen, Button.CONFIRM, refusal)
-        confirmed = request.confirm(seen, request.Vote(actor=entry.actor, at=entry.received_at))
+        confirmed = life.confirm(seen, request.Vote(actor=entry.actor, at=entry.received_at))
         return await self._save(entry, confirmed, "confirmed")
 
     async def _approve(self, entry: Entry, seen: Request) -> Taken:
@@ -80,7 +80,7 @@ class Service:
         if refusal is not None:
             return await self._refuse(entry, seen, Button.APPROVE, refusal)
         needed = choice.approvals if isinstance(choice, policy.NeedApproval) else seen.terms.approvals
-        voted = request.approve(seen, request.Vote(actor=entry.actor, at=entry.received_at), needed=needed)
+        voted = life.approve(seen, request.Vote(actor=entry.actor, at=entry.received_at), needed=needed)
         return await self._save(entry, voted, "approved")
 
     async def _deny(self, entry: Entry, seen: Request, *, reason: str | None) -> Taken:
@@ -91,7 +91,7 @@ class Service:
         if refusal is not None:
             return await self._refuse(entry, seen, Button.DENY, refusal)
         ending = request.Ending(actor=entry.actor, at=entry.received_at, reason=reason)
-        denied = request.end(seen, Event.DENY, ending, said=Said.DENIED)
+        denied = life.end(seen, Event.DENY, ending, said=Said.DENIED)
         asked = None if reason else answers.DenyReasonAsked(request_id=seen.id, flow=seen.flow.name)
         return await self._save(entry, denied, "denied", answer=asked)
 
@@ -103,7 +103,7 @@ class Service:
         if refusal is not None:
             return await self._refuse(entry, seen, Button.WITHDRAW, refusal)
         ending = request.Ending(actor=entry.actor, at=entry.received_at)
-        withdrawn = request.end(seen, Event.WITHDRAW, ending, said=Said.WITHDRAWN)
+        withdrawn = life.end(seen, Event.WITHDRAW, ending, said=Said.WITHDRAWN)
         return await self._save(entry, withdrawn, "withdrawn")
 
     async def _submit(self, entry: Entry, submitted: Submitted) -> Taken:
@@ -121,7 +121,7 @@ class Service:
             return await self._deny(entry, seen, reason=submitted.reason)
         if submitted.reason is None:
             return await self._tell(entry, answers.Noted(what="denied without a reason"))
-        explained = request.explain_denial(seen, reason=submitted.reason, at=entry.received_at)
+        explained = life.explain_denial(seen, reason=submitted.reason, at=entry.received_at)
         return await self._save(entry, explained, "explained a denial")
 
     async def _ask_with_reason(self, entry: Entry, submitted: Submitted) -> Taken:
@@ -154,7 +154,7 @@ class Service:
         return await self._save(entry, denied, "denied by policy", answer=settled(denied, button))
 
     async def _tighten(self, entry: Entry, seen: Request, choice: policy.NeedApproval) -> Taken:
-        tightened = request.tighten(seen, asking.terms(self._gate.in_force, choice), at=self._clock.now())
+        tightened = life.tighten(seen, asking.terms(self._gate.in_force, choice), at=self._clock.now())
         refusal = policy.Refuse(
             why=policy.Why.NOT_APPROVER,
             rule=choice.rule.name,
@@ -186,13 +186,13 @@ class Service:
 
 def expired(seen: Request, *, at: float) -> Request:
     """End a request whose time is over: not decided in time, or approved and not begun in time."""
-    return request.end(seen, Event.EXPIRE, request.Ending(actor=None, at=at), said=Said.EXPIRED)
+    return life.end(seen, Event.EXPIRE, request.Ending(actor=None, at=at), said=Said.EXPIRED)
 
 
 def denied_by_policy(seen: Request, decision: policy.Refuse, *, at: float) -> Request:
     """End a request that the policy in force refuses now."""
     ending = request.Ending(actor=None, at=at, rule=decision.rule, who_could=decision.who_could)
-    return request.end(seen, Event.DENY, ending, said=Said.DENIED)
+    return life.end(seen, Event.DENY, ending, said=Said.DENIED)
 
 
 def settled(seen: Request, button: Button) -> answers.Settled:

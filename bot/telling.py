@@ -7,7 +7,7 @@ from typing import Final
 
 import structlog
 
-from bot import answers, asking, due, errors, ports, request
+from bot import answers, asking, due, errors, life, ports, request
 from bot.arrivals import Entry, Typed
 from bot.request import Card, Event, Reply, Request, Said
 
@@ -76,12 +76,12 @@ class Telling:
         return ""
 
     async def _shown(self, seen: Request, *, ts: str | None) -> None:
-        await self._store.told(request.shown(seen, Card(channel=seen.card.channel, ts=ts, shown=seen.version)))
+        await self._store.told(life.shown(seen, Card(channel=seen.card.channel, ts=ts, shown=seen.version)))
 
     async def _put_off(self, seen: Request, failure: errors.ChatUnavailable) -> None:
         wait = failure.retry_after or min(AGAIN_AT_MOST, AGAIN * 2**seen.tell_failures)
         log.info("Slack is tried again later", request=seen.id, seconds=wait, reason=str(failure))
-        await self._store.told(request.not_shown(seen, again_at=self._clock.now() + wait))
+        await self._store.told(life.not_shown(seen, again_at=self._clock.now() + wait))
 
     async def _give_up(self, seen: Request, step: due.Tell, failure: errors.ChatRefused) -> None:
         log.warning("Slack refused", request=seen.id, step=step, code=failure.code)
@@ -96,7 +96,7 @@ class Telling:
     async def _close_unshown(self, seen: Request, code: str) -> None:
         """End a request whose card nobody can see, and tell its requester how to mend that."""
         at = self._clock.now()
-        ended = request.end(seen, Event.WITHDRAW, request.Ending(actor=None, at=at, code=code), said=Said.WITHDRAWN)
+        ended = life.end(seen, Event.WITHDRAW, request.Ending(actor=None, at=at, code=code), said=Said.WITHDRAWN)
         event = ports.AuditEvent(at=at, what="card refused by Slack", request_id=seen.id, facts={"code": code})
         answer = answers.CannotPost(channel=seen.card.channel, code=code, dry_run=seen.dry_run)
         await self._store.commit(ports.Change(request=ended, entry=seen.id, answer=answer, audit=(event,)))

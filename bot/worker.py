@@ -6,6 +6,7 @@ first, Slack is told beside it.
 """
 
 import asyncio
+import collections
 import contextlib
 import dataclasses
 from collections.abc import Coroutine
@@ -13,7 +14,7 @@ from typing import Any, Final
 
 import structlog
 
-from bot import answers, due, errors, ports, request, service
+from bot import answers, due, errors, life, ports, service
 from bot.arrivals import Entry, Typed
 from bot.calling import Calling
 from bot.ports import Claimed
@@ -67,6 +68,8 @@ class Worker:
         self._tasks: set[asyncio.Task[None]] = set()
         self._doing: dict[str, _Doing] = {}
         self._stranded: dict[str, Claimed | None] = {}
+        self._taking: set[str] = set()
+        self._clicks: collections.Counter[str] = collections.Counter()
         self._seats = asyncio.Semaphore(AT_ONCE)
         self._look_at = 0.0
         self._sooner = asyncio.Event()
@@ -74,7 +77,7 @@ class Worker:
 
     def wake_entry(self, entry: Entry) -> None:
         """Take up a row of the inbox that this replica has just written."""
-        self._start(self._entry(Claimed(entry=entry)))
+        self._take_up(Claimed(entry=entry))
 
     def wake(self, request_id: str) -> None:
         """Look at a request now."""
@@ -116,12 +119,12 @@ class Worker:
     async def _look(self) -> None:
         """Claim what is due and nobody holds, and take up again what the database kept from being done."""
         for claimed in await self._store.claim_entries(limit=AT_ONCE):
-            self._start(self._entry(claimed))
+            self._take_up(claimed)
         for seen in await self._store.claim_due(limit=AT_ONCE):
             self.wake(seen.id)
         stranded, self._stranded = self._stranded, {}
         for key, entry in stranded.items():
-            self.wake(key) if entry is None else self._start(self._entry(entry))
+            self.wake(key) if entry is None else self._take_up(entry)
         self._look_by(await self._store.next_due_at())
 
     def _look_by(self, at: float | None) -> None:
@@ -131,7 +134,23 @@ class Worker:
 
     # — the inbox —
 
+    def _take_up(self, claimed: Claimed) -> None:
+        if claimed.entry.key not in self._taking:  # what takes longer than a lease is not begun twice
+            self._taking.add(claimed.entry.key)
+            self._clicks[_clicked_on(claimed.entry)] += 1
+            self._start(self._entry(claimed))
+
     async def _entry(self, claimed: Claimed) -> None:
+        request_id = _clicked_on(claimed.entry)
+        try:
+            await self._decide_and_answer(claimed)
+        finally:
+            self._taking.discard(claimed.entry.key)
+            self._clicks -= collections.Counter([request_id])
+            if request_id:
+                self.wake(request_id)
+
+    async def _decide_and_answer(self, claimed: Claimed) -> None:
         entry = claimed.entry
         async with self._seats:
             if self._draining:
@@ -152,9 +171,8 @@ class Worker:
                 with contextlib.suppress(errors.ChatError):  # a courtesy; the answer itself follows
                     await self._chat.answer(entry, answers.Checking())
         taken = await taking
-        for request_id in (taken.request_id, None if isinstance(entry.arrival, Typed) else entry.arrival.request_id):
-            if request_id is not None:
-                self.wake(request_id)
+        if taken.request_id is not None:
+            self.wake(taken.request_id)
         return taken.answer
 
     # — requests —
@@ -187,7 +205,7 @@ class Worker:
                     return
                 await self._begin(seen, doing)
                 running = {task for task in (doing.acting, doing.telling) if task is not None}
-                if not running:
+                if not running and not self._clicks[seen.id]:
                     return
                 await _first(*running, doing.nudge.wait())
                 _reap(doing)
@@ -199,6 +217,8 @@ class Worker:
         """Begin what is due of what is not running yet. The call has a head start before Slack is told beside it."""
         now = self._clock.now()
         act = None if self._draining or doing.acting is not None else due.act(seen, now)
+        if act is due.Act.EXPIRE and self._clicks[seen.id]:
+            act = None  # a click counts by its time of receipt: what was pressed in time is looked at first
         if act is not None:
             doing.acting = asyncio.create_task(self._act(seen, act))
             await asyncio.wait({doing.acting}, timeout=HEAD_START)
@@ -217,7 +237,12 @@ class Worker:
                 case due.Act.EXPIRE | due.Act.LAPSE:
                     await self._calling.save(service.expired(seen, at=self._clock.now()), "expired")
                 case due.Act.REMIND:
-                    await self._calling.save(request.remind(seen, at=self._clock.now()), "reminded")
+                    await self._calling.save(life.remind(seen, at=self._clock.now()), "reminded")
+
+
+def _clicked_on(entry: Entry) -> str:
+    """Return the request that an entry is about, or nothing for a command."""
+    return "" if isinstance(entry.arrival, Typed) else entry.arrival.request_id
 
 
 def _reap(doing: _Doing) -> None:

@@ -1,7 +1,30 @@
-"""Fakes that several tests share. The cloud and Slack are not among them: those are the stand-ins of `bot.playground`."""
+"""Fakes that several tests share: a clock, and the ports of the shell, where the stand-ins of `bot.playground` end."""
 
 import asyncio
+import contextlib
 import dataclasses
+import functools
+import pathlib
+import sqlite3
+import tempfile
+from collections import defaultdict, deque
+from collections.abc import AsyncIterator, Awaitable, Callable, Coroutine, Sequence
+from typing import Any, Final, TypeVar
+
+from bot import answers, arrivals, asking, errors, policy, policy_file, ports
+from bot.arrivals import Actor, Entry
+from bot.asking import Asking
+from bot.calling import Calling
+from bot.finding import Finder
+from bot.gate import Gate
+from bot.playground import world
+from bot.request import Flow, Reply, Request
+from bot.service import Service
+from bot.store import database, migrate
+from bot.store import url as urls
+from bot.store.store import SqlStore
+from bot.telling import Telling
+from bot.worker import Worker
 
 
 @dataclasses.dataclass(order=True)
@@ -39,3 +62,340 @@ class FakeClock:
         for sleeper in self._sleepers:
             if sleeper.until <= self._now:
                 sleeper.woken.set()
+
+
+T = TypeVar("T")
+
+PATIENCE: Final = 20.0
+"""Real seconds for a condition to come true, on a machine that others use too."""
+
+POLICY: Final = world.POLICY.replace("{endpoint}", "http://127.0.0.1:9")
+MAIN: Final = Flow(flow_id="flow-1", name="main-feed", region="ap-southeast-1", status="ACTIVE")
+STANDING: Final = dataclasses.replace(MAIN, status="STANDBY")
+ALICE, BOB, CAROL, DAVE, ERIN = (
+    Actor(team="T1", user=f"U0{name}") for name in ("ALICE", "BOB", "CAROL", "DAVE", "ERIN")
+)
+
+
+async def until(happened: Callable[[], object]) -> None:
+    """Return once the condition holds; it is looked at again and again, for a bounded time."""
+    async with asyncio.timeout(PATIENCE):
+        while not happened():  # noqa: ASYNC110 - a condition may be about anything
+            await asyncio.sleep(0.002)
+
+
+async def in_order(work: Awaitable[object]) -> None:
+    """Wait for a piece of work, for a bounded time."""
+    async with asyncio.timeout(PATIENCE):
+        await work
+
+
+def policy_of(text: str) -> policy.Policy:
+    """Read a policy, which must be in order."""
+    loaded = policy_file.load(text.encode(), name="flowbot.toml")
+    assert loaded.policy is not None, loaded.problems
+    return loaded.policy
+
+
+class FakeCloud:
+    """ports.Cloud with flows in memory. A scripted reply comes once, in its turn; an event holds that call until set.
+
+    As strict as Live: what is not there is not found, and a flow in standby cannot be stopped.
+    """
+
+    def __init__(self, *flows: Flow) -> None:
+        self.there = {flow.flow_id: flow for flow in flows or (MAIN,)}
+        self.calls: list[tuple[str, str]] = []
+        self._script: dict[str, deque[object]] = defaultdict(deque)
+
+    def will(self, method: str, *replies: object) -> None:
+        """Script the next calls of `flow`, `flows` or `stop`; an exception among the replies is raised."""
+        self._script[method].extend(replies)
+
+    def stops(self) -> int:
+        """Count the calls that ask for a stop."""
+        return sum(method == "stop" for method, _ in self.calls)
+
+    async def flow(self, project: policy.Project, flow_id: str) -> Flow | errors.CloudFailure:
+        """Read one flow."""
+        missing = errors.CloudFailure(fault=errors.Fault.NOT_FOUND, http_status=404, code="LIVE.103011019")
+        said = await self._next("flow", flow_id)
+        return said if isinstance(said, Flow | errors.CloudFailure) else self.there.get(flow_id, missing)
+
+    async def flows(self, project: policy.Project) -> tuple[ports.FlowName, ...] | errors.CloudFailure:
+        """Read the names of all flows."""
+        said = await self._next("flows", project.name)
+        names = (ports.FlowName(flow_id=x.flow_id, name=x.name, status=x.status) for x in self.there.values())
+        return said if isinstance(said, errors.CloudFailure) else tuple(names)
+
+    async def stop(self, project: policy.Project, flow_id: str) -> ports.Accepted | errors.CloudFailure:
+        """Ask once for the flow to be stopped."""
+        said = await self._next("stop", flow_id)
+        if isinstance(said, ports.Accepted | errors.CloudFailure):
+            return said
+        if self.there[flow_id].status == "STANDBY":
+            return errors.CloudFailure(
+                fault=errors.Fault.REJECTED, http_status=400, message="flow task is in standby status"
+            )
+        self.there[flow_id] = dataclasses.replace(self.there[flow_id], status="STANDBY")
+        return ports.Accepted(status="STANDBY", request_id="live-1")
+
+    async def _next(self, method: str, about: str) -> object:
+        self.calls.append((method, about))
+        said = self._script[method].popleft() if self._script[method] else None
+        while isinstance(said, asyncio.Event):
+            await said.wait()
+            said = self._script[method].popleft() if self._script[method] else None
+        if isinstance(said, BaseException):
+            raise said
+        return said
+
+
+class FakeDirectory:
+    """ports.Directory with people and groups in memory; `away` is Slack not to be asked. The unknown are strangers."""
+
+    def __init__(self) -> None:
+        self.kinds = {actor.user: policy.Kind.MEMBER for actor in (ALICE, BOB, CAROL, DAVE, ERIN)}
+        self.groups: dict[str, frozenset[str]] = {"S0MEDIAGRP": frozenset({"U0ERIN"})}
+        self.away = False
+        self.asked: list[tuple[str, float]] = []
+        self.gate: asyncio.Event | None = None
+
+    async def person(self, actor: Actor, *, max_age: float) -> policy.Person:
+        """Say what somebody is."""
+        self.asked.append((actor.user, max_age))
+        if self.gate is not None:
+            await self.gate.wait()
+        known = self.kinds.get(actor.user, policy.Kind.STRANGER)
+        return policy.Person(actor=actor, kind=policy.Kind.UNREACHABLE if self.away else known)
+
+    async def members(self, group: str, *, max_age: float) -> frozenset[str] | None:
+        """Return the members of a group."""
+        self.asked.append((group, max_age))
+        return None if self.away else self.groups.get(group)
+
+
+class FakeChat:
+    """ports.Chat that remembers what stands there. Troubles come once, in their turn; an event holds its call.
+
+    As strict as Slack: only a message that stands there is edited or replied to.
+    """
+
+    def __init__(self) -> None:
+        self.cards: dict[str, Request] = {}
+        self.replies: list[Reply] = []
+        self.answered: list[answers.Answer] = []
+        self.journal: list[str] = []
+        self.troubles: dict[str, deque[BaseException | asyncio.Event]] = defaultdict(deque)
+        self.away = False
+        self.at_once = 0
+        self._number = 0
+
+    async def post_card(self, seen: Request) -> str:
+        """Post the card."""
+        await self._meet("post_card")
+        return self._stand(seen)
+
+    async def edit_card(self, seen: Request) -> None:
+        """Edit the card."""
+        await self._meet("edit_card")
+        self._find(seen)
+        self.cards[str(seen.card.ts)] = seen
+
+    async def reply(self, seen: Request, reply: Reply) -> str:
+        """Post a reply."""
+        await self._meet("reply")
+        self._find(seen)
+        self.replies.append(reply)
+        return f"{len(self.replies)}.reply"
+
+    async def answer(self, entry: Entry, answer: answers.Answer) -> None:
+        """Tell one person."""
+        await self._meet("answer")
+        self.answered.append(answer)
+
+    def said(self) -> list[str]:
+        """Return what the replies tell, in their order."""
+        return [reply.said.value for reply in self.replies]
+
+    def _stand(self, seen: Request) -> str:
+        assert seen.card.ts is None
+        self._number += 1
+        self.cards[f"{self._number}.card"] = seen
+        return f"{self._number}.card"
+
+    def _find(self, seen: Request) -> None:
+        if seen.card.ts not in self.cards:
+            raise errors.ChatRefused("message_not_found")
+
+    async def _meet(self, method: str) -> None:
+        self.journal.append(method)
+        if self.away:
+            raise errors.ChatUnavailable("ClientConnectorError")
+        trouble = self.troubles[method].popleft() if self.troubles[method] else None
+        if isinstance(trouble, asyncio.Event):
+            await trouble.wait()
+        elif trouble is not None:
+            raise trouble
+
+
+class TroubledStore(SqlStore):
+    """The real store on a real file, which fails or hangs when a test says so; `away` fails everything.
+
+    A trouble in `before` comes instead of the statement, one in `after` once it is on disk.
+    """
+
+    away = False
+
+    def trouble(self) -> None:
+        """Set up; to be called once."""
+        self.journal: list[str] = []
+        self.before: dict[str, deque[BaseException | asyncio.Event]] = defaultdict(deque)
+        self.after: dict[str, deque[BaseException | asyncio.Event]] = defaultdict(deque)
+
+    async def record(self, entries: Sequence[Entry]) -> frozenset[str]:
+        """Write entries."""
+        return await self._through("record", super().record(entries))
+
+    async def commit(self, change: ports.Change) -> None:
+        """Write a change."""
+        what = change.audit[0].what if change.audit else ""
+        await self._through("commit", super().commit(change), note=what)
+
+    async def load(self, request_id: str) -> Request | None:
+        """Read a request."""
+        return await self._through("load", super().load(request_id))
+
+    async def claim(self, request_id: str) -> Request | None:
+        """Lease a request."""
+        return await self._through("claim", super().claim(request_id))
+
+    async def release(self, seen: Request, *, due_at: float | None) -> bool:
+        """Let go of a request."""
+        return await self._through("release", super().release(seen, due_at=due_at))
+
+    async def claim_entries(self, *, limit: int) -> list[ports.Claimed]:
+        """Lease entries."""
+        return await self._through("claim_entries", super().claim_entries(limit=limit))
+
+    async def told(self, seen: Request) -> None:
+        """Save what Slack shows."""
+        await self._through("told", super().told(seen))
+
+    async def holder(self, project: str, flow: str) -> Request | None:
+        """Read who holds a flow."""
+        return await self._through("holder", super().holder(project, flow))
+
+    async def _through(self, method: str, work: Coroutine[Any, Any, T], *, note: str = "") -> T:
+        self.journal.append(note or method)
+        trouble = errors.StoreError("the database is away") if self.away else _next(self.before[method])
+        if isinstance(trouble, BaseException):
+            work.close()
+            raise trouble
+        if trouble is not None:
+            await trouble.wait()
+        result = await work
+        if isinstance(late := _next(self.after[method]), BaseException):
+            raise late
+        if late is not None:
+            await late.wait()
+        return result
+
+
+def _next(troubles: deque[BaseException | asyncio.Event]) -> BaseException | asyncio.Event | None:
+    return troubles.popleft() if troubles else None
+
+
+@functools.cache
+def _migrated() -> bytes:
+    with tempfile.TemporaryDirectory() as directory:
+        file = pathlib.Path(directory) / "flowbot.db"
+        migrate.migrate(f"sqlite:///{file}")
+        return file.read_bytes()
+
+
+def database_in(directory: pathlib.Path) -> str:
+    """Put a migrated, empty database into the directory and return its URL."""
+    (directory / "flowbot.db").write_bytes(_migrated())
+    return f"sqlite:///{directory / 'flowbot.db'}"
+
+
+class Desk:
+    """The shell as `serve` wires it, on a real database and on fakes of everything outside."""
+
+    def __init__(self, store: TroubledStore, clock: FakeClock) -> None:
+        self.store, self.clock = store, clock
+        self.cloud, self.directory, self.chat = FakeCloud(), FakeDirectory(), FakeChat()
+        self.policy = policy_of(POLICY)
+        self.gate = Gate(policy_in_force=lambda: self.policy, directory=self.directory)
+        finder = Finder(cloud=self.cloud, clock=clock)
+        asking = Asking(store=store, finder=finder, gate=self.gate, clock=clock)
+        self.service = Service(store=store, gate=self.gate, asking=asking, clock=clock)
+        self.calling = Calling(store=store, cloud=self.cloud, gate=self.gate, clock=clock)
+        self.telling = Telling(store=store, chat=self.chat, clock=clock)
+        self.worker = Worker(
+            store=store, service=self.service, calling=self.calling, telling=self.telling, chat=self.chat, clock=clock
+        )
+        self._entries = 0
+
+    def entry(self, arrival: arrivals.Arrival, actor: Actor = ALICE, *, key: str = "") -> Entry:
+        """Return an entry that has just been received."""
+        self._entries += 1
+        return Entry(key=key or f"k{self._entries}", actor=actor, arrival=arrival, received_at=self.clock.now())
+
+    def typed(self, text: str = "stop main-feed", actor: Actor = ALICE, *, channel: str = "C0INCIDENT") -> Entry:
+        """Return a command that has just been typed."""
+        return self.entry(arrivals.Typed(text=text, channel=channel), actor)
+
+    def click(self, button: str, actor: Actor, request_id: str) -> Entry:
+        """Return a button that has just been pressed."""
+        pressed = arrivals.Clicked(
+            button=arrivals.Button(button), request_id=request_id, channel="C0INCIDENT", message_ts="1.card"
+        )
+        return self.entry(pressed, actor)
+
+    async def take(self, entry: Entry) -> asking.Taken:
+        """Record an entry and carry it out, without the worker."""
+        await self.store.record([entry])
+        return await self.service.take(entry)
+
+    async def opened(self, text: str = "stop flow-1", actor: Actor = ALICE) -> Request:
+        """Return a pending request."""
+        taken = await self.take(self.typed(text, actor))
+        assert taken.request_id is not None, taken.answer
+        return await self.now(taken.request_id)
+
+    async def approved(self, text: str = "stop flow-1", actor: Actor = ALICE, *, by: Actor = CAROL) -> Request:
+        """Return a request that is approved, or confirmed where its rule asks for nobody else."""
+        opened = await self.opened(text, actor)
+        button = "approve" if opened.terms.approvals else "confirm"
+        await self.take(self.click(button, by if opened.terms.approvals else actor, opened.id))
+        return await self.now(opened.id)
+
+    async def now(self, request_id: str) -> Request:
+        """Return a request as it is on disk."""
+        seen = await SqlStore.load(self.store, request_id)
+        assert seen is not None
+        return seen
+
+    def select(self, query: str, *values: object) -> list[tuple[Any, ...]]:
+        """Look into the database file."""
+        file = str(self.store.database.writer.url.database)
+        with contextlib.closing(sqlite3.connect(f"file:{file}?mode=ro", uri=True)) as connection:
+            return connection.execute(query, values).fetchall()
+
+
+@contextlib.asynccontextmanager
+async def open_desk(directory: pathlib.Path, clock: FakeClock | None = None) -> AsyncIterator[Desk]:
+    """Open a desk on a new database in the directory, or on the one that is there."""
+    clock = clock or FakeClock()
+    url = f"sqlite:///{directory / 'flowbot.db'}" if (directory / "flowbot.db").exists() else database_in(directory)
+    store = TroubledStore(database.open_sqlite(urls.parse(url), busy_timeout=1.5), clock=clock, replica="desk")
+    store.trouble()
+    desk = Desk(store, clock)
+    try:
+        yield desk
+    finally:
+        store.away = False
+        await desk.worker.drain()
+        await store.close()

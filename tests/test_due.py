@@ -7,7 +7,7 @@ import hypothesis
 import pytest
 from hypothesis import strategies as st
 
-from bot import commands, due
+from bot import commands, due, life
 from bot import request as requests
 from bot.arrivals import Actor
 from bot.due import Act, Tell
@@ -17,7 +17,7 @@ NOW = 1_700_000_000.0
 BOB = Actor(team="T1", user="U0BOB")
 
 
-def asked(*, expires_in: float = 1800) -> Request:
+def asked(*, expires_in: float = 1800, approvals: int = 1) -> Request:
     return Request(
         id="R1",
         verb=commands.Verb.STOP,
@@ -29,30 +29,30 @@ def asked(*, expires_in: float = 1800) -> Request:
         asked_in="C1",
         asked_at=NOW,
         expires_at=NOW + expires_in,
-        terms=Terms(rule="r", rule_text="…", policy_hash="h", approvals=1),
+        terms=Terms(rule="r", rule_text="…", policy_hash="h", approvals=approvals),
         card=Card(channel="C1"),
     )
 
 
 def approved(*, at: float = NOW + 60) -> Request:
-    return requests.approve(asked(), Vote(actor=BOB, at=at), needed=1)
+    return life.approve(asked(), Vote(actor=BOB, at=at), needed=1)
 
 
 def running() -> Request:
-    return requests.begin(approved(), at=NOW + 61)
+    return life.begin(approved(), at=NOW + 61)
 
 
 def finished() -> Request:
-    return requests.finish(running(), Outcome(how=How.STOPPED), at=NOW + 62)
+    return life.finish(running(), Outcome(how=How.STOPPED), at=NOW + 62)
 
 
 def denied(*, code: str | None = None) -> Request:
-    return requests.end(asked(), Event.DENY, Ending(actor=BOB, at=NOW, code=code), said=Said.DENIED)
+    return life.end(asked(), Event.DENY, Ending(actor=BOB, at=NOW, code=code), said=Said.DENIED)
 
 
 def shown(request: Request, *, replies: bool = True) -> Request:
     """Return the request with everything told: the newest card, and the replies unless they are still to come."""
-    told = requests.shown(request, Card(channel="C1", ts="1.2", shown=request.version))
+    told = life.shown(request, Card(channel="C1", ts="1.2", shown=request.version))
     return dataclasses.replace(told, unsent=()) if replies else told
 
 
@@ -69,13 +69,19 @@ def test_the_approvers_are_reminded_after_half_the_time_or_five_minutes(
     assert due.remind_at(request) == NOW + reminds_after
     assert due.act(request, math.nextafter(NOW + reminds_after, 0)) is None
     assert due.act(request, NOW + reminds_after) is Act.REMIND
-    assert due.act(requests.remind(request, at=NOW + reminds_after), NOW + reminds_after) is None
+    assert due.act(life.remind(request, at=NOW + reminds_after), NOW + reminds_after) is None
 
 
 def test_a_pending_request_expires_when_its_time_is_over_even_unreminded() -> None:
-    reminded = requests.remind(asked(), at=NOW + 300)
+    reminded = life.remind(asked(), at=NOW + 300)
     assert due.act(reminded, math.nextafter(NOW + 1800, 0)) is None
     assert due.act(reminded, NOW + 1800) is due.act(asked(), NOW + 1800) is Act.EXPIRE
+
+
+def test_nobody_is_reminded_of_a_request_that_its_requester_confirms() -> None:
+    assert due.act(asked(approvals=0), NOW + 1799) is None
+    assert due.act(asked(approvals=0), NOW + 1800) is Act.EXPIRE
+    assert due.at(shown(asked(approvals=0))) == NOW + 1800
 
 
 def test_an_approved_request_is_called_at_once() -> None:
@@ -95,11 +101,11 @@ def test_an_approval_counts_to_its_own_two_minutes_however_old_the_request_is() 
 
 
 def test_a_call_that_is_held_up_waits_and_still_lapses() -> None:
-    held = requests.hold_up(approved(), until=NOW + 100)
+    held = life.hold_up(approved(), until=NOW + 100)
     assert due.act(held, math.nextafter(NOW + 100, 0)) is None
     assert due.act(held, NOW + 100) is Act.CALL
     assert due.at(shown(held)) == NOW + 100
-    too_long = shown(requests.hold_up(held, until=NOW + 500))
+    too_long = shown(life.hold_up(held, until=NOW + 500))
     assert due.act(too_long, NOW + 179) is None
     assert due.at(too_long) == NOW + 180
     assert due.act(too_long, NOW + 180) is Act.LAPSE
@@ -131,7 +137,7 @@ def test_what_ended_without_a_call_never_calls(state: State) -> None:
 
 
 def test_the_card_comes_before_everything_else() -> None:
-    assert due.tell(requests.say(asked(), Said.ASKED, at=NOW), NOW) is Tell.POST_CARD
+    assert due.tell(life.say(asked(), Said.ASKED, at=NOW), NOW) is Tell.POST_CARD
     assert due.tell(denied(), NOW) is Tell.POST_CARD
 
 
@@ -141,7 +147,7 @@ def test_a_card_that_slack_refused_is_not_tried_again_and_neither_are_its_replie
 
 
 def test_a_card_that_slack_refused_to_edit_is_still_told_of_its_end() -> None:
-    posted = requests.shown(denied(code="not_in_channel"), Card(channel="C1", ts="1.2", shown=1))
+    posted = life.shown(denied(code="not_in_channel"), Card(channel="C1", ts="1.2", shown=1))
     assert due.tell(posted, NOW) is Tell.EDIT_CARD
 
 
@@ -154,18 +160,18 @@ def test_the_card_is_edited_before_replies_that_can_wait() -> None:
 
 @pytest.mark.parametrize("said", [Said.ASKED, Said.OUTCOME])
 def test_the_approvers_and_the_outcome_are_told_before_the_card_is_edited(said: Said) -> None:
-    waiting = requests.say(dataclasses.replace(asked(), card=Card(channel="C1", ts="1.2", shown=0)), said, at=NOW)
+    waiting = life.say(dataclasses.replace(asked(), card=Card(channel="C1", ts="1.2", shown=0)), said, at=NOW)
     assert due.tell(waiting, NOW) is Tell.REPLY
 
 
 def test_replies_keep_their_order_even_where_the_last_is_urgent() -> None:
     card = Card(channel="C1", ts="1.2", shown=1)
-    both = requests.say(requests.say(asked(), Said.REMINDED, at=NOW), Said.OUTCOME, at=NOW)
+    both = life.say(life.say(asked(), Said.REMINDED, at=NOW), Said.OUTCOME, at=NOW)
     assert due.tell(dataclasses.replace(both, card=card, version=2), NOW) is Tell.EDIT_CARD
 
 
 def test_slack_is_not_tried_before_its_time() -> None:
-    failed = requests.not_shown(asked(), again_at=NOW + 30)
+    failed = life.not_shown(asked(), again_at=NOW + 30)
     assert due.tell(failed, math.nextafter(NOW + 30, 0)) is None
     assert due.tell(failed, NOW + 30) is Tell.POST_CARD
 
@@ -178,15 +184,15 @@ def test_slack_is_not_tried_before_its_time() -> None:
     [
         (shown(asked()), NOW + 300),
         (shown(asked(expires_in=60)), NOW + 30),
-        (shown(requests.remind(asked(), at=NOW + 300)), NOW + 1800),
+        (shown(life.remind(asked(), at=NOW + 300)), NOW + 1800),
         (shown(approved()), 0.0),
         (shown(running()), 0.0),
         (shown(finished()), None),
         (shown(denied()), None),
         (asked(), 0.0),
-        (requests.not_shown(asked(), again_at=NOW + 30), NOW + 30),
-        (requests.not_shown(asked(), again_at=NOW + 900), NOW + 300),
-        (requests.not_shown(finished(), again_at=NOW + 30), NOW + 30),
+        (life.not_shown(asked(), again_at=NOW + 30), NOW + 30),
+        (life.not_shown(asked(), again_at=NOW + 900), NOW + 300),
+        (life.not_shown(finished(), again_at=NOW + 30), NOW + 30),
         (shown(finished(), replies=False), 0.0),
     ],
 )
@@ -202,11 +208,13 @@ TIMES = st.floats(NOW - 10, NOW + 4000)
 @st.composite
 def situations(draw: st.DrawFn) -> Request:
     """Return a request in any state it can reach, with anything of it told or not."""
-    fallen = requests.fall_short(approved(), lost=approved().votes, terms=approved().terms, at=NOW + 70)
+    fallen = life.fall_short(approved(), lost=approved().votes, terms=approved().terms, at=NOW + 70)
     request = draw(
-        st.sampled_from([asked(), asked(expires_in=5), approved(), running(), finished(), denied(), fallen])
-        | st.sampled_from([requests.remind(asked(), at=NOW + 300), denied(code="is_archived")])
-        | st.builds(lambda until: requests.hold_up(approved(), until=until), TIMES)
+        st.sampled_from(
+            [asked(), asked(approvals=0), asked(expires_in=5), approved(), running(), finished(), denied(), fallen]
+        )
+        | st.sampled_from([life.remind(asked(), at=NOW + 300), denied(code="is_archived")])
+        | st.builds(lambda until: life.hold_up(approved(), until=until), TIMES)
     )
     ts = draw(st.none() | st.just("1.2"))
     card = Card(channel="C1", ts=ts, shown=0 if ts is None else draw(st.integers(0, request.version)))

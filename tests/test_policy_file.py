@@ -361,6 +361,11 @@ def test_every_problem_is_told_at_once_in_the_order_of_the_file() -> None:
     assert [line.split(":")[1] for line in told(text)] == ["1", "5", "8", "10", "10", "11"]
 
 
+def test_a_problem_of_two_rules_stands_where_the_second_is() -> None:
+    third = RULE.replace("one", "three").replace("stop", "halt")
+    assert [line.split(":")[1] for line in told(PROJECT + RULE + RULE + third)] == ["10", "15"]
+
+
 def test_problems_in_unlike_places_are_found_by_their_lines() -> None:
     text = textwrap.dedent('''\
         # [projects.no] is a comment
@@ -426,6 +431,13 @@ def test_a_rule_that_nobody_can_satisfy_is_a_defect_that_stops_no_start(
     assert found.policy is not None
     expected = f"f.toml:9: rule 1, approvals: asks for {approvals}, and there are {most} besides whoever asks:"
     assert [str(defect).startswith(expected) for defect in found.defects] == ([True] if most is not None else [])
+
+
+def test_who_is_excepted_does_not_make_a_rule_satisfiable() -> None:
+    rule = 'name = "x"\nverbs = ["stop"]\nwho = ["leads", "U0A"]\napprovals = 2\napprovers = ["leads"]\n'
+    sets = '[people]\nleads = ["U0B", "U0C"]\n[[rules]]\n'
+    assert load(PROJECT + sets + rule).defects == ()
+    assert len(load(PROJECT + sets + rule + 'except = ["U0A"]').defects) == 1
 
 
 def test_a_rule_about_nobody_is_no_defect() -> None:

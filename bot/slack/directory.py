@@ -121,6 +121,7 @@ class Directory:
         return await self._groups.get(group, max_age=max_age)
 
     async def _ask_kind(self, user: str) -> Kind:
+        await self._installation.learn()  # without it everybody would be a stranger
         try:
             said = await self._client.users_info(user=user)
         except (SlackApiError, aiohttp.ClientError, TimeoutError) as failure:

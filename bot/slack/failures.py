@@ -34,9 +34,12 @@ def translate(failure: Exception) -> errors.ChatError:
     if not isinstance(failure, SlackApiError):
         return errors.ChatUnavailable(type(failure).__name__)
     response = failure.response
-    status = getattr(response, "status_code", 200)
-    code = str(response.get("error") or status) if hasattr(response, "get") else str(status)
-    if status == 429 or code in PASSING or status >= 500:
+    # slack_sdk hands over aiohttp's own response where it could not read the body, and text where the body is text.
+    status = getattr(response, "status_code", None) or getattr(response, "status", 200)
+    data = getattr(response, "data", None)
+    said = data.get("error") if isinstance(data, dict) else None
+    code = str(said or status)
+    if status == 429 or said is None or code in PASSING or status >= 500:
         return errors.ChatUnavailable(code, retry_after=_retry_after(getattr(response, "headers", None) or {}))
     if code in OPERATORS:
         return errors.ChatUnavailable(code, retry_after=OPERATOR_TIME)

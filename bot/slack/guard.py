@@ -14,7 +14,7 @@ from starlette.requests import Request
 from starlette.responses import JSONResponse, PlainTextResponse, Response
 
 from bot import ports
-from bot.slack import payloads
+from bot.slack import messages, payloads
 
 MAX_BODY: Final = 1024 * 1024
 """Bytes that a delivery may have; Slack's own are far smaller."""
@@ -54,13 +54,13 @@ class Guard:
         installation: Installation,
         clock: ports.Clock,
         dispatch: Callable[[dict[str, Any]], Awaitable[Response]],
-        not_ready: Callable[[], Awaitable[dict[str, Any] | None]],
+        is_ready: Callable[[], Awaitable[bool]],
     ) -> None:
         self._secret = signing_secret.encode()
         self._installation = installation
         self._clock = clock
         self._dispatch = dispatch
-        self._not_ready = not_ready
+        self._is_ready = is_ready
 
     async def receive(self, request: Request) -> Response:
         """Check a delivery and hand it on."""
@@ -70,9 +70,8 @@ class Guard:
             payload = _payload(body, request.headers.get("content-type", ""))
             if payload.get("type") == "url_verification":
                 return PlainTextResponse(str(payload.get("challenge", "")))
-            waiting = await self._not_ready()
-            if waiting is not None:
-                return JSONResponse(waiting)
+            if not await self._is_ready():
+                return _not_yet(payload)
             self._check_team(payload)
         except Rejected as rejected:
             log.warning("a delivery was turned away", status=rejected.status, reason=rejected.reason)
@@ -98,6 +97,13 @@ class Guard:
     def _check_team(self, payload: dict[str, Any]) -> None:
         if not payloads.teams(payload) & self._installation.teams():
             raise Rejected(403, "another workspace")
+
+
+def _not_yet(payload: dict[str, Any]) -> Response:
+    """Answer while Slack has not said who we are: a command is told so; for the rest Slack shows that it failed."""
+    if "command" not in payload:
+        return PlainTextResponse("not ready yet", status_code=425)
+    return JSONResponse({"response_type": "ephemeral", "text": messages.starting_up().text})
 
 
 async def _body(request: Request) -> bytes:

@@ -10,6 +10,7 @@ import aiohttp
 from slack_sdk.errors import SlackApiError
 from slack_sdk.web.async_client import AsyncWebClient
 
+from bot import errors
 from bot.slack import failures
 
 
@@ -52,7 +53,10 @@ class Installation:
         try:
             said = await self._client.auth_test()
         except (SlackApiError, aiohttp.ClientError, TimeoutError) as failure:
-            raise failures.translate(failure) from failure
+            translated = failures.translate(failure)
+            if str(translated) in failures.OPERATORS:
+                raise errors.ChatRefused(str(translated)) from failure
+            raise translated from failure
         return Identity(
             team=str(said["team_id"]),
             enterprise=said.get("enterprise_id"),

@@ -20,6 +20,8 @@ LOOPBACK: Final = ("127.0.0.1", "localhost", "::1")
 def parse(body: bytes, content_type: str) -> dict[str, Any]:
     """Read the body of a delivery, form or JSON. Raises ValueError for what Slack does not send."""
     text = body.decode("utf-8")
+    if "\0" in text:
+        raise ValueError("a NUL character")
     if content_type.split(";")[0].strip().lower() == "application/json":
         return _object(text)
     form = dict(urllib.parse.parse_qsl(text, keep_blank_values=True, strict_parsing=True, max_num_fields=100))
@@ -87,7 +89,8 @@ def response_url(payload: Payload, *, api_url: str) -> str | None:
 
 def _object(text: str) -> dict[str, Any]:
     value = json.loads(text)
-    if not isinstance(value, dict):
+    json.dumps(value, ensure_ascii=False).encode()  # a lone surrogate is a ValueError here, and nowhere later
+    if "\\u0000" in text or not isinstance(value, dict):
         raise ValueError("not a JSON object")
     return value
 

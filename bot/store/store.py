@@ -145,12 +145,13 @@ class SqlStore:
         return await self._one(_OPERATIONS.c.project == project, _OPERATIONS.c.flow_id == flow, statements.HOLDING)
 
     async def last_denial(self, project: str, flow_id: str, *, since: float) -> requests.Request | None:
-        """Return the newest request for the flow that somebody denied since then."""
+        """Return the newest request for the flow, no dry run, that somebody denied since then."""
         return await self._one(
             _REQUESTS.c.project == project,
             _REQUESTS.c.flow_id == flow_id,
             _REQUESTS.c.state == requests.State.DENIED.value,
             _REQUESTS.c.ended_by.is_not(None),
+            _REQUESTS.c.dry_run.is_(sa.false()),
             _REQUESTS.c.ended_at >= since,
         )
 

@@ -7,7 +7,7 @@ import pathlib
 import shutil
 import socket
 import sqlite3
-from collections.abc import AsyncIterator, Awaitable, Mapping
+from collections.abc import AsyncIterator, Awaitable, Callable, Mapping
 from typing import Any, Protocol
 from urllib.parse import urlencode
 
@@ -26,8 +26,11 @@ INCIDENT = "C0INCIDENT"
 RANDOM = "C0RANDOM"
 MAIN = "ec897482-d24b-4d64-aa39-407980901b2d"
 
-PATIENCE = 30.0
+PATIENCE = 20.0
 """Real seconds for the bot to become quiet, on a machine that others use too."""
+
+CALM = 3
+"""How often in a row the database has to show nothing to do: what was just woken shows a few steps of the loop later."""
 
 
 class Stage:
@@ -93,6 +96,10 @@ class Stage:
         assert current is not None
         return current
 
+    def reads(self, card: Message) -> str:
+        """Return what the card says now, without its bold type."""
+        return self.now(card).plain.replace("*", "")
+
     def replies(self, card: Message) -> list[str]:
         """Return what the thread under the card says, reply by reply."""
         return [reply.plain for reply in self.slack.workspace.thread(card)]
@@ -117,7 +124,7 @@ class Stage:
     async def shows(self, card: Message, words: str) -> Message:
         """Wait until the card reads so, and return it."""
         return await self.slack.until(
-            lambda _: self.now(card) if words in self.now(card).plain else None, timeout=PATIENCE
+            lambda _: self.now(card) if words in self.reads(card) else None, timeout=PATIENCE
         )
 
     async def settles(self, card: Message) -> Message:
@@ -144,9 +151,11 @@ class Stage:
 
     async def quiet(self) -> None:
         """Wait until nothing is left that the bot could do before its clock is turned."""
+        calm = 0
         async with asyncio.timeout(PATIENCE):
-            while self._busy():
+            while calm < CALM:
                 await asyncio.sleep(0.003)  # the database tells nobody that it has changed
+                calm = 0 if self._busy() else calm + 1
 
     async def passes(self, seconds: float) -> None:
         """Let time pass by the clock, and wait until all that became due is done."""
@@ -154,6 +163,17 @@ class Stage:
         assert isinstance(clock, FakeClock)
         clock.turn(seconds)
         await self.quiet()
+
+    async def ticks(self, happened: Callable[[], object], *, most: float = 300.0) -> float:
+        """Let time pass in small steps until it has happened, and return how long that took by the clock."""
+        clock = self.world.clock
+        assert isinstance(clock, FakeClock)
+        started = clock.now()
+        while not happened():
+            assert clock.now() - started < most, self.slack.workspace.transcript()
+            clock.turn(0.25)
+            await asyncio.sleep(0.008)
+        return clock.now() - started
 
     def _busy(self) -> bool:
         now = self.world.clock.now()

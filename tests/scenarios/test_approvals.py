@@ -15,10 +15,10 @@ async def test_promise_1_no_second_person_no_stop(stage: Stage) -> None:
 
     assert len(stage.heard("U0ALICE")) == 2
     assert len(stage.heard("U0BOB")) == 2
-    assert "0 of 1" in stage.now(card).plain
+    assert "0 of 1" in stage.reads(card)
     assert len(stage.replies(card)) == 1
     await stage.passes(1801)
-    assert "Expired" in stage.now(card).plain
+    assert "Expired" in stage.reads(card)
     assert stage.stops() == 0
 
 
@@ -29,7 +29,7 @@ async def test_a_colleague_with_the_same_right_confirms(stage: Stage) -> None:
 
     await stage.thread_says(card, "STANDBY")
     await stage.quiet()
-    assert "Confirmed by <@U0DAVE>" in stage.now(card).plain
+    assert "Confirmed by <@U0DAVE>" in stage.reads(card)
     assert stage.stops() == 1
 
 
@@ -59,7 +59,7 @@ async def test_the_thread_is_the_trail_of_one_approval(stage: Stage) -> None:
     assert "<@U0DAVE> approved" in voted
     assert "<@U0ALICE>" in outcome
     assert "STANDBY" in outcome
-    assert "the encoder loops" in stage.now(card).plain
+    assert "the encoder loops" in stage.reads(card)
     assert not stage.now(card).buttons
     assert stage.heard("U0DAVE") == []
     assert len(stage.cards()) == 1
@@ -100,7 +100,7 @@ async def test_two_approvals_are_two_people(open_stage: OpenStage) -> None:
     await stage.presses("U0DAVE", card, "approve")
     await stage.told("U0DAVE", "counts already")
     await stage.quiet()
-    assert "1 of 2" in stage.now(card).plain
+    assert "1 of 2" in stage.reads(card)
     assert stage.stops() == 0
 
     await stage.presses("U0CAROL", card, "approve")
@@ -120,7 +120,7 @@ async def test_a_requester_among_the_approvers_never_counts(open_stage: OpenStag
     await stage.presses("U0CAROL", card, "approve")
     await stage.told("U0CAROL", "your own")
     await stage.quiet()
-    assert "1 of 2" in stage.now(card).plain
+    assert "1 of 2" in stage.reads(card)
     assert stage.stops() == 0
 
     await stage.presses("U0BOB", card, "approve")

@@ -9,6 +9,7 @@ from typing import Any
 
 from hypothesis import strategies as st
 
+from bot import life
 from bot import request as requests
 from bot.arrivals import Actor, Entry, Typed
 from bot.commands import Verb
@@ -38,18 +39,18 @@ def request(request_id: str = "r1", *, flow: str = "flow-1", dry_run: bool = Fal
 
 def asked(request_id: str = "r1") -> requests.Request:
     """Return a pending request whose first reply is still unsent."""
-    return requests.say(request(request_id), requests.Said.ASKED, at=100.0, actor=ALICE, needed=1)
+    return life.say(request(request_id), requests.Said.ASKED, at=100.0, actor=ALICE, needed=1)
 
 
 def approved(before: requests.Request) -> requests.Request:
     """Return the request one version on, approved."""
-    return requests.approve(before, requests.Vote(actor=BOB, at=120.0), needed=1)
+    return life.approve(before, requests.Vote(actor=BOB, at=120.0), needed=1)
 
 
 def denied(before: requests.Request, *, at: float = 130.0, actor: Actor | None = BOB) -> requests.Request:
     """Return the request one version on, denied."""
     ending = requests.Ending(actor=actor, at=at)
-    return requests.end(before, requests.Event.DENY, ending, said=requests.Said.DENIED)
+    return life.end(before, requests.Event.DENY, ending, said=requests.Said.DENIED)
 
 
 def entry(key: str = "k1", *, received_at: float = 1_700_000_000.0, text: str = "stop main") -> Entry:

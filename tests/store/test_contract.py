@@ -8,7 +8,7 @@ import sqlalchemy as sa
 from hypothesis import HealthCheck, given, settings
 from sqlalchemy import exc
 
-from bot import answers, errors, ports
+from bot import answers, errors, life, ports
 from bot import request as requests
 from bot.arrivals import Entry
 from bot.store import store
@@ -80,7 +80,7 @@ class TestRequests:
     ) -> None:
         await add(mine, records.request())
         votes = [requests.Vote(actor=dataclasses.replace(records.BOB, user=f"U{i}"), at=float(i)) for i in range(20)]
-        rivals = [requests.approve(records.request(), vote, needed=1) for vote in votes]
+        rivals = [life.approve(records.request(), vote, needed=1) for vote in votes]
         # The other replica waits for SQLite's lock, not for its turn: one at a time there, or its patience ends.
         results = await asyncio.gather(
             *[(mine, other)[i == 0].commit(change(rival)) for i, rival in enumerate(rivals)], return_exceptions=True
@@ -120,12 +120,12 @@ class TestFlows:
     async def test_a_running_operation_holds_its_flow_until_its_outcome(self, mine: store.SqlStore) -> None:
         step = records.request()
         await add(mine, step)
-        for following in (records.approved, lambda seen: requests.begin(seen, at=121.0)):
+        for following in (records.approved, lambda seen: life.begin(seen, at=121.0)):
             step = following(step)
             await mine.commit(change(step))
             assert await mine.holder("live", "flow-1") == step
         outcome = requests.Outcome(how=requests.How.STOPPED, status="STANDBY")
-        await mine.commit(change(requests.finish(step, outcome, at=122.0)))
+        await mine.commit(change(life.finish(step, outcome, at=122.0)))
         assert await mine.holder("live", "flow-1") is None
 
     async def test_the_last_denial_is_the_newest_that_somebody_gave(self, mine: store.SqlStore) -> None:
@@ -217,13 +217,13 @@ class TestRequestLeases:
     async def test_the_most_overdue_come_first_and_no_more_than_asked_for(
         self, mine: store.SqlStore, clock: Clock
     ) -> None:
-        for number, late in enumerate([1, 3, 2]):
+        for number, late in enumerate([1, 2, 4, 3]):
             new = records.request(f"r{number}", flow=f"flow-{number}")
             await add(mine, new)
             await mine.release(new, due_at=clock.time - late)
-        assert await mine.next_due_at() == clock.time - 3
-        assert [found.id for found in await mine.claim_due(limit=2)] == ["r1", "r2"]
-        assert [found.id for found in await mine.claim_due(limit=2)] == ["r0"]
+        assert await mine.next_due_at() == clock.time - 4
+        assert [found.id for found in await mine.claim_due(limit=3)] == ["r2", "r3", "r1"]
+        assert [found.id for found in await mine.claim_due(limit=3)] == ["r0"]
 
     async def test_two_replicas_never_claim_the_same(self, mine: store.SqlStore, other: store.SqlStore) -> None:
         for number in range(10):
@@ -268,7 +268,7 @@ class TestTelling:
     async def test_sent_replies_are_gone_and_the_others_stay_in_order(self, mine: store.SqlStore) -> None:
         new = records.asked()
         for said in (requests.Said.REMINDED, requests.Said.CALLING, requests.Said.OUTCOME):
-            new = requests.say(new, said, at=101.0)
+            new = life.say(new, said, at=101.0)
         await add(mine, new)
         await mine.reply_sent("r1", seq=2, ts="1.3")
         found = await mine.load("r1")

@@ -82,10 +82,11 @@ class TestFailures:
 
     async def test_no_message_or_chained_exception_holds_what_a_user_typed(self, mine: store.SqlStore) -> None:
         async with mine.database.writer.connect() as connection:
-            await connection.exec_driver_sql("PRAGMA query_only = ON")
+            await connection.exec_driver_sql("DROP TABLE inbox")
             await connection.commit()
         with pytest.raises(errors.NotRecorded) as caught:
             await mine.record([records.entry(text="stop something-telling")])
+        assert "INSERT" in str(caught.value.__cause__)
         assert "something-telling" not in f"{caught.value} {caught.value.__cause__}"
 
     async def test_a_read_that_fails_is_told(self, mine: store.SqlStore) -> None:
@@ -173,6 +174,20 @@ class TestTurns:
             await asyncio.gather(db.write(_count), db.write(_count))
         go_on.set()
         await first
+
+    async def test_a_write_has_the_database_for_itself_from_its_beginning(
+        self, db: database.Database, replicas: Replicas
+    ) -> None:
+        async def work(connection: AsyncConnection) -> None:
+            await _count(connection)
+            rival = sqlite3.connect(str(urls.sqlite_file(urls.parse(replicas.url))), isolation_level=None, timeout=0)
+            try:
+                with pytest.raises(sqlite3.OperationalError, match="locked"):
+                    rival.execute("BEGIN IMMEDIATE")
+            finally:
+                rival.close()
+
+        await db.write(work)
 
     async def test_readers_cannot_write(self, db: database.Database) -> None:
         async def work(connection: AsyncConnection) -> None:

@@ -9,9 +9,9 @@ import pytest
 from slack_sdk.errors import SlackApiError
 from slack_sdk.models.blocks import SectionBlock
 from slack_sdk.web.async_client import AsyncWebClient
-from tests.playground.slack.slack_world import BUTTON, CARD, START, TurnedClock, running_slack, web_client
 
 from bot.playground.slack.server import SlackStandIn
+from tests.playground.slack.slack_world import BUTTON, CARD, START, TurnedClock, running_slack, web_client
 
 
 @pytest.fixture

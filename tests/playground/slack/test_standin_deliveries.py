@@ -8,13 +8,13 @@ from typing import Any
 import pytest
 from slack_sdk.signature import Clock as SignatureClock
 from slack_sdk.signature import SignatureVerifier
-from tests.playground.slack.slack_world import CARD, START, Bot, TurnedClock, running_bot, running_slack, web_client
 from starlette.requests import Request
 from starlette.responses import Response
 
 from bot.playground.slack.errors import NotPossible
 from bot.playground.slack.records import Message
 from bot.playground.slack.server import SlackStandIn
+from tests.playground.slack.slack_world import CARD, START, Bot, TurnedClock, running_bot, running_slack, web_client
 
 
 @pytest.fixture

@@ -5,11 +5,11 @@ from collections.abc import AsyncIterator
 from typing import Any
 
 import pytest
-from tests.playground.slack.slack_world import Bot, TurnedClock, running_bot, running_slack
 from starlette.requests import Request
 from starlette.responses import Response
 
 from bot.playground.slack.server import SlackStandIn
+from tests.playground.slack.slack_world import Bot, TurnedClock, running_bot, running_slack
 
 
 @pytest.fixture

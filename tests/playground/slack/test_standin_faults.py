@@ -8,9 +8,9 @@ import aiohttp
 import pytest
 from slack_sdk.errors import SlackApiError
 from slack_sdk.web.async_client import AsyncWebClient
-from tests.playground.slack.slack_world import TurnedClock, running_bot, running_slack, web_client
 
 from bot.playground.slack.server import SlackStandIn
+from tests.playground.slack.slack_world import TurnedClock, running_bot, running_slack, web_client
 
 
 @pytest.fixture

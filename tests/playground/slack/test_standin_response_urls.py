@@ -6,10 +6,10 @@ from typing import Any
 import aiohttp
 import pytest
 from slack_sdk.webhook.async_client import AsyncWebhookClient
-from tests.playground.slack.slack_world import CARD, Bot, TurnedClock, running_bot, running_slack, web_client
 
 from bot.playground.slack.records import Message
 from bot.playground.slack.server import SlackStandIn
+from tests.playground.slack.slack_world import CARD, Bot, TurnedClock, running_bot, running_slack, web_client
 
 
 @pytest.fixture

@@ -8,7 +8,6 @@ import pytest
 from slack_bolt.adapter.starlette.async_handler import AsyncSlackRequestHandler
 from slack_bolt.async_app import AsyncAck, AsyncApp, AsyncRespond
 from slack_sdk.web.async_client import AsyncWebClient
-from tests.playground.slack.slack_world import CARD, REASON, TurnedClock, running_app, running_bot, running_slack, web_client
 from starlette.applications import Starlette
 from starlette.requests import Request
 from starlette.responses import Response
@@ -17,6 +16,15 @@ from starlette.routing import Route
 from bot.playground.slack.errors import NeverHappened
 from bot.playground.slack.server import SlackStandIn
 from bot.playground.slack.workspace import Workspace
+from tests.playground.slack.slack_world import (
+    CARD,
+    REASON,
+    TurnedClock,
+    running_app,
+    running_bot,
+    running_slack,
+    web_client,
+)
 
 
 async def test_it_listens_on_loopback_from_start_to_stop() -> None:

@@ -7,11 +7,20 @@ import pytest
 from slack_sdk.errors import SlackApiError
 from slack_sdk.models.blocks import DividerBlock, PlainTextObject
 from slack_sdk.models.views import View as ViewModel
-from tests.playground.slack.slack_world import BUTTON, CARD, REASON, Bot, TurnedClock, running_bot, running_slack, web_client
 
 from bot.playground.slack.errors import NotPossible
 from bot.playground.slack.records import View
 from bot.playground.slack.server import SlackStandIn
+from tests.playground.slack.slack_world import (
+    BUTTON,
+    CARD,
+    REASON,
+    Bot,
+    TurnedClock,
+    running_bot,
+    running_slack,
+    web_client,
+)
 
 
 @pytest.fixture

@@ -4,7 +4,7 @@ import dataclasses
 from collections.abc import Mapping
 from typing import Any, Final
 
-from bot import answers, request
+from bot import answers, life
 from bot.arrivals import Actor, Button
 from bot.commands import Verb
 from bot.errors import CloudFailure, Fault
@@ -142,23 +142,23 @@ def needing(terms: Terms, seen: Request = PENDING) -> Request:
 def approved(seen: Request = PENDING) -> Request:
     """Return the request with the approvals that it needs, or with its confirmation."""
     if seen.terms.approvals == 0:
-        return request.confirm(seen, Vote(actor=seen.requester, at=AT + 60))
+        return life.confirm(seen, Vote(actor=seen.requester, at=AT + 60))
     for actor in (CAROL, DAVE)[: seen.terms.approvals]:
-        seen = request.approve(seen, Vote(actor=actor, at=AT + 60), needed=seen.terms.approvals)
+        seen = life.approve(seen, Vote(actor=actor, at=AT + 60), needed=seen.terms.approvals)
     return seen
 
 
 def ended(event: Event, said: Said, *, seen: Request = PENDING, actor: Actor | None = None, **facts: Any) -> Request:
     """Return the request after it ended without a call."""
-    return request.end(seen, event, Ending(actor=actor, at=AT + 120, **facts), said=said)
+    return life.end(seen, event, Ending(actor=actor, at=AT + 120, **facts), said=said)
 
 
 def finished(
     how: How, *, seen: Request = PENDING, status: str | None = None, failure: CloudFailure | None = None
 ) -> Request:
     """Return the request after its operation ended."""
-    begun = request.begin(approved(seen), at=AT + 61)
-    return request.finish(begun, Outcome(how=how, status=status, failure=failure), at=AT + 62)
+    begun = life.begin(approved(seen), at=AT + 61)
+    return life.finish(begun, Outcome(how=how, status=status, failure=failure), at=AT + 62)
 
 
 DRY: Final = dataclasses.replace(PENDING, dry_run=True)
@@ -176,16 +176,16 @@ STARTING: Final = dataclasses.replace(
 
 CARDS: Final[Mapping[str, Request]] = {
     "pending one approval": PENDING,
-    "pending first of two": request.approve(needing(TWO), Vote(actor=CAROL, at=AT + 60), needed=2),
+    "pending first of two": life.approve(needing(TWO), Vote(actor=CAROL, at=AT + 60), needed=2),
     "pending confirmation": needing(ALONE),
     "pending after a recent deny": dataclasses.replace(PENDING, recently_denied_by=DAVE),
     "pending many outputs": dataclasses.replace(PENDING, flow=MANY, reason=None),
     "pending dry run": DRY,
     "pending start": STARTING,
     "approved": approved(),
-    "approved held up": request.hold_up(approved(), until=AT + 70),
+    "approved held up": life.hold_up(approved(), until=AT + 70),
     "confirmed": approved(needing(ALONE)),
-    "running": request.begin(approved(), at=AT + 61),
+    "running": life.begin(approved(), at=AT + 61),
     "stopped": finished(How.STOPPED, status="STANDBY"),
     "stopped after confirmation": finished(How.STOPPED, status="STANDBY", seen=needing(ALONE)),
     "already": finished(How.ALREADY, status="STANDBY"),
@@ -213,19 +213,19 @@ def told(seen: Request) -> tuple[Request, Reply]:
     return seen, seen.unsent[-1]
 
 
-FELL: Final = request.fall_short(approved(needing(TWO)), lost=(Vote(actor=DAVE, at=AT + 60),), terms=TWO, at=AT + 61)
-UNCONFIRMED: Final = request.fall_short(
+FELL: Final = life.fall_short(approved(needing(TWO)), lost=(Vote(actor=DAVE, at=AT + 60),), terms=TWO, at=AT + 61)
+UNCONFIRMED: Final = life.fall_short(
     approved(needing(ALONE)), lost=(Vote(actor=ALICE, at=AT + 60),), terms=ALONE, at=AT + 61
 )
 
 REPLIES: Final[Mapping[str, tuple[Request, Reply]]] = {
-    "asked": told(request.say(PENDING, Said.ASKED, at=AT, needed=1)),
-    "asked of two": told(request.say(needing(TWO), Said.ASKED, at=AT, needed=2)),
-    "asked of nobody": told(request.say(needing(ALONE), Said.ASKED, at=AT)),
-    "asked dry run": told(request.say(DRY, Said.ASKED, at=AT, needed=1)),
-    "linked": told(request.say(PENDING, Said.LINKED, at=AT, actor=ALICE)),
-    "reminded": told(request.remind(PENDING, at=AT + 300)),
-    "voted first of two": told(request.approve(needing(TWO), Vote(actor=CAROL, at=AT + 60), needed=2)),
+    "asked": told(life.say(PENDING, Said.ASKED, at=AT, needed=1)),
+    "asked of two": told(life.say(needing(TWO), Said.ASKED, at=AT, needed=2)),
+    "asked of nobody": told(life.say(needing(ALONE), Said.ASKED, at=AT)),
+    "asked dry run": told(life.say(DRY, Said.ASKED, at=AT, needed=1)),
+    "linked": told(life.say(PENDING, Said.LINKED, at=AT, actor=ALICE)),
+    "reminded": told(life.remind(PENDING, at=AT + 300)),
+    "voted first of two": told(life.approve(needing(TWO), Vote(actor=CAROL, at=AT + 60), needed=2)),
     "voted complete": told(approved(needing(TWO))),
     "confirmed": told(approved(needing(ALONE))),
     "fell off": told(FELL),
@@ -234,13 +234,13 @@ REPLIES: Final[Mapping[str, tuple[Request, Reply]]] = {
     "denied with reason": told(CARDS["denied with reason"]),
     "denied by policy": told(CARDS["denied by policy"]),
     "denied by no rule": told(CARDS["denied by no rule"]),
-    "deny reason": told(request.explain_denial(CARDS["denied"], reason="the backup is not up yet", at=AT + 150)),
+    "deny reason": told(life.explain_denial(CARDS["denied"], reason="the backup is not up yet", at=AT + 150)),
     "withdrawn": told(CARDS["withdrawn"]),
     "withdrawn by Slack": told(CARDS["withdrawn by Slack"]),
     "expired unapproved": told(CARDS["expired unapproved"]),
     "expired unconfirmed": told(CARDS["expired unconfirmed"]),
     "expired unbegun": told(CARDS["expired unbegun"]),
-    "calling": told(request.call_takes_long(CARDS["running"], at=AT + 66)),
+    "calling": told(life.call_takes_long(CARDS["running"], at=AT + 66)),
     "outcome stopped": told(CARDS["stopped"]),
     "outcome already": told(CARDS["already"]),
     "outcome confirmed standby": told(CARDS["confirmed standby"]),

@@ -1,0 +1,159 @@
+"""Which flow is meant: ids, names, and both at once."""
+
+import pytest
+
+from bot import answers, policy
+from bot.errors import CloudFailure, Fault
+from bot.finding import CANDIDATES, NAMES_FRESH, Finder
+from bot.request import Flow
+from tests.fakes import MAIN, POLICY, FakeClock, FakeCloud, policy_of
+
+HK = policy_of(POLICY).projects["hk"]
+AWAY = CloudFailure(fault=Fault.UNCERTAIN, http_status=503)
+
+
+def flow(flow_id: str, name: str) -> Flow:
+    """Return a flow."""
+    return Flow(flow_id=flow_id, name=name, region="r", status="ACTIVE")
+
+
+class Search:
+    """A finder with its cloud and clock."""
+
+    def __init__(self, *flows: Flow) -> None:
+        self.cloud, self.clock = FakeCloud(*flows), FakeClock()
+        self.finder = Finder(cloud=self.cloud, clock=self.clock)
+
+    async def find(self, typed: str) -> Flow | answers.NoSuchFlow | answers.Unreadable:
+        """Look for a flow."""
+        return await self.finder.find(HK, typed)
+
+    def lists(self) -> int:
+        """Count how often the list was read."""
+        return sum(method == "flows" for method, _ in self.cloud.calls)
+
+
+async def test_an_id_finds_its_flow() -> None:
+    assert await Search().find("flow-1") == MAIN
+
+
+async def test_an_exact_name_finds_its_flow() -> None:
+    assert await Search().find("main-feed") == MAIN
+
+
+async def test_a_name_in_another_case_is_no_match_but_a_candidate() -> None:
+    found = await Search().find("Main-Feed")
+
+    assert isinstance(found, answers.NoSuchFlow)
+    assert found.candidates == (("flow-1", "main-feed"),)
+
+
+async def test_an_id_that_is_another_flows_name_shows_both() -> None:
+    found = await Search(flow("a", "first"), flow("b", "a")).find("a")
+
+    assert isinstance(found, answers.NoSuchFlow)
+    assert found.ambiguous
+    assert found.candidates == (("a", "first"), ("b", "a"))
+
+
+async def test_an_id_that_is_also_its_own_name_is_no_doubt() -> None:
+    assert await Search(flow("a", "a")).find("a") == flow("a", "a")
+
+
+async def test_an_id_is_found_although_the_list_cannot_be_read() -> None:
+    search = Search()
+    search.cloud.will("flows", AWAY)
+
+    assert await search.find("flow-1") == MAIN
+
+
+async def test_a_name_that_two_flows_share_is_not_guessed() -> None:
+    found = await Search(flow("a", "twin"), flow("b", "twin")).find("twin")
+
+    assert isinstance(found, answers.NoSuchFlow)
+    assert found.ambiguous
+    assert found.candidates == (("a", "twin"), ("b", "twin"))
+
+
+async def test_many_candidates_are_cut() -> None:
+    twins = [flow(f"id{number}", "twin") for number in range(CANDIDATES + 3)]
+    found = await Search(*twins, flow("twin", "other")).find("twin")
+
+    assert isinstance(found, answers.NoSuchFlow)
+    assert len(found.candidates) == CANDIDATES
+
+
+@pytest.mark.parametrize("fault", [Fault.NOT_FOUND, Fault.REJECTED])
+async def test_an_id_that_the_cloud_does_not_take_may_still_be_a_name(fault: Fault) -> None:
+    search = Search(flow("b", "main"))
+    search.cloud.will("flow", CloudFailure(fault=fault, http_status=400))
+
+    assert await search.find("main") == flow("b", "main")
+
+
+@pytest.mark.parametrize("fault", sorted(set(Fault) - {Fault.NOT_FOUND, Fault.REJECTED}))
+async def test_a_failure_to_read_is_shown_as_it_came(fault: Fault) -> None:
+    search, failure = Search(), CloudFailure(fault=fault, code="X")
+    search.cloud.will("flow", failure)
+
+    assert await search.find("main-feed") == answers.Unreadable(typed="main-feed", project="hk", failure=failure)
+
+
+async def test_a_list_that_cannot_be_read_is_shown_as_unreadable() -> None:
+    search = Search()
+    search.cloud.will("flows", AWAY)
+
+    assert await search.find("main-feed") == answers.Unreadable(typed="main-feed", project="hk", failure=AWAY)
+
+
+async def test_a_flow_that_cannot_be_read_after_its_name_matched_is_unreadable() -> None:
+    search = Search()
+    search.cloud.will("flow", CloudFailure(fault=Fault.NOT_FOUND), AWAY)
+
+    assert isinstance(await search.find("main-feed"), answers.Unreadable)
+
+
+async def test_names_are_remembered_for_a_minute() -> None:
+    search = Search()
+    await search.find("main-feed")
+    search.clock.turn(NAMES_FRESH - 0.1)
+    await search.find("main-feed")
+    assert search.lists() == 1
+
+    search.clock.turn(0.1)
+    await search.find("main-feed")
+    assert search.lists() == 2
+
+
+async def test_a_new_name_is_looked_for_in_a_fresh_list_before_no_is_said() -> None:
+    search = Search()
+    await search.find("main-feed")
+    search.cloud.there["new"] = flow("new", "new-feed")
+
+    assert await search.find("new-feed") == flow("new", "new-feed")
+
+
+async def test_a_remembered_name_that_was_given_away_leads_to_the_new_owner() -> None:
+    search = Search(flow("a", "feed"))
+    await search.find("feed")
+    search.cloud.there = {"a": flow("a", "old-feed"), "b": flow("b", "feed")}
+
+    assert await search.find("feed") == flow("b", "feed")
+
+
+async def test_candidates_are_those_that_contain_it_then_those_spelled_alike() -> None:
+    found = await Search(flow("1", "main-feet"), flow("2", "the-main-feed"), flow("3", "studio")).find("main-feed")
+
+    assert isinstance(found, answers.NoSuchFlow)
+    assert found.candidates == (("2", "the-main-feed"), ("1", "main-feet"))
+
+
+async def test_lists_of_projects_are_kept_apart() -> None:
+    search = Search()
+    other = policy.Project(name="sg", project_id="p", region="r", endpoint="http://127.0.0.1:9", channels=("C0SG",))
+    await search.find("main-feed")
+    await search.finder.find(other, "main-feed")
+
+    assert [about for method, about in search.cloud.calls if method == "flows"] == ["hk", "sg"]
+
+
