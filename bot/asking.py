@@ -89,12 +89,15 @@ class Asking:
             return answers.NoSuchRequest()
         outsider = policy.refuse_outsider(await self._gate.person(entry.actor, max_age=FRESH))
         if outsider is not None:
-            return answers.Refused(action=command.verb, flow=command.flow, decision=outsider)
+            return answers.Refused(
+                action=command.verb, flow=command.flow, decision=outsider, dry_run=command.dry_run
+            )
         project = _project(self._gate.in_force, command.project, typed.channel)
         if isinstance(project, answers.WhichProject):
-            return project
+            return dataclasses.replace(project, dry_run=command.dry_run)
         ask = _Ask(request_id=request_id, actor=entry.actor, channel=typed.channel, command=command, project=project)
-        opened = await self._meet(ask, command.flow) or await self._find(ask)
+        probably = self._finder.remembered(project, command.flow) or command.flow
+        opened = await self._meet(ask, probably) or await self._find(ask, met=probably)
         return opened if isinstance(opened, Request) else dataclasses.replace(opened, dry_run=command.dry_run)
 
     async def _meet(self, ask: _Ask, flow_id: str) -> answers.Joined | answers.Blocked | None:
@@ -102,12 +105,13 @@ class Asking:
         holder = None if ask.command.dry_run else await self._store.holder(ask.project.name, flow_id)
         return None if holder is None else _met(ask.command.verb, holder)
 
-    async def _find(self, ask: _Ask) -> Request | answers.Answer:
+    async def _find(self, ask: _Ask, *, met: str) -> Request | answers.Answer:
+        """Read which flow is meant; `met` is the id for which no open request was found already."""
         flow = await self._finder.find(ask.project, ask.command.flow)
         if not isinstance(flow, Flow):
             return flow
-        met = await self._meet(ask, flow.flow_id) if flow.flow_id != ask.command.flow else None
-        return met or await self._decide(ask, flow)
+        open_one = await self._meet(ask, flow.flow_id) if flow.flow_id != met else None
+        return open_one or await self._decide(ask, flow)
 
     async def _decide(self, ask: _Ask, flow: Flow) -> Request | answers.Answer:
         verb, project = ask.command.verb, ask.project

@@ -5,6 +5,7 @@ Nothing is called before it is on record that the call begins, and nothing is to
 
 import asyncio
 import contextlib
+from collections.abc import Callable
 from typing import Final
 
 from bot import asking, due, errors, life, policy, ports, service
@@ -39,9 +40,10 @@ class Calling:
         self._gate = gate
         self._clock = clock
 
-    async def call(self, seen: Request) -> None:
+    async def call(self, seen: Request, *, moved: Callable[[], None] = lambda: None) -> None:
         """Check again, call once, and record what came of it.
 
+        `moved` is called when there is something to tell before the call has ended.
         Raises errors.Conflict when the request changed before the call began, and errors.StoreError when the database
         was away by then.
         """
@@ -60,7 +62,7 @@ class Calling:
             return await self.save(service.expired(seen, at=now), "expired")
         begun = life.begin(seen, at=now)
         await self.save(begun, "call begins")
-        return await self._finish(begun, await self._try(project, begun))
+        return await self._finish(begun, await self._try(project, begun, moved))
 
     async def recover(self, seen: Request) -> None:
         """Record that nobody knows what came of a call whose caller is gone."""
@@ -88,9 +90,9 @@ class Calling:
         wait = min(AGAIN_AT_MOST, AGAIN * 2**seen.operation.held_ups)
         return life.hold_up(seen, until=self._clock.now() + wait)
 
-    async def _try(self, project: policy.Project, begun: Request) -> Outcome:
+    async def _try(self, project: policy.Project, begun: Request, moved: Callable[[], None]) -> Outcome:
         """Call once, and read back where the reply leaves a doubt that a read can settle."""
-        reply = await self._put(project, begun)
+        reply = await self._put(project, begun, moved)
         if isinstance(reply, ports.Accepted):
             if reply.status == WANTED[begun.verb]:
                 return Outcome(how=How.STOPPED, status=reply.status)
@@ -104,7 +106,9 @@ class Calling:
                 return Outcome(how=How.CONFIRMED_STANDBY, status=read, failure=reply)
         return Outcome(how=How.REFUSED, failure=reply)
 
-    async def _put(self, project: policy.Project, begun: Request) -> ports.Accepted | CloudFailure:
+    async def _put(
+        self, project: policy.Project, begun: Request, moved: Callable[[], None]
+    ) -> ports.Accepted | CloudFailure:
         put = asyncio.ensure_future(self._cloud.stop(project, begun.flow.flow_id))
         patience = asyncio.ensure_future(self._clock.sleep(LONG_CALL))
         try:
@@ -112,6 +116,7 @@ class Calling:
             if not put.done():
                 with contextlib.suppress(errors.StoreError):  # the call matters more than telling of it
                     await self._say_it_takes_long(begun.id)
+                    moved()
             return await put
         finally:
             patience.cancel()

@@ -34,6 +34,14 @@ class Finder:
         self._clock = clock
         self._lists: dict[str, _Listed] = {}
 
+    def remembered(self, project: policy.Project, typed: str) -> str | None:
+        """Return the id of the one flow of this name, if the names were read lately; nothing is asked."""
+        known = self._lists.get(project.name)
+        if known is None or self._clock.now() - known.at >= NAMES_FRESH:
+            return None
+        matches = [name.flow_id for name in known.names if typed in (name.name, name.flow_id)]
+        return matches[0] if len(matches) == 1 else None
+
     async def find(self, project: policy.Project, typed: str) -> Found:
         """Return the flow with this id or exact name, as the cloud describes it now, or why there is none."""
         by_id = await self._cloud.flow(project, typed)

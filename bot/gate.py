@@ -63,6 +63,8 @@ class Gate:
     async def decide(self, actor: Actor, subject: Subject, *, max_age: float) -> policy.Decision:
         """Decide whether somebody may do this, and what it needs."""
         in_force = self.in_force
+        if subject.project not in in_force.projects:  # it was there when the request was made
+            return policy.Refuse(why=policy.Why.NO_RULE)
         question, groups = await self._ask(in_force, actor, subject, max_age=max_age)
         return policy.decide(in_force, question, groups)
 

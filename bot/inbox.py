@@ -9,6 +9,8 @@ import dataclasses
 from collections.abc import Callable
 from typing import Final
 
+import structlog
+
 from bot import errors, ports
 from bot.arrivals import Entry
 from bot.ports import Recording
@@ -21,6 +23,8 @@ BATCH: Final = 500
 
 PATIENCE: Final = 1.7
 """Seconds that a caller waits for its commit, so that every answer leaves within two."""
+
+log = structlog.get_logger()
 
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
@@ -86,6 +90,9 @@ class Inbox:
             _settle(batch, Recording.UNCONFIRMED)
         except errors.StoreError:
             _settle(batch, Recording.NOT_RECORDED)
+        except Exception as surprise:  # noqa: BLE001 - what one entry cannot be written with must not end the inbox
+            log.error("a batch met a surprise", exc_info=surprise)
+            _settle(batch, Recording.UNCONFIRMED)
         else:
             for waiting in batch:
                 is_new = waiting.entry.key in new and first[waiting.entry.key] is waiting

@@ -184,15 +184,26 @@ async def _serve(settings: Settings) -> None:
 
 
 def _listen(settings: Settings) -> socket.socket:
+    """Open the port before anything else, so that a wrong one is a sentence and not a half-started bot."""
     try:
-        return socket.create_server((settings.host, settings.port))
+        return listen(settings.host, settings.port)
     except OSError as error:
         what = f"cannot listen on {settings.host}:{settings.port}: {error.strerror}; choose another HOST or PORT"
         raise errors.SettingsInvalid((errors.Problem(where="PORT", what=what),)) from error
 
 
+def listen(host: str, port: int) -> socket.socket:
+    """Return a listening socket.
+
+    asyncio sets TCP_NODELAY only on sockets that it makes; without it an answer in two writes waits 40 ms for an ack.
+    """
+    listener = socket.create_server((host, port))
+    listener.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
+    return listener
+
+
 def server_config(app: Starlette) -> uvicorn.Config:
-    """Return how uvicorn serves the app: its C parser, our logging, and the plain loop (uvloop had a far longer p99)."""
+    """Return how uvicorn serves the app: its C parser, our logging, and the plain loop (uvloop's p99 was far longer)."""
     return uvicorn.Config(
         app,
         http="httptools",
@@ -202,6 +213,7 @@ def server_config(app: Starlette) -> uvicorn.Config:
         log_config=None,
         access_log=False,
         server_header=False,
+        proxy_headers=False,
     )
 
 
@@ -230,9 +242,11 @@ def _counted(inbox: Inbox, registry: prometheus_client.CollectorRegistry) -> Any
         "flowbot_recordings", "Deliveries of the durable lane, by what became of them.", ["result"], registry=registry
     )
 
+    counters = {recording: recordings.labels(result=recording) for recording in Recording}
+
     async def record(entry: Entry) -> Recording:
         recording = await inbox.record(entry)
-        recordings.labels(result=recording).inc()
+        counters[recording].inc()
         return recording
 
     return record

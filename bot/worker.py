@@ -22,7 +22,7 @@ from bot.request import Request
 from bot.service import Service
 from bot.telling import Telling
 
-AT_ONCE: Final = 16
+AT_ONCE: Final = 8
 """How many inbox rows are worked on side by side."""
 
 LOOK_AGAIN: Final = 5.0
@@ -231,7 +231,7 @@ class Worker:
         with contextlib.suppress(errors.Conflict):  # the request moved on: whoever moved it has woken this one
             match act:
                 case due.Act.CALL:
-                    await self._calling.call(seen)
+                    await self._calling.call(seen, moved=lambda: self.wake(seen.id))
                 case due.Act.RECOVER:
                     await self._calling.recover(seen)
                 case due.Act.EXPIRE | due.Act.LAPSE:

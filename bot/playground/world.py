@@ -7,7 +7,6 @@ import asyncio
 import contextlib
 import dataclasses
 import pathlib
-import socket
 from collections.abc import AsyncIterator, Mapping
 from typing import Final
 
@@ -110,8 +109,7 @@ def settle(slack: SlackStandIn) -> None:
 @contextlib.asynccontextmanager
 async def _listening(bot: serve.Bot) -> AsyncIterator[str]:
     """Serve the bot's app on a port of loopback."""
-    listener = socket.socket()
-    listener.bind(("127.0.0.1", 0))
+    listener = serve.listen("127.0.0.1", 0)
     server = serve.Server(serve.server_config(bot.app))
     serving = asyncio.create_task(server.serve(sockets=[listener]))
     try:

@@ -35,7 +35,7 @@ def translate(failure: Exception) -> errors.ChatError:
         return errors.ChatUnavailable(type(failure).__name__)
     response = failure.response
     # slack_sdk hands over aiohttp's own response where it could not read the body, and text where the body is text.
-    status = getattr(response, "status_code", None) or getattr(response, "status", 200)
+    status = int(getattr(response, "status_code", None) or getattr(response, "status", None) or 200)
     data = getattr(response, "data", None)
     said = data.get("error") if isinstance(data, dict) else None
     code = str(said or status)

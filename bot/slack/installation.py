@@ -38,10 +38,10 @@ class Installation:
 
         Raises errors.ChatRefused when the token is no good, errors.ChatUnavailable when Slack does not answer.
         """
-        async with self._asking:
-            if self.identity is None:
-                self.identity = await self._ask()
-            return self.identity
+        if self.identity is None:
+            async with self._asking:
+                self.identity = self.identity or await self._ask()
+        return self.identity
 
     def teams(self) -> frozenset[str]:
         """Return the ids of our workspace and organisation; empty while unknown."""

@@ -118,4 +118,5 @@ def _wrong_reason(submitted: Submitted) -> dict[str, str] | None:
 
 
 async def _say(ack: AsyncAck, said: Message) -> None:
-    await ack(response_type="ephemeral", text=said.text, blocks=list(said.blocks))
+    blocks = list(said.blocks) or None
+    await ack(response_type="ephemeral", text=said.text, blocks=blocks)

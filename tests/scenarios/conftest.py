@@ -105,9 +105,10 @@ class Stage:
         return [reply.plain for reply in self.slack.workspace.thread(card)]
 
     def heard(self, user: str) -> list[str]:
-        """Return what somebody alone was told, in channels and in a DM, without the words of acknowledgement."""
+        """Return what somebody alone was told, in channels and in a DM, in order and without the acknowledgements."""
         workspace = self.slack.workspace
         mine = [*workspace.ephemerals(user), *workspace.messages(f"D{user[1:]}")]
+        mine.sort(key=lambda one: one.ts)
         own = [one.plain for one in mine if one.user == workspace.bot_user_id]
         return [words for words in own if not words.removeprefix("Dry run: ").startswith("Reading ")]
 

@@ -224,9 +224,10 @@ async def test_a_command_that_waits_long_for_slack_acts_once(stage: Stage) -> No
     stage.slack.faults.ratelimit(MEMBERS, retry_after=20)
 
     await stage.types("U0ERIN", "stop main-feed")
-    await stage.ticks(stage.cards, most=60)
+    waited = await stage.ticks(stage.cards, most=60)
     for _ in range(6):
         await stage.passes(5)
 
     assert len(stage.cards()) == 1
     assert stage.heard("U0ERIN") == []
+    assert waited >= 40

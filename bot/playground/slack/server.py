@@ -96,6 +96,7 @@ class SlackStandIn:
         config.load()
         listener = socket.socket()
         listener.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+        listener.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)  # asyncio sets it only on sockets that it makes
         listener.bind(("127.0.0.1", self._port))
         self._port = listener.getsockname()[1]
         self._stopping.clear()

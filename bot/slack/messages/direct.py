@@ -68,8 +68,8 @@ def not_yet(value: commands.NotYet) -> Message:
 
 
 def reading(flow: str, *, dry_run: bool = False) -> Message:
-    """Return that the flow is being read; `flow` is as typed."""
-    return tell(f"{'Dry run: ' if dry_run else ''}Reading {code(flow)}…")
+    """Return that the flow is being read; `flow` is as typed. No blocks: this is made before every acknowledgement."""
+    return Message(text=f"{'Dry run: ' if dry_run else ''}Reading {code(flow)}…", blocks=())
 
 
 def recording(value: Recording) -> Message | None:

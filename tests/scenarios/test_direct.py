@@ -1,0 +1,70 @@
+"""What is answered on the spot and recorded nowhere: help, usage, and what this version does not have."""
+
+import pytest
+
+from tests.scenarios.conftest import Stage
+
+ANSWERS = {
+    "": "These are my commands",
+    "help": "These are my commands",
+    "help stop": "asks to stop a live flow",
+    "HELP Stop": "asks to stop a live flow",
+    "help nonsense": "I do not know the verb `nonsense`",
+    "stop": "Please say which flow",
+    "stpo main-feed": "I do not know the verb `stpo`",
+    "kill main-feed": "I do not know the verb `kill`",
+    "stop main-feed the encoder loops": "I do not know what to do with",
+    "stop main-feed backup-feed": "one flow at a time",
+    "stop main.feed": "cannot be a flow",
+    "stop main-feed --force": "I do not know the option `--force`",
+    "stop main-feed --dry-run --dry-run": "more than once",
+    "stop main-feed --dry-run=yes": "takes no value",
+    "stop main-feed --project": "needs a value",
+    "stop main-feed because": "The reason is empty",
+    "stop main-feed because --dry-run": "inside the reason",
+    f"stop main-feed because {'x' * 501}": "longer than 500 characters",
+    f"stop {'x' * 8001}": "longer than 8,000 characters",
+    "stop main-feed --emergency because it burns": "does not have `--emergency` yet",
+    "stop main-feed --for 30m": "does not have `--for` yet",
+    "start main-feed": "does not have `start` yet",
+    "status main-feed": "does not have `status` yet",
+    "list": "does not have `list` yet",
+    "pending": "does not have `pending` yet",
+    "history main-feed": "does not have `history` yet",
+    "whoami": "does not have `whoami` yet",
+}
+
+
+async def test_promise_3_what_asks_for_nothing_is_answered_and_recorded_nowhere(stage: Stage) -> None:
+    for text, words in ANSWERS.items():
+        ack = await stage.types("U0ALICE", text)
+        assert ack.ok, text
+        assert ack.problems == (), text
+        assert ack.shown is not None, text
+        assert ack.shown.only_for == "U0ALICE", text
+        assert words in ack.shown.plain, text
+
+    assert stage.recorded() == 0
+    assert stage.cards() == []
+    assert stage.live.calls == ()
+    assert len(stage.heard("U0ALICE")) == len(ANSWERS)
+
+
+@pytest.mark.parametrize(
+    "text",
+    [
+        "STOP main-feed",
+        "  stop   main-feed  ",
+        "stop `main-feed`",
+        "stop “main-feed”",
+        "stop main-feed —dry-run",
+        "stop main-feed – because of R&amp;D",
+        "stop\u200b main-feed\u200b",
+        "stop main-feed because see <http://example.com|example.com>",
+    ],
+)
+async def test_what_people_type_in_slack_is_understood(stage: Stage, text: str) -> None:
+    card = await stage.asks("U0ALICE", text)
+
+    assert "Stop `main-feed`" in stage.reads(card)
+    assert ("Dry run" in stage.reads(card)) == ("dry-run" in text)

@@ -1,0 +1,181 @@
+"""What the cloud does with the call, and that card and thread say that and nothing else."""
+
+import asyncio
+
+import pytest
+
+from bot.playground import world
+from bot.playground.live_errors import Refusal, failing, from_service, invalid, no_such_flow, not_authenticated
+from bot.playground.slack.records import Message
+from tests.scenarios.conftest import MAIN, Stage
+
+STOP = "live:ott:updateFlowStatusStop"
+
+
+async def _approved(stage: Stage) -> Message:
+    card = await stage.asks("U0ALICE", "stop main-feed")
+    await stage.presses("U0DAVE", card, "approve")
+    return card
+
+
+def _shown_in_channel(stage: Stage, card: Message) -> list[str]:
+    """Return the replies that stand in the channel too."""
+    return [one.plain for one in stage.slack.workspace.messages(card.channel) if one.broadcast]
+
+
+async def _failed(stage: Stage, card: Message, *words: str) -> str:
+    """Wait for the outcome; assert that it is told as a failure, everywhere, after one call. Return it."""
+    outcome = (await stage.thread_says(card, words[0])).plain
+    await stage.quiet()
+    assert all(word in outcome for word in words)
+    assert "<@U0ALICE>" in outcome
+    assert _shown_in_channel(stage, card) == [outcome]
+    assert "Failed" in stage.reads(card)
+    assert "STANDBY" not in stage.reads(card)
+    assert not stage.now(card).buttons
+    assert stage.stops() == 1
+    return outcome
+
+
+async def test_a_flow_that_somebody_else_has_stopped_is_not_called(stage: Stage) -> None:
+    card = await stage.asks("U0ALICE", "stop main-feed")
+    stage.live.set_status(world.PROJECT_ID, MAIN, "STANDBY")
+
+    await stage.presses("U0DAVE", card, "approve")
+    outcome = await stage.thread_says(card, "already so, not by this request")
+    await stage.quiet()
+
+    assert "STANDBY" in outcome.plain
+    assert "not by this request" in stage.reads(card)
+    assert _shown_in_channel(stage, card) == []
+    assert stage.stops() == 0
+
+
+async def test_a_refusal_as_standby_is_read_back(stage: Stage) -> None:
+    let_go = asyncio.Event()
+    stage.put_fails(hold=let_go)
+    card = await _approved(stage)
+    await stage.live.until(lambda live: bool(live.calls_of("PUT", "/flows/stop")), timeout=20)
+    stage.live.set_status(world.PROJECT_ID, MAIN, "STANDBY")
+    let_go.set()
+
+    outcome = (await stage.thread_says(card, "second reading agrees")).plain
+    await stage.quiet()
+
+    assert "LIVE.100011001" in outcome
+    assert "flow task is in standby status" in outcome
+    assert "STANDBY" in outcome
+    assert "STANDBY" in stage.reads(card)
+    assert stage.stops() == 1
+
+
+async def test_a_refusal_as_standby_of_a_flow_that_is_active_is_a_failure(stage: Stage) -> None:
+    stage.put_fails(invalid("flow task is in standby status"))
+
+    await _failed(stage, await _approved(stage), "LIVE.100011001", "flow task is in standby status")
+
+
+async def test_a_missing_right_is_told_with_code_message_and_request_id(stage: Stage) -> None:
+    stage.live.deny(STOP)
+
+    outcome = await _failed(
+        stage, await _approved(stage), "LIVE.100011003", "You do not have permission to access the API.", STOP
+    )
+
+    number = stage.live.calls_of("PUT", "/flows/stop")[0].number
+    assert f"live-{number + 1:06d}" in outcome
+
+
+async def test_a_missing_right_of_an_identity_policy_is_told(stage: Stage) -> None:
+    stage.live.deny(STOP, status=403)
+
+    await _failed(stage, await _approved(stage), "PAP5.0001", "HTTP 403", STOP)
+
+
+@pytest.mark.parametrize(
+    ("reply", "code"),
+    [
+        pytest.param(no_such_flow("404"), "LIVE.103011019", id="404"),
+        pytest.param(invalid("the parameter is wrong"), "LIVE.100011001", id="400"),
+        pytest.param(from_service(400, "LIVE.103011099", "odd"), "LIVE.103011099", id="400 of another kind"),
+        pytest.param(not_authenticated("verify aksk signature fail"), "APIGW.0301", id="401 credentials"),
+    ],
+)
+async def test_a_definite_no_is_told_as_it_came(stage: Stage, reply: Refusal, code: str) -> None:
+    stage.put_fails(reply)
+
+    assert isinstance(reply.body, dict)
+    message = str(reply.body["error_msg"])
+    await _failed(stage, await _approved(stage), code, message[:40])
+
+
+@pytest.mark.parametrize("has_effect", [True, False], ids=["after", "before"])
+@pytest.mark.parametrize("lost", ["500", "502 html", "504 empty", "dropped"])
+async def test_promise_4_what_nobody_knows_is_unknown(stage: Stage, lost: str, has_effect: bool) -> None:
+    match lost:
+        case "500":
+            stage.put_fails(failing(500, "live"), effect=has_effect)
+        case "502 html":
+            stage.put_fails(failing(502, "html"), effect=has_effect)
+        case "504 empty":
+            stage.put_fails(failing(504, "empty"), effect=has_effect)
+        case _:
+            stage.put_fails(drop=True, effect=has_effect)
+
+    card = await _approved(stage)
+    outcome = (await stage.thread_says(card, "unknown")).plain
+    await stage.quiet()
+    for _ in range(5):
+        await stage.passes(30)
+
+    assert "<@U0ALICE>" in outcome
+    assert "Unknown" in stage.reads(card)
+    assert _shown_in_channel(stage, card) == [outcome]
+    assert "cloud says that it is stopped" not in stage.reads(card)
+    assert "is now STANDBY" not in "\n".join(stage.replies(card))
+    assert stage.stops() == 1
+
+
+async def test_promise_4_no_card_says_done_unless_the_cloud_says_done(stage: Stage) -> None:
+    stage.put_fails(status="ACTIVE")
+
+    await _failed(stage, await _approved(stage), "accepted, still ACTIVE")
+
+
+async def test_a_call_that_takes_long_is_told_of_after_five_seconds(stage: Stage) -> None:
+    stage.put_fails(hold=8.0, effect=True)
+    card = await _approved(stage)
+    await stage.live.until(lambda live: bool(live.calls_of("PUT", "/flows/stop")), timeout=20)
+    await stage.shows(card, "has not answered yet")
+    called = stage.world.clock.now()
+
+    await stage.ticks(lambda: "Calling" in stage.replies(card)[-1], most=7.75)
+    assert stage.world.clock.now() - called >= 5
+    await stage.ticks(lambda: "STANDBY" in stage.replies(card)[-1], most=10)
+    await stage.quiet()
+
+    assert len([reply for reply in stage.replies(card) if "Calling" in reply]) == 1
+    assert stage.stops() == 1
+
+
+async def test_a_quick_call_is_not_told_of(stage: Stage) -> None:
+    card = await _approved(stage)
+    await stage.thread_says(card, "STANDBY")
+    await stage.quiet()
+    await stage.passes(60)
+
+    assert not [reply for reply in stage.replies(card) if "Calling" in reply]
+
+
+async def test_promise_9_secrets_that_the_gateway_echoes_are_cut_out(stage: Stage) -> None:
+    key = stage.world.environ["HUAWEICLOUD_SDK_SK"]
+    stage.put_fails(not_authenticated(f"the secret {key} is wrong"))
+    card = await _approved(stage)
+    await stage.thread_says(card, "APIGW.0301")
+    await stage.quiet()
+
+    tables = ("requests", "operations", "replies", "inbox", "audit")
+    stored = "\n".join(str(stage.select(f"SELECT * FROM {table}")) for table in tables)  # noqa: S608
+    assert key not in stage.slack.workspace.transcript()
+    for secret in (key, stage.slack.bot_token, stage.slack.signing_secret, "not-for-anyone", "/response/", "trigger_id"):
+        assert secret not in stored

@@ -1,0 +1,214 @@
+"""The shape of the code: layers, sizes, listeners that Bolt can call, a core without a clock, nothing unused installed."""
+
+import ast
+import importlib.metadata
+import inspect
+import pathlib
+import re
+import statistics
+import sys
+import tomllib
+from collections.abc import Iterator
+from typing import Final
+
+import importlinter.cli
+import pytest
+from slack_bolt.kwargs_injection.async_args import AsyncArgs
+
+from bot.slack import app as slack_app
+from bot.slack.listeners import Listeners
+
+ROOT: Final = pathlib.Path(__file__).parents[1]
+BOT: Final = sorted((ROOT / "bot").rglob("*.py"))
+TESTS: Final = sorted((ROOT / "tests").rglob("*.py"))
+
+MODULE_LINES, FUNCTION_LINES, MEDIAN, NINTH_DECILE, MOCKS_A_HUNDRED = 400, 50, 8, 30, 5
+
+CORE: Final = (
+    *("policy", "request", "life", "due", "commands", "arrivals", "answers", "errors"),
+    *("slack/messages/*", "slack/payloads"),
+)
+"""The modules that decide and word things: their times, ids and chance come in as arguments."""
+
+CHANCE_OR_CLOCK: Final = {
+    *("datetime.now", "datetime.utcnow", "datetime.today", "date.today", "os.urandom", "asyncio.get_running_loop"),
+}
+CLOCK_MODULES: Final = {"time", "random", "secrets", "uuid"}
+
+TESTED_ELSEWHERE: Final = {
+    "__main__": "tests/test_documents.py",  # three lines; the Procfile runs them
+    "arrivals": "tests/store/test_contract.py",  # values alone; they are kept and read back
+    "answers": "tests/slack/messages/test_answers.py",  # values alone; each has its words
+    "ports": "tests/store/test_contract.py",  # protocols and values; the contract suites hold both sides to them
+    "errors": "tests/slack/messages/test_replies.py",  # the tree and its values; nothing to call
+    "asking": "tests/scenarios/test_stop.py",
+    "service": "tests/scenarios/test_approvals.py",  # the use cases are played through, between the two stand-ins
+    "calling": "tests/scenarios/test_stop.py",
+    "telling": "tests/scenarios/test_approvals.py",
+    "worker": "tests/scenarios/test_expiry.py",
+    "life": "tests/test_request.py",  # one subject in two modules: what a request is, and what happens to it
+    "cli": "tests/test_documents.py",
+    "serve": "tests/scenarios/conftest.py",  # every scenario runs on what it builds
+    "slack/app": "tests/scenarios/test_stop.py",
+    "slack/guard": "tests/scenarios/test_outsiders.py",
+    "slack/directory": "tests/scenarios/test_outsiders.py",
+    "slack/failures": "tests/scenarios/test_approvals.py",
+    "slack/installation": "tests/scenarios/test_stop.py",
+    "slack/listeners": "tests/scenarios/test_deny_and_withdraw.py",
+    "slack/notifier": "tests/scenarios/test_approvals.py",
+    "slack/payloads": "tests/scenarios/test_outsiders.py",
+    "slack/returns": "tests/scenarios/test_deny_and_withdraw.py",
+    "slack/messages/message": "tests/slack/messages/test_card.py",
+    "slack/messages/outcomes": "tests/slack/messages/test_replies.py",
+    "slack/messages/refusals": "tests/slack/messages/test_answers.py",
+    "slack/messages/state": "tests/slack/messages/test_card.py",
+    "store/audit": "tests/store/test_contract.py",
+    "store/dialect": "tests/store/test_database.py",
+    "store/failures": "tests/store/test_database.py",
+    "store/hold": "tests/store/test_database.py",
+    "store/revision": "tests/store/test_migrate.py",
+    "store/rows": "tests/store/test_contract.py",
+    "store/schema": "tests/store/test_migrate.py",
+    "store/statements": "tests/store/test_contract.py",
+    "store/store": "tests/store/test_contract.py",
+}
+"""Modules without a test module of their own, and where they are tested."""
+
+NOT_IMPORTED: Final = {
+    "aiosqlite": "SQLAlchemy finds it by the name of the driver in the URL",
+    "httptools": "uvicorn finds it by name",
+    "hatchling": "builds the package",
+    "editables": "builds the package",
+    "pytest-asyncio": "a plugin of pytest",
+    "pytest-cov": "a plugin of pytest",
+    "ruff": "a command",
+    "mypy": "a command",
+    "poethepoet": "a command",
+}
+COMES_WITH: Final = {"pydantic_core": "pydantic"}  # which pins it to the one version that fits
+
+
+def _tree(path: pathlib.Path) -> ast.Module:
+    return ast.parse(path.read_text(encoding="utf-8"))
+
+
+def _name(path: pathlib.Path) -> str:
+    return path.relative_to(ROOT).as_posix()
+
+
+def _functions(path: pathlib.Path) -> Iterator[ast.FunctionDef | ast.AsyncFunctionDef]:
+    for node in ast.walk(_tree(path)):
+        if isinstance(node, ast.FunctionDef | ast.AsyncFunctionDef):
+            yield node
+
+
+def _lines(function: ast.FunctionDef | ast.AsyncFunctionDef) -> int:
+    return (function.end_lineno or function.lineno) - function.lineno + 1
+
+
+def _dotted(node: ast.expr) -> str:
+    return ast.unparse(node) if isinstance(node, ast.Attribute | ast.Name) else ""
+
+
+def _calls(path: pathlib.Path) -> Iterator[str]:
+    for node in ast.walk(_tree(path)):
+        if isinstance(node, ast.Call):
+            yield _dotted(node.func)
+
+
+def _imported(paths: list[pathlib.Path]) -> set[str]:
+    """Return the top-level names of all that is imported, wherever in the files."""
+    found: set[str] = set()
+    for node in (node for path in paths for node in ast.walk(_tree(path))):
+        if isinstance(node, ast.Import):
+            found |= {alias.name.partition(".")[0] for alias in node.names}
+        elif isinstance(node, ast.ImportFrom) and node.module and not node.level:
+            found.add(node.module.partition(".")[0])
+    return found
+
+
+def test_the_import_contracts_hold(monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]) -> None:
+    monkeypatch.chdir(ROOT)
+    broken = importlinter.cli.lint_imports(no_cache=True, no_logo=True)
+    assert broken == 0, capsys.readouterr().out
+
+
+def test_no_module_is_longer_than_a_reader_can_hold() -> None:
+    lines = {_name(path): len(path.read_text(encoding="utf-8").splitlines()) for path in BOT}
+    assert {name: count for name, count in lines.items() if count > MODULE_LINES} == {}
+
+
+def test_no_function_is_longer_than_a_screen() -> None:
+    long = [f"{_name(path)}:{each.name}" for path in BOT for each in _functions(path) if _lines(each) > FUNCTION_LINES]
+    assert long == []
+
+
+def test_most_functions_are_short() -> None:
+    lengths = sorted(_lines(function) for path in BOT for function in _functions(path))
+    assert statistics.median(lengths) <= MEDIAN
+    assert lengths[len(lengths) * 9 // 10] <= NINTH_DECILE
+
+
+def test_every_module_has_its_tests() -> None:
+    modules = [path for path in BOT if path.name != "__init__.py"]
+    names = [path.relative_to(ROOT / "bot").with_suffix("").as_posix() for path in modules]
+    ours = [name for name in names if not name.startswith(("playground/", "store/migrations/"))]
+    parted = [(name, *name.rpartition("/")) for name in ours]
+    untested = {name for name, folder, _, stem in parted if not (ROOT / "tests" / folder / f"test_{stem}.py").exists()}
+    assert untested <= TESTED_ELSEWHERE.keys()
+    assert TESTED_ELSEWHERE.keys() <= set(ours)
+    assert [place for place in TESTED_ELSEWHERE.values() if not (ROOT / place).exists()] == []
+
+
+def test_fakes_stand_in_where_others_mock() -> None:
+    tests = [each for path in TESTS for each in _functions(path) if each.name.startswith("test_")]
+    mock = re.compile(
+        r"(.*\.)?((Async|Magic|NonCallable|Property)?Mock|patch(\..*)?|create_autospec|setattr)|mocker\..*"
+    )
+    mocks = [call for path in TESTS for call in _calls(path) if mock.fullmatch(call)]
+    assert len(mocks) * 100 <= MOCKS_A_HUNDRED * len(tests), mocks
+
+
+def test_bolt_knows_every_parameter_of_every_listener() -> None:
+    known = set(inspect.signature(AsyncArgs).parameters)
+    registered = [
+        _dotted(node.args[0])
+        for node in ast.walk(_tree(pathlib.Path(slack_app.__file__)))
+        if isinstance(node, ast.Call) and isinstance(node.func, ast.Call) and _dotted(node.func.func).startswith("app.")
+    ]
+    assert len(registered) == 3
+    for listener in registered:
+        assert listener.startswith("listeners."), listener
+        function = getattr(Listeners, listener.removeprefix("listeners."))
+        assert set(inspect.signature(function).parameters) - {"self"} <= known, listener
+
+
+@pytest.mark.parametrize("module", CORE)
+def test_the_core_has_no_clock_and_no_chance(module: str) -> None:
+    paths = list((ROOT / "bot").glob(f"{module}.py"))
+    assert paths
+    assert _imported(paths) & CLOCK_MODULES == set()
+    calls = [call for path in paths for call in _calls(path)]
+    assert [call for call in calls for banned in CHANCE_OR_CLOCK if f".{call}".endswith(f".{banned}")] == []
+    assert [each.name for path in paths for each in _functions(path) if isinstance(each, ast.AsyncFunctionDef)] == []
+
+
+def test_what_is_installed_is_used_and_what_is_used_is_installed() -> None:
+    project = tomllib.loads((ROOT / "pyproject.toml").read_text(encoding="utf-8"))
+    groups = project["dependency-groups"]
+    runtime = {_distribution(text) for text in project["project"]["dependencies"]}
+    development = {_distribution(text) for text in (*groups["dev"], *groups["build"])}
+    in_bot = _distributions(_imported(BOT))
+    assert in_bot == runtime - NOT_IMPORTED.keys()
+    assert _distributions(_imported(TESTS)) - runtime == development - NOT_IMPORTED.keys()
+
+
+def _distribution(requirement: str) -> str:
+    return re.split(r"[\[<>=! ]", requirement, maxsplit=1)[0].lower()
+
+
+def _distributions(modules: set[str]) -> set[str]:
+    owners = importlib.metadata.packages_distributions()
+    others = modules - sys.stdlib_module_names - {"bot", "tests"}
+    named = {COMES_WITH.get(module, owners.get(module, [module])[0]) for module in others}
+    return {name.lower().replace("_", "-") for name in named}

@@ -1,0 +1,346 @@
+"""The call: what is looked at again before it, what each reply means, and what is on disk when."""
+
+import asyncio
+import dataclasses
+import pathlib
+from collections.abc import AsyncIterator
+
+import pytest
+
+from bot import calling, errors, life, policy, ports, request
+from bot.errors import CloudFailure, Fault
+from bot.ports import Accepted
+from bot.request import How, Progress, Request, Said, State
+from tests.fakes import ALICE, CAROL, DAVE, POLICY, STANDING, Desk, in_order, open_desk, policy_of, until
+
+TWO = POLICY.replace("approvals = 1", "approvals = 2")
+LAXER = POLICY.replace('approvals = 1\napprovers = ["media-leads"]', "approvals = 0")
+STRICTER = POLICY.replace("approvals = 0", 'approvals = 1\napprovers = ["U0CAROL", "U0DAVE", "U0BOB"]')
+NOBODY = POLICY.partition("[[rules]]")[0] + '[[rules]]\nname = "others"\nverbs = ["stop"]\nwho = ["U0ZED"]\n'
+PASSING = [Fault.THROTTLED, Fault.NEVER_SENT, Fault.UNCERTAIN]
+STANDBY_400 = CloudFailure(fault=Fault.REJECTED, http_status=400, message="flow task is in Standby status")
+
+
+@pytest.fixture
+async def desk(tmp_path: pathlib.Path) -> AsyncIterator[Desk]:
+    """Open a desk."""
+    async with open_desk(tmp_path) as opened:
+        yield opened
+
+
+async def called(desk: Desk, approved: Request | None = None) -> Request:
+    """Call for an approved request and return the record after it."""
+    approved = approved or await desk.approved()
+    await in_order(desk.calling.call(approved))
+    return await desk.now(approved.id)
+
+
+def how(seen: Request) -> How | None:
+    """Return what came of the operation."""
+    return seen.operation.outcome.how if seen.operation.outcome else None
+
+
+async def test_a_stop_is_on_record_before_it_leaves_and_its_outcome_after(desk: Desk) -> None:
+    approved, gate = await desk.approved(), asyncio.Event()
+    desk.cloud.will("stop", gate)
+    call = asyncio.create_task(desk.calling.call(approved))
+    await until(desk.cloud.stops)
+
+    assert (await desk.now(approved.id)).operation.progress is Progress.RUNNING
+    gate.set()
+    await in_order(call)
+
+    seen = await desk.now(approved.id)
+    assert (how(seen), seen.operation.progress) == (How.STOPPED, Progress.SUCCEEDED)
+    assert seen.unsent[-1].said is Said.OUTCOME
+    assert desk.store.journal[-2:] == ["call begins", "call ended"]
+
+
+@pytest.mark.parametrize("failure", [errors.NotRecorded("full"), errors.Conflict("moved"), errors.Unconfirmed("?")])
+async def test_nothing_is_called_that_is_not_on_record(desk: Desk, failure: errors.StoreError) -> None:
+    approved = await desk.approved()
+    desk.store.before["commit"].append(failure)
+
+    with pytest.raises(type(failure)):
+        await desk.calling.call(approved)
+
+    assert desk.cloud.stops() == 0
+
+
+@pytest.mark.parametrize(
+    ("reply", "read", "expected"),
+    [
+        (Accepted(status="STANDBY"), None, How.STOPPED),
+        (Accepted(status="ACTIVE"), STANDING, How.STOPPED),
+        (Accepted(status="ACTIVE"), None, How.STILL_ACTIVE),
+        (Accepted(status="ACTIVE"), CloudFailure(fault=Fault.UNCERTAIN), How.STILL_ACTIVE),
+        (STANDBY_400, STANDING, How.CONFIRMED_STANDBY),
+        (STANDBY_400, None, How.REFUSED),
+        (STANDBY_400, CloudFailure(fault=Fault.DENIED), How.REFUSED),
+        (CloudFailure(fault=Fault.REJECTED, code="LIVE.100011001", message="limit"), None, How.REFUSED),
+        (CloudFailure(fault=Fault.NOT_FOUND, http_status=404), None, How.REFUSED),
+        (CloudFailure(fault=Fault.DENIED, http_status=403), None, How.REFUSED),
+        (CloudFailure(fault=Fault.CREDENTIALS, http_status=401), None, How.REFUSED),
+        (CloudFailure(fault=Fault.THROTTLED, http_status=429), None, How.REFUSED),
+        (CloudFailure(fault=Fault.NEVER_SENT), None, How.REFUSED),
+        (CloudFailure(fault=Fault.UNCERTAIN, http_status=502), None, How.LOST),
+    ],
+)
+async def test_each_reply_has_its_outcome_and_is_asked_for_once(
+    desk: Desk, reply: Accepted | CloudFailure, read: object, expected: How
+) -> None:
+    approved = await desk.approved()
+    desk.cloud.will("stop", reply)
+    desk.cloud.will("flow", None, read)
+
+    seen = await called(desk, approved)
+
+    assert how(seen) is expected
+    assert desk.cloud.stops() == 1
+    assert seen.operation.outcome is not None
+    assert seen.operation.outcome.failure == (reply if isinstance(reply, CloudFailure) else None)
+
+
+async def test_accepted_and_unreadable_keeps_the_word_of_the_reply(desk: Desk) -> None:
+    approved = await desk.approved()
+    desk.cloud.will("stop", Accepted(status="ACTIVE"))
+    desk.cloud.will("flow", None, CloudFailure(fault=Fault.UNCERTAIN))
+
+    outcome = (await called(desk, approved)).operation.outcome
+
+    assert outcome is not None
+    assert outcome.status == "ACTIVE"
+
+
+async def test_a_flow_in_standby_by_then_is_not_called(desk: Desk) -> None:
+    approved = await desk.approved()
+    desk.cloud.there["flow-1"] = STANDING
+
+    seen = await called(desk, approved)
+
+    assert (how(seen), desk.cloud.stops(), seen.version) == (How.ALREADY, 0, approved.version + 1)
+
+
+async def test_a_dry_run_ends_before_the_call(desk: Desk) -> None:
+    seen = await called(desk, await desk.approved("stop flow-1 --dry-run"))
+
+    assert (how(seen), seen.operation.progress, desk.cloud.stops()) == (How.REHEARSED, Progress.SUCCEEDED, 0)
+
+
+@pytest.mark.parametrize("fault", sorted(set(Fault) - set(PASSING)))
+async def test_a_flow_that_the_cloud_does_not_show_is_not_called(desk: Desk, fault: Fault) -> None:
+    approved, failure = await desk.approved(), CloudFailure(fault=fault, code="X")
+    desk.cloud.will("flow", failure)
+
+    seen = await called(desk, approved)
+
+    assert (how(seen), seen.operation.progress, desk.cloud.stops()) == (How.UNREADABLE, Progress.FAILED, 0)
+    assert seen.operation.outcome is not None
+    assert seen.operation.outcome.failure == failure
+
+
+@pytest.mark.parametrize("fault", PASSING)
+async def test_a_read_that_may_succeed_later_holds_the_call_up(desk: Desk, fault: Fault) -> None:
+    approved = await desk.approved()
+    desk.cloud.will("flow", CloudFailure(fault=fault))
+
+    seen = await called(desk, approved)
+
+    assert (seen.state, seen.operation.progress, seen.operation.held_ups) == (State.APPROVED, Progress.WAITING, 1)
+    assert seen.operation.not_before == desk.clock.now() + calling.AGAIN
+    assert desk.cloud.stops() == 0
+
+
+async def test_slack_out_of_reach_holds_the_call_up_longer_each_time(desk: Desk) -> None:
+    seen = await desk.approved()
+    desk.directory.away = True
+    waits = []
+
+    for _ in range(6):
+        seen = await called(desk, seen)
+        waits.append(seen.operation.not_before - desk.clock.now())
+
+    assert waits == [2.0, 4.0, 8.0, 16.0, 20.0, 20.0]
+    assert seen.votes != ()
+    desk.directory.away = False
+    assert how(await called(desk, seen)) is How.STOPPED
+
+
+async def test_a_voter_who_cannot_be_asked_about_holds_the_call_up_and_keeps_the_vote(desk: Desk) -> None:
+    approved = await desk.approved()
+    desk.directory.kinds["U0CAROL"] = policy.Kind.UNREACHABLE
+
+    seen = await called(desk, approved)
+
+    assert (seen.operation.held_ups, seen.votes) == (1, approved.votes)
+
+
+@pytest.mark.parametrize("text", [NOBODY, "no project"])
+async def test_a_policy_that_refuses_by_then_ends_the_request(desk: Desk, text: str) -> None:
+    approved = await desk.approved()
+    desk.policy = (
+        dataclasses.replace(desk.policy, projects={}) if text == "no project" else policy_of(text)
+    )
+
+    seen = await called(desk, approved)
+
+    assert (seen.state, seen.operation.progress) == (State.DENIED, Progress.CANCELLED)
+    assert seen.ending is not None
+    assert seen.ending.actor is None
+    assert desk.cloud.calls[-1][0] != "stop"
+
+
+async def test_a_requester_who_left_ends_the_request(desk: Desk) -> None:
+    approved = await desk.approved()
+    desk.directory.kinds["U0ALICE"] = policy.Kind.DEACTIVATED
+
+    assert (await called(desk, approved)).state is State.DENIED
+    assert desk.cloud.stops() == 0
+
+
+async def test_a_vote_whose_right_is_gone_falls_off_visibly(desk: Desk) -> None:
+    approved = await desk.approved()
+    desk.directory.kinds["U0CAROL"] = policy.Kind.GUEST
+
+    seen = await called(desk, approved)
+
+    assert (seen.state, seen.votes, seen.decided_at) == (State.PENDING, (), None)
+    assert seen.unsent[-1].said is Said.FELL_OFF
+    assert desk.cloud.stops() == 0
+
+
+async def test_a_stricter_policy_raises_the_number_and_keeps_the_votes_that_stand(desk: Desk) -> None:
+    approved = await desk.approved()
+    desk.policy = policy_of(TWO)
+
+    seen = await called(desk, approved)
+
+    assert (seen.state, seen.terms.approvals, seen.votes) == (State.PENDING, 2, approved.votes)
+    assert seen.unsent[-1].said is Said.ASKED
+    await desk.take(desk.click("approve", DAVE, seen.id))
+    assert how(await called(desk, await desk.now(seen.id))) is How.STOPPED
+
+
+async def test_a_laxer_policy_takes_nothing_back(desk: Desk) -> None:
+    approved = await desk.approved()
+    desk.policy = policy_of(LAXER)
+    desk.directory.kinds["U0CAROL"] = policy.Kind.GUEST
+
+    seen = await called(desk, approved)
+
+    assert (seen.state, seen.terms.approvals) == (State.PENDING, 1)
+    assert desk.cloud.stops() == 0
+
+
+async def test_a_laxer_policy_calls_with_the_votes_of_then(desk: Desk) -> None:
+    approved = await desk.approved()
+    desk.policy = policy_of(LAXER)
+
+    assert how(await called(desk, approved)) is How.STOPPED
+
+
+@pytest.mark.parametrize("confirmer", [CAROL, DAVE])
+async def test_a_confirmation_never_becomes_an_approval(desk: Desk, confirmer: request.Actor) -> None:
+    approved = await desk.approved(actor=CAROL)
+    by = dataclasses.replace(approved, votes=(request.Vote(actor=confirmer, at=desk.clock.now()),), version=3)
+    await desk.store.commit(ports.Change(request=by, audit=()))
+    desk.policy = policy_of(STRICTER)
+
+    seen = await called(desk, by)
+
+    assert (seen.state, seen.votes, seen.terms.approvals) == (State.PENDING, (), 1)
+    assert [reply.said for reply in seen.unsent[-2:]] == [Said.FELL_OFF, Said.ASKED]
+    assert desk.cloud.stops() == 0
+
+
+async def test_a_long_call_is_told_of_once(desk: Desk) -> None:
+    approved, gate = await desk.approved(), asyncio.Event()
+    desk.cloud.will("stop", gate)
+    call = asyncio.create_task(desk.calling.call(approved))
+    await until(desk.cloud.stops)
+    desk.clock.turn(calling.LONG_CALL)
+    await until(lambda: "call takes long" in desk.store.journal)
+    gate.set()
+    await in_order(call)
+
+    seen = await desk.now(approved.id)
+    assert [reply.said for reply in seen.unsent[-2:]] == [Said.CALLING, Said.OUTCOME]
+    assert desk.cloud.stops() == 1
+
+
+@pytest.mark.parametrize("gone", [False, True])
+async def test_a_database_that_cannot_be_told_of_a_long_call_does_not_disturb_it(desk: Desk, gone: bool) -> None:
+    approved, gate = await desk.approved(), asyncio.Event()
+    desk.cloud.will("stop", gate)
+    call = asyncio.create_task(desk.calling.call(approved))
+    await until(desk.cloud.stops)
+    if gone:
+        desk.store.before["load"].append(errors.StoreError("away"))
+    else:
+        desk.store.before["commit"].append(errors.NotRecorded("full"))
+    journal = len(desk.store.journal)
+    desk.clock.turn(calling.LONG_CALL)
+    await until(lambda: len(desk.store.journal) > journal)
+    gate.set()
+    await in_order(call)
+
+    assert how(await desk.now(approved.id)) is How.STOPPED
+
+
+async def test_the_outcome_is_recorded_however_long_the_database_is_away(desk: Desk) -> None:
+    approved, gate = await desk.approved(), asyncio.Event()
+    desk.cloud.will("stop", gate)
+    call = asyncio.create_task(desk.calling.call(approved))
+    await until(desk.cloud.stops)
+    desk.store.away = True
+    gate.set()
+    for tries in range(1, 5):
+        await until(lambda tries=tries: desk.store.journal.count("call ended") >= tries)
+        await asyncio.sleep(0.01)
+        desk.clock.turn(calling.STORE_AGAIN)
+    desk.store.away = False
+    desk.clock.turn(calling.STORE_AGAIN)
+    await in_order(call)
+
+    assert how(await desk.now(approved.id)) is How.STOPPED
+    assert desk.cloud.stops() == 1
+
+
+async def test_an_outcome_whose_commit_was_lost_is_recorded_once(desk: Desk) -> None:
+    approved, gate = await desk.approved(), asyncio.Event()
+    desk.cloud.will("stop", gate)
+    call = asyncio.create_task(desk.calling.call(approved))
+    await until(desk.cloud.stops)
+    desk.store.after["commit"].append(errors.Unconfirmed("lost"))
+    gate.set()
+    await until(lambda: "call ended" in desk.store.journal)
+    await asyncio.sleep(0.02)
+    desk.clock.turn(calling.STORE_AGAIN)
+    await in_order(call)
+
+    seen = await desk.now(approved.id)
+    assert [reply.said for reply in seen.unsent].count(Said.OUTCOME) == 1
+    assert desk.select("SELECT count(*) FROM audit WHERE what = 'call ended'") == [(1,)]
+
+
+async def test_a_call_whose_caller_is_gone_is_unknown_and_not_called_again(desk: Desk) -> None:
+    approved = await desk.approved()
+    running = life.begin(approved, at=desk.clock.now())
+    await desk.store.commit(ports.Change(request=running, audit=()))
+
+    await desk.calling.recover(running)
+
+    seen = await desk.now(approved.id)
+    assert (how(seen), seen.operation.progress) == (How.LOST, Progress.UNKNOWN)
+    assert desk.cloud.stops() == 0
+
+
+async def test_the_audit_tells_code_and_request_id_of_the_cloud(desk: Desk) -> None:
+    approved = await desk.approved()
+    desk.cloud.will("stop", CloudFailure(fault=Fault.DENIED, http_status=403, code="PAP5.0001", request_id="q1"))
+
+    await called(desk, approved)
+
+    facts = str(desk.select("SELECT facts FROM audit ORDER BY id DESC LIMIT 1")[0][0])
+    assert all(word in facts for word in ("PAP5.0001", '"q1"', "403", "refused"))
+    assert ALICE.user not in facts

@@ -1,0 +1,392 @@
+"""The worker: nothing is lost, nothing is done twice, and it looks exactly when something is due."""
+
+import asyncio
+import pathlib
+import random
+from collections.abc import AsyncIterator
+
+import pytest
+
+from bot import answers, errors, life, ports, worker
+from bot.errors import ChatRefused, ChatUnavailable, CloudFailure, Fault
+from bot.request import How, Progress, State
+from tests.fakes import ALICE, CAROL, DAVE, POLICY, Desk, FakeClock, in_order, open_desk, policy_of, until
+
+TWO = POLICY.replace("approvals = 1", "approvals = 2")
+
+
+@pytest.fixture
+async def desk(tmp_path: pathlib.Path) -> AsyncIterator[Desk]:
+    """Open a desk."""
+    async with open_desk(tmp_path) as opened:
+        yield opened
+
+
+@pytest.fixture
+async def looking(desk: Desk) -> AsyncIterator[None]:
+    """Let the worker look for what is due."""
+    task = asyncio.create_task(desk.worker.run())
+    yield
+    task.cancel()
+    await asyncio.gather(task, return_exceptions=True)
+
+
+async def arrives(desk: Desk, entry: worker.Entry) -> None:
+    """Let an entry arrive as the inbox hands it on."""
+    await desk.store.record([entry])
+    desk.worker.wake_entry(entry)
+
+
+def quiet(desk: Desk) -> bool:
+    """Tell whether nothing is due or held."""
+    now = desk.clock.now()
+    held = desk.select("SELECT 1 FROM requests WHERE lease_owner IS NOT NULL OR due_at <= ?", now)
+    return not held and not desk.select("SELECT 1 FROM inbox WHERE state <> 'done'")
+
+
+async def rests(desk: Desk) -> None:
+    """Wait until nothing is due or held."""
+    await until(lambda: quiet(desk))
+
+
+async def card(desk: Desk, text: str = "stop flow-1") -> str:
+    """Ask, wait until the card stands, and return the request's id."""
+    entry = desk.typed(text)
+    await arrives(desk, entry)
+    await rests(desk)
+    return entry.key
+
+
+async def test_a_request_goes_from_the_command_to_the_outcome(desk: Desk) -> None:
+    request_id = await card(desk)
+    await arrives(desk, desk.click("approve", CAROL, request_id))
+    await rests(desk)
+
+    assert (await desk.now(request_id)).operation.progress is Progress.SUCCEEDED
+    assert desk.chat.said() == ["asked", "voted", "outcome"]
+
+
+async def test_the_call_begins_before_slack_hears_of_the_approval(desk: Desk) -> None:
+    request_id = await card(desk)
+    heard = list(desk.chat.journal)
+    gate = asyncio.Event()
+    desk.cloud.will("stop", gate)
+    await arrives(desk, desk.click("approve", CAROL, request_id))
+    await until(desk.cloud.stops)
+    assert desk.chat.journal == heard
+
+    await until(lambda: desk.chat.journal != heard)  # beside a call that takes its time
+    assert desk.chat.cards["1.card"].operation.progress is Progress.RUNNING
+    gate.set()
+    await rests(desk)
+    assert desk.cloud.stops() == 1
+
+
+async def test_a_click_during_a_call_is_answered_during_it(desk: Desk) -> None:
+    request_id, gate = await card(desk), asyncio.Event()
+    desk.cloud.will("stop", gate)
+    await arrives(desk, desk.click("approve", CAROL, request_id))
+    await until(desk.cloud.stops)
+
+    await arrives(desk, desk.click("deny", DAVE, request_id))
+    await until(lambda: desk.chat.answered)
+
+    assert isinstance(desk.chat.answered[0], answers.Settled)
+    gate.set()
+    await rests(desk)
+    assert desk.cloud.stops() == 1
+
+
+async def test_many_clicks_racing_with_release_are_all_carried_out(desk: Desk) -> None:
+    chance = random.Random(7)
+    for round_ in range(25):
+        desk.cloud.there["flow-1"] = desk.cloud.there["flow-1"].__class__(
+            flow_id="flow-1", name="main-feed", region="r", status="ACTIVE"
+        )
+        desk.policy = policy_of(TWO)
+        entry = desk.typed("stop flow-1")
+        await arrives(desk, entry)
+        await until(lambda entry=entry: desk.select("SELECT 1 FROM requests WHERE id = ?", entry.key))
+        clicks = [desk.click("approve", actor, entry.key) for actor in (CAROL, DAVE) * 4]
+        for click in clicks:
+            for _ in range(chance.randrange(12)):
+                await asyncio.sleep(0)
+            await arrives(desk, click)
+        await rests(desk)
+
+        seen = await desk.now(entry.key)
+        assert seen.operation.progress is Progress.SUCCEEDED, round_
+        assert (len(seen.votes), seen.card.shown, seen.unsent) == (2, seen.version, ())
+        assert desk.cloud.stops() == round_ + 1
+    assert desk.chat.said() == ["asked", "voted", "voted", "outcome"] * 25
+
+
+async def test_a_nudge_at_the_moment_of_release_is_not_lost(desk: Desk) -> None:
+    entry, gate = desk.typed("stop flow-1"), asyncio.Event()
+    desk.store.before["release"].append(gate)
+    await arrives(desk, entry)
+    await until(lambda: "release" in desk.store.journal)
+    await arrives(desk, desk.click("approve", CAROL, entry.key))
+    await until(lambda: "approved" in desk.store.journal)
+    gate.set()
+
+    await rests(desk)
+    assert (await desk.now(entry.key)).operation.progress is Progress.SUCCEEDED
+
+
+async def test_a_request_is_acted_on_once_at_a_time(desk: Desk) -> None:
+    request_id, gate = await card(desk), asyncio.Event()
+    desk.cloud.will("stop", gate)
+    await arrives(desk, desk.click("approve", CAROL, request_id))
+    await until(desk.cloud.stops)
+    for _ in range(20):
+        desk.worker.wake(request_id)
+        await asyncio.sleep(0.001)
+    gate.set()
+    await rests(desk)
+
+    assert desk.cloud.stops() == 1
+    assert desk.store.journal.count("call begins") == desk.store.journal.count("call ended") == 1
+
+
+@pytest.mark.usefixtures("looking")
+async def test_a_lease_that_lapses_during_a_call_calls_nobody_twice(desk: Desk) -> None:
+    request_id, gate = await card(desk), asyncio.Event()
+    desk.cloud.will("stop", gate)
+    await arrives(desk, desk.click("approve", CAROL, request_id))
+    await until(desk.cloud.stops)
+    for _ in range(8):
+        desk.clock.turn(10)
+        await asyncio.sleep(0.01)
+    gate.set()
+    await until(lambda: "call ended" in desk.store.journal)
+    await rests(desk)
+
+    assert desk.cloud.stops() == 1
+
+
+@pytest.mark.usefixtures("looking")
+async def test_what_a_crash_cut_in_the_call_is_unknown_and_not_called_again(desk: Desk) -> None:
+    approved = await desk.approved()
+    await desk.store.commit(ports.Change(request=life.begin(approved, at=desk.clock.now()), audit=()))
+    desk.clock.turn(31)
+    await rests(desk)
+
+    seen = await desk.now(approved.id)
+    assert seen.operation.outcome is not None
+    assert (seen.operation.progress, seen.operation.outcome.how) == (Progress.UNKNOWN, How.LOST)
+    assert desk.chat.said() == ["asked", "voted", "outcome"]
+    assert desk.cloud.stops() == 0
+
+
+@pytest.mark.usefixtures("looking")
+async def test_what_nobody_was_woken_for_is_found(desk: Desk) -> None:
+    entry = desk.typed("stop flow-1")
+    await desk.store.record([entry])
+    desk.clock.turn(31)
+    await rests(desk)
+
+    assert desk.chat.cards["1.card"].id == entry.key
+
+
+@pytest.mark.usefixtures("looking")
+async def test_an_entry_that_met_no_database_is_taken_up_when_it_is_back(desk: Desk) -> None:
+    entry = desk.typed("stop flow-1")
+    await desk.store.record([entry])
+    desk.store.away = True
+    desk.worker.wake_entry(entry)
+    await asyncio.sleep(0.02)
+    desk.store.away = False
+    desk.clock.turn(worker.LOOK_AGAIN)
+    await rests(desk)
+
+    assert desk.chat.said() == ["asked"]
+
+
+@pytest.mark.usefixtures("looking")
+@pytest.mark.parametrize("where", ["claim", "load", "release", "told"])
+async def test_a_request_that_met_no_database_goes_on_when_it_is_back(desk: Desk, where: str) -> None:
+    desk.store.before[where].append(errors.StoreError("away"))
+    entry = desk.typed("stop flow-1")
+    await arrives(desk, entry)
+    for _ in range(4):
+        await asyncio.sleep(0.02)
+        desk.clock.turn(worker.LOOK_AGAIN)
+    await rests(desk)
+
+    assert desk.chat.said() == ["asked"]
+    assert (await desk.now(entry.key)).state is State.PENDING
+
+
+@pytest.mark.usefixtures("looking")
+async def test_looking_goes_on_after_the_database_was_away(desk: Desk) -> None:
+    await asyncio.sleep(0.01)
+    desk.store.away = True
+    desk.clock.turn(worker.LOOK_AGAIN)
+    await asyncio.sleep(0.01)
+    desk.store.away = False
+    request_id = await card(desk)
+    desk.clock.turn(1800)
+
+    await until(lambda: desk.chat.cards["1.card"].state is State.EXPIRED)
+    await rests(desk)
+    assert (await desk.now(request_id)).state is State.EXPIRED
+
+
+@pytest.mark.usefixtures("looking")
+async def test_looking_goes_on_after_a_surprise(desk: Desk) -> None:
+    await asyncio.sleep(0.01)
+    desk.store.before["claim_entries"].append(ValueError("a row that nobody can read"))
+    desk.clock.turn(worker.LOOK_AGAIN)
+    await asyncio.sleep(0.01)
+    entry = desk.typed("stop flow-1")
+    await desk.store.record([entry])
+    desk.clock.turn(31)
+
+    await rests(desk)
+
+
+@pytest.mark.usefixtures("looking")
+async def test_reminder_and_expiry_come_at_their_time_and_not_before(desk: Desk) -> None:
+    await card(desk)
+    for seconds, said in ((299.9, ["asked"]), (0.1, ["asked", "reminded"])):
+        desk.clock.turn(seconds)
+        await asyncio.sleep(0.03)
+        await rests(desk)
+        assert desk.chat.said() == said
+    desk.clock.turn(1499.9)
+    await asyncio.sleep(0.03)
+    assert "expired" not in desk.chat.said()
+    desk.clock.turn(0.1)
+    await until(lambda: desk.chat.said()[-1] == "expired")
+
+
+@pytest.mark.usefixtures("looking")
+async def test_an_approval_that_nothing_came_of_in_two_minutes_lapses(desk: Desk) -> None:
+    request_id = await card(desk)
+    desk.directory.away = False
+    desk.cloud.will("flow", *[CloudFailure(fault=Fault.UNCERTAIN)] * 40)
+    await arrives(desk, desk.click("approve", CAROL, request_id))
+    await rests(desk)
+    for _ in range(24):
+        desk.clock.turn(5)
+        await asyncio.sleep(0.01)
+        await rests(desk)
+
+    assert (await desk.now(request_id)).state is State.EXPIRED
+    assert desk.cloud.stops() == 0
+    assert desk.chat.said()[-1] == "expired"
+
+
+async def test_run_sleeps_exactly_until_something_is_due(tmp_path: pathlib.Path) -> None:
+    slept: list[float] = []
+
+    class Watched(FakeClock):
+        async def sleep(self, seconds: float) -> None:
+            slept.append(round(seconds, 3))
+            await super().sleep(seconds)
+
+    async with open_desk(tmp_path, Watched()) as desk:
+        task = asyncio.create_task(desk.worker.run())
+        await until(lambda: slept)
+        assert slept == [worker.LOOK_AGAIN]
+        desk.chat.away = True
+        await arrives(desk, desk.typed("stop flow-1"))
+        await until(lambda: len(slept) > 1)
+        assert slept[-1] == 2.0
+        task.cancel()
+        await asyncio.gather(task, return_exceptions=True)
+
+
+@pytest.mark.usefixtures("looking")
+async def test_an_answer_that_slack_did_not_take_is_told_when_it_is_due(desk: Desk) -> None:
+    desk.chat.troubles["answer"].append(ChatUnavailable("429", retry_after=3))
+    await arrives(desk, desk.click("approve", CAROL, "no such"))
+    await until(lambda: desk.chat.journal == ["answer"])
+    await asyncio.sleep(0.02)
+    desk.clock.turn(3)
+
+    await until(lambda: desk.chat.answered == [answers.NoSuchRequest()])
+
+
+@pytest.mark.parametrize("failure", [None, ChatUnavailable("500"), ChatRefused("user_not_found")])
+async def test_whoever_clicked_hears_that_rights_take_long(desk: Desk, failure: Exception | None) -> None:
+    opened = await desk.opened()
+    desk.directory.gate = asyncio.Event()
+    if failure is not None:
+        desk.chat.troubles["answer"].append(failure)
+    await arrives(desk, desk.click("approve", ALICE, opened.id))
+    await until(lambda: any(user == "U0ALICE" for user, age in desk.directory.asked if age == 5.0))
+    desk.clock.turn(worker.RIGHTS_SLOW)
+    await until(lambda: "answer" in desk.chat.journal)
+    desk.directory.gate.set()
+    await rests(desk)
+
+    kinds = [answer.kind for answer in desk.chat.answered]
+    assert kinds == (["checking", "refused"] if failure is None else ["refused"])
+
+
+async def test_a_drain_waits_for_the_call_and_takes_nothing_new(desk: Desk) -> None:
+    request_id, gate = await card(desk), asyncio.Event()
+    desk.cloud.will("stop", gate)
+    await arrives(desk, desk.click("approve", CAROL, request_id))
+    await until(desk.cloud.stops)
+    drain = asyncio.create_task(desk.worker.drain())
+    await asyncio.sleep(0.01)
+    late = desk.typed("stop flow-1 --dry-run")
+    await arrives(desk, late)
+    desk.worker.wake("somebody else's")
+    await asyncio.sleep(0.01)
+    assert not drain.done()
+    gate.set()
+    await in_order(drain)
+
+    assert (await desk.now(request_id)).operation.progress is Progress.SUCCEEDED
+    assert desk.select("SELECT state FROM inbox WHERE key = ?", late.key) == [("received",)]
+
+
+async def test_a_drain_begins_no_call(desk: Desk) -> None:
+    request_id, gate = await card(desk), asyncio.Event()
+    desk.chat.troubles["edit_card"].append(gate)
+    desk.cloud.will("flow", CloudFailure(fault=Fault.UNCERTAIN))
+    await arrives(desk, desk.click("approve", CAROL, request_id))
+    await until(lambda: "edit_card" in desk.chat.journal)
+    drain = asyncio.create_task(desk.worker.drain())
+    await asyncio.sleep(0)
+    desk.clock.turn(5)
+    desk.worker.wake(request_id)
+    gate.set()
+    await in_order(drain)
+
+    assert desk.cloud.stops() == 0
+    assert (await desk.now(request_id)).state is State.APPROVED
+
+
+async def test_a_surprise_in_one_request_leaves_the_others_alone(desk: Desk) -> None:
+    desk.cloud.will("flow", RuntimeError("nobody foresaw this"))
+    await arrives(desk, desk.typed("stop flow-1"))
+    await until(lambda: desk.cloud.calls)
+    await arrives(desk, desk.typed("stop flow-1 --dry-run"))
+
+    await until(lambda: desk.chat.said() == ["asked"])
+
+
+async def test_a_surprise_while_calling_is_taken_up_as_unknown(desk: Desk) -> None:
+    request_id = await card(desk)
+    task = asyncio.create_task(desk.worker.run())
+    desk.cloud.will("stop", RuntimeError("nobody foresaw this"))
+    await arrives(desk, desk.click("approve", CAROL, request_id))
+    await until(desk.cloud.stops)
+    await asyncio.sleep(0.05)
+    desk.clock.turn(31)
+    await rests(desk)
+
+    assert (await desk.now(request_id)).operation.progress is Progress.UNKNOWN
+    assert desk.cloud.stops() == 1
+    task.cancel()
+    await asyncio.gather(task, return_exceptions=True)
+
+
+async def test_a_request_that_is_nowhere_is_let_go(desk: Desk) -> None:
+    desk.worker.wake("no such")
+    await in_order(desk.worker.drain())
