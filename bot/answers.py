@@ -58,12 +58,13 @@ class Blocked(Told):
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
 class Refused(Told):
-    """The policy says no to a command or a click."""
+    """The policy says no to a command or a click; `people` are the user and group ids behind the sets that could."""
 
     kind: Literal["refused"] = "refused"
     action: str
     flow: str
     decision: policy.Refuse
+    people: tuple[str, ...] = ()
 
 
 @dataclasses.dataclass(frozen=True, kw_only=True)

@@ -89,9 +89,7 @@ class Asking:
             return answers.NoSuchRequest()
         outsider = policy.refuse_outsider(await self._gate.person(entry.actor, max_age=FRESH))
         if outsider is not None:
-            return answers.Refused(
-                action=command.verb, flow=command.flow, decision=outsider, dry_run=command.dry_run
-            )
+            return answers.Refused(action=command.verb, flow=command.flow, decision=outsider, dry_run=command.dry_run)
         project = _project(self._gate.in_force, command.project, typed.channel)
         if isinstance(project, answers.WhichProject):
             return dataclasses.replace(project, dry_run=command.dry_run)
@@ -119,7 +117,7 @@ class Asking:
         subject = Subject(verb=verb, project=project.name, flow_id=flow.flow_id, flow_name=flow.name, channel=channel)
         decision = await self._gate.decide(ask.actor, subject, max_age=FRESH)
         if isinstance(decision, policy.Refuse):
-            return answers.Refused(action=verb, flow=flow.name, decision=decision)
+            return refused(self._gate.in_force, action=verb, flow=flow.name, decision=decision)
         if flow.status == WANTED[verb]:
             return answers.AlreadySo(verb=verb, project=project.name, flow=flow)
         if decision.reason_required and ask.command.reason is None:
@@ -175,6 +173,12 @@ def terms(in_force: policy.Policy, choice: policy.Allow | policy.NeedApproval) -
         approvers=choice.rule.approvers if needs else (),
         mentions=policy.mentions(in_force, choice.rule) if needs else (),
     )
+
+
+def refused(in_force: policy.Policy, *, action: str, flow: str, decision: policy.Refuse) -> answers.Refused:
+    """Return a no, with the people behind the sets that could do it."""
+    people = policy.expand(in_force, decision.who_could)
+    return answers.Refused(action=action, flow=flow, decision=decision, people=people)
 
 
 def card_link(seen: Request) -> answers.CardLink:

@@ -161,15 +161,19 @@ class Service:
             who_could=choice.rule.approvers,
             approvals=choice.approvals,
         )
-        refused = answers.Refused(action=Button.CONFIRM, flow=seen.flow.name, decision=refusal, dry_run=seen.dry_run)
+        refused = self._refused(seen, Button.CONFIRM, refusal)
         return await self._save(entry, tightened, "policy became stricter", answer=refused)
 
     async def _refuse(self, entry: Entry, seen: Request, button: Button, refusal: policy.Refuse) -> Taken:
-        answer = answers.Refused(action=button, flow=seen.flow.name, decision=refusal, dry_run=seen.dry_run)
+        answer = self._refused(seen, button, refusal)
         facts: dict[str, object] = {"action": button, "why": refusal.why, "rule": refusal.rule}
         event = _event(entry, "refused", seen, facts)
         await self._store.commit(ports.Change(entry=entry.key, answer=answer, audit=(event,)))
         return Taken(answer=answer)
+
+    def _refused(self, seen: Request, button: Button, refusal: policy.Refuse) -> answers.Refused:
+        refused = asking.refused(self._gate.in_force, action=button, flow=seen.flow.name, decision=refusal)
+        return dataclasses.replace(refused, dry_run=seen.dry_run)
 
     async def _tell(self, entry: Entry, answer: answers.Answer) -> Taken:
         event = ports.AuditEvent(

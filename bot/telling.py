@@ -95,12 +95,15 @@ class Telling:
 
     async def _close_unshown(self, seen: Request, code: str) -> None:
         """End a request whose card nobody can see, and tell its requester how to mend that."""
+        if not request.can_withdraw(seen):  # it has ended or runs: there is nothing to take back, only nothing to see
+            return await self._shown(seen, ts="")
         at = self._clock.now()
         ended = life.end(seen, Event.WITHDRAW, request.Ending(actor=None, at=at, code=code), said=Said.WITHDRAWN)
         event = ports.AuditEvent(at=at, what="card refused by Slack", request_id=seen.id, facts={"code": code})
         answer = answers.CannotPost(channel=seen.card.channel, code=code, dry_run=seen.dry_run)
         await self._store.commit(ports.Change(request=ended, entry=seen.id, answer=answer, audit=(event,)))
         await self.answer(_asked(seen), answer)
+        return None
 
 
 def _asked(seen: Request) -> Entry:

@@ -96,6 +96,8 @@ class Worker:
                 await self._look()
             except errors.StoreError as failure:
                 log.warning("the database is away", reason=str(failure))
+            except Exception as surprise:  # noqa: BLE001 - a row that nobody can read must not end the looking
+                log.error("looking met a surprise", exc_info=surprise)
             while (pause := self._look_at - self._clock.now()) > 0:
                 self._sooner.clear()
                 await _first(self._clock.sleep(pause), self._sooner.wait())

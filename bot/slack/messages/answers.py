@@ -34,7 +34,7 @@ def _lines(value: answers.Answer, workspace_url: str) -> tuple[str, ...]:
         case answers.Opened() | answers.Joined() | answers.Blocked() | answers.Settled():
             return (_about_a_card(value, workspace_url),)
         case answers.Refused():
-            return (refusal(value.decision, action=value.action, flow=value.flow),)
+            return (refusal(value.decision, action=value.action, flow=value.flow, people=value.people),)
         case answers.ReasonMissing():
             return _reason_lines(value)
         case answers.AlreadySo() | answers.NoSuchFlow() | answers.Unreadable() | answers.WhichProject():

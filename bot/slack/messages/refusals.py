@@ -14,15 +14,18 @@ from bot.slack.messages.text import code, escape, listed, mention, quote
 MOST_NAMED = 6
 
 
-def refusal(decision: Refuse, *, action: str, flow: str) -> str:
-    """Return the sentences for a refusal; `action` is a verb or a button, `flow` the flow's name."""
+def refusal(decision: Refuse, *, action: str, flow: str, people: tuple[str, ...] = ()) -> str:
+    """Return the sentences for a refusal.
+
+    `action` is a verb or a button, `flow` the flow's name; `people` are the ids behind the sets that could do it.
+    """
     what = doing(action, flow)
     rule = f"rule {quote(decision.rule, most=100)}" if decision.rule else "the rule in force"
     match decision.why:
         case Why.OUTSIDER:
             return "You may not do this here. Nothing was done."
         case Why.UNREACHABLE:
-            return _unreachable(decision, rule)
+            return _unreachable(decision, rule, people)
         case Why.NO_RULE:
             said = f"No rule lets you {what} here."
         case Why.DENY_RULE:
@@ -38,10 +41,10 @@ def refusal(decision: Refuse, *, action: str, flow: str) -> str:
             said = f"Under {rule}, you may not {what}."
         case Why.ALREADY_VOTED:
             said = f"Your approval counts already, and {rule} counts each person once."
-            return f"{said}{_instead(decision, 'could approve too')}"
+            return f"{said}{_instead(decision, 'could approve too', people)}"
         case _:
             assert_never(decision.why)
-    return f"{said}{_instead(decision, 'could do it instead')}"
+    return f"{said}{_instead(decision, 'could do it instead', people)}"
 
 
 def doing(action: str, flow: str) -> str:
@@ -60,14 +63,14 @@ def _entry(entry: str) -> str:
     return "any full member" if entry == policy.EVERYBODY else mention(entry)
 
 
-def _unreachable(decision: Refuse, rule: str) -> str:
+def _unreachable(decision: Refuse, rule: str, people: tuple[str, ...]) -> str:
     if decision.kind is Kind.UNREACHABLE:
         return (
             "Slack could not be asked who you are, so the answer is no. Nothing was done; please try again in a minute."
         )
     members = f"who is in {who(decision.groups, last='and')}" if decision.groups else "about those concerned"
     said = f"Slack could not be asked {members}, as {rule} needs, so the answer is no. Please try again in a minute."
-    return f"{said}{_instead(decision, 'could do it instead')}" if decision.who_could else said
+    return f"{said}{_instead(decision, 'could do it instead', people)}" if decision.who_could else said
 
 
 def _unsatisfiable(decision: Refuse, rule: str, what: str) -> str:
@@ -78,10 +81,11 @@ def _unsatisfiable(decision: Refuse, rule: str, what: str) -> str:
     )
 
 
-def _instead(decision: Refuse, could: str) -> str:
+def _instead(decision: Refuse, could: str, people: tuple[str, ...]) -> str:
     if not decision.who_could:
         return f" Nobody {could} under the rules in force."
-    return f" {_sentence(who(decision.who_could))} {could}."
+    by_name = "" if set(people) <= set(decision.who_could) else f": {who(people)}"
+    return f" {_sentence(who(decision.who_could))} {could}{by_name}."
 
 
 def _sentence(words: str) -> str:

@@ -295,6 +295,7 @@ ANSWERS: Final[Mapping[str, answers.Answer]] = {
     "joined": answers.Joined(card=LINK),
     "blocked": answers.Blocked(verb=Verb.START, card=LINK),
     **{f"refused {name}": value for name, value in REFUSALS.items()},
+    "refused with people": dataclasses.replace(REFUSALS["not approver"], people=("U0CAROL", "S0LEADS")),
     "reason missing": answers.ReasonMissing(
         entry="entry-1",
         verb=Verb.STOP,
