@@ -27,10 +27,10 @@ from bot.telling import Telling
 from bot.worker import Worker
 
 
-@dataclasses.dataclass(order=True)
+@dataclasses.dataclass(eq=False)
 class _Sleeper:
     until: float
-    woken: asyncio.Event = dataclasses.field(compare=False)
+    woken: asyncio.Event
 
 
 class FakeClock:

@@ -68,16 +68,16 @@ class Printer:
         self._line(name, now, indent)
 
     def _line(self, name: str, words: str, indent: str) -> None:
-        head = f"{indent}{click.style(name, bold=True)}"
-        lines = [
-            part for line in words.splitlines() for part in textwrap.wrap(line, WIDTH - NAME - len(indent)) or [""]
-        ]
-        if len(name) < NAME and len(lines) == 1:
-            self._echo(f"{head}{' ' * (NAME - len(name))}{lines[0]}")
-            return
-        self._echo(head)
+        room = WIDTH - NAME - len(indent)
+        lines = [part for line in words.splitlines() for part in textwrap.wrap(line, room) or [""]]
+        margin = " " * (NAME + len(indent))
+        head = indent + click.style(name, bold=True)
+        if len(name) < NAME:
+            self._echo(head + " " * (NAME - len(name)) + lines.pop(0))
+        else:
+            self._echo(head)
         for line in lines:
-            self._echo(f"{' ' * (NAME + len(indent) - (2 if indent else 0))}{line}")
+            self._echo(margin + line)
 
     def _readable(self, text: str) -> str:
         text = _DATE.sub(r"\1", text)
