@@ -60,13 +60,21 @@ def migrate() -> None:
 
 @main.command()
 @click.option("--script", is_flag=True, help="Play a conversation once, print it, and exit.")
-def playground(script: bool) -> None:
-    """Try the real bot against a local stand-in for Slack and for Live."""
-    if not script:
-        raise click.UsageError("the page is not in this version yet; try: flowbot playground --script")
-    from bot.playground import script as scripted
+@click.option("--port", type=click.IntRange(0, 65535), help="Port of the page; 0 takes any free one.")
+@click.option("--config", type=click.Path(path_type=pathlib.Path), help="Rehearse this policy, with people made for it.")
+@click.option("--keep", type=click.Path(path_type=pathlib.Path), help="Keep the bot's files in this new directory.")
+@click.option("--no-open", is_flag=True, help="Leave the browser alone.")
+def playground(
+    script: bool, port: int | None, config: pathlib.Path | None, keep: pathlib.Path | None, no_open: bool
+) -> None:
+    """Try the real bot in a page that looks like Slack, with local stand-ins for Slack and for Live."""
+    if script:
+        from bot.playground import script as scripted
 
-    sys.exit(scripted.run())
+        sys.exit(scripted.run())
+    from bot.playground.page import run as page
+
+    _or_exit(lambda: page.run(port=port, config=config, keep=keep, opens=not no_open))
 
 
 def _settings() -> "Settings":

@@ -3,6 +3,7 @@
 Reads the cloud. An id match wins; where the same text is another flow's name, nobody guesses.
 """
 
+import asyncio
 import dataclasses
 import difflib
 from typing import Final
@@ -12,6 +13,9 @@ from bot.request import Flow
 
 NAMES_FRESH: Final = 60.0
 """Seconds that a list of names may be old; whatever it leads to is read anew before anything is shown."""
+
+NAMES_FRESHEST: Final = 5.0
+"""Seconds that a list may be old before somebody is told that no flow is called that."""
 
 CANDIDATES: Final = 5
 """How many flows are offered where none fits."""
@@ -27,12 +31,13 @@ class _Listed:
 
 
 class Finder:
-    """Finds flows, and remembers each project's names for a minute."""
+    """Finds flows, and remembers each project's names for a minute; many who ask at once share one reading."""
 
     def __init__(self, *, cloud: ports.Cloud, clock: ports.Clock) -> None:
         self._cloud = cloud
         self._clock = clock
         self._lists: dict[str, _Listed] = {}
+        self._reading: dict[str, asyncio.Task[Names | errors.CloudFailure]] = {}
 
     def remembered(self, project: policy.Project, typed: str) -> str | None:
         """Return the id of the one flow of this name, if the names were read lately; nothing is asked."""
@@ -65,7 +70,7 @@ class Finder:
         """Look in the remembered names first, and once more in fresh ones before saying that there is none."""
         found = await self._in_names(project, typed, max_age=NAMES_FRESH)
         if isinstance(found, answers.NoSuchFlow) and not found.ambiguous:
-            return await self._in_names(project, typed, max_age=0.0)
+            return await self._in_names(project, typed, max_age=NAMES_FRESHEST)
         return found
 
     async def _in_names(self, project: policy.Project, typed: str, *, max_age: float) -> Found:
@@ -82,12 +87,22 @@ class Finder:
         flow = await self._cloud.flow(project, matches[0].flow_id)
         if isinstance(flow, errors.CloudFailure):
             return answers.Unreadable(typed=typed, project=project.name, failure=flow)
-        return flow if flow.name == typed else nothing
+        if flow.name == typed:
+            return flow
+        self._lists.pop(project.name, None)  # the name was given away: the next look reads the list anew
+        return nothing
 
     async def _names(self, project: policy.Project, *, max_age: float = NAMES_FRESH) -> Names | errors.CloudFailure:
         known = self._lists.get(project.name)
         if known is not None and self._clock.now() - known.at < max_age:
             return known.names
+        reading = self._reading.get(project.name)
+        if reading is None:
+            reading = self._reading[project.name] = asyncio.create_task(self._read(project))
+            reading.add_done_callback(lambda _: self._reading.pop(project.name))
+        return await asyncio.shield(reading)
+
+    async def _read(self, project: policy.Project) -> Names | errors.CloudFailure:
         names = await self._cloud.flows(project)
         if not isinstance(names, errors.CloudFailure):
             self._lists[project.name] = _Listed(names=names, at=self._clock.now())

@@ -90,7 +90,7 @@ class Inbox:
             _settle(batch, Recording.UNCONFIRMED)
         except errors.StoreError:
             _settle(batch, Recording.NOT_RECORDED)
-        except Exception as surprise:  # noqa: BLE001 - what one entry cannot be written with must not end the inbox
+        except Exception as surprise:  # what one entry cannot be written with must not end the inbox
             log.error("a batch met a surprise", exc_info=surprise)
             _settle(batch, Recording.UNCONFIRMED)
         else:

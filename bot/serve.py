@@ -17,7 +17,7 @@ from slack_sdk.web.async_client import AsyncWebClient
 from starlette.applications import Starlette
 from starlette.requests import Request
 from starlette.responses import JSONResponse, PlainTextResponse, Response
-from starlette.routing import Mount, Route
+from starlette.routing import Route
 
 from bot import errors, ports
 from bot.arrivals import Entry
@@ -83,6 +83,10 @@ class Bot:
     def start(self) -> None:
         """Begin to write what arrives and to carry out what is due."""
         self._tasks = [asyncio.create_task(self._inbox.run()), asyncio.create_task(self._worker.run())]
+
+    async def settle(self) -> None:
+        """Return when nothing is left to do at this time."""
+        await self._worker.settle()
 
     async def stop(self) -> None:
         """Take nothing more, finish what is in flight, and let go."""
@@ -286,11 +290,15 @@ def _routes(guard: Guard, database: ports.Store, registry: prometheus_client.Col
             return JSONResponse({"database": "away"}, status_code=503)
         return JSONResponse({"database": "answers"})
 
+    async def metrics(_: Request) -> Response:
+        written = prometheus_client.generate_latest(registry)
+        return Response(written, media_type=prometheus_client.CONTENT_TYPE_PLAIN_0_0_4)
+
     return Starlette(
         routes=[
             Route("/slack/events", guard.receive, methods=["POST"]),
             Route("/healthz", alive),
             Route("/readyz", ready),
-            Mount("/metrics", prometheus_client.make_asgi_app(registry)),
+            Route("/metrics", metrics),
         ]
     )

@@ -96,11 +96,18 @@ class Worker:
                 await self._look()
             except errors.StoreError as failure:
                 log.warning("the database is away", reason=str(failure))
-            except Exception as surprise:  # noqa: BLE001 - a row that nobody can read must not end the looking
+            except Exception as surprise:  # a row that nobody can read must not end the looking
                 log.error("looking met a surprise", exc_info=surprise)
             while (pause := self._look_at - self._clock.now()) > 0:
                 self._sooner.clear()
                 await _first(self._clock.sleep(pause), self._sooner.wait())
+
+    async def settle(self) -> None:
+        """Carry out all that is due by now; return when nothing is left to do at this time."""
+        await self._look()
+        while self._tasks:
+            await asyncio.wait(set(self._tasks))
+            await self._look()
 
     async def drain(self) -> None:
         """Take up nothing more, and wait for what is in flight."""

@@ -72,9 +72,8 @@ PATIENCE: Final = 10.0
 POLICY: Final = world.POLICY.replace("{endpoint}", "http://127.0.0.1:9")
 MAIN: Final = Flow(flow_id="flow-1", name="main-feed", region="ap-southeast-1", status="ACTIVE")
 STANDING: Final = dataclasses.replace(MAIN, status="STANDBY")
-ALICE, BOB, CAROL, DAVE, ERIN = (
-    Actor(team="T1", user=f"U0{name}") for name in ("ALICE", "BOB", "CAROL", "DAVE", "ERIN")
-)
+ALICE, BOB, CAROL = (Actor(team="T1", user=f"U0{name}") for name in ("ALICE", "BOB", "CAROL"))
+DAVE, ERIN = (Actor(team="T1", user=f"U0{name}") for name in ("DAVE", "ERIN"))
 
 
 async def until(happened: Callable[[], object]) -> None:

@@ -37,9 +37,9 @@ def audited(desk: Desk) -> list[str]:
     return [what for (what,) in desk.select("SELECT what FROM audit ORDER BY id")]
 
 
-async def answer(desk: Desk, text: str = "stop main-feed", **where: str) -> answers.Answer:
+async def answer(desk: Desk, text: str = "stop main-feed", channel: str = "C0INCIDENT") -> answers.Answer:
     """Type something that opens nothing, and return the answer."""
-    taken = await desk.take(desk.typed(text, **where))
+    taken = await desk.take(desk.typed(text, channel=channel))
     assert taken.request_id is None
     assert taken.answer is not None
     return taken.answer

@@ -2,12 +2,14 @@
 
 import asyncio
 import dataclasses
+import functools
 import pathlib
 from collections.abc import AsyncIterator
 
 import pytest
 
 from bot import calling, errors, life, policy, ports, request
+from bot.arrivals import Actor
 from bot.errors import CloudFailure, Fault
 from bot.ports import Accepted
 from bot.request import How, Progress, Request, Said, State
@@ -178,9 +180,7 @@ async def test_a_voter_who_cannot_be_asked_about_holds_the_call_up_and_keeps_the
 @pytest.mark.parametrize("text", [NOBODY, "no project"])
 async def test_a_policy_that_refuses_by_then_ends_the_request(desk: Desk, text: str) -> None:
     approved = await desk.approved()
-    desk.policy = (
-        dataclasses.replace(desk.policy, projects={}) if text == "no project" else policy_of(text)
-    )
+    desk.policy = dataclasses.replace(desk.policy, projects={}) if text == "no project" else policy_of(text)
 
     seen = await called(desk, approved)
 
@@ -240,7 +240,7 @@ async def test_a_laxer_policy_calls_with_the_votes_of_then(desk: Desk) -> None:
 
 
 @pytest.mark.parametrize("confirmer", [CAROL, DAVE])
-async def test_a_confirmation_never_becomes_an_approval(desk: Desk, confirmer: request.Actor) -> None:
+async def test_a_confirmation_never_becomes_an_approval(desk: Desk, confirmer: Actor) -> None:
     approved = await desk.approved(actor=CAROL)
     by = dataclasses.replace(approved, votes=(request.Vote(actor=confirmer, at=desk.clock.now()),), version=3)
     await desk.store.commit(ports.Change(request=by, audit=()))
@@ -294,9 +294,13 @@ async def test_the_outcome_is_recorded_however_long_the_database_is_away(desk: D
     await until(desk.cloud.stops)
     desk.store.away = True
     gate.set()
+
+    def tried(times: int) -> bool:
+        return desk.store.journal.count("call ended") >= times
+
     for tries in range(1, 5):
-        await until(lambda tries=tries: desk.store.journal.count("call ended") >= tries)
-        await asyncio.sleep(0.01)
+        await until(functools.partial(tried, tries))
+        await until(lambda: desk.clock._sleepers)
         desk.clock.turn(calling.STORE_AGAIN)
     desk.store.away = False
     desk.clock.turn(calling.STORE_AGAIN)
@@ -313,8 +317,7 @@ async def test_an_outcome_whose_commit_was_lost_is_recorded_once(desk: Desk) -> 
     await until(desk.cloud.stops)
     desk.store.after["commit"].append(errors.Unconfirmed("lost"))
     gate.set()
-    await until(lambda: "call ended" in desk.store.journal)
-    await asyncio.sleep(0.02)
+    await until(lambda: "call ended" in desk.store.journal and desk.clock._sleepers)
     desk.clock.turn(calling.STORE_AGAIN)
     await in_order(call)
 
@@ -344,3 +347,16 @@ async def test_the_audit_tells_code_and_request_id_of_the_cloud(desk: Desk) -> N
     facts = str(desk.select("SELECT facts FROM audit ORDER BY id DESC LIMIT 1")[0][0])
     assert all(word in facts for word in ("PAP5.0001", '"q1"', "403", "refused"))
     assert ALICE.user not in facts
+
+
+async def test_promise_10_a_check_that_takes_two_minutes_begins_nothing(desk: Desk) -> None:
+    approved, gate = await desk.approved(), asyncio.Event()
+    desk.cloud.calls.clear()
+    desk.cloud.will("flow", gate)
+    call = asyncio.create_task(desk.calling.call(approved))
+    await until(lambda: desk.cloud.calls)
+    desk.clock.turn(120)
+    gate.set()
+    await in_order(call)
+
+    assert ((await desk.now(approved.id)).state, desk.cloud.stops()) == (State.EXPIRED, 0)

@@ -1,10 +1,12 @@
 """Which flow is meant: ids, names, and both at once."""
 
+import asyncio
+
 import pytest
 
 from bot import answers, policy
 from bot.errors import CloudFailure, Fault
-from bot.finding import CANDIDATES, NAMES_FRESH, Finder
+from bot.finding import CANDIDATES, NAMES_FRESH, NAMES_FRESHEST, Finder
 from bot.request import Flow
 from tests.fakes import MAIN, POLICY, FakeClock, FakeCloud, policy_of
 
@@ -129,6 +131,7 @@ async def test_a_new_name_is_looked_for_in_a_fresh_list_before_no_is_said() -> N
     search = Search()
     await search.find("main-feed")
     search.cloud.there["new"] = flow("new", "new-feed")
+    search.clock.turn(NAMES_FRESHEST)
 
     assert await search.find("new-feed") == flow("new", "new-feed")
 
@@ -157,3 +160,9 @@ async def test_lists_of_projects_are_kept_apart() -> None:
     assert [about for method, about in search.cloud.calls if method == "flows"] == ["hk", "sg"]
 
 
+async def test_many_who_ask_at_once_share_one_reading_of_the_names() -> None:
+    search = Search()
+
+    await asyncio.gather(*(search.find("nothing-like-it") for _ in range(20)))
+
+    assert search.lists() == 1

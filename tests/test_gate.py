@@ -8,7 +8,7 @@ import pytest
 
 from bot import gate, policy, request
 from bot.arrivals import Actor
-from bot.gate import FRESH, FRESHEST, Subject, subject_of
+from bot.gate import FRESH, Subject, subject_of
 from bot.policy import Why
 from bot.request import Request, Vote
 from tests.fakes import ALICE, BOB, CAROL, DAVE, ERIN, POLICY, Desk, open_desk, policy_of
@@ -63,7 +63,7 @@ async def test_a_vote_wants_the_freshest_answers(desk: Desk) -> None:
 
     await desk.gate.refuse_vote(seen, decision, CAROL, votes=())
 
-    assert {age for _, age in desk.directory.asked} == {FRESHEST}
+    assert {age for _, age in desk.directory.asked} == {5.0}
 
 
 @pytest.mark.parametrize(

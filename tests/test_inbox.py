@@ -42,7 +42,7 @@ class Running:
         """Count the transactions."""
         return self.desk.store.journal.count("record")
 
-    def keys(self) -> set[str]:
+    def on_disk(self) -> set[str]:
         """Return what is on disk."""
         return {str(key) for (key,) in self.desk.select("SELECT key FROM inbox")}
 
@@ -61,7 +61,7 @@ async def test_entries_that_arrive_together_share_one_transaction(desk: Desk, ru
 
     assert await running.record(entries) == [Recording.NEW] * 20
     assert running.writes() == 1
-    assert running.keys() == {entry.key for entry in entries}
+    assert running.on_disk() == {entry.key for entry in entries}
 
 
 async def test_entries_that_arrive_during_a_write_share_the_next(desk: Desk, running: Running) -> None:
@@ -108,7 +108,7 @@ async def test_every_new_entry_is_handed_on_only_once_it_is_on_disk(desk: Desk) 
     run = Running(desk)
 
     def recorded(entry: Entry) -> None:
-        seen.append(entry.key in run.keys())
+        seen.append(entry.key in run.on_disk())
 
     inbox = Inbox(desk.store, recorded=recorded)
     task = asyncio.create_task(inbox.run())
@@ -127,7 +127,7 @@ async def test_more_than_there_is_room_for_is_turned_away_and_not_written(desk: 
     recordings = await run.record(entries)
 
     assert recordings == [Recording.NEW] * 3 + [Recording.FULL] * 2
-    assert run.keys() == {entry.key for entry in entries[:3]} == {entry.key for entry in run.handed}
+    assert run.on_disk() == {entry.key for entry in entries[:3]} == {entry.key for entry in run.handed}
     run.inbox.close()
     await in_order(run.task)
 
@@ -151,7 +151,7 @@ async def test_what_is_queued_when_patience_ends_is_never_written(desk: Desk, ru
     gate.set()
     assert await begun is Recording.NEW
     assert await running.inbox.record(desk.typed()) is Recording.NEW
-    assert queued.key not in running.keys()
+    assert queued.key not in running.on_disk()
     assert queued not in running.handed
 
 
@@ -164,7 +164,7 @@ async def test_a_write_that_has_begun_is_unconfirmed_and_goes_on(desk: Desk, run
     assert running.handed == []
     gate.set()
     await until(lambda: running.handed == [entry])
-    assert running.keys() == {entry.key}
+    assert running.on_disk() == {entry.key}
 
 
 @pytest.mark.parametrize(
@@ -219,7 +219,7 @@ async def test_closing_writes_what_is_queued_and_takes_nothing_more(desk: Desk) 
     assert await run.inbox.record(desk.typed()) is Recording.NOT_RECORDED
     await in_order(run.task)
     assert [await one for one in queued] == [Recording.NEW] * 3
-    assert len(run.keys()) == 3
+    assert len(run.on_disk()) == 3
 
 
 async def test_a_cancelled_caller_does_not_stop_the_write(desk: Desk, running: Running) -> None:

@@ -100,9 +100,7 @@ async def test_a_card_for_a_confirmation_has_neither_approve_nor_deny(desk: Desk
         ("withdraw", STRANGER, Why.OUTSIDER),
     ],
 )
-async def test_a_refused_click_changes_nothing_and_is_audited(
-    desk: Desk, button: str, actor: Actor, why: Why
-) -> None:
+async def test_a_refused_click_changes_nothing_and_is_audited(desk: Desk, button: str, actor: Actor, why: Why) -> None:
     opened = await desk.opened()
 
     refused = await press(desk, button, actor, opened)

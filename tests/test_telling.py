@@ -137,9 +137,7 @@ async def test_a_card_refused_for_a_request_that_is_past_withdrawing_is_not_aske
     if over == "denied":
         await desk.take(desk.click("deny", CAROL, opened.id))
     elif over == "expired":
-        expired = life.end(
-            opened, request.Event.EXPIRE, request.Ending(actor=None, at=1.0), said=request.Said.EXPIRED
-        )
+        expired = life.end(opened, request.Event.EXPIRE, request.Ending(actor=None, at=1.0), said=request.Said.EXPIRED)
         await desk.calling.save(expired, "expired")
     else:
         await desk.take(desk.click("approve", CAROL, opened.id))
@@ -215,9 +213,7 @@ async def test_an_answer_that_slack_took_is_done(desk: Desk) -> None:
 
 
 @pytest.mark.parametrize(("retry_after", "wait"), [(None, telling.ANSWER_AGAIN), (33.0, 33.0)])
-async def test_an_answer_that_slack_did_not_take_is_put_off(
-    desk: Desk, retry_after: float | None, wait: float
-) -> None:
+async def test_an_answer_that_slack_did_not_take_is_put_off(desk: Desk, retry_after: float | None, wait: float) -> None:
     entry = desk.typed()
     await desk.store.record([entry])
     desk.chat.troubles["answer"].append(ChatUnavailable("429", retry_after=retry_after))

@@ -7,8 +7,8 @@ import asyncio
 import contextlib
 import dataclasses
 import pathlib
-from collections.abc import AsyncIterator, Mapping
-from typing import Final
+from collections.abc import AsyncIterator, Callable, Mapping
+from typing import Final, TypeAlias
 
 from bot import ports, serve, settings
 from bot.playground import live as live_standin
@@ -44,6 +44,10 @@ approvals = 0
 """The sample policy; `{endpoint}` is where Live stands."""
 
 
+Furnish: TypeAlias = Callable[[SlackStandIn, live_standin.LiveStandIn], None]
+"""Puts people, groups, channels and flows into the stand-ins."""
+
+
 @dataclasses.dataclass(frozen=True, kw_only=True)
 class World:
     """The stand-ins, and the settings with which a bot finds them."""
@@ -66,17 +70,30 @@ class World:
             yield bot
 
 
+def sample(slack: SlackStandIn, live: live_standin.LiveStandIn) -> None:
+    """Put the sample people, channels and flows there."""
+    settle(slack)
+    live.add_flow(PROJECT_ID, "ec897482-d24b-4d64-aa39-407980901b2d", "main-feed")
+    live.add_flow(PROJECT_ID, "7d1f0a53-6c1e-4a1c-8f0e-2b9d4c7a3e55", "backup-feed")
+    live.add_flow(PROJECT_ID, "0b2c4d6e-8f10-4a3b-9c5d-7e9f1a2b3c4d", "studio-b", "STANDBY")
+
+
 @contextlib.asynccontextmanager
 async def build(
-    directory: pathlib.Path, *, clock: ports.Clock | None = None, policy: str = POLICY, **environ: str
+    directory: pathlib.Path,
+    *,
+    clock: ports.Clock | None = None,
+    policy: str = POLICY,
+    furnish: Furnish | None = None,
+    **environ: str,
 ) -> AsyncIterator[World]:
-    """Open a world whose files are in `directory`: the sample people, channels and flows, and no bot yet."""
+    """Open a world whose files are in `directory`: the sample people, channels and flows, and no bot yet.
+
+    `furnish` puts others there; `{endpoint}` in the policy is where Live stands.
+    """
     clock = clock or serve.SystemClock()
     async with SlackStandIn(clock=clock) as slack, live_standin.LiveStandIn(clock=clock) as live:
-        settle(slack)
-        live.add_flow(PROJECT_ID, "ec897482-d24b-4d64-aa39-407980901b2d", "main-feed")
-        live.add_flow(PROJECT_ID, "7d1f0a53-6c1e-4a1c-8f0e-2b9d4c7a3e55", "backup-feed")
-        live.add_flow(PROJECT_ID, "0b2c4d6e-8f10-4a3b-9c5d-7e9f1a2b3c4d", "studio-b", "STANDBY")
+        (furnish or sample)(slack, live)
         (directory / "flowbot.toml").write_text(policy.replace("{endpoint}", live.endpoint))
         variables = {
             "SLACK_BOT_TOKEN": slack.bot_token,

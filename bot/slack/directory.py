@@ -60,7 +60,8 @@ class _Memory(Generic[Said]):
             return await self._ask_patiently(name)
         except errors.ChatUnavailable as failure:
             log.warning("Slack could not be asked", about=name, reason=str(failure))
-            return self._fresh(name, FALLBACK_AGE) if failure.retry_after is not None else None
+            limited = failure.retry_after is not None and str(failure) not in failures.OPERATORS
+            return self._fresh(name, FALLBACK_AGE) if limited else None
         except errors.ChatRefused as failure:
             log.warning("Slack would not say", about=name, code=failure.code)
             return None

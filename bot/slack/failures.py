@@ -48,4 +48,4 @@ def translate(failure: Exception) -> errors.ChatError:
 
 def _retry_after(headers: dict[str, str]) -> float | None:
     value = next((value for name, value in headers.items() if name.lower() == "retry-after"), "")
-    return float(value) if value.isdigit() else None
+    return float(value) if value.isdecimal() else None

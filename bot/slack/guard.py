@@ -10,7 +10,7 @@ from collections.abc import Awaitable, Callable
 from typing import Any, Final, Protocol
 
 import structlog
-from starlette.requests import Request
+from starlette.requests import ClientDisconnect, Request
 from starlette.responses import JSONResponse, PlainTextResponse, Response
 
 from bot import ports
@@ -108,13 +108,16 @@ def _not_yet(payload: dict[str, Any]) -> Response:
 
 async def _body(request: Request) -> bytes:
     size = request.headers.get("content-length", "0")
-    if not size.isdigit() or int(size) > MAX_BODY:
+    if not size.isdecimal() or int(size) > MAX_BODY:
         raise Rejected(413, "too large")
     body = b""
-    async for chunk in request.stream():
-        body += chunk
-        if len(body) > MAX_BODY:
-            raise Rejected(413, "too large")
+    try:
+        async for chunk in request.stream():
+            body += chunk
+            if len(body) > MAX_BODY:
+                raise Rejected(413, "too large")
+    except ClientDisconnect:
+        raise Rejected(400, "cut off") from None
     return body
 
 

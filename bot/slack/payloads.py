@@ -34,8 +34,8 @@ def parse(body: bytes, content_type: str) -> dict[str, Any]:
 
 def teams(payload: Payload) -> frozenset[str]:
     """Return the ids of the workspace and the organisation that the delivery says it is for."""
-    ids = {payload.get("team_id"), payload.get("enterprise_id")}
-    ids |= {(payload.get(key) or {}).get("id") for key in ("team", "enterprise") if isinstance(payload.get(key), dict)}
+    within = [payload[key] for key in ("team", "enterprise") if isinstance(payload.get(key), dict)]
+    ids = [payload.get("team_id"), payload.get("enterprise_id"), *(each.get("id") for each in within)]
     return frozenset(id for id in ids if isinstance(id, str) and id)
 
 
@@ -80,7 +80,10 @@ def response_url(payload: Payload, *, api_url: str) -> str | None:
     url = payload.get("response_url")
     if not isinstance(url, str):
         return None
-    target, api = urllib.parse.urlsplit(url), urllib.parse.urlsplit(api_url)
+    try:
+        target, api = urllib.parse.urlsplit(url), urllib.parse.urlsplit(api_url)
+    except ValueError:
+        return None
     if api.hostname in LOOPBACK:
         return url if target.hostname == api.hostname else None
     slack_own = target.hostname is not None and target.hostname.endswith(".slack.com")

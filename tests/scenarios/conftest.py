@@ -1,4 +1,4 @@
-"""The stage on which scenarios play: the real bot over signed HTTP, between the stand-ins, with a clock that only the test turns."""
+"""The stage of the scenarios: the real bot over signed HTTP between the stand-ins, and a clock that only tests turn."""
 
 import asyncio
 import contextlib
@@ -30,7 +30,7 @@ PATIENCE = 20.0
 """Real seconds for the bot to become quiet, on a machine that others use too."""
 
 CALM = 3
-"""How often in a row the database has to show nothing to do: what was just woken shows a few steps of the loop later."""
+"""How often in a row the database has to show nothing to do: what was just woken shows a little later."""
 
 
 class Stage:
@@ -88,7 +88,11 @@ class Stage:
     def cards(self, channel: str = INCIDENT) -> list[Message]:
         """Return the cards in a channel, as they stand now."""
         bot = self.slack.workspace.bot_user_id
-        return [message for message in self.slack.workspace.messages(channel) if message.user == bot and not message.thread_ts]
+        return [
+            message
+            for message in self.slack.workspace.messages(channel)
+            if message.user == bot and not message.thread_ts
+        ]
 
     def now(self, card: Message) -> Message:
         """Return the card as it stands now."""
@@ -124,9 +128,7 @@ class Stage:
 
     async def shows(self, card: Message, words: str) -> Message:
         """Wait until the card reads so, and return it."""
-        return await self.slack.until(
-            lambda _: self.now(card) if words in self.reads(card) else None, timeout=PATIENCE
-        )
+        return await self.slack.until(lambda _: self.now(card) if words in self.reads(card) else None, timeout=PATIENCE)
 
     async def settles(self, card: Message) -> Message:
         """Wait until the card has no buttons any more, and return it."""
@@ -150,10 +152,10 @@ class Stage:
         """Wait until a modal is open before somebody, and return it."""
         return await self.slack.until(lambda workspace: workspace.top_view(user), timeout=PATIENCE)
 
-    async def quiet(self) -> None:
+    async def quiet(self, *, patience: float = PATIENCE) -> None:
         """Wait until nothing is left that the bot could do before its clock is turned."""
         calm = 0
-        async with asyncio.timeout(PATIENCE):
+        async with asyncio.timeout(patience):
             while calm < CALM:
                 await asyncio.sleep(0.003)  # the database tells nobody that it has changed
                 calm = 0 if self._busy() else calm + 1
@@ -249,9 +251,7 @@ async def stage(built: world.World) -> AsyncIterator[Stage]:
 
 
 @pytest.fixture
-async def open_stage(
-    tmp_path: pathlib.Path, clock: FakeClock, database: pathlib.Path
-) -> AsyncIterator[OpenStage]:
+async def open_stage(tmp_path: pathlib.Path, clock: FakeClock, database: pathlib.Path) -> AsyncIterator[OpenStage]:
     """Run the bot in a world with another policy."""
     async with contextlib.AsyncExitStack() as stack:
 

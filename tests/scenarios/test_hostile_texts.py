@@ -10,7 +10,9 @@ from bot.playground.live import Output, Source
 from bot.playground.live_errors import invalid
 from tests.scenarios.conftest import Stage
 
-HOSTILE = "<!channel> <@U0BOB> <!subteam^S0MEDIAGRP> <#C0RANDOM> <http://evil.example|good> @here `x` *b* _i_ & \u202e\u200b"
+HOSTILE = (
+    "<!channel> <@U0BOB> <!subteam^S0MEDIAGRP> <#C0RANDOM> <http://evil.example|good> @here `x` *b* _i_ & \u202e\u200b"
+)
 NOTATION = re.compile(r"<[!@#]|<https?:")
 
 
@@ -65,7 +67,7 @@ async def test_hostile_names_in_the_cloud_ping_nobody(stage: Stage) -> None:
     )
 
     card = await stage.asks("U0ALICE", "stop cafe0001")
-    await stage.types("U0ALICE", "stop cafe0002")
+    await stage.types("U0ALICE", "stop cafe000")
     await stage.presses("U0DAVE", card, "approve")
     await stage.thread_says(card, "STANDBY")
     await stage.quiet()

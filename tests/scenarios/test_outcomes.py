@@ -177,5 +177,12 @@ async def test_promise_9_secrets_that_the_gateway_echoes_are_cut_out(stage: Stag
     tables = ("requests", "operations", "replies", "inbox", "audit")
     stored = "\n".join(str(stage.select(f"SELECT * FROM {table}")) for table in tables)  # noqa: S608
     assert key not in stage.slack.workspace.transcript()
-    for secret in (key, stage.slack.bot_token, stage.slack.signing_secret, "not-for-anyone", "/response/", "trigger_id"):
+    for secret in (
+        key,
+        stage.slack.bot_token,
+        stage.slack.signing_secret,
+        "not-for-anyone",
+        "/response/",
+        "trigger_id",
+    ):
         assert secret not in stored

@@ -1,4 +1,4 @@
-"""Many at once: whatever people and the network repeat, one request opens, one outcome counts, and everybody is answered."""
+"""Many at once: whatever is repeated, one request opens, one outcome counts, and everybody is answered."""
 
 import asyncio
 
@@ -40,9 +40,7 @@ async def test_of_many_confirmations_at_once_one_counts(stage: Stage) -> None:
 async def test_of_an_approval_and_a_denial_at_once_one_wins(stage: Stage) -> None:
     card = await stage.asks("U0ALICE", "stop main-feed")
 
-    await asyncio.gather(
-        stage.presses_late("U0DAVE", card, "approve"), stage.presses_late("U0CAROL", card, "deny")
-    )
+    await asyncio.gather(stage.presses_late("U0DAVE", card, "approve"), stage.presses_late("U0CAROL", card, "deny"))
     await stage.settles(card)
     await stage.quiet()
 

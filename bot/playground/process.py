@@ -1,0 +1,175 @@
+"""The bot as a process of its own, `python -m bot serve`, so that killing it is real.
+
+Owns the process, its environment and its log. Knows nothing of the page, nor of what the bot does.
+"""
+
+import asyncio
+import collections
+import contextlib
+import json
+import os
+import pathlib
+import sys
+from collections.abc import Callable, Mapping
+from typing import Any, Final, Literal
+
+import aiohttp
+
+from bot import errors
+
+State = Literal["starting", "ready", "killed", "stopped", "ended"]
+
+READY_WITHIN: Final = 30.0
+STOPS_WITHIN: Final = 12.0
+KEPT_LINES: Final = 200
+
+_OURS: Final = ("FLOWBOT_", "HUAWEICLOUD_", "SLACK_")
+_OURS_TOO: Final = frozenset({"DATABASE_URL", "HOST", "PORT", "SECRETS_DIR"})
+
+
+class NotStarted(errors.FlowbotError):
+    """The bot ended before it was ready; carries what it said."""
+
+
+class BotProcess:
+    """One bot that can be started, killed and started again.
+
+    `changed` is called at each change of its state or log, `connected` with its address whenever it has come up.
+    """
+
+    def __init__(
+        self,
+        environ: Mapping[str, str],
+        *,
+        directory: pathlib.Path,
+        changed: Callable[[], None],
+        connected: Callable[[str], None],
+    ) -> None:
+        self.state: State = "stopped"
+        self.starts = 0
+        self.log: collections.deque[dict[str, Any]] = collections.deque(maxlen=KEPT_LINES)
+        self._environ = environ
+        self._directory = directory
+        self._changed = changed
+        self._connected = connected
+        self._process: asyncio.subprocess.Process | None = None
+        self._reading: asyncio.Task[None] | None = None
+        self._serving: asyncio.Future[int] | None = None
+        self._turn = asyncio.Lock()
+
+    @property
+    def pid(self) -> int | None:
+        """The process id, while there is a process."""
+        return self._process.pid if self._process and self._process.returncode is None else None
+
+    async def start(self) -> None:
+        """Start it and wait until it is ready. Raises NotStarted."""
+        async with self._turn:
+            if self.pid is None:
+                await self._start()
+
+    async def kill(self) -> None:
+        """End it at once, as the kernel would: nothing is drained, nothing is said."""
+        async with self._turn:
+            if self._process and self.pid is not None:
+                self._process.kill()
+                await self._ended("killed")
+
+    async def stop(self) -> None:
+        """Let it drain and end."""
+        async with self._turn:
+            if not self._process or self.pid is None:
+                return
+            self._process.terminate()
+            try:
+                async with asyncio.timeout(STOPS_WITHIN):
+                    await self._process.wait()
+            except TimeoutError:
+                self._process.kill()
+            await self._ended("stopped")
+
+    async def _start(self) -> None:
+        self._set("starting")
+        self.starts += 1
+        self._serving = asyncio.get_running_loop().create_future()
+        self._process = await asyncio.create_subprocess_exec(
+            *(sys.executable, "-P", "-m", "bot", "serve"),
+            cwd=self._directory,
+            env=self._variables(),
+            stdin=asyncio.subprocess.DEVNULL,
+            stdout=asyncio.subprocess.DEVNULL,
+            stderr=asyncio.subprocess.PIPE,
+            start_new_session=True,  # Ctrl-C is for the playground, which then stops it
+        )
+        self._reading = asyncio.create_task(self._read(self._process))
+        try:
+            async with asyncio.timeout(READY_WITHIN):
+                url = f"http://127.0.0.1:{await self._serving}"
+                await _ready(url)
+        except (TimeoutError, NotStarted, aiohttp.ClientError) as error:
+            if self.pid is not None:
+                self._process.kill()
+            await self._ended("ended")
+            raise NotStarted("\n".join(map(_words, self.log)) or "the bot did not become ready") from error
+        self._connected(url)
+        self._set("ready")
+
+    def _variables(self) -> dict[str, str]:
+        """Return the bot's environment: this world's settings, and none of ours that stand around."""
+        secrets = self._directory / "secrets"
+        secrets.mkdir(exist_ok=True)
+        outside = {
+            name: value
+            for name, value in os.environ.items()
+            if not name.startswith(_OURS) and name not in _OURS_TOO and not name.lower().endswith("_proxy")
+        }
+        own = {"HOST": "127.0.0.1", "PORT": "0", "FLOWBOT_LOG_FORMAT": "json", "SECRETS_DIR": str(secrets)}
+        return {**outside, **self._environ, **own}
+
+    async def _read(self, process: asyncio.subprocess.Process) -> None:
+        """Take in the log until the process has ended."""
+        stream = process.stderr
+        while stream is not None and (line := await stream.readline()):
+            record = _record(line)
+            self.log.append(record)
+            if record.get("event") == "serving" and self._serving and not self._serving.done():
+                self._serving.set_result(int(record["port"]))
+            self._changed()
+        await process.wait()
+        if self._serving and not self._serving.done():
+            self._serving.set_exception(NotStarted())
+        elif self.state == "ready" and process is self._process:
+            self._set("ended")
+
+    async def _ended(self, state: State) -> None:
+        if self._process:
+            await self._process.wait()
+        if self._reading:
+            await self._reading
+        if self._serving and self._serving.done() and not self._serving.cancelled():
+            self._serving.exception()  # it may have been told to nobody
+        self._set(state)
+
+    def _set(self, state: State) -> None:
+        self.state = state
+        self._changed()
+
+
+def _record(line: bytes) -> dict[str, Any]:
+    text = line.decode(errors="replace").rstrip()
+    with contextlib.suppress(ValueError):
+        record = json.loads(text)
+        if isinstance(record, dict):
+            return record
+    return {"event": text, "level": "error"}
+
+
+def _words(record: Mapping[str, Any]) -> str:
+    return str(record.get("event", ""))
+
+
+async def _ready(url: str) -> None:
+    """Return when the bot says that it is ready: it listens already, so one question is enough."""
+    async with aiohttp.ClientSession() as session, session.get(f"{url}/readyz") as response:
+        if response.status != 200:
+            raise NotStarted

@@ -1,0 +1,178 @@
+"""The Bolt app: every parameter is known to it, and nothing that comes in makes a 5xx."""
+
+import inspect
+import json
+import logging
+from collections.abc import AsyncIterator
+from typing import Any
+
+import aiohttp
+import pytest
+import structlog
+from slack_bolt.async_app import AsyncApp
+from slack_bolt.kwargs_injection.async_args import AsyncArgs
+from slack_sdk.web.async_client import AsyncWebClient
+from starlette.responses import Response
+
+from bot.arrivals import Entry
+from bot.playground import world
+from bot.playground.slack.server import SlackStandIn
+from bot.ports import Recording
+from bot.slack import app, messages
+from bot.slack.installation import Installation
+from bot.slack.listeners import Listeners
+from bot.slack.notifier import Notifier
+from bot.slack.returns import Returns
+from tests.fakes import FakeClock
+
+COMMAND: dict[str, Any] = {
+    "command": "/flow",
+    "text": "stop main",
+    "team_id": "T0PLAYGROUND",
+    "user_id": "U0ALICE",
+    "channel_id": "C0INCIDENT",
+    "trigger_id": "1.1.x",
+}
+CLICK: dict[str, Any] = {
+    "type": "block_actions",
+    "team": {"id": "T0PLAYGROUND"},
+    "user": {"id": "U0CAROL", "team_id": "T0PLAYGROUND"},
+    "channel": {"id": "C0INCIDENT"},
+    "container": {"type": "message", "channel_id": "C0INCIDENT", "message_ts": "1.0"},
+    "trigger_id": "1.2.x",
+    "actions": [{"type": "button", "action_id": "approve", "block_id": "b", "value": "r1"}],
+}
+VIEW: dict[str, Any] = {
+    "type": "view_submission",
+    "team": {"id": "T0PLAYGROUND"},
+    "user": {"id": "U0CAROL", "team_id": "T0PLAYGROUND"},
+    "trigger_id": "1.3.x",
+    "view": {"type": "modal", "callback_id": "deny_reason", "private_metadata": "r1", "state": {"values": {}}},
+}
+
+
+class Dispatching:
+    """The app with an inbox that answers as a test says."""
+
+    def __init__(self, slack: SlackStandIn, session: aiohttp.ClientSession) -> None:
+        clock = FakeClock()
+        client = AsyncWebClient(token=slack.bot_token, base_url=slack.api_url, session=session, retry_handlers=[])
+        self.slack = slack
+        self.entries: list[Entry] = []
+        self.recording: Recording | Exception = Recording.NEW
+        self.installation = Installation(client=client)
+        returns = Returns(clock=clock)
+        self.notifier = Notifier(client=client, session=session, installation=self.installation, returns=returns)
+        self.listeners = Listeners(
+            record=self._record, returns=returns, notifier=self.notifier, clock=clock, api_url=slack.api_url
+        )
+        self.app: AsyncApp = app.build(client=client, installation=self.installation, listeners=self.listeners)
+
+    async def _record(self, entry: Entry) -> Recording:
+        self.entries.append(entry)
+        if isinstance(self.recording, Exception):
+            raise self.recording
+        return self.recording
+
+    async def send(self, payload: dict[str, Any]) -> Response:
+        """Dispatch a payload."""
+        return await app.dispatch(self.app, payload)
+
+
+@pytest.fixture
+async def dispatching() -> AsyncIterator[Dispatching]:
+    """Build the app on the sample workspace."""
+    async with SlackStandIn(clock=FakeClock()) as slack, aiohttp.ClientSession() as session:
+        world.settle(slack)
+        opened = Dispatching(slack, session)
+        await opened.installation.learn()
+        yield opened
+
+
+@pytest.mark.parametrize("name", ["command", "action", "view"])
+def test_every_parameter_of_a_listener_is_known_to_bolt(name: str) -> None:
+    known = set(AsyncArgs.__annotations__)
+
+    assert set(inspect.signature(getattr(Listeners, name)).parameters) - {"self"} <= known
+
+
+@pytest.mark.parametrize("payload", [COMMAND, CLICK, VIEW])
+async def test_what_is_ours_reaches_its_listener(dispatching: Dispatching, payload: dict[str, Any]) -> None:
+    answered = await dispatching.send(payload)
+
+    assert answered.status_code == 200
+    assert len(dispatching.entries) == 1
+
+
+@pytest.mark.parametrize(
+    "payload",
+    [
+        {**COMMAND, "command": "/other"},
+        {**CLICK, "type": "shortcut", "callback_id": "x"},
+        {**CLICK, "type": "message_action", "callback_id": "x"},
+        {**CLICK, "type": "block_suggestion", "action_id": "x", "value": ""},
+        {**VIEW, "type": "view_closed"},
+        {"type": "event_callback", "team_id": "T0PLAYGROUND", "event": {"type": "app_mention", "user": "U1"}},
+        {"type": "nothing that anybody knows", "team_id": "T0PLAYGROUND"},
+        {"team_id": "T0PLAYGROUND"},
+    ],
+)
+async def test_what_is_not_ours_is_not_found_and_does_nothing(
+    dispatching: Dispatching, payload: dict[str, Any]
+) -> None:
+    assert (await dispatching.send(payload)).status_code == 404
+    assert dispatching.entries == []
+
+
+def broken() -> list[dict[str, Any]]:
+    """Return payloads of ours with each part taken out, and with each part of another kind."""
+    found: list[dict[str, Any]] = []
+    for payload in (COMMAND, CLICK, VIEW):
+        for name in payload:
+            found += [{**payload, name: wrong} for wrong in (None, 7, "x", [], {}, [None], {"id": None})]
+            found.append({key: value for key, value in payload.items() if key != name})
+    return found
+
+
+async def test_no_shape_makes_a_5xx_or_an_exception(dispatching: Dispatching) -> None:
+    statuses = {(await dispatching.send(payload)).status_code for payload in broken()}
+
+    assert statuses <= {200, 400, 404}
+
+
+@pytest.mark.parametrize("payload", [COMMAND, CLICK, VIEW])
+async def test_a_listener_that_raises_answers_with_an_id_that_stands_in_the_log(
+    dispatching: Dispatching, payload: dict[str, Any], caplog: pytest.LogCaptureFixture
+) -> None:
+    dispatching.recording = RuntimeError("nobody foresaw this")
+    caplog.set_level(logging.DEBUG)
+
+    with structlog.testing.capture_logs() as lines:
+        answered = await dispatching.send(payload)
+
+    assert answered.status_code == 200
+    error_id = str(lines[0]["error_id"])
+    assert error_id in bytes(answered.body).decode()
+    assert json.dumps(payload) not in caplog.text
+
+
+async def test_bolt_itself_logs_no_body(dispatching: Dispatching, caplog: pytest.LogCaptureFixture) -> None:
+    caplog.set_level(logging.DEBUG)
+
+    await dispatching.send({**COMMAND, "command": "/other", "text": "tell-nobody"})
+    await dispatching.send({**COMMAND, "text": "stop tell-nobody"})
+
+    assert "tell-nobody" not in caplog.text
+
+
+async def test_bolt_asks_slack_nothing_by_itself(dispatching: Dispatching) -> None:
+    before = len(dispatching.slack.workspace.calls)
+
+    await dispatching.send(COMMAND)
+    await dispatching.send(CLICK)
+
+    assert len(dispatching.slack.workspace.calls) == before
+
+
+def test_an_error_is_told_with_its_id() -> None:
+    assert "ab12" in messages.unexpected("ab12").text or "ab12" in json.dumps(messages.unexpected("ab12").blocks)

@@ -1,0 +1,77 @@
+"""Who we are in Slack: asked once, again while Slack does not answer, and never guessed."""
+
+import asyncio
+from collections.abc import AsyncIterator
+
+import aiohttp
+import pytest
+from slack_sdk.web.async_client import AsyncWebClient
+
+from bot import errors
+from bot.playground.slack.server import SlackStandIn
+from bot.slack.installation import Identity, Installation
+
+
+@pytest.fixture
+async def slack() -> AsyncIterator[SlackStandIn]:
+    """Open a workspace in an organisation."""
+    async with SlackStandIn(enterprise_id="E0GRID") as opened:
+        yield opened
+
+
+@pytest.fixture
+async def installation(slack: SlackStandIn) -> AsyncIterator[Installation]:
+    """Return an installation that knows nothing yet."""
+    async with aiohttp.ClientSession() as session:
+        client = AsyncWebClient(token=slack.bot_token, base_url=slack.api_url, session=session, retry_handlers=[])
+        yield Installation(client=client)
+
+
+async def test_it_knows_nothing_before_it_has_asked(installation: Installation) -> None:
+    assert installation.identity is None
+    assert installation.teams() == frozenset()
+
+
+async def test_it_learns_workspace_and_organisation(installation: Installation) -> None:
+    learned = await installation.learn()
+
+    assert learned == Identity(
+        team="T0PLAYGROUND",
+        enterprise="E0GRID",
+        bot_user="U0FLOWBOT",
+        bot="B0FLOWBOT",
+        url="https://playground.slack.com/",
+    )
+    assert installation.teams() == {"T0PLAYGROUND", "E0GRID"}
+
+
+async def test_a_workspace_without_an_organisation_has_one_id() -> None:
+    async with SlackStandIn() as slack, aiohttp.ClientSession() as session:
+        client = AsyncWebClient(token=slack.bot_token, base_url=slack.api_url, session=session, retry_handlers=[])
+        installation = Installation(client=client)
+        await installation.learn()
+
+    assert installation.teams() == {"T0PLAYGROUND"}
+
+
+async def test_all_who_want_to_know_at_once_ask_once(slack: SlackStandIn, installation: Installation) -> None:
+    await asyncio.gather(*(installation.learn() for _ in range(10)))
+
+    assert len(slack.workspace.called("auth.test")) == 1
+
+
+async def test_it_asks_again_while_slack_does_not_answer(slack: SlackStandIn, installation: Installation) -> None:
+    for trouble in (slack.faults.server_error, slack.faults.drop_before, slack.faults.ratelimit):
+        trouble("auth.test")
+        with pytest.raises(errors.ChatUnavailable):
+            await installation.learn()
+
+    assert (await installation.learn()).team == "T0PLAYGROUND"
+
+
+@pytest.mark.parametrize("code", ["invalid_auth", "account_inactive", "token_revoked"])
+async def test_a_token_that_is_no_good_is_refused(slack: SlackStandIn, installation: Installation, code: str) -> None:
+    slack.faults.error("auth.test", code)
+
+    with pytest.raises(errors.ChatRefused, match=code):
+        await installation.learn()

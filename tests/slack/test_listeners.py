@@ -1,0 +1,182 @@
+"""The three ways in: what is answered on the spot, what is recorded, and what is said when it was not."""
+
+import json
+from collections.abc import AsyncIterator
+from typing import Any
+
+import aiohttp
+import pytest
+
+from bot.arrivals import Clicked, Submitted, Typed
+from bot.commands import MAX_REASON
+from bot.playground import world
+from bot.playground.slack.server import SlackStandIn
+from bot.ports import Recording
+from bot.slack.messages import modals
+from tests.fakes import FakeClock
+from tests.slack.test_app import CLICK, COMMAND, VIEW, Dispatching
+
+
+@pytest.fixture
+async def dispatching() -> AsyncIterator[Dispatching]:
+    """Build the app on the sample workspace."""
+    async with SlackStandIn(clock=FakeClock()) as slack, aiohttp.ClientSession() as session:
+        world.settle(slack)
+        yield Dispatching(slack, session)
+
+
+async def command(dispatching: Dispatching, text: str | None) -> str:
+    """Type a command and return what the acknowledgement says."""
+    answered = await dispatching.send({**COMMAND, "text": text})
+    assert answered.status_code == 200
+    return bytes(answered.body).decode()
+
+
+def click(dispatching: Dispatching, button: str, **more: Any) -> dict[str, Any]:
+    """Return a pressed button."""
+    return {**CLICK, "actions": [{"type": "button", "action_id": button, "block_id": "b", "value": "r1"}], **more}
+
+
+def submission(reason: str | None, callback: str = "deny_reason") -> dict[str, Any]:
+    """Return a submitted modal."""
+    values = {modals.REASON_BLOCK: {modals.REASON_ACTION: {"value": reason}}}
+    return {**VIEW, "view": {**VIEW["view"], "callback_id": callback, "state": {"values": values}}}
+
+
+@pytest.mark.parametrize("text", ["", None, "help", "help stop", "help status"])
+async def test_help_is_answered_on_the_spot(dispatching: Dispatching, text: str | None) -> None:
+    assert '"ephemeral"' in await command(dispatching, text)
+    assert dispatching.entries == []
+
+
+@pytest.mark.parametrize("text", ["stopp main", "stop", "stop main --nope", "stop main because", "status main"])
+async def test_what_is_not_understood_or_not_there_yet_is_recorded_nowhere(dispatching: Dispatching, text: str) -> None:
+    assert "Nothing was done" in await command(dispatching, text)
+    assert dispatching.entries == []
+
+
+async def test_a_stop_is_recorded_as_typed_and_never_answered_by_an_empty_200(dispatching: Dispatching) -> None:
+    assert "Reading" in await command(dispatching, "STOP `main`")
+    assert dispatching.entries[0].arrival == Typed(text="STOP `main`", channel="C0INCIDENT")
+
+
+async def test_a_dry_run_is_marked_from_the_first_word_on(dispatching: Dispatching) -> None:
+    assert "Dry run: " in await command(dispatching, "stop main --dry-run")
+
+
+async def test_a_repeated_command_gets_an_empty_200(dispatching: Dispatching) -> None:
+    dispatching.recording = Recording.REPEATED
+
+    assert await command(dispatching, "stop main") == ""
+
+
+NOT_RECORDED = {
+    Recording.FULL: "nothing was recorded",
+    Recording.NOT_RECORDED: "Nothing was recorded",
+    Recording.UNCONFIRMED: "could not confirm",
+}
+
+
+@pytest.mark.parametrize("recording", NOT_RECORDED)
+async def test_a_command_that_was_not_recorded_for_sure_says_so(dispatching: Dispatching, recording: Recording) -> None:
+    dispatching.recording = recording
+
+    assert NOT_RECORDED[recording] in await command(dispatching, "stop main")
+
+
+async def test_a_click_is_recorded(dispatching: Dispatching) -> None:
+    await dispatching.send(click(dispatching, "deny"))
+
+    arrival = dispatching.entries[0].arrival
+    assert isinstance(arrival, Clicked)
+    assert (arrival.button, arrival.request_id) == ("deny", "r1")
+
+
+@pytest.mark.parametrize("recording", NOT_RECORDED)
+async def test_a_click_that_was_not_recorded_for_sure_is_told_to_whoever_clicked(
+    dispatching: Dispatching, recording: Recording
+) -> None:
+    dispatching.recording = recording
+
+    assert (await dispatching.send(click(dispatching, "approve"))).status_code == 200
+
+    told = dispatching.slack.workspace.ephemerals("U0CAROL", "C0INCIDENT")
+    assert NOT_RECORDED[recording] in told[0].plain
+
+
+@pytest.mark.parametrize("button", ["a_link", "looking", ""])
+async def test_a_button_that_is_not_ours_yet_is_acknowledged_and_does_nothing(
+    dispatching: Dispatching, button: str
+) -> None:
+    assert (await dispatching.send(click(dispatching, button))).status_code == 200
+    assert dispatching.entries == []
+
+
+async def test_add_reason_opens_its_modal_and_records_nothing(dispatching: Dispatching) -> None:
+    trigger = dispatching.slack.people._triggers.issue("U0CAROL")
+
+    await dispatching.send(click(dispatching, "add_reason", trigger_id=trigger))
+
+    view = dispatching.slack.workspace.top_view("U0CAROL")
+    assert view is not None
+    assert view.content["private_metadata"] == "r1"
+    assert dispatching.entries == []
+
+
+async def test_add_reason_says_so_when_its_modal_does_not_open(dispatching: Dispatching) -> None:
+    await dispatching.send(click(dispatching, "add_reason"))
+
+    told = dispatching.slack.workspace.ephemerals("U0CAROL", "C0INCIDENT")
+    assert "did not open" in told[0].plain
+
+
+async def test_a_submission_is_recorded_and_closes_the_modal(dispatching: Dispatching) -> None:
+    answered = await dispatching.send(submission("main audience"))
+
+    assert (answered.status_code, bytes(answered.body)) == (200, b"")
+    arrival = dispatching.entries[0].arrival
+    assert isinstance(arrival, Submitted)
+    assert arrival.reason == "main audience"
+
+
+@pytest.mark.parametrize(
+    ("reason", "callback"),
+    [
+        (None, "add_reason"),
+        ("   ", "add_reason"),
+        ("x" * (MAX_REASON + 1), "add_reason"),
+        ("x" * (MAX_REASON + 1), "deny_reason"),
+        ("why --dry-run", "deny_reason"),
+    ],
+)
+async def test_a_wrong_reason_is_told_in_the_modal_and_not_recorded(
+    dispatching: Dispatching, reason: str | None, callback: str
+) -> None:
+    answered = await dispatching.send(submission(reason, callback))
+
+    said = json.loads(bytes(answered.body))
+    assert (said["response_action"], set(said["errors"])) == ("errors", {modals.REASON_BLOCK})
+    assert dispatching.entries == []
+
+
+async def test_a_denial_needs_no_reason(dispatching: Dispatching) -> None:
+    assert bytes((await dispatching.send(submission(None))).body) == b""
+    assert len(dispatching.entries) == 1
+
+
+@pytest.mark.parametrize("recording", NOT_RECORDED)
+async def test_a_submission_that_was_not_recorded_for_sure_is_told_in_the_modal(
+    dispatching: Dispatching, recording: Recording
+) -> None:
+    dispatching.recording = recording
+
+    said = json.loads(bytes((await dispatching.send(submission("why"))).body))
+
+    word = "confirm" if recording is Recording.UNCONFIRMED else "Nothing was recorded"
+    assert word in said["errors"][modals.REASON_BLOCK]
+
+
+async def test_a_repeated_submission_closes_the_modal(dispatching: Dispatching) -> None:
+    dispatching.recording = Recording.REPEATED
+
+    assert bytes((await dispatching.send(submission("why"))).body) == b""

@@ -1,0 +1,242 @@
+"""Slack as a place to speak: which call says what, by which way back, and what its failures mean."""
+
+from collections.abc import AsyncIterator
+from typing import Any
+from urllib.parse import parse_qs
+
+import aiohttp
+import pytest
+from slack_sdk.web.async_client import AsyncWebClient
+
+from bot import answers, errors, request
+from bot.arrivals import Actor, Arrival, Button, Clicked, Entry, Modal, Submitted, Typed
+from bot.commands import Verb
+from bot.playground import world
+from bot.playground.slack.grants import TRIGGER_SECONDS
+from bot.playground.slack.server import SlackStandIn
+from bot.request import Card, Reply, Said
+from bot.slack.installation import Installation
+from bot.slack.messages import modals
+from bot.slack.messages.message import tell
+from bot.slack.notifier import Notifier
+from bot.slack.returns import Returns
+from tests.fakes import MAIN, FakeClock
+
+HERE = "C0INCIDENT"
+SEEN = request.Request(
+    id="r1",
+    verb=Verb.STOP,
+    project="hk",
+    flow=MAIN,
+    requester=Actor(team="T0PLAYGROUND", user="U0ALICE"),
+    reason=None,
+    dry_run=False,
+    asked_in=HERE,
+    asked_at=100.0,
+    expires_at=1900.0,
+    terms=request.Terms(rule="r", rule_text="", policy_hash="0", approvals=1, mentions=("U0CAROL",)),
+    card=Card(channel=HERE),
+)
+ASKED = Reply(seq=1, said=Said.ASKED, at=100.0, needed=1)
+
+
+class Speaking:
+    """A notifier on the stand-in for Slack."""
+
+    def __init__(self, slack: SlackStandIn, clock: FakeClock, session: aiohttp.ClientSession) -> None:
+        self.slack, self.clock = slack, clock
+        self.returns = Returns(clock=clock)
+        client = AsyncWebClient(token=slack.bot_token, base_url=slack.api_url, session=session, retry_handlers=[])
+        self.notifier = Notifier(
+            client=client, session=session, installation=Installation(client=client), returns=self.returns
+        )
+
+    async def posted(self) -> request.Request:
+        """Post the card and return the request with it."""
+        ts = await self.notifier.post_card(SEEN)
+        return request.Request(**{**vars(SEEN), "card": Card(channel=HERE, ts=ts, shown=1)})
+
+    def methods(self) -> list[str]:
+        """Return the calls, without the question who we are."""
+        return [call.method for call in self.slack.workspace.calls if call.method != "auth.test"]
+
+
+@pytest.fixture
+async def speaking() -> AsyncIterator[Speaking]:
+    """Open a notifier on the sample workspace."""
+    clock = FakeClock()
+    async with SlackStandIn(clock=clock) as slack, aiohttp.ClientSession() as session:
+        world.settle(slack)
+        yield Speaking(slack, clock, session)
+
+
+def entry(arrival: Arrival | None = None, user: str = "U0ALICE") -> Entry:
+    """Return an entry."""
+    typed = arrival or Typed(text="stop x", channel=HERE)
+    return Entry(key="k", actor=Actor(team="T0PLAYGROUND", user=user), arrival=typed, received_at=1.0)
+
+
+async def response_url(speaking: Speaking, user: str = "U0ALICE") -> str:
+    """Return a way back as Slack gives one out."""
+    speaking.slack.connect("http://127.0.0.1:9/")
+    ack = await speaking.slack.people.command(user, HERE, "help")
+    assert ack.sent is not None
+    return parse_qs(ack.sent.body.decode())["response_url"][0]
+
+
+async def test_a_card_is_posted_edited_and_replied_to(speaking: Speaking) -> None:
+    seen = await speaking.posted()
+    await speaking.notifier.edit_card(seen)
+    await speaking.notifier.reply(seen, ASKED)
+
+    card = speaking.slack.workspace.message(HERE, str(seen.card.ts))
+    assert card is not None
+    assert set(card.buttons) == {"approve", "deny", "withdraw"}
+    assert "<@U0CAROL>" in speaking.slack.workspace.thread(card)[0].plain
+    assert speaking.methods() == ["chat.postMessage", "chat.update", "chat.postMessage"]
+
+
+async def test_an_edit_keeps_text_and_blocks_and_is_the_same_twice(speaking: Speaking) -> None:
+    seen = await speaking.posted()
+    before = speaking.slack.workspace.message(HERE, str(seen.card.ts))
+
+    for _ in range(2):
+        await speaking.notifier.edit_card(seen)
+
+    after = speaking.slack.workspace.message(HERE, str(seen.card.ts))
+    assert before is not None
+    assert after is not None
+    assert (after.text, after.blocks) == (before.text, before.blocks)
+
+
+async def test_nothing_that_is_posted_unfurls(speaking: Speaking) -> None:
+    await speaking.posted()
+
+    args = speaking.slack.workspace.called("chat.postMessage")[0].args
+    assert (args["unfurl_links"], args["unfurl_media"]) == (False, False)
+
+
+async def test_a_lost_answer_is_not_posted_again_by_itself(speaking: Speaking) -> None:
+    speaking.slack.faults.drop_after("chat.postMessage")
+
+    with pytest.raises(errors.ChatUnavailable):
+        await speaking.notifier.post_card(SEEN)
+
+    assert len(speaking.slack.workspace.messages(HERE)) == 1
+
+
+@pytest.mark.parametrize(
+    ("trouble", "kind"),
+    [
+        ({"ratelimit": {"retry_after": 9}}, errors.ChatUnavailable),
+        ({"server_error": {}}, errors.ChatUnavailable),
+        ({"drop_before": {}}, errors.ChatUnavailable),
+        ({"error": {"code": "not_in_channel"}}, errors.ChatRefused),
+    ],
+)
+async def test_a_failure_is_a_value_of_ours(
+    speaking: Speaking, trouble: dict[str, dict[str, Any]], kind: type[errors.ChatError]
+) -> None:
+    ((fault, options),) = trouble.items()
+    getattr(speaking.slack.faults, fault)("chat.postMessage", **options)
+
+    with pytest.raises(kind) as raised:
+        await speaking.notifier.post_card(SEEN)
+
+    assert getattr(raised.value, "retry_after", None) == (9.0 if fault == "ratelimit" else None)
+
+
+async def test_a_person_is_told_by_the_way_back_first(speaking: Speaking) -> None:
+    speaking.returns.remember("k", response_url=await response_url(speaking), trigger_id=None)
+
+    await speaking.notifier.answer(entry(), answers.NoSuchRequest())
+
+    assert speaking.methods() == ["response_url"]
+    posted = speaking.slack.workspace.called("response_url")[0].args
+    assert (posted["response_type"], posted["replace_original"]) == ("ephemeral", False)
+
+
+@pytest.mark.parametrize("trouble", ["gone", "drop", "500"])
+async def test_a_way_back_that_does_not_work_leads_to_an_ephemeral(speaking: Speaking, trouble: str) -> None:
+    url = await response_url(speaking)
+    if trouble == "drop":
+        speaking.slack.faults.drop_before("response_url", times=None)
+    elif trouble == "500":
+        speaking.slack.faults.server_error("response_url")
+    speaking.returns.remember("k", response_url=url + ("x" if trouble == "gone" else ""), trigger_id=None)
+
+    await speaking.notifier.answer(entry(), answers.NoSuchRequest())
+
+    assert speaking.methods()[-1] == "chat.postEphemeral"
+    told = speaking.slack.workspace.ephemerals("U0ALICE", HERE)
+    assert [one.user for one in told].count("U0FLOWBOT") == 1
+
+
+@pytest.mark.parametrize(
+    "arrival",
+    [
+        Typed(text="stop x", channel="C0UNKNOWN"),
+        Clicked(button=Button.APPROVE, request_id="r", channel="", message_ts=None),
+        Submitted(modal=Modal.ADD_REASON, request_id="r", reason="x"),
+    ],
+)
+async def test_without_a_place_a_person_is_told_in_a_direct_message(speaking: Speaking, arrival: Arrival) -> None:
+    await speaking.notifier.answer(entry(arrival), answers.NoSuchRequest())
+
+    assert speaking.methods()[-1] == "chat.postMessage"
+    assert speaking.slack.workspace.messages("D0ALICE")
+
+
+async def test_an_answer_that_slack_does_not_take_now_is_not_told_elsewhere(speaking: Speaking) -> None:
+    speaking.slack.faults.ratelimit("chat.postEphemeral", retry_after=4)
+
+    with pytest.raises(errors.ChatUnavailable):
+        await speaking.notifier.answer(entry(), answers.NoSuchRequest())
+
+    assert speaking.methods() == ["chat.postEphemeral"]
+
+
+async def test_an_answer_that_cannot_reach_anybody_is_refused(speaking: Speaking) -> None:
+    with pytest.raises(errors.ChatRefused):
+        await speaking.notifier.answer(entry(user="U0ROBOT2"), answers.NoSuchRequest())
+
+
+async def test_what_needs_no_words_says_nothing(speaking: Speaking) -> None:
+    await speaking.notifier.answer(entry(), answers.Noted(what="nothing to add"))
+
+    assert speaking.methods() == []
+
+
+async def test_whoever_denied_is_asked_why_while_there_is_time(speaking: Speaking) -> None:
+    trigger = speaking.slack.people._triggers.issue("U0CAROL")
+    speaking.returns.remember("k", response_url=None, trigger_id=trigger)
+    asked = answers.DenyReasonAsked(request_id="r1", flow="main-feed")
+
+    await speaking.notifier.answer(entry(user="U0CAROL"), asked)
+    await speaking.notifier.answer(entry(user="U0CAROL"), asked)
+
+    view = speaking.slack.workspace.top_view("U0CAROL")
+    assert view is not None
+    assert view.content["private_metadata"] == "r1"
+    assert speaking.methods() == ["views.open"]
+
+
+@pytest.mark.parametrize("trouble", ["late", "error", "drop"])
+async def test_a_modal_that_does_not_open_is_told_and_raises_nothing(speaking: Speaking, trouble: str) -> None:
+    trigger = speaking.slack.people._triggers.issue("U0CAROL")
+    speaking.returns.remember("k", response_url=None, trigger_id=trigger)
+    if trouble == "late":
+        speaking.clock.turn(TRIGGER_SECONDS)
+    elif trouble == "error":
+        speaking.slack.faults.error("views.open", "expired_trigger_id")
+    else:
+        speaking.slack.faults.drop_before("views.open", times=None)
+
+    assert await speaking.notifier.open_modal("k", modals.add_reason("e1")) is False
+
+
+async def test_words_for_one_person_are_seen_by_nobody_else(speaking: Speaking) -> None:
+    await speaking.notifier.say_to(entry(), tell("only for you"))
+
+    assert speaking.slack.workspace.ephemerals("U0BOB", HERE) == []
+    assert not speaking.slack.workspace.messages(HERE)

@@ -1,0 +1,188 @@
+"""Slack's payloads as values: shapes, keys, and which ways back are trusted."""
+
+import json
+from typing import Any, Final
+from urllib.parse import urlencode
+
+import pytest
+
+from bot.arrivals import Actor, Button, Clicked, Modal, Submitted, Typed
+from bot.slack import payloads
+from bot.slack.messages import modals
+
+COMMAND: Final[dict[str, Any]] = {
+    "command": "/flow",
+    "text": "stop main",
+    "team_id": "T1",
+    "user_id": "U1",
+    "channel_id": "C1",
+    "trigger_id": "1.2.abc",
+}
+CLICK: Final[dict[str, Any]] = {
+    "type": "block_actions",
+    "team": {"id": "T1"},
+    "user": {"id": "U1", "team_id": "T7"},
+    "container": {"channel_id": "C1", "message_ts": "1.0"},
+    "actions": [{"action_id": "approve", "value": "r1"}],
+    "trigger_id": "1.2.abc",
+}
+SLACK: Final = "https://slack.com/api/"
+
+
+def submission(value: object, callback: str = "deny_reason", metadata: str = "r1") -> dict[str, Any]:
+    """Return a submitted modal."""
+    values = {modals.REASON_BLOCK: {modals.REASON_ACTION: {"type": "plain_text_input", "value": value}}}
+    view = {"callback_id": callback, "private_metadata": metadata, "state": {"values": values}}
+    return {"type": "view_submission", "team": {"id": "T1"}, "user": {"id": "U1"}, "view": view}
+
+
+def test_a_command_becomes_a_value() -> None:
+    entry = payloads.typed(COMMAND, received_at=5.0)
+
+    assert (entry.actor, entry.arrival) == (Actor(team="T1", user="U1"), Typed(text="stop main", channel="C1"))
+
+
+def test_a_command_without_text_is_an_empty_one() -> None:
+    entry = payloads.typed({**COMMAND, "text": None}, received_at=5.0)
+
+    assert entry.arrival == Typed(text="", channel="C1")
+
+
+def test_a_click_becomes_a_value_with_its_own_team() -> None:
+    entry, clicked = payloads.clicked(CLICK, received_at=5.0)
+
+    assert entry.actor == Actor(team="T7", user="U1")
+    assert clicked == Clicked(button=Button.APPROVE, request_id="r1", channel="C1", message_ts="1.0")
+
+
+@pytest.mark.parametrize(
+    ("changed", "channel", "ts"),
+    [
+        ({"container": None, "channel": {"id": "C2"}}, "C2", None),
+        ({"container": {"type": "view"}}, "", None),
+        ({"container": {}, "channel": None}, "", None),
+    ],
+)
+def test_a_click_may_lack_its_place(changed: dict[str, Any], channel: str, ts: str | None) -> None:
+    _, clicked = payloads.clicked({**CLICK, **changed}, received_at=5.0)
+
+    assert (clicked.channel, clicked.message_ts) == (channel, ts)
+
+
+def test_a_button_without_a_value_carries_nothing() -> None:
+    _, clicked = payloads.clicked({**CLICK, "actions": [{"action_id": "deny", "value": None}]}, received_at=5.0)
+
+    assert clicked.request_id == ""
+
+
+def test_a_button_that_is_not_ours_is_a_value_error() -> None:
+    with pytest.raises(ValueError, match="looking"):
+        payloads.clicked({**CLICK, "actions": [{"action_id": "looking"}]}, received_at=5.0)
+
+
+@pytest.mark.parametrize(
+    ("typed", "reason"), [(" it loops \n", "it loops"), ("", None), ("  ", None), (None, None), (7, None)]
+)
+def test_a_submitted_reason_is_trimmed_and_blank_is_none(typed: object, reason: str | None) -> None:
+    _, submitted = payloads.submitted(submission(typed), received_at=5.0)
+
+    assert submitted == Submitted(modal=Modal.DENY_REASON, request_id="r1", reason=reason)
+
+
+@pytest.mark.parametrize("state", [None, {}, {"values": None}, {"values": {modals.REASON_BLOCK: None}}])
+def test_a_view_without_the_input_has_no_reason(state: object) -> None:
+    payload = submission("x")
+    payload["view"]["state"] = state
+
+    assert payloads.submitted(payload, received_at=5.0)[1].reason is None
+
+
+def test_a_modal_that_is_not_ours_is_a_value_error() -> None:
+    with pytest.raises(ValueError, match="other"):
+        payloads.submitted(submission("x", callback="other"), received_at=5.0)
+
+
+def test_the_same_delivery_has_the_same_key_and_another_has_not() -> None:
+    key = payloads.key("command", COMMAND)
+
+    assert payloads.key("command", {**COMMAND, "text": "other words"}) == key
+    others = [{**COMMAND, "trigger_id": "9.9"}, {**COMMAND, "team_id": "T2"}]
+    assert len({key, payloads.key("click", COMMAND), *(payloads.key("command", other) for other in others)}) == 4
+
+
+def test_a_key_holds_nothing_that_could_be_read_back() -> None:
+    assert "abc" not in payloads.key("command", COMMAND)
+
+
+def test_without_a_trigger_the_whole_payload_is_the_key() -> None:
+    bare = {name: value for name, value in COMMAND.items() if name != "trigger_id"}
+
+    assert payloads.key("command", bare) == payloads.key("command", dict(reversed(bare.items())))
+    assert payloads.key("command", bare) != payloads.key("command", {**bare, "text": "x"})
+
+
+@pytest.mark.parametrize(
+    ("payload", "team"),
+    [
+        ({"team_id": "T1", "enterprise_id": "E1"}, "T1"),
+        ({"team": {"id": "T1"}}, "T1"),
+        ({"team": None, "enterprise_id": "E1"}, "E1"),
+        ({}, ""),
+    ],
+)
+def test_the_team_of_an_actor_is_found_in_every_shape(payload: dict[str, Any], team: str) -> None:
+    entry = payloads.typed({"user_id": "U1", "channel_id": "C1", **payload}, received_at=5.0)
+
+    assert entry.actor.team == team
+
+
+@pytest.mark.parametrize(
+    ("url", "api", "trusted"),
+    [
+        ("https://hooks.slack.com/commands/1", SLACK, True),
+        ("https://acme.slack.com/x", SLACK, True),
+        ("http://hooks.slack.com/commands/1", SLACK, False),
+        ("https://hooks.slack.com.evil.example/1", SLACK, False),
+        ("https://evilslack.com/1", SLACK, False),
+        ("https://hooks.slack.com@evil.example/1", SLACK, False),
+        ("https://evil.example/#.slack.com", SLACK, False),
+        ("http://127.0.0.1:9/1", SLACK, False),
+        ("http://169.254.169.254/latest", SLACK, False),
+        ("file:///etc/passwd", SLACK, False),
+        ("", SLACK, False),
+        (None, SLACK, False),
+        (["https://hooks.slack.com/1"], SLACK, False),
+        ("http://127.0.0.1:7/response/1", "http://127.0.0.1:8/api/", True),
+        ("https://hooks.slack.com/1", "http://127.0.0.1:8/api/", False),
+        ("http://localhost:7/1", "http://127.0.0.1:8/api/", False),
+        ("http://[::1/1", SLACK, False),
+        ("http://[::1]:7/1", "http://[::1]:8/api/", True),
+    ],
+)
+def test_only_slacks_own_way_back_is_trusted(url: object, api: str, trusted: bool) -> None:
+    found = payloads.response_url({"response_url": url}, api_url=api)
+
+    assert found == (url if trusted else None)
+
+
+@pytest.mark.parametrize("text", ["stop \0", "stop \ud800"])
+@pytest.mark.parametrize("kind", ["form", "json"])
+def test_what_no_database_can_hold_is_not_let_in(text: str, kind: str) -> None:
+    body = json.dumps({"team_id": "T1", "text": text})
+    if kind == "form":
+        with pytest.raises(ValueError):  # noqa: PT011 - several kinds of it
+            payloads.parse(urlencode({"payload": body}).encode(), "application/x-www-form-urlencoded")
+    else:
+        with pytest.raises(ValueError):  # noqa: PT011 - several kinds of it
+            payloads.parse(body.encode(), "application/json")
+
+
+def test_a_form_with_bad_bytes_in_a_field_keeps_the_rest() -> None:
+    parsed = payloads.parse(b"command=/flow&text=%ff", "application/x-www-form-urlencoded")
+
+    assert parsed == {"command": "/flow", "text": "�"}
+
+
+def test_a_bare_nul_is_not_let_in() -> None:
+    with pytest.raises(ValueError, match="NUL"):
+        payloads.parse(b"command=/flow&text=\0", "application/x-www-form-urlencoded")

@@ -1,0 +1,72 @@
+"""The ways back: how long and how often they are used, and that they are never shown."""
+
+import pytest
+
+from bot.slack import returns
+from tests.fakes import FakeClock
+
+URL = "https://hooks.slack.com/commands/secret"
+
+
+@pytest.fixture
+def clock() -> FakeClock:
+    """Return a clock that only the test turns."""
+    return FakeClock()
+
+
+@pytest.fixture
+def kept(clock: FakeClock) -> returns.Returns:
+    """Return the ways back of one delivery."""
+    known = returns.Returns(clock=clock)
+    known.remember("k", response_url=URL, trigger_id="1.2.abc")
+    return known
+
+
+def test_a_response_url_is_used_five_times(kept: returns.Returns) -> None:
+    assert [kept.use_response_url("k") for _ in range(6)] == [URL] * 5 + [None]
+
+
+@pytest.mark.parametrize(("age", "url"), [(returns.RESPONSE_LIVES, URL), (returns.RESPONSE_LIVES + 1, None)])
+def test_a_response_url_is_used_for_half_an_hour(
+    kept: returns.Returns, clock: FakeClock, age: float, url: str | None
+) -> None:
+    clock.turn(age)
+
+    assert kept.use_response_url("k") == url
+
+
+@pytest.mark.parametrize(("age", "trigger"), [(returns.TRIGGER_LIVES, "1.2.abc"), (returns.TRIGGER_LIVES + 0.1, None)])
+def test_a_trigger_is_used_while_slack_takes_it(
+    kept: returns.Returns, clock: FakeClock, age: float, trigger: str | None
+) -> None:
+    clock.turn(age)
+
+    assert kept.take_trigger("k") == trigger
+
+
+def test_a_trigger_is_used_once(kept: returns.Returns) -> None:
+    assert [kept.take_trigger("k"), kept.take_trigger("k")] == ["1.2.abc", None]
+
+
+def test_what_was_never_there_is_no_way_back(kept: returns.Returns) -> None:
+    kept.remember("bare", response_url=None, trigger_id=None)
+
+    assert (kept.use_response_url("no"), kept.take_trigger("no")) == (None, None)
+    assert (kept.use_response_url("bare"), kept.take_trigger("bare")) == (None, None)
+
+
+def test_the_oldest_are_forgotten_when_there_are_too_many(
+    kept: returns.Returns, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(returns, "REMEMBERED", 2)
+    for key in ("k2", "k3"):
+        kept.remember(key, response_url=URL, trigger_id=None)
+
+    assert [kept.use_response_url(key) for key in ("k", "k2", "k3")] == [None, URL, URL]
+
+
+def test_a_way_back_does_not_print() -> None:
+    shown = repr(returns.Return(at=1.0, response_url=URL, trigger_id="1.2.abc"))
+
+    assert "hooks" not in shown
+    assert "abc" not in shown

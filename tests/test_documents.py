@@ -1,0 +1,336 @@
+"""What the documents say against what the code does: README, manifest, Procfile, requirements, the example files."""
+
+import ast
+import json
+import pathlib
+import re
+import runpy
+import shutil
+import sys
+import tomllib
+from collections.abc import Iterator
+from typing import Any, Final
+
+import jsonschema
+import pytest
+import yaml
+from click.testing import CliRunner
+from packaging.requirements import Requirement
+
+from bot import cli, commands, policy_file, request, settings
+from bot.slack import app as slack_app
+from bot.slack.messages import outcomes
+
+ROOT: Final = pathlib.Path(__file__).parents[1]
+README: Final = (ROOT / "README.md").read_text(encoding="utf-8")
+PROJECT: Final = tomllib.loads((ROOT / "pyproject.toml").read_text(encoding="utf-8"))
+SERVE: Final = ast.parse((ROOT / "bot" / "serve.py").read_text(encoding="utf-8"))
+
+WHO: Final = {
+    commands.Who.CHANGES: "whom a rule allows",
+    commands.Who.READS: "full members",
+    commands.Who.ANYONE: "anyone",
+}
+
+SCOPE_OF: Final = {
+    "auth.test": None,
+    "views.open": None,
+    "chat.postMessage": "chat:write",
+    "chat.postEphemeral": "chat:write",
+    "chat.update": "chat:write",
+    "users.info": "users:read",
+    "usergroups.users.list": "usergroups:read",
+}
+"""The bot scope that each method of the Web API needs (docs.slack.dev, the page of each method)."""
+
+
+def _text(most: int) -> dict[str, object]:
+    return {"type": "string", "minLength": 1, "maxLength": most}
+
+
+def _table(required: str, **properties: object) -> dict[str, object]:
+    return {
+        "type": "object",
+        "properties": properties,
+        "required": required.split(),
+        "additionalProperties": False,
+    }
+
+
+_YES_OR_NO: Final = {"type": "boolean"}
+_URL: Final = {"type": "string", "pattern": "^https://", "maxLength": 3500}
+_COMMAND: Final = _table(
+    "command description url",
+    command={"type": "string", "pattern": "^/", "minLength": 2, "maxLength": 32},
+    description=_text(2000),
+    usage_hint=_text(1000),
+    url=_URL,
+    should_escape=_YES_OR_NO,
+)
+MANIFEST: Final = _table(
+    "display_information features oauth_config settings",
+    _metadata=_table("", major_version={"enum": [1, 2]}, minor_version={"type": "integer"}),
+    display_information=_table(
+        "name",
+        name=_text(35),
+        description=_text(140),
+        background_color={"type": "string", "pattern": "^#([0-9a-f]{3}|[0-9a-f]{6})$"},
+    ),
+    features=_table(
+        "bot_user slash_commands",
+        bot_user=_table("display_name", display_name=_text(80), always_online=_YES_OR_NO),
+        slash_commands={"type": "array", "maxItems": 50, "items": _COMMAND},
+    ),
+    oauth_config=_table("scopes", scopes=_table("bot", bot={"type": "array", "items": _text(100)})),
+    settings=_table(
+        "interactivity",
+        interactivity=_table("is_enabled request_url", is_enabled=_YES_OR_NO, request_url=_URL),
+        org_deploy_enabled=_YES_OR_NO,
+        socket_mode_enabled=_YES_OR_NO,
+        token_rotation_enabled=_YES_OR_NO,
+    ),
+)
+"""Slack's published limits for an app manifest, as far as ours uses it; a key that is not here is a slip."""
+
+
+@pytest.fixture(scope="module")
+def manifest() -> Any:
+    return yaml.safe_load((ROOT / "manifest.yml").read_text(encoding="utf-8"))
+
+
+def _rows(first: str) -> list[list[str]]:
+    """Return the cells of the table of README whose first heading is this."""
+    lines = iter(README.splitlines())
+    assert any(line.startswith(f"| {first} |") for line in lines), first
+    next(lines)
+    rows = []
+    for line in lines:
+        if not line.startswith("|"):
+            break
+        rows.append([cell.strip() for cell in line.strip("|").split("|")])
+    return rows
+
+
+def _blocks(language: str) -> list[str]:
+    return re.findall(rf"^```{language}\n(.*?)^```$", README, re.DOTALL | re.MULTILINE)
+
+
+def _code(text: str) -> str:
+    return f"`{text}`"
+
+
+def _tests() -> set[str]:
+    """Return every test as `file::name`, whichever class it stands in."""
+    return {
+        f"{path.relative_to(ROOT).as_posix()}::{node.name}"
+        for path in (ROOT / "tests").rglob("test_*.py")
+        for node in ast.walk(ast.parse(path.read_text(encoding="utf-8")))
+        if isinstance(node, ast.FunctionDef | ast.AsyncFunctionDef) and node.name.startswith("test_")
+    }
+
+
+def _routes() -> dict[str, str]:
+    """Return the path of each route that serve mounts, and what answers there."""
+    return {
+        str(node.args[0].value): ast.unparse(node.args[1])
+        for node in ast.walk(SERVE)
+        if isinstance(node, ast.Call)
+        and ast.unparse(node.func) in ("Route", "Mount")
+        and isinstance(node.args[0], ast.Constant)
+    }
+
+
+def test_the_table_of_settings_is_that_of_the_code() -> None:
+    expected = [
+        [_code(each.name), each.meaning, _code(each.default) if each.default else ""] for each in settings.VARIABLES
+    ]
+    assert _rows("variable") == expected
+
+
+def test_the_table_of_commands_is_that_of_the_code() -> None:
+    expected = [
+        [_code(commands.usage(verb)), entry.does, WHO[entry.who], "yes" if entry.built else "no"]
+        for verb, entry in commands.VERBS.items()
+    ]
+    assert _rows("command") == expected
+
+
+def test_the_table_of_options_is_that_of_the_code() -> None:
+    told = {name: built for name, _, built in _rows("option")}
+    assert told == {_code(option): "no" if option in commands.NOT_BUILT else "yes" for option in commands.Option}
+
+
+@pytest.mark.parametrize(("first", "model"), [("key of a project", "projects"), ("key of a rule", "rules")])
+def test_the_tables_of_the_policy_are_those_of_the_code(first: str, model: str) -> None:
+    schema = policy_file._TABLES[model].json_schema(mode="validation")
+    assert [row[0] for row in _rows(first)] == [_code(key) for key in schema["properties"]]
+    required = {_code(key) for key in schema["required"]}
+    assert {row[0] for row in _rows(first) if row[2] == "required"} == required
+
+
+def test_the_policies_of_the_documents_are_in_order() -> None:
+    examples = [block.encode() for block in _blocks("toml")] + [(ROOT / "flowbot.toml").read_bytes()]
+    for example in examples:
+        loaded = policy_file.load(example, name="example")
+        assert loaded.policy is not None
+        assert (loaded.problems, loaded.defects, loaded.warnings) == ((), (), ())
+
+
+def test_the_rights_asked_for_in_the_cloud_are_those_of_the_calls() -> None:
+    (statement,) = json.loads(_blocks("json")[0])["Statement"]
+    assert statement["Action"] == [outcomes.STOP_ACTION, *outcomes.READ_ACTIONS]
+
+
+def test_the_diagrams_are_the_transition_tables() -> None:
+    told = [set(re.findall(r"^ +(\w+|\[\*\]) --> (\w+|\[\*\])(?:: (\w+))?$", b, re.M)) for b in _blocks("mermaid")]
+    states = {(str(at), str(to), str(by)) for (at, by), to in request.TRANSITIONS.items()}
+    steps = {(str(at), str(to), str(by)) for (at, by), to in request.PROGRESS.items()}
+    assert told == [
+        states | _ends(states) | {("[*]", request.State.PENDING.value, "")},
+        steps | _ends(steps) | {("[*]", request.Progress.WAITING.value, "")},
+    ]
+
+
+def _ends(arrows: set[tuple[str, str, str]]) -> set[tuple[str, str, str]]:
+    return {(end, "[*]", "") for end in {to for _, to, _ in arrows} - {at for at, _, _ in arrows}}
+
+
+def test_the_help_of_the_command_line_is_what_it_prints() -> None:
+    printed = [block for block in _blocks("text") if block.startswith("$ ")]
+    assert printed
+    for block in printed:
+        command, _, shown = block.removeprefix("$ ").partition("\n")
+        name, *arguments = command.split()
+        assert name == "flowbot"
+        result = CliRunner().invoke(cli.main, arguments, prog_name="flowbot", terminal_width=78)  # on 80 columns
+        assert (result.exit_code, result.output) == (0, shown)
+
+
+def test_the_exit_codes_are_those_of_the_table(tmp_path: pathlib.Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    assert [row[0] for row in _rows("code")] == ["0", "1", "2"]
+    monkeypatch.chdir(tmp_path)
+    runner = CliRunner(env=dict.fromkeys(settings._DEFAULTS, ""))
+    assert runner.invoke(cli.main, ["--version"]).exit_code == 0
+    for wrong in (["no-such-command"], ["check"], ["migrate"], ["serve"], ["playground"]):
+        assert runner.invoke(cli.main, wrong).exit_code == cli.WRONG == 2, wrong
+
+
+def test_the_example_files_filled_in_pass_the_check(tmp_path: pathlib.Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    shutil.copy(ROOT / "flowbot.toml", tmp_path)
+    example = (ROOT / ".env.example").read_text(encoding="utf-8")
+    assert example == settings.env_example()
+    for name in ("SLACK_BOT_TOKEN", "SLACK_SIGNING_SECRET", "HUAWEICLOUD_SDK_AK", "HUAWEICLOUD_SDK_SK"):
+        example = example.replace(f"#{name}=\n", f"{name}=filled-in\n")
+    (tmp_path / ".env").write_text(example, encoding="utf-8")
+    monkeypatch.chdir(tmp_path)
+    result = CliRunner(env=dict.fromkeys(settings._DEFAULTS, "")).invoke(cli.main, ["check"])
+    assert (result.exit_code, result.stderr) == (0, "")
+
+
+def test_the_addresses_told_are_those_that_serve_mounts() -> None:
+    told = {row[0].strip("`") for row in _rows("address")}
+    assert told | {"/slack/events"} == _routes().keys()
+
+
+def test_every_promise_names_tests_that_exist() -> None:
+    section = README.split("\n## Promises\n")[1].split("\n## ")[0]
+    named: dict[str, list[str]] = {}
+    for number, rest in re.findall(r"^(\d+)\. (.*?)(?=^\d+\. |\Z)", section, re.DOTALL | re.MULTILINE):
+        named[number] = re.findall(r"`(tests/[\w/]+\.py::\w+…?)`", rest)
+    assert list(named) == [str(number) for number in range(1, 11)]
+    tests = _tests()
+    assert [each for found in named.values() for each in found if not any(_stands_for(each, t) for t in tests)] == []
+    assert [number for number, found in named.items() if not found] == []
+    carriers = {test: re.search(r"::test_promise_(\d+)_", test) for test in tests}
+    unnamed = [t for t, match in carriers.items() if match and not any(_stands_for(n, t) for n in named[match[1]])]
+    assert unnamed == []
+
+
+def _stands_for(named: str, test: str) -> bool:
+    """Tell whether a name in README means the test; one that ends in … means every test that begins so."""
+    return test.startswith(named[:-1]) if named.endswith("…") else test == named
+
+
+def test_every_file_that_a_document_names_is_there() -> None:
+    texts = [README, (ROOT / "tests" / "README.md").read_text(encoding="utf-8")]
+    named = {path for text in texts for path in re.findall(r"`((?:bot|tests)/[\w./]*)`", text)}
+    assert [path for path in named if not (ROOT / path).exists()] == []
+
+
+def test_the_layers_told_are_those_of_the_contract() -> None:
+    layers = PROJECT["tool"]["importlinter"]["contracts"][0]["layers"]
+    assert _code(" > ".join(layers)) in README
+
+
+def test_each_line_to_paste_stands_alone_and_once() -> None:
+    lines = [line for block in _blocks("sh") for line in block.splitlines() if line.startswith("python3 -m venv ")]
+    assert [line.rpartition("/")[2] for line in lines] == ["flowbot playground --script", "poe check"]
+    assert [line for line in lines if README.count(line) != 1] == []
+
+
+def test_the_manifest_keeps_to_slacks_limits(manifest: Any) -> None:
+    jsonschema.validate(manifest, MANIFEST)
+
+
+def test_the_manifest_asks_for_the_scopes_of_the_calls_and_no_more(manifest: Any) -> None:
+    needed = {SCOPE_OF[method] for method in _methods()} - {None}
+    assert set(manifest["oauth_config"]["scopes"]["bot"]) == needed | {"commands"}
+    for scope in manifest["oauth_config"]["scopes"]["bot"]:
+        assert _code(scope) in README
+
+
+def _methods() -> Iterator[str]:
+    """Give every method of the Web API that the code calls: by name, or as a method of the client."""
+    for path in (ROOT / "bot" / "slack").rglob("*.py"):
+        for node in ast.walk(ast.parse(path.read_text(encoding="utf-8"))):
+            if not isinstance(node, ast.Call) or not isinstance(node.func, ast.Attribute):
+                continue
+            called, first = node.func.attr, node.args[0] if node.args else None
+            if called in ("_call", "api_call") and isinstance(first, ast.Constant):
+                yield str(first.value)
+            elif called != "api_call" and ast.unparse(node.func.value).endswith("client"):
+                yield called.replace("_", ".")
+
+
+def test_the_manifest_has_the_command_and_the_address_of_the_code(manifest: Any) -> None:
+    (command,) = manifest["features"]["slash_commands"]
+    assert command["command"] == slack_app.COMMAND
+    assert command["should_escape"] is True
+    (route,) = [path for path, answers in _routes().items() if answers == "guard.receive"]
+    urls = [command["url"], manifest["settings"]["interactivity"]["request_url"]]
+    assert urls == [f"https://flowbot.example.com{route}"] * 2
+    assert not manifest["settings"]["socket_mode_enabled"]
+
+
+def test_the_commands_of_the_procfile_exist() -> None:
+    for line in (ROOT / "Procfile").read_text(encoding="utf-8").splitlines():
+        _, _, command = line.partition(": ")
+        words = [word for word in command.split() if not re.match(r"[A-Z]+=", word)]
+        assert words[:3] == ["python", "-m", "bot"]
+        assert len(words) == 4
+        assert words[3] in cli.main.commands
+
+
+def test_the_module_is_the_command(monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]) -> None:
+    monkeypatch.setattr(sys, "argv", ["bot", "--version"])
+    with pytest.raises(SystemExit) as ended:
+        runpy.run_module("bot", run_name="__main__", alter_sys=True)
+    assert ended.value.code == 0
+    assert capsys.readouterr().out == f"flowbot, version {PROJECT['project']['version']}\n"
+
+
+@pytest.mark.parametrize("name", ["requirements.txt", "requirements-dev.txt"])
+def test_every_pin_has_its_hashes_and_no_address(name: str) -> None:
+    text = (ROOT / name).read_text(encoding="utf-8")
+    assert not re.search(r"https?:|file:|index|find-links|^/|^-e", text, re.MULTILINE)
+    pins = re.split(r"\n(?=\S)", re.sub(r"^#.*\n", "", text, flags=re.MULTILINE))
+    assert [pin.splitlines()[0] for pin in pins if not re.match(r"[\w.-]+==\S+( ;.*)? \\\n +--hash=sha256:", pin)] == []
+
+
+def test_the_pins_are_within_the_ranges_of_the_project() -> None:
+    groups = PROJECT["dependency-groups"]
+    run = [*PROJECT["project"]["dependencies"], *groups["build"]]
+    for name, wanted in (("requirements.txt", run), ("requirements-dev.txt", [*run, *groups["dev"]])):
+        pinned = dict(re.findall(r"^([\w.-]+)==(\S+)", (ROOT / name).read_text(encoding="utf-8"), re.MULTILINE))
+        for requirement in map(Requirement, wanted):
+            assert requirement.specifier.contains(pinned[requirement.name]), requirement
