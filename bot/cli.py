@@ -61,7 +61,9 @@ def migrate() -> None:
 @main.command()
 @click.option("--script", is_flag=True, help="Play a conversation once, print it, and exit.")
 @click.option("--port", type=click.IntRange(0, 65535), help="Port of the page; 0 takes any free one.")
-@click.option("--config", type=click.Path(path_type=pathlib.Path), help="Rehearse this policy, with people made for it.")
+@click.option(
+    "--config", type=click.Path(path_type=pathlib.Path), help="Rehearse this policy, with people made for it."
+)
 @click.option("--keep", type=click.Path(path_type=pathlib.Path), help="Keep the bot's files in this new directory.")
 @click.option("--no-open", is_flag=True, help="Leave the browser alone.")
 def playground(

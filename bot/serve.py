@@ -6,7 +6,7 @@ import secrets
 import signal
 import socket
 import time
-from collections.abc import AsyncIterator, Iterator
+from collections.abc import AsyncIterator, Callable, Iterator
 from typing import Any, Final
 
 import aiohttp
@@ -178,13 +178,20 @@ def run(settings: Settings) -> None:
 
 async def _serve(settings: Settings) -> None:
     listener = _listen(settings)
+    early = asyncio.Event()
+    _on_signals(early.set)
     async with build(settings) as bot:
         server = Server(server_config(bot.app))
-        loop = asyncio.get_running_loop()
-        for stop in (signal.SIGTERM, signal.SIGINT):
-            loop.add_signal_handler(stop, server.finish)
+        _on_signals(server.finish)
+        if early.is_set():
+            server.finish()
         log.info("serving", host=settings.host, port=listener.getsockname()[1])
         await server.serve(sockets=[listener])
+
+
+def _on_signals(stop: Callable[[], None]) -> None:
+    for number in (signal.SIGTERM, signal.SIGINT):
+        asyncio.get_running_loop().add_signal_handler(number, stop)
 
 
 def _listen(settings: Settings) -> socket.socket:

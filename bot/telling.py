@@ -68,6 +68,8 @@ class Telling:
             case due.Tell.REPLY:
                 reply = seen.unsent[0]
                 await self._store.reply_sent(seen.id, seq=reply.seq, ts=await self._reply(seen, reply))
+                if seen.tell_failures:
+                    await self._store.told(life.shown(seen, seen.card))
 
     async def _reply(self, seen: Request, reply: Reply) -> str:
         if reply.said is not Said.LINKED:

@@ -49,7 +49,7 @@ class _Memory(Generic[Said]):
         self._ask = ask
         self._clock = clock
         self._known: dict[str, _Known[Said]] = {}
-        self._asking: dict[str, asyncio.Task[Said]] = {}
+        self._asking: dict[str, _Known[asyncio.Task[Said]]] = {}
 
     async def get(self, name: str, *, max_age: float) -> Said | None:
         """Return an answer at most so old, or None where there is none to be had."""
@@ -57,7 +57,7 @@ class _Memory(Generic[Said]):
         if known is not None:
             return known
         try:
-            return await self._ask_patiently(name)
+            return await self._ask_patiently(name, max_age)
         except errors.ChatUnavailable as failure:
             log.warning("Slack could not be asked", about=name, reason=str(failure))
             limited = failure.retry_after is not None and str(failure) not in failures.OPERATORS
@@ -70,34 +70,38 @@ class _Memory(Generic[Said]):
         known = self._known.get(name)
         return known.said if known is not None and self._clock.now() - known.at <= max_age else None
 
-    async def _ask_patiently(self, name: str) -> Said:
+    async def _ask_patiently(self, name: str, max_age: float) -> Said:
         give_up = self._clock.now() + PATIENCE
         while True:
             try:
-                return await self._ask_once(name)
+                return await self._ask_once(name, max_age)
             except errors.ChatUnavailable as failure:
                 wait = failure.retry_after
                 if wait is None or self._clock.now() + wait > give_up:
                     raise
                 await self._clock.sleep(wait)
 
-    async def _ask_once(self, name: str) -> Said:
-        asking = self._asking.get(name)
-        if asking is None:
-            asking = self._asking[name] = asyncio.create_task(self._ask_and_keep(name))
-            asking.add_done_callback(lambda done: self._asked(name, done))
-        return await asyncio.shield(asking)
+    async def _ask_once(self, name: str, max_age: float) -> Said:
+        """Ask, or wait with whoever asked so short a time ago that the answer will be fresh enough."""
+        now, asking = self._clock.now(), self._asking.get(name)
+        if asking is None or now - asking.at > max_age:
+            task = asyncio.create_task(self._ask_and_keep(name))
+            asking = self._asking[name] = _Known(said=task, at=now)
+            task.add_done_callback(lambda done: self._asked(name, done))
+        return await asyncio.shield(asking.said)
 
     def _asked(self, name: str, done: asyncio.Task[Said]) -> None:
-        self._asking.pop(name, None)
+        asking = self._asking.get(name)
+        if asking is not None and asking.said is done:
+            del self._asking[name]
         if not done.cancelled():
             done.exception()  # whoever waits gets it; where nobody waits any more, nobody needs it
 
     async def _ask_and_keep(self, name: str) -> Said:
         asked_at = self._clock.now()
         said = await self._ask(name)
-        self._known.pop(name, None)
-        self._known[name] = _Known(said=said, at=asked_at)
+        known = self._known.pop(name, None)
+        self._known[name] = known if known is not None and known.at > asked_at else _Known(said=said, at=asked_at)
         if len(self._known) > REMEMBERED:
             del self._known[next(iter(self._known))]
         return said

@@ -73,6 +73,7 @@ class Guard:
             if not await self._is_ready():
                 return _not_yet(payload)
             self._check_team(payload)
+            _check_shape(payload)
         except Rejected as rejected:
             log.warning("a delivery was turned away", status=rejected.status, reason=rejected.reason)
             return PlainTextResponse(rejected.reason, status_code=rejected.status)
@@ -119,6 +120,13 @@ async def _body(request: Request) -> bytes:
     except ClientDisconnect:
         raise Rejected(400, "cut off") from None
     return body
+
+
+def _check_shape(payload: dict[str, Any]) -> None:
+    try:
+        payloads.check(payload)
+    except ValueError:
+        raise Rejected(400, "incomplete") from None
 
 
 def _payload(body: bytes, content_type: str) -> dict[str, Any]:

@@ -4,12 +4,14 @@ Direct lane: help, usage, and modals are answered in the response. Durable lane:
 acknowledgement. Nothing is decided here.
 """
 
+import asyncio
 from collections.abc import Awaitable, Callable
 from typing import Any
 
+import structlog
 from slack_bolt.context.ack.async_ack import AsyncAck
 
-from bot import commands, ports
+from bot import commands, errors, ports
 from bot.arrivals import Button, Clicked, Entry, Modal, Submitted
 from bot.ports import Recording
 from bot.slack import messages, payloads
@@ -19,6 +21,8 @@ from bot.slack.notifier import Notifier
 from bot.slack.returns import Returns
 
 Body = dict[str, Any]
+
+log = structlog.get_logger()
 
 
 class Listeners:
@@ -38,6 +42,7 @@ class Listeners:
         self._notifier = notifier
         self._clock = clock
         self._api_url = api_url
+        self._telling: set[asyncio.Task[None]] = set()
 
     async def command(self, ack: AsyncAck, body: Body) -> None:
         """Take a slash command."""
@@ -78,7 +83,7 @@ class Listeners:
         said = messages.recording(await self._keep(entry, body))
         await ack()
         if said is not None:
-            await self._notifier.say_to(entry, said)
+            self._tell_after_the_answer(entry, said)
 
     async def view(self, ack: AsyncAck, body: Body) -> None:
         """Take a submitted modal; what is wrong with it is answered in the response."""
@@ -94,6 +99,18 @@ class Listeners:
                 await ack(response_action="errors", errors=modals.not_recorded())
             case Recording.UNCONFIRMED:
                 await ack(response_action="errors", errors=modals.unconfirmed())
+
+    def _tell_after_the_answer(self, entry: Entry, said: Message) -> None:
+        """Tell somebody beside the acknowledgement, which a slow Slack must not hold up."""
+        task = asyncio.create_task(self._tell(entry, said))
+        self._telling.add(task)
+        task.add_done_callback(self._telling.discard)
+
+    async def _tell(self, entry: Entry, said: Message) -> None:
+        try:
+            await self._notifier.say_to(entry, said)
+        except errors.ChatError as failure:
+            log.warning("somebody could not be told", entry=entry.key, reason=str(failure))
 
     async def _keep(self, entry: Entry, body: Body) -> Recording:
         self._remember(entry, body)

@@ -32,6 +32,25 @@ def parse(body: bytes, content_type: str) -> dict[str, Any]:
     return dict(form)
 
 
+def check(payload: Payload) -> None:
+    """Raise ValueError where a command or an interaction lacks what the functions below rely on."""
+    if "command" in payload:
+        wanted: list[object] = [payload.get("user_id"), payload.get("channel_id")]
+    else:
+        wanted = [_inner(payload.get("user")).get("id")] if "user" in payload else []
+    actions = payload.get("actions")
+    if payload.get("type") == "block_actions":
+        wanted += [isinstance(actions, list) and actions and _inner(actions[0]).get("action_id")]
+    if payload.get("type") == "view_submission":
+        wanted += [_inner(payload.get("view")).get("callback_id")]
+    if not all(isinstance(value, str) and value for value in wanted):
+        raise ValueError("incomplete")
+
+
+def _inner(value: object) -> Mapping[str, Any]:
+    return value if isinstance(value, dict) else {}
+
+
 def teams(payload: Payload) -> frozenset[str]:
     """Return the ids of the workspace and the organisation that the delivery says it is for."""
     within = [payload[key] for key in ("team", "enterprise") if isinstance(payload.get(key), dict)]

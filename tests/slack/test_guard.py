@@ -108,6 +108,7 @@ BAD: Final = {
     "a bomb that closes": ({"body": b"payload=" + b"[" * 50_000 + b"]" * 50_000}, 400, "malformed"),
     "a number of a million digits": ({"body": b'{"a":' + b"1" * 500_000 + b"}", "kind": JSON}, 400, "malformed"),
     "a form of many fields": ({"body": b"&".join([b"a=1"] * 200) + b"&command=x"}, 400, "malformed"),
+    "a command of nobody": ({"body": b"command=/flow&team_id=T1&channel_id=C1"}, 400, "incomplete"),
     "another team": ({"body": b"command=/flow&team_id=T2"}, 403, "another workspace"),
     "no team": ({"body": b"command=/flow"}, 403, "another workspace"),
     "a team of another kind": ({"body": b'{"team_id": ["T1"]}', "kind": JSON}, 403, "another workspace"),
@@ -139,7 +140,8 @@ async def test_the_window_reaches_from_five_minutes_back_to_one_ahead(age: int) 
 @pytest.mark.parametrize("where", ["text", "channel_name", "user_name"])
 async def test_the_word_payload_anywhere_in_a_command_is_only_a_word(where: str) -> None:
     door = Door()
-    fields = {"command": "/flow", "text": "stop x", "team_id": "T1", where: "payload=payload"}
+    fields = {"command": "/flow", "text": "stop x", "team_id": "T1", "user_id": "U1", "channel_id": "C1"}
+    fields[where] = "payload=payload"
 
     assert (await door.knock(urlencode(fields).encode()))[0] == 200
     assert door.through[0][where] == "payload=payload"

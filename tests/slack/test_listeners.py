@@ -100,7 +100,7 @@ async def test_a_click_that_was_not_recorded_for_sure_is_told_to_whoever_clicked
 
     assert (await dispatching.send(click(dispatching, "approve"))).status_code == 200
 
-    told = dispatching.slack.workspace.ephemerals("U0CAROL", "C0INCIDENT")
+    told = await dispatching.slack.until(lambda workspace: workspace.ephemerals("U0CAROL", "C0INCIDENT"))
     assert NOT_RECORDED[recording] in told[0].plain
 
 

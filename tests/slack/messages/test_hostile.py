@@ -141,7 +141,9 @@ hostile_answers = st.one_of(
     st.builds(answers.Opened, card=links),
     st.builds(answers.Joined, card=links),
     st.builds(answers.Blocked, verb=st.sampled_from(Verb), card=links),
-    st.builds(answers.ReasonMissing, entry=st.just("entry-1"), verb=st.sampled_from(Verb), flow=texts, rule=texts, typed=texts),
+    st.builds(
+        answers.ReasonMissing, entry=st.just("entry-1"), verb=st.sampled_from(Verb), flow=texts, rule=texts, typed=texts
+    ),
     st.builds(answers.AlreadySo, verb=st.sampled_from(Verb), project=texts, flow=flows),
     st.builds(
         answers.NoSuchFlow,
