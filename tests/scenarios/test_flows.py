@@ -107,6 +107,8 @@ async def test_several_projects_need_to_be_told_apart_outside_their_channels(ope
     missing = await _only_told(stage, "stop main-feed", channel="C0RANDOM")
     assert "`--project sg`" in missing
     assert "`--project hk`" in missing
+    marked = await _only_told(stage, "stop main-feed --dry-run", channel="C0RANDOM")
+    assert marked == f"Dry run: {missing}"
     unknown = await _only_told(stage, "stop main-feed --project moon")
     assert "There is no project `moon`" in unknown
 
