@@ -10,18 +10,22 @@ import pydantic
 
 from bot import errors, policy, request
 from bot.arrivals import Button
-from bot.commands import Verb
+from bot.commands import Door, Verb
 
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
 class CardLink:
-    """Where the card of a request stands; `ts` is None while it is not posted. `flow` is the flow's name."""
+    """Where the card of a request stands; `ts` is None while it is not posted. `flow` is the flow's name.
+
+    `thread` is the `ts` of the root of the thread that the card stands in, if it does.
+    """
 
     request_id: str
     verb: Verb
     flow: str
     channel: str
     ts: str | None
+    thread: str | None = None
 
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
@@ -72,7 +76,7 @@ class ReasonMissing(Told):
     """The rule asks for a reason: nothing opened.
 
     `entry` is the id under which the command can be completed with one; `typed` is the command as it stands, to be
-    typed again.
+    typed again at the same `door`.
     """
 
     kind: Literal["reason_missing"] = "reason_missing"
@@ -81,6 +85,7 @@ class ReasonMissing(Told):
     flow: str
     rule: str
     typed: str
+    door: Door = Door.SLASH
 
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
@@ -133,6 +138,15 @@ class CannotPost(Told):
     kind: Literal["cannot_post"] = "cannot_post"
     channel: str
     code: str
+
+
+@dataclasses.dataclass(frozen=True, kw_only=True)
+class NeverShown(Told):
+    """The request ended before Slack took its card: what it ended as."""
+
+    kind: Literal["never_shown"] = "never_shown"
+    card: CardLink
+    state: request.State
 
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
@@ -198,6 +212,7 @@ Answer = Annotated[
     | Unreadable
     | WhichProject
     | CannotPost
+    | NeverShown
     | TooLate
     | Settled
     | NoSuchRequest

@@ -7,6 +7,8 @@ import dataclasses
 import enum
 from typing import Literal
 
+from bot.verbs import Door
+
 
 class Button(enum.StrEnum):
     """The `action_id` of each button; its `value` is a request id and nothing else."""
@@ -16,6 +18,8 @@ class Button(enum.StrEnum):
     DENY = "deny"
     WITHDRAW = "withdraw"
     ADD_REASON = "add_reason"
+    CHECK_NOW = "check_now"
+    ASK_AGAIN = "ask_again"
 
 
 class Modal(enum.StrEnum):
@@ -35,22 +39,30 @@ class Actor:
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
 class Typed:
-    """A command as it was typed in `channel`."""
+    """A command as it was typed in `channel`, without `/flow` or the mention.
+
+    `ts` is that of the message that holds it, which a slash command has none of; `thread_ts` that of the root of the
+    thread in which it stands.
+    """
 
     kind: Literal["typed"] = "typed"
     text: str
     channel: str
+    door: Door = Door.SLASH
+    ts: str | None = None
+    thread_ts: str | None = None
 
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
 class Clicked:
-    """A button that was pressed on the message `message_ts` in `channel`."""
+    """A button that was pressed on the message `message_ts` in `channel`, perhaps in the thread under `thread_ts`."""
 
     kind: Literal["clicked"] = "clicked"
     button: Button
     request_id: str
     channel: str
     message_ts: str | None
+    thread_ts: str | None = None
 
 
 @dataclasses.dataclass(frozen=True, kw_only=True)

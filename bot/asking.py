@@ -8,10 +8,11 @@ import dataclasses
 from typing import Final
 
 from bot import answers, commands, errors, finding, life, policy, ports, request
-from bot.arrivals import Actor, Entry, Typed
+from bot.arrivals import Actor, Button, Entry, Typed
 from bot.commands import Verb
-from bot.gate import FRESH, Gate, Subject
+from bot.gate import FRESH, Gate, Subject, subject_of
 from bot.request import Flow, Request, Said
+from bot.trying import WANTED
 
 TAKE_UP_WITHIN: Final = 60.0
 """Seconds after its receipt within which a command must be taken up to open anything."""
@@ -19,16 +20,23 @@ TAKE_UP_WITHIN: Final = 60.0
 DENIED_LATELY: Final = 3600.0
 """Seconds for which a card tells that somebody denied the same."""
 
-WANTED: Final = {Verb.STOP: "STANDBY"}
-"""The status that each changing verb leads to, in the cloud's words."""
+
+@dataclasses.dataclass(frozen=True, kw_only=True)
+class Copy:
+    """A message that looks like a card and is not the one that the store knows; `card` is."""
+
+    channel: str
+    ts: str
+    card: answers.CardLink
 
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
 class Taken:
-    """What became of an entry: the request that it touched, and what its sender is told, if anything."""
+    """What became of an entry: the request that it touched, what its sender is told, and the copy that was clicked."""
 
     request_id: str | None = None
     answer: answers.Answer | None = None
+    copy: Copy | None = None
 
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
@@ -37,7 +45,7 @@ class _Ask:
 
     request_id: str
     actor: Actor
-    channel: str
+    typed: Typed
     command: commands.Change
     project: policy.Project
 
@@ -83,25 +91,33 @@ class Asking:
             return answers.TooLate(waited=waited)
         again = await self._store.load(request_id)
         if again is not None:
-            return answers.Joined(card=card_link(again))
+            return (
+                answers.Joined(card=card_link(again)) if request.is_open(again) else settled(again, Button.ADD_REASON)
+            )
         command = commands.parse(typed.text)
         if not isinstance(command, commands.Change):
             return answers.NoSuchRequest()
         outsider = policy.refuse_outsider(await self._gate.person(entry.actor, max_age=FRESH))
         if outsider is not None:
             return answers.Refused(action=command.verb, flow=command.flow, decision=outsider, dry_run=command.dry_run)
-        project = _project(self._gate.in_force, command.project, typed.channel)
+        project = project_for(self._gate.in_force, command.project, typed.channel)
         if isinstance(project, answers.WhichProject):
             return dataclasses.replace(project, dry_run=command.dry_run)
-        ask = _Ask(request_id=request_id, actor=entry.actor, channel=typed.channel, command=command, project=project)
+        ask = _Ask(request_id=request_id, actor=entry.actor, typed=typed, command=command, project=project)
         probably = self._finder.remembered(project, command.flow) or command.flow
         opened = await self._meet(ask, probably) or await self._find(ask, met=probably)
         return opened if isinstance(opened, Request) else dataclasses.replace(opened, dry_run=command.dry_run)
 
-    async def _meet(self, ask: _Ask, flow_id: str) -> answers.Joined | answers.Blocked | None:
-        """Lead the asker to the open request for the flow, if there is one; dry runs meet nobody."""
+    async def _meet(self, ask: _Ask, flow_id: str) -> answers.Answer | None:
+        """Lead who may ask for the same to the open request for the flow, if there is one; dry runs meet nobody."""
         holder = None if ask.command.dry_run else await self._store.holder(ask.project.name, flow_id)
-        return None if holder is None else _met(ask.command.verb, holder)
+        if holder is None or ask.command.flow not in (holder.flow.flow_id, holder.flow.name):
+            return None
+        subject = dataclasses.replace(subject_of(holder), verb=ask.command.verb)
+        decision = await self._gate.decide(ask.actor, subject, max_age=FRESH)
+        if isinstance(decision, policy.Refuse):
+            return refused(self._gate.in_force, action=ask.command.verb, flow=holder.flow.name, decision=decision)
+        return _met(ask.command.verb, holder)
 
     async def _find(self, ask: _Ask, *, met: str) -> Request | answers.Answer:
         """Read which flow is meant; `met` is the id for which no open request was found already."""
@@ -113,7 +129,7 @@ class Asking:
 
     async def _decide(self, ask: _Ask, flow: Flow) -> Request | answers.Answer:
         verb, project = ask.command.verb, ask.project
-        channel = ask.channel if ask.channel in project.channels else policy.home(project)
+        channel = card_channel(project, ask.typed.channel)
         subject = Subject(verb=verb, project=project.name, flow_id=flow.flow_id, flow_name=flow.name, channel=channel)
         decision = await self._gate.decide(ask.actor, subject, max_age=FRESH)
         if isinstance(decision, policy.Refuse):
@@ -123,7 +139,12 @@ class Asking:
         if decision.reason_required and ask.command.reason is None:
             typed = commands.render(ask.command)
             return answers.ReasonMissing(
-                entry=ask.request_id, verb=verb, flow=flow.name, rule=decision.rule.name, typed=typed
+                entry=ask.request_id,
+                verb=verb,
+                flow=flow.name,
+                rule=decision.rule.name,
+                typed=typed,
+                door=ask.typed.door,
             )
         return await self._request(ask, flow, channel, decision)
 
@@ -141,16 +162,16 @@ class Asking:
             requester=ask.actor,
             reason=ask.command.reason,
             dry_run=ask.command.dry_run,
-            asked_in=ask.channel,
+            asked_in=ask.typed.channel,
             asked_at=now,
             expires_at=now + choice.expires,
             terms=agreed,
-            card=request.Card(channel=channel),
+            card=request.Card(channel=channel, thread=ask.typed.thread_ts if channel == ask.typed.channel else None),
             recently_denied_by=denial.ending.actor if denial is not None and denial.ending is not None else None,
         )
-        if agreed.approvals:
+        if agreed.approvals or agreed.mentions:
             opened = life.say(opened, Said.ASKED, at=now, needed=agreed.approvals)
-        if channel != ask.channel:
+        if channel != ask.typed.channel:
             opened = life.say(opened, Said.LINKED, at=now, actor=ask.actor)
         return opened
 
@@ -171,7 +192,7 @@ def terms(in_force: policy.Policy, choice: policy.Allow | policy.NeedApproval) -
         policy_hash=in_force.digest,
         approvals=choice.approvals if isinstance(choice, policy.NeedApproval) else 0,
         approvers=choice.rule.approvers if needs else (),
-        mentions=policy.mentions(in_force, choice.rule) if needs else (),
+        mentions=policy.mentions(in_force, choice.rule),
     )
 
 
@@ -181,10 +202,30 @@ def refused(in_force: policy.Policy, *, action: str, flow: str, decision: policy
     return answers.Refused(action=action, flow=flow, decision=decision, people=people)
 
 
+def settled(seen: Request, button: Button) -> answers.Settled:
+    """Say what a request is now, to somebody whose click came too late for it."""
+    last = seen.votes[-1] if seen.votes else None
+    ended = seen.ending
+    return answers.Settled(
+        button=button,
+        card=card_link(seen),
+        state=seen.state,
+        progress=seen.operation.progress,
+        by=(ended.actor.user if ended.actor else None) if ended else (last.actor.user if last else None),
+        at=ended.at if ended else seen.decided_at,
+        dry_run=seen.dry_run,
+    )
+
+
 def card_link(seen: Request) -> answers.CardLink:
     """Say where the card of a request stands."""
     return answers.CardLink(
-        request_id=seen.id, verb=seen.verb, flow=seen.flow.name, channel=seen.card.channel, ts=seen.card.ts
+        request_id=seen.id,
+        verb=seen.verb,
+        flow=seen.flow.name,
+        channel=seen.card.channel,
+        ts=seen.card.ts,
+        thread=seen.card.thread,
     )
 
 
@@ -194,7 +235,13 @@ def _met(verb: Verb, holder: Request) -> answers.Joined | answers.Blocked:
     return answers.Blocked(verb=verb, card=card_link(holder))
 
 
-def _project(in_force: policy.Policy, named: str | None, channel: str) -> policy.Project | answers.WhichProject:
+def card_channel(project: policy.Project, channel: str) -> str:
+    """Return where the card of a request stands that is asked for in a channel."""
+    return channel if channel in project.channels else policy.home(project)
+
+
+def project_for(in_force: policy.Policy, named: str | None, channel: str) -> policy.Project | answers.WhichProject:
+    """Return the project that is meant: the one named, that of the channel, or the only one."""
     names = tuple(in_force.projects)
     if named is not None:
         return in_force.projects.get(named) or answers.WhichProject(typed=named, projects=names)
@@ -207,7 +254,7 @@ def _project(in_force: policy.Policy, named: str | None, channel: str) -> policy
 def _facts(entry: Entry, answer: answers.Answer) -> dict[str, object]:
     facts: dict[str, object] = {"answer": answer.kind}
     if isinstance(entry.arrival, Typed):
-        facts["typed"] = entry.arrival.text
+        facts |= {"typed": entry.arrival.text, "door": entry.arrival.door}
     if isinstance(answer, answers.Refused):
         facts |= {"why": answer.decision.why, "rule": answer.decision.rule}
     return facts

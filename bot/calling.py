@@ -1,4 +1,4 @@
-"""The call: what is checked once more before it, the one try, and what its reply means.
+"""The call: what is checked once more before it, one try at a time, and the readings that find out what came of it.
 
 Nothing is called before it is on record that the call begins, and nothing is told before its outcome is recorded.
 """
@@ -8,11 +8,12 @@ import contextlib
 from collections.abc import Callable
 from typing import Final
 
-from bot import asking, due, errors, life, policy, ports, service
-from bot.asking import WANTED
+from bot import asking, due, errors, life, policy, ports, service, trying
+from bot.commands import Verb
 from bot.errors import CloudFailure, Fault
 from bot.gate import FRESH, Gate, subject_of
-from bot.request import Flow, How, Outcome, Progress, Request
+from bot.request import Awaiting, Flow, How, Outcome, Request
+from bot.trying import WANTED
 
 LONG_CALL: Final = 5.0
 """Seconds after which the thread is told that the cloud has not answered yet."""
@@ -25,10 +26,11 @@ AGAIN: Final = 2.0
 
 AGAIN_AT_MOST: Final = 20.0
 
-STANDBY: Final = "STANDBY"
-
 PASSING: Final = (Fault.THROTTLED, Fault.NEVER_SENT, Fault.UNCERTAIN)
-"""Failures of a read after which reading again is right."""
+"""Failures of a reading after which reading again is right."""
+
+
+NO_PROJECT: Final = CloudFailure(fault=Fault.REJECTED, message="the project is not in the policy any more")
 
 
 class Calling:
@@ -52,21 +54,34 @@ class Calling:
             return await self.save(changed, "did not begin")
         project = self._gate.in_force.projects[seen.project]
         flow = await self._cloud.flow(project, seen.flow.flow_id)
-        if isinstance(flow, CloudFailure) and flow.fault in PASSING:
-            return await self.save(self._held_up(seen), "held up: the flow's state could not be read")
+        if isinstance(flow, CloudFailure) and (flow.fault in PASSING or flow.retry_after is not None):
+            return await self.save(self._held_up(seen, flow), "held up: the flow's state could not be read")
         early = _outcome_without_call(seen, flow)
         if early is not None:
             return await self.save(life.settle_without_call(seen, early, at=self._clock.now()), "ended without a call")
-        now = self._clock.now()
-        if now >= due.begin_by(seen):
-            return await self.save(service.expired(seen, at=now), "expired")
-        begun = life.begin(seen, at=now)
+        if self._clock.now() >= due.begin_by(seen):
+            return await self.save(service.expired(seen, at=self._clock.now()), "expired")
+        return await self.call_again(seen, moved=moved)
+
+    async def call_again(self, seen: Request, *, moved: Callable[[], None] = lambda: None) -> None:
+        """Call once, without any further check, and record what came of it. Raises as `call` does."""
+        at = self._clock.now()
+        begun = trying.again(seen, at=at) if seen.operation.tries else life.begin(seen, at=at)
+        if begun.operation.awaiting is not Awaiting.REPLY:
+            return await self.save(begun, "too late to call again")
         await self.save(begun, "call begins")
-        return await self._finish(begun, await self._try(project, begun, moved))
+        reply = await self._put(begun, moved)
+        return await self._record(begun, lambda newest, at: trying.after_reply(newest, reply, at=at), "call ended")
+
+    async def read(self, seen: Request) -> None:
+        """Read the flow's state, and record what it says of the call. Raises errors.Conflict and errors.StoreError."""
+        project = self._gate.in_force.projects.get(seen.project)
+        flow = NO_PROJECT if project is None else await self._cloud.flow(project, seen.flow.flow_id)
+        await self.save(trying.after_reading(seen, flow, at=self._clock.now()), "read back")
 
     async def recover(self, seen: Request) -> None:
-        """Record that nobody knows what came of a call whose caller is gone."""
-        await self._finish(seen, Outcome(how=How.LOST))
+        """Take over a call whose caller is gone: what came of it has to be read."""
+        await self.save(trying.recover(seen, at=self._clock.now()), "call interrupted")
 
     async def _check(self, seen: Request) -> Request | None:
         """Let the policy in force decide again; return the request that waits, falls back or ends because of it."""
@@ -79,42 +94,28 @@ class Calling:
         if not sure:
             return self._held_up(seen)
         now = asking.terms(self._gate.in_force, decision)
-        terms = now if now.approvals > seen.terms.approvals else seen.terms
+        terms = now if now.approvals >= max(seen.terms.approvals, 1) else seen.terms
         if seen.terms.approvals == 0 and terms.approvals > 0:
             lost = seen.votes  # a confirmation is no approval
         if len(seen.votes) - len(lost) >= max(terms.approvals, 1):
             return None
         return life.fall_short(seen, lost=lost, terms=terms, at=self._clock.now())
 
-    def _held_up(self, seen: Request) -> Request:
+    def _held_up(self, seen: Request, trouble: CloudFailure | None = None) -> Request:
         wait = min(AGAIN_AT_MOST, AGAIN * 2**seen.operation.held_ups)
-        return life.hold_up(seen, until=self._clock.now() + wait)
+        return life.hold_up(seen, until=self._clock.now() + wait, trouble=trouble)
 
-    async def _try(self, project: policy.Project, begun: Request, moved: Callable[[], None]) -> Outcome:
-        """Call once, and read back where the reply leaves a doubt that a read can settle."""
-        reply = await self._put(project, begun, moved)
-        if isinstance(reply, ports.Accepted):
-            if reply.status == WANTED[begun.verb]:
-                return Outcome(how=How.STOPPED, status=reply.status)
-            read = await self._status(project, begun)
-            return Outcome(how=How.STOPPED if read == STANDBY else How.STILL_ACTIVE, status=read or reply.status)
-        if reply.fault is Fault.UNCERTAIN:
-            return Outcome(how=How.LOST, failure=reply)
-        if reply.fault is Fault.REJECTED and "standby" in reply.message.casefold():
-            read = await self._status(project, begun)
-            if read == STANDBY:
-                return Outcome(how=How.CONFIRMED_STANDBY, status=read, failure=reply)
-        return Outcome(how=How.REFUSED, failure=reply)
-
-    async def _put(
-        self, project: policy.Project, begun: Request, moved: Callable[[], None]
-    ) -> ports.Accepted | CloudFailure:
-        put = asyncio.ensure_future(self._cloud.stop(project, begun.flow.flow_id))
+    async def _put(self, begun: Request, moved: Callable[[], None]) -> ports.Accepted | CloudFailure:
+        project = self._gate.in_force.projects.get(begun.project)
+        if project is None:
+            return NO_PROJECT
+        change = self._cloud.start if begun.verb is Verb.START else self._cloud.stop
+        put = asyncio.ensure_future(change(project, begun.flow.flow_id))
         patience = asyncio.ensure_future(self._clock.sleep(LONG_CALL))
         try:
             await asyncio.wait({put, patience}, return_when=asyncio.FIRST_COMPLETED)
             if not put.done():
-                with contextlib.suppress(errors.StoreError):  # the call matters more than telling of it
+                with contextlib.suppress(errors.StoreError, errors.IllegalTransition):  # the call matters more
                     await self._say_it_takes_long(begun.id)
                     moved()
             return await put
@@ -126,16 +127,14 @@ class Calling:
         if seen is not None:
             await self.save(life.call_takes_long(seen, at=self._clock.now()), "call takes long")
 
-    async def _status(self, project: policy.Project, begun: Request) -> str | None:
-        flow = await self._cloud.flow(project, begun.flow.flow_id)
-        return None if isinstance(flow, CloudFailure) else flow.status
-
-    async def _finish(self, begun: Request, outcome: Outcome) -> None:
-        """Record the outcome, however long the database takes: nobody else knows it."""
+    async def _record(self, begun: Request, step: Callable[[Request, float], Request], what: str) -> None:
+        """Record what only this process knows, however long the database takes."""
         seen: Request | None = begun
-        while seen is not None and seen.operation.progress is Progress.RUNNING:
+        while seen is not None and seen.operation.awaiting is Awaiting.REPLY:
+            if seen.operation.tries != begun.operation.tries:
+                return None  # the try was taken over meanwhile, and another one is under way
             try:
-                return await self.save(life.finish(seen, outcome, at=self._clock.now()), "call ended")
+                return await self.save(step(seen, self._clock.now()), what)
             except errors.Conflict:
                 seen = await self._reload(begun)
             except errors.StoreError:

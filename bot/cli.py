@@ -1,6 +1,7 @@
 """The `flowbot` command. What is heavy is imported by the command that uses it."""
 
 import pathlib
+import re
 import sys
 from collections.abc import Callable, Iterable
 from typing import TYPE_CHECKING, Literal, NoReturn, TypeVar
@@ -59,15 +60,32 @@ def migrate() -> None:
 
 
 @main.command()
+@click.option("--socket", is_flag=True, help="For Socket Mode, which needs no public address.")
+@click.option("--url", metavar="URL", help="For HTTP: where Slack reaches flowbot, such as https://bot.example.com.")
+def manifest(socket: bool, url: str | None) -> None:
+    """Print the Slack app's manifest; by default for the mode of the environment."""
+    if socket and url is not None:
+        raise click.UsageError("--socket and --url exclude each other: an app has one of the two.")
+    if url is not None and not re.fullmatch(r"https?://[^\s/?#]+(/[^\s?#]*)?", url):
+        raise click.BadParameter("must be an address such as https://bot.example.com", param_hint="--url")
+    from bot import settings as files
+    from bot.slack import manifest as manifests
+
+    socket = socket or (url is None and files.chooses_socket_mode(directory=pathlib.Path.cwd()))
+    click.echo(manifests.text(url=None if socket else url or manifests.PLACEHOLDER), nl=False)
+
+
+@main.command()
 @click.option("--script", is_flag=True, help="Play a conversation once, print it, and exit.")
 @click.option("--port", type=click.IntRange(0, 65535), help="Port of the page; 0 takes any free one.")
 @click.option(
     "--config", type=click.Path(path_type=pathlib.Path), help="Rehearse this policy, with people made for it."
 )
 @click.option("--keep", type=click.Path(path_type=pathlib.Path), help="Keep the bot's files in this new directory.")
+@click.option("--socket", is_flag=True, help="Connect the bot by Socket Mode.")
 @click.option("--no-open", is_flag=True, help="Leave the browser alone.")
 def playground(
-    script: bool, port: int | None, config: pathlib.Path | None, keep: pathlib.Path | None, no_open: bool
+    script: bool, port: int | None, config: pathlib.Path | None, keep: pathlib.Path | None, socket: bool, no_open: bool
 ) -> None:
     """Try the real bot in a page that looks like Slack, with local stand-ins for Slack and for Live."""
     if script:
@@ -76,7 +94,7 @@ def playground(
         sys.exit(scripted.run())
     from bot.playground.page import run as page
 
-    _or_exit(lambda: page.run(port=port, config=config, keep=keep, opens=not no_open))
+    _or_exit(lambda: page.run(port=port, config=config, keep=keep, by_socket=socket, opens=not no_open))
 
 
 def _settings() -> "Settings":

@@ -1,17 +1,47 @@
-"""The grammar: the text of a command in, what it asks for out; usage, and who may use it, stand beside each verb.
+"""The grammar: the text of a command in, what it asks for out.
 
-Pure, and total: every text is a `Change`, a `Help`, a `NotYet` or a `UsageError`, and only a `Change` may ever lead to
-anything. This file must not know at which door the text came in, which flows and projects there are, or in which words
-a problem is told to people.
+Pure, and total: every text is a `Change`, a `Read`, a `Help`, a `NotYet` or a `UsageError`, and only a `Change` may
+ever lead to anything. Every door speaks it, and a text means the same at each. This file must not know which flows and
+projects there are, or in which words a problem is told to people.
 """
 
 import dataclasses
 import difflib
 import enum
 import re
-import unicodedata
 from collections.abc import Mapping
-from typing import Final
+from typing import Final, assert_never
+
+from bot import typed
+from bot.verbs import NOT_BUILT, TAKE_VALUE, VERBS, Door, Option, Verb, Who, example, usage
+
+__all__ = [
+    "FLOW",
+    "MAX_DETAIL",
+    "MAX_REASON",
+    "MAX_TEXT",
+    "NOT_BUILT",
+    "VERBS",
+    "Change",
+    "Door",
+    "Help",
+    "NotYet",
+    "Option",
+    "Parsed",
+    "Problem",
+    "Read",
+    "UsageError",
+    "Verb",
+    "Who",
+    "example",
+    "judge_reason",
+    "parse",
+    "render",
+    "usage",
+]
+
+FLOW: Final = typed.FLOW
+"""What a flow can be called, by its id or its name."""
 
 MAX_TEXT: Final = 8000
 """Characters in a whole command; Slack sends no more."""
@@ -21,80 +51,6 @@ MAX_DETAIL: Final = 80
 """Characters of what was typed that a `UsageError` repeats."""
 
 
-class Verb(enum.StrEnum):
-    """The first word of a command."""
-
-    STOP = "stop"
-    START = "start"
-    STATUS = "status"
-    LIST = "list"
-    PENDING = "pending"
-    HISTORY = "history"
-    WHOAMI = "whoami"
-    HELP = "help"
-
-
-class Option(enum.StrEnum):
-    """What may stand before the reason. `--reason` opens it, as `because` does."""
-
-    PROJECT = "--project"
-    DRY_RUN = "--dry-run"
-    EMERGENCY = "--emergency"
-    FOR = "--for"
-    REASON = "--reason"
-
-
-TAKE_VALUE: Final = frozenset({Option.PROJECT, Option.FOR})
-NOT_BUILT: Final = frozenset({Option.EMERGENCY, Option.FOR})
-
-
-class Who(enum.StrEnum):
-    """Whom the policy lets use a verb."""
-
-    CHANGES = "changes"
-    READS = "reads"
-    ANYONE = "anyone"
-
-
-@dataclasses.dataclass(frozen=True, kw_only=True)
-class Entry:
-    """What there is to know about a verb. `arguments` follow it in its usage line; `example` is a whole command."""
-
-    does: str
-    who: Who
-    example: str
-    arguments: str = ""
-    options: frozenset[Option] = frozenset()
-    built: bool = False
-
-
-_CHANGE: Final = "FLOW [--project NAME] [--dry-run] [because TEXT]"
-
-VERBS: Final[Mapping[Verb, Entry]] = {
-    Verb.STOP: Entry(
-        arguments=_CHANGE,
-        does="asks to stop a live flow",
-        who=Who.CHANGES,
-        example="/flow stop main-feed because the encoder is looping",
-        options=frozenset({Option.PROJECT, Option.DRY_RUN, Option.EMERGENCY, Option.FOR}),
-        built=True,
-    ),
-    Verb.START: Entry(
-        arguments=_CHANGE, does="asks to start a flow", who=Who.CHANGES, example="/flow start main-feed --dry-run"
-    ),
-    Verb.STATUS: Entry(arguments="FLOW", does="shows one flow", who=Who.READS, example="/flow status main-feed"),
-    Verb.LIST: Entry(arguments="[TEXT]", does="shows a project's flows", who=Who.READS, example="/flow list feed"),
-    Verb.PENDING: Entry(does="shows what waits to be decided", who=Who.READS, example="/flow pending"),
-    Verb.HISTORY: Entry(
-        arguments="[FLOW]", does="shows what was done and who decided", who=Who.READS, example="/flow history main-feed"
-    ),
-    Verb.WHOAMI: Entry(does="shows what you may do here", who=Who.ANYONE, example="/flow whoami"),
-    Verb.HELP: Entry(
-        arguments="[VERB]", does="explains the commands", who=Who.ANYONE, example="/flow help stop", built=True
-    ),
-}
-
-
 class Problem(enum.StrEnum):
     """Why a text is no command. Each says what `UsageError.detail` holds."""
 
@@ -102,6 +58,7 @@ class Problem(enum.StrEnum):
     UNKNOWN_VERB = "unknown_verb"  # the word
     NO_FLOW = "no_flow"  # nothing
     BAD_FLOW = "bad_flow"  # the word, which no flow can be called
+    BAD_ADDRESS = "bad_address"  # the address of a page that names no flow, or several
     SEVERAL_FLOWS = "several_flows"  # all of them
     STRAY_WORDS = "stray_words"  # the words, most likely a reason without `because`
     UNKNOWN_OPTION = "unknown_option"  # the option as typed
@@ -127,6 +84,15 @@ class Change:
 
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
+class Read:
+    """Ask to be shown something. `about` is a flow, as typed; for `list` it is what to look for, any text."""
+
+    verb: Verb
+    about: str | None = None
+    project: str | None = None
+
+
+@dataclasses.dataclass(frozen=True, kw_only=True)
 class Help:
     """Ask how to use a verb, or what there is."""
 
@@ -149,40 +115,10 @@ class NotYet:
     what: str
 
 
-Parsed = Change | Help | UsageError | NotYet
-
-FLOW: Final = re.compile(r"[A-Za-z0-9_-]{1,64}")
-"""What an id and an exact name of a flow have in common, and the name of a project (a bare key in TOML) has too."""
+Parsed = Change | Read | Help | UsageError | NotYet
 
 _VERB_OF: Final[Mapping[str, Verb]] = {verb.value: verb for verb in Verb}
 _OPTION_OF: Final[Mapping[str, Option]] = {option.value: option for option in Option}
-_TYPOGRAPHIC: Final = "–—―"
-_DASHES: Final = f"-‐‑‒{_TYPOGRAPHIC}−﹘﹣－"
-_DASHED: Final = re.compile(rf"(?P<dashes>[{_DASHES}]+)(?P<name>[^=]*)(?P<value>=.*)?", re.DOTALL)
-_DASH: Final = re.compile(f"[{_DASHES}]")
-_QUOTES: Final = "`´'\"‘’‚‛“”„‟«»‹›′″"
-_GUILLEMETS: Final = re.compile(r"([«‹])\s*([^\s«»‹›]+)\s*([»›])")  # French keyboards put spaces inside
-_WRAP: Final = re.compile(r"<(?P<url>[A-Za-z][A-Za-z0-9+.-]*:[^<>|\s]*)(?:\|(?P<label>[^<>]*))?>")
-_ENTITY: Final = re.compile(r"&(amp|lt|gt);")
-
-# The repeats are bounded where they could otherwise be tried from every dash of a long run of dashes.
-_REASON_OPENS: Final = re.compile(
-    rf"""(?: (?<!\S)(?:[{_DASHES}]+\s*)?because  |  [{_TYPOGRAPHIC}]{{1,3}}\s{{0,8}}because ) (?=\s|$)
-      |  (?<!\S)[{_DASHES}]+reason(?:=|(?=\s|$))""",
-    re.IGNORECASE | re.VERBOSE,
-)
-
-
-@dataclasses.dataclass(frozen=True, kw_only=True)
-class _Word:
-    """A word before the reason. Quoted, it stands for itself: it is no option, and no dash."""
-
-    text: str
-    quoted: bool = False
-
-    @property
-    def is_dash(self) -> bool:
-        return not self.quoted and _DASH.sub("", self.text) == ""
 
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
@@ -198,9 +134,14 @@ class _Given:
 class _Sorted:
     """What stands in a text, sorted but not judged. `reason` is None where none was begun."""
 
-    words: tuple[_Word, ...]
+    words: tuple[typed.Word, ...]
     options: tuple[_Given, ...]
     reason: str | None
+
+    @property
+    def project(self) -> str | None:
+        """The value of `--project`."""
+        return next((given.value for given in self.options if given.option is Option.PROJECT), None)
 
 
 def parse(text: str) -> Parsed:
@@ -219,27 +160,40 @@ def parse(text: str) -> Parsed:
         return _error(_nearest(word), Problem.UNKNOWN_VERB, word)
     if not VERBS[verb].built:
         return NotYet(what=verb)
-    return _judge_options(verb, found.options) or (_help(found) if verb is Verb.HELP else _change(verb, found))
+    return _judge_options(verb, found) or _ask(verb, found)
 
 
-def render(command: Change | Help) -> str:
+def _ask(verb: Verb, found: _Sorted) -> Change | Read | Help | UsageError:
+    match verb:
+        case Verb.STOP | Verb.START:
+            return _change(verb, found)
+        case Verb.STATUS | Verb.LIST | Verb.PENDING | Verb.HISTORY | Verb.WHOAMI:
+            return _read(verb, found)
+        case Verb.HELP:
+            return _help(found)
+        case _:
+            assert_never(verb)
+
+
+def render(command: Change | Read | Help) -> str:
     """Write a command the canonical way, escaped as Slack delivers it: parsing gives the same command again."""
     if isinstance(command, Help):
         return Verb.HELP if command.verb is None else f"{Verb.HELP} {command.verb}"
-    parts = [command.verb, _protect(command.flow)]
+    about = command.flow if isinstance(command, Change) else command.about
+    parts = [command.verb.value, *(_protect(_escape(word)) for word in (about or "").split())]
     if command.project is not None:
         parts += [Option.PROJECT, _protect(command.project)]
-    if command.dry_run:
+    if isinstance(command, Change) and command.dry_run:
         parts.append(Option.DRY_RUN)
-    if command.reason is not None:
-        escaped = command.reason.replace("&", "&amp;").replace("<", "&lt;").replace(">", "&gt;")
-        parts += ["because", escaped]
+    if isinstance(command, Change) and command.reason is not None:
+        parts += ["because", _escape(command.reason)]
     return " ".join(parts)
 
 
-def usage(verb: Verb) -> str:
-    """Write the usage line of a verb."""
-    return f"/flow {verb} {VERBS[verb].arguments}".rstrip()
+def judge_reason(reason: str) -> Problem | None:
+    """Say what is wrong with a reason that was typed on its own, in a modal; None where it may complete a `Change`."""
+    wrong = _judge_reason(Verb.STOP, typed.reason(reason))
+    return None if wrong is None else wrong.problem
 
 
 def _nearest(word: str) -> Verb | None:
@@ -248,23 +202,14 @@ def _nearest(word: str) -> Verb | None:
     return Verb(near[0]) if near else None
 
 
-def judge_reason(reason: str) -> Problem | None:
-    """Say what is wrong with a reason that was typed on its own, in a modal; None where it may complete a `Change`."""
-    wrong = _judge_reason(Verb.STOP, _plain(_visible(reason)))
-    return None if wrong is None else wrong.problem
-
-
 def _sort(text: str) -> _Sorted:
-    seen = _visible(text)
-    opening = _REASON_OPENS.search(seen)
-    head = seen if opening is None else seen[: opening.start()]
-    reason = None if opening is None else _plain(_unescape(_WRAP.sub(_link_in_reason, seen[opening.end() :])))
-    words: list[_Word] = []
+    read = typed.read(text)
+    words: list[typed.Word] = []
     options: list[_Given] = []
     awaits_value = False
-    head = _unescape(_WRAP.sub(lambda wrap: wrap["label"] or wrap["url"], head))
-    for piece in _GUILLEMETS.sub(r"\1\2\3", head).split():
-        given, word = _option(piece), _word(piece)
+    for piece in read.pieces:
+        given = _given(piece) if isinstance(piece, typed.Dashed) else None
+        word = typed.Word(text=piece.typed) if isinstance(piece, typed.Dashed) else piece
         if given is not None:
             options.append(given)
         elif awaits_value and not word.is_dash:
@@ -272,59 +217,28 @@ def _sort(text: str) -> _Sorted:
         else:
             words.append(word)
         awaits_value = given is not None and given.option in TAKE_VALUE and given.value is None
-    return _Sorted(words=tuple(words), options=tuple(options), reason=reason)
+    return _Sorted(words=tuple(words), options=tuple(options), reason=read.reason)
 
 
-def _visible(text: str) -> str:
-    """Drop zero-width and control characters, bidi marks, and halves of characters; what is a space stays."""
-    return "".join(each for each in text if each.isspace() or unicodedata.category(each) not in ("Cc", "Cf", "Cs"))
-
-
-def _plain(text: str) -> str:
-    """Write the text on one line: a line break in a reason could pass for a line of the card."""
-    return re.sub(r"\s", " ", text).strip()
-
-
-def _unescape(text: str) -> str:
-    return _ENTITY.sub(lambda entity: {"amp": "&", "lt": "<", "gt": ">"}[entity[1]], text)
-
-
-def _link_in_reason(wrap: re.Match[str]) -> str:
-    """Show what was typed: the label where Slack made the link, both parts where a person did."""
-    label, url = wrap["label"] or wrap["url"], wrap["url"]
-    made_by_slack = label in (url, url.partition(":")[2].lstrip("/"))
-    return label if made_by_slack else f"{label} ({url})"
-
-
-def _word(piece: str) -> _Word:
-    inner = piece.strip(_QUOTES)
-    quoted = inner != "" and piece[0] in _QUOTES and piece[-1] in _QUOTES
-    return _Word(text=inner if quoted else piece, quoted=quoted)
-
-
-def _option(piece: str) -> _Given | None:
-    """Read a piece as an option; None for a word, which a run of dashes is, and `-x` too: an id may begin like that."""
-    dashed = _DASHED.fullmatch(piece)
-    if dashed is None or piece == dashed["dashes"]:
+def _given(piece: typed.Dashed) -> _Given | None:
+    """Read a piece as an option; None for `-x`, which an id may begin like."""
+    option = _OPTION_OF.get(piece.name)
+    if option is None and piece.single:
         return None
-    option = _OPTION_OF.get("--" + _DASH.sub("-", dashed["name"]).lower())
-    if option is None and dashed["dashes"] == "-":
-        return None
-    value = None if dashed["value"] is None else dashed["value"][1:].strip(_QUOTES)
-    return _Given(typed=piece, option=option, value=value)
+    return _Given(typed=piece.typed, option=option, value=piece.value)
 
 
-def _judge_options(verb: Verb, options: tuple[_Given, ...]) -> UsageError | NotYet | None:
-    for given in options:
+def _judge_options(verb: Verb, found: _Sorted) -> UsageError | NotYet | None:
+    for given in found.options:
         if given.option is None or given.option not in VERBS[verb].options:
             return _error(verb, Problem.UNKNOWN_OPTION, given.typed)
-    names = [given.option for given in options if given.option is not None]
+    names = [given.option for given in found.options if given.option is not None]
     for name in names:
         if name in NOT_BUILT:
             return NotYet(what=name)
         if names.count(name) > 1:
             return _error(verb, Problem.REPEATED_OPTION, name)
-    for name, given in zip(names, options, strict=True):
+    for name, given in zip(names, found.options, strict=True):
         if name in TAKE_VALUE and not given.value:
             return _error(verb, Problem.OPTION_WITHOUT_VALUE, name)
         if name not in TAKE_VALUE and given.value is not None:
@@ -335,40 +249,61 @@ def _judge_options(verb: Verb, options: tuple[_Given, ...]) -> UsageError | NotY
 def _help(found: _Sorted) -> Help | UsageError:
     topics = found.words[1:]
     if len(topics) > 1 or found.reason is not None:
-        return _error(Verb.HELP, Problem.STRAY_WORDS, " ".join(word.text for word in topics[1:]) or "because")
+        return _error(Verb.HELP, Problem.STRAY_WORDS, _joined(topics[1:]) or "because")
     if not topics:
         return Help()
     verb = _VERB_OF.get(topics[0].text.lower())
     return Help(verb=verb) if verb else _error(_nearest(topics[0].text), Problem.UNKNOWN_VERB, topics[0].text)
 
 
-def _change(verb: Verb, found: _Sorted) -> Change | UsageError:
-    flows = found.words[1:]
-    wrong = _judge_flows(verb, flows, has_reason=found.reason is not None) or _judge_reason(verb, found.reason)
+def _read(verb: Verb, found: _Sorted) -> Read | UsageError:
+    words = found.words[1:]
+    if found.reason is not None:
+        return _error(verb, Problem.STRAY_WORDS, "because")
+    if verb in (Verb.PENDING, Verb.WHOAMI) and words:
+        return _error(verb, Problem.STRAY_WORDS, _joined(words))
+    wrong = _judge_project(verb, found)
     if wrong is not None:
         return wrong
-    values = {given.option: given.value for given in found.options}
-    project = values.get(Option.PROJECT)
-    if project is not None and not FLOW.fullmatch(project):
-        return _error(verb, Problem.BAD_PROJECT, project)
-    dry_run = Option.DRY_RUN in values
-    return Change(verb=verb, flow=flows[0].text, project=project, reason=found.reason, dry_run=dry_run)
+    if verb is Verb.LIST or not words:
+        none = _error(verb, Problem.NO_FLOW)
+        return none if verb is Verb.STATUS else Read(verb=verb, about=_joined(words) or None, project=found.project)
+    flow = _judge_flows(verb, words, has_reason=False)
+    return flow if isinstance(flow, UsageError) else Read(verb=verb, about=flow, project=found.project)
 
 
-def _judge_flows(verb: Verb, flows: tuple[_Word, ...], *, has_reason: bool) -> UsageError | None:
+def _change(verb: Verb, found: _Sorted) -> Change | UsageError:
+    flow = _judge_flows(verb, found.words[1:], has_reason=found.reason is not None)
+    if isinstance(flow, UsageError):
+        return flow
+    wrong = _judge_reason(verb, found.reason) or _judge_project(verb, found)
+    if wrong is not None:
+        return wrong
+    dry_run = any(given.option is Option.DRY_RUN for given in found.options)
+    return Change(verb=verb, flow=flow, project=found.project, reason=found.reason, dry_run=dry_run)
+
+
+def _judge_project(verb: Verb, found: _Sorted) -> UsageError | None:
+    project = found.project
+    return None if project is None or FLOW.fullmatch(project) else _error(verb, Problem.BAD_PROJECT, project)
+
+
+def _judge_flows(verb: Verb, flows: tuple[typed.Word, ...], *, has_reason: bool) -> str | UsageError:
+    """Return the one flow that was typed, by id or name; the address of its page in the console stands for its id."""
     if not flows:
         return _error(verb, Problem.NO_FLOW)
     more = flows[1:]
     if more and (has_reason or all(_looks_like_flow(word) for word in more)):
-        return _error(verb, Problem.SEVERAL_FLOWS, " ".join(word.text for word in flows))
+        return _error(verb, Problem.SEVERAL_FLOWS, _joined(flows))
     if more:
-        return _error(verb, Problem.STRAY_WORDS, " ".join(word.text for word in more))
-    if flows[0].is_dash or not FLOW.fullmatch(flows[0].text):
-        return _error(verb, Problem.BAD_FLOW, flows[0].text)
-    return None
+        return _error(verb, Problem.STRAY_WORDS, _joined(more))
+    word = flows[0].text
+    if typed.is_address(word):
+        return typed.flow_in(word) or _error(verb, Problem.BAD_ADDRESS, word)
+    return word if FLOW.fullmatch(word) and not flows[0].is_dash else _error(verb, Problem.BAD_FLOW, word)
 
 
-def _looks_like_flow(word: _Word) -> bool:
+def _looks_like_flow(word: typed.Word) -> bool:
     """Guess whether a word is a flow rather than prose: it only decides which of two problems is told."""
     return word.quoted or (not word.is_dash and re.search(r"[0-9_-]", word.text) is not None)
 
@@ -380,10 +315,10 @@ def _judge_reason(verb: Verb, reason: str | None) -> UsageError | None:
         return _error(verb, Problem.EMPTY_REASON)
     if len(reason) > MAX_REASON:
         return _error(verb, Problem.REASON_TOO_LONG)
-    for piece in reason.split():
-        given = _option(piece)
-        if given is not None and given.option is not None:
-            return _error(verb, Problem.OPTION_IN_REASON, given.option)
+    for piece in map(typed.dashed, reason.split()):
+        option = None if piece is None else _OPTION_OF.get(piece.name)
+        if option is not None:
+            return _error(verb, Problem.OPTION_IN_REASON, option)
     return None
 
 
@@ -392,6 +327,16 @@ def _error(verb: Verb | None, problem: Problem, detail: str = "") -> UsageError:
     return UsageError(verb=verb, problem=problem, detail=shown)
 
 
+def _joined(words: tuple[typed.Word, ...]) -> str:
+    return " ".join(word.text for word in words)
+
+
+def _escape(text: str) -> str:
+    return text.replace("&", "&amp;").replace("<", "&lt;").replace(">", "&gt;")
+
+
 def _protect(word: str) -> str:
-    """Quote a word that would otherwise not be read as a word."""
-    return f"`{word}`" if word.startswith("-") or word.lower() == "because" else word
+    """Quote a word that would otherwise not be read as a word; it is escaped already."""
+    plain = typed.Word(text=word.replace("&lt;", "<").replace("&gt;", ">").replace("&amp;", "&"))
+    stands_for_itself = typed.read(word) == typed.Text(pieces=(plain,), reason=None) and not plain.is_dash
+    return word if stands_for_itself else f"`{word}`"

@@ -7,13 +7,20 @@ import enum
 from typing import Final
 
 from bot import request as requests
-from bot.request import Progress, Request, Said, State
+from bot.request import Awaiting, Progress, Request, Said, State
 
 BEGIN_WITHIN: Final = 120.0
 """Seconds after its approval within which a request must begin (promise 10)."""
 
+CLOCK_STEP: Final = 30.0
+"""Seconds by which a clock may have been set back before an approval counts as old."""
+
 REMIND_AFTER: Final = 300.0
 """Seconds after which the approvers are reminded, unless half the request's time is less."""
+
+
+NO_CARD: Final = ""
+"""The `ts` of a card that will never be posted."""
 
 
 class Act(enum.StrEnum):
@@ -21,8 +28,10 @@ class Act(enum.StrEnum):
 
     EXPIRE = "expire"
     LAPSE = "lapse"  # approved, and not begun in time
-    CALL = "call"
-    RECOVER = "recover"  # a call began and whoever made it is gone
+    CALL = "call"  # the first try, after a last check
+    CALL_AGAIN = "call_again"
+    READ = "read"  # the flow's state, to find out what came of the call or whether it lasted
+    RECOVER = "recover"  # a call was claimed and whoever made it is gone
     REMIND = "remind"
 
 
@@ -30,25 +39,37 @@ class Tell(enum.StrEnum):
     """What Slack does not show yet."""
 
     POST_CARD = "post_card"
+    NEVER_SHOWN = "never_shown"  # it ended before Slack took its card: its requester is told
     EDIT_CARD = "edit_card"
     REPLY = "reply"
 
 
 def act(request: Request, now: float) -> Act | None:
-    """Tell the next thing to do for the request, if any is due. The call comes before everything else."""
-    match request.state, request.operation.progress:
-        case State.APPROVED, Progress.WAITING:
-            if now >= begin_by(request):
-                return Act.LAPSE
-            return Act.CALL if now >= request.operation.not_before else None
-        case State.APPROVED, Progress.RUNNING:
-            return Act.RECOVER
-        case State.PENDING, _ if now >= request.expires_at:
+    """Tell the next thing to do for the request, if any is due."""
+    match request.state:
+        case State.PENDING if now >= request.expires_at:
             return Act.EXPIRE
-        case State.PENDING, _ if _wants_reminder(request) and now >= remind_at(request):
+        case State.PENDING if _wants_reminder(request) and now >= remind_at(request):
             return Act.REMIND
+        case State.APPROVED:
+            return _act_on(request, now)
         case _:
             return None
+
+
+def _act_on(request: Request, now: float) -> Act | None:
+    operation = request.operation
+    if operation.progress is Progress.WAITING:
+        if not 0 < begin_by(request) - now <= BEGIN_WITHIN + CLOCK_STEP:
+            return Act.LAPSE
+        return Act.CALL if now >= operation.not_before else None
+    if operation.progress is Progress.RUNNING and operation.awaiting is Awaiting.REPLY:
+        return Act.RECOVER
+    if now < operation.not_before:
+        return None
+    if operation.awaiting is Awaiting.READING:
+        return Act.READ
+    return Act.CALL_AGAIN if operation.progress is Progress.RUNNING else None
 
 
 def tell(request: Request, now: float) -> Tell | None:
@@ -59,10 +80,13 @@ def tell(request: Request, now: float) -> Tell | None:
     if now < request.tell_at:
         return None
     if request.card.ts is None:
-        return None if request.ending is not None and request.ending.code is not None else Tell.POST_CARD
+        told_already = request.ending is not None and request.ending.code is not None
+        return Tell.POST_CARD if request.ending is None else None if told_already else Tell.NEVER_SHOWN
+    if request.card.ts == NO_CARD:
+        return None
     if request.unsent and request.unsent[0].said in (Said.ASKED, Said.OUTCOME):
         return Tell.REPLY
-    if request.card.shown < request.version:
+    if request.card.shown < request.version and not (request.tell_failures and request.unsent):
         return Tell.EDIT_CARD
     return Tell.REPLY if request.unsent else None
 
@@ -70,12 +94,14 @@ def tell(request: Request, now: float) -> Tell | None:
 def at(request: Request) -> float | None:
     """Tell when the request wants looking at again; None when nothing more can come of it."""
     times = []
+    operation = request.operation
     if request.state is State.PENDING:
-        times.append(min(remind_at(request), request.expires_at) if _wants_reminder(request) else request.expires_at)
+        reminder = remind_at(request) if _wants_reminder(request) else request.expires_at
+        times.append(min(reminder, request.expires_at))
     elif requests.can_withdraw(request):
-        times.append(min(request.operation.not_before, begin_by(request)))
-    elif requests.is_open(request):
-        times.append(0.0)
+        times.append(min(operation.not_before, begin_by(request)))
+    elif operation.awaiting is Awaiting.READING or operation.progress is Progress.RUNNING:
+        times.append(0.0 if operation.awaiting is Awaiting.REPLY else operation.not_before)
     if tell(request, request.tell_at) is not None:
         times.append(request.tell_at)
     return min(times, default=None)

@@ -25,7 +25,9 @@ Names = tuple[ports.FlowName, ...]
 
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
-class _Listed:
+class Listed:
+    """All flows of a project, as they were `at` that time."""
+
     names: Names
     at: float
 
@@ -36,55 +38,61 @@ class Finder:
     def __init__(self, *, cloud: ports.Cloud, clock: ports.Clock) -> None:
         self._cloud = cloud
         self._clock = clock
-        self._lists: dict[str, _Listed] = {}
-        self._reading: dict[str, asyncio.Task[Names | errors.CloudFailure]] = {}
+        self._lists: dict[str, Listed] = {}
+        self._reading: dict[tuple[str, ports.Purpose], asyncio.Task[Listed | errors.CloudFailure]] = {}
 
     def remembered(self, project: policy.Project, typed: str) -> str | None:
         """Return the id of the one flow of this name, if the names were read lately; nothing is asked."""
         known = self._lists.get(project.name)
-        if known is None or self._clock.now() - known.at >= NAMES_FRESH:
+        if known is None or not 0 <= self._clock.now() - known.at < NAMES_FRESH:
             return None
         matches = [name.flow_id for name in known.names if typed in (name.name, name.flow_id)]
         return matches[0] if len(matches) == 1 else None
 
-    async def find(self, project: policy.Project, typed: str) -> Found:
+    async def listed(self, project: policy.Project, *, max_age: float = NAMES_FRESH) -> Listed | errors.CloudFailure:
+        """Return all flows of the project, from a list that is not older; it is shared by all who ask."""
+        return await self._names(project, max_age=max_age, purpose="read")
+
+    async def find(self, project: policy.Project, typed: str, *, purpose: ports.Purpose = "stop") -> Found:
         """Return the flow with this id or exact name, as the cloud describes it now, or why there is none."""
-        by_id = await self._cloud.flow(project, typed)
+        by_id = await self._cloud.flow(project, typed, purpose=purpose)
         if isinstance(by_id, Flow):
-            return await self._unless_a_name_too(project, typed, by_id)
+            return await self._unless_a_name_too(project, typed, by_id, purpose=purpose)
         if by_id.fault not in (errors.Fault.NOT_FOUND, errors.Fault.REJECTED):
             return answers.Unreadable(typed=typed, project=project.name, failure=by_id)
-        return await self._by_name(project, typed)
+        return await self._by_name(project, typed, purpose=purpose)
 
-    async def _unless_a_name_too(self, project: policy.Project, typed: str, flow: Flow) -> Found:
-        names = await self._names(project)
-        if isinstance(names, errors.CloudFailure):
+    async def _unless_a_name_too(
+        self, project: policy.Project, typed: str, flow: Flow, *, purpose: ports.Purpose
+    ) -> Found:
+        listed = await self._names(project, purpose=purpose)
+        if isinstance(listed, errors.CloudFailure):
             return flow
-        twins = [name for name in names if name.name == typed and name.flow_id != flow.flow_id]
+        twins = [name for name in listed.names if name.name == typed and name.flow_id != flow.flow_id]
         if not twins:
             return flow
         both = ((flow.flow_id, flow.name), *((twin.flow_id, twin.name) for twin in twins))
         return answers.NoSuchFlow(typed=typed, project=project.name, candidates=both[:CANDIDATES], ambiguous=True)
 
-    async def _by_name(self, project: policy.Project, typed: str) -> Found:
+    async def _by_name(self, project: policy.Project, typed: str, *, purpose: ports.Purpose) -> Found:
         """Look in the remembered names first, and once more in fresh ones before saying that there is none."""
-        found = await self._in_names(project, typed, max_age=NAMES_FRESH)
-        if isinstance(found, answers.NoSuchFlow) and not found.ambiguous:
-            return await self._in_names(project, typed, max_age=NAMES_FRESHEST)
+        found = await self._in_names(project, typed, max_age=NAMES_FRESH, purpose=purpose)
+        if isinstance(found, answers.NoSuchFlow) and not found.ambiguous and purpose == "stop":
+            return await self._in_names(project, typed, max_age=NAMES_FRESHEST, purpose=purpose)
         return found
 
-    async def _in_names(self, project: policy.Project, typed: str, *, max_age: float) -> Found:
-        names = await self._names(project, max_age=max_age)
-        if isinstance(names, errors.CloudFailure):
-            return answers.Unreadable(typed=typed, project=project.name, failure=names)
-        matches = [name for name in names if name.name == typed]
-        nothing = answers.NoSuchFlow(typed=typed, project=project.name, candidates=_nearest(typed, names))
+    async def _in_names(self, project: policy.Project, typed: str, *, max_age: float, purpose: ports.Purpose) -> Found:
+        listed = await self._names(project, max_age=max_age, purpose=purpose)
+        if isinstance(listed, errors.CloudFailure):
+            return answers.Unreadable(typed=typed, project=project.name, failure=listed)
+        matches = [name for name in listed.names if name.name == typed]
+        nothing = answers.NoSuchFlow(typed=typed, project=project.name, candidates=_nearest(typed, listed.names))
         if not matches:
             return nothing
         if len(matches) > 1:
             several = tuple((match.flow_id, match.name) for match in matches[:CANDIDATES])
             return dataclasses.replace(nothing, candidates=several, ambiguous=True)
-        flow = await self._cloud.flow(project, matches[0].flow_id)
+        flow = await self._cloud.flow(project, matches[0].flow_id, purpose=purpose)
         if isinstance(flow, errors.CloudFailure):
             return answers.Unreadable(typed=typed, project=project.name, failure=flow)
         if flow.name == typed:
@@ -92,21 +100,29 @@ class Finder:
         self._lists.pop(project.name, None)  # the name was given away: the next look reads the list anew
         return nothing
 
-    async def _names(self, project: policy.Project, *, max_age: float = NAMES_FRESH) -> Names | errors.CloudFailure:
+    async def _names(
+        self, project: policy.Project, *, max_age: float = NAMES_FRESH, purpose: ports.Purpose
+    ) -> Listed | errors.CloudFailure:
         known = self._lists.get(project.name)
         if known is not None and self._clock.now() - known.at < max_age:
-            return known.names
-        reading = self._reading.get(project.name)
-        if reading is None:
-            reading = self._reading[project.name] = asyncio.create_task(self._read(project))
-            reading.add_done_callback(lambda _: self._reading.pop(project.name))
-        return await asyncio.shield(reading)
+            return known
+        # A stop waits for no reading that was begun for somebody's curiosity: the cloud may hold that back.
+        shared: tuple[ports.Purpose, ...] = ("stop",) if purpose == "stop" else ("stop", "read")
+        under_way = (self._reading[project.name, other] for other in shared if (project.name, other) in self._reading)
+        return await asyncio.shield(next(under_way, None) or self._begin(project, purpose))
 
-    async def _read(self, project: policy.Project) -> Names | errors.CloudFailure:
-        names = await self._cloud.flows(project)
-        if not isinstance(names, errors.CloudFailure):
-            self._lists[project.name] = _Listed(names=names, at=self._clock.now())
-        return names
+    def _begin(self, project: policy.Project, purpose: ports.Purpose) -> asyncio.Task[Listed | errors.CloudFailure]:
+        key = project.name, purpose
+        self._reading[key] = reading = asyncio.create_task(self._read(project, purpose))
+        reading.add_done_callback(lambda _: self._reading.pop(key))
+        return reading
+
+    async def _read(self, project: policy.Project, purpose: ports.Purpose) -> Listed | errors.CloudFailure:
+        names = await self._cloud.flows(project, purpose=purpose)
+        if isinstance(names, errors.CloudFailure):
+            return names
+        self._lists[project.name] = listed = Listed(names=names, at=self._clock.now())
+        return listed
 
 
 def _nearest(typed: str, names: Names) -> tuple[tuple[str, str], ...]:

@@ -11,7 +11,9 @@ from typing import Final
 from bot import errors
 from bot import request as requests
 from bot.arrivals import Actor
+from bot.errors import CloudFailure
 from bot.request import (
+    Awaiting,
     Card,
     Ending,
     Event,
@@ -87,34 +89,91 @@ def explain_denial(request: Request, *, reason: str, at: float) -> Request:
 
 
 def begin(request: Request, *, at: float) -> Request:
-    """Start the operation of an approved request."""
-    _require(request.state is State.APPROVED, request, "may not run")
-    operation = dataclasses.replace(requests.advance(request.operation, Step.BEGIN), begun_at=at)
-    return _next_version(dataclasses.replace(request, operation=operation))
+    """Claim a try: the first of an approved request, or a further one that is due."""
+    operation = request.operation
+    _require(request.state is State.APPROVED and operation.awaiting is Awaiting.TRY, request, "may not run")
+    if operation.progress is Progress.WAITING:
+        operation = dataclasses.replace(requests.advance(operation, Step.BEGIN), begun_at=at)
+    _require(operation.progress is Progress.RUNNING, request, "may not run")
+    claimed = dataclasses.replace(operation, awaiting=Awaiting.REPLY, tries=operation.tries + 1)
+    return _next_version(dataclasses.replace(request, operation=claimed))
 
 
-def hold_up(request: Request, *, until: float) -> Request:
+def wait(request: Request, awaiting: Awaiting, *, until: float, trouble: CloudFailure | None = None) -> Request:
+    """Let the operation that runs, or that nobody knows the end of, wait for a further try or a reading."""
+    operation = request.operation
+    _require(operation.progress in (Progress.RUNNING, Progress.UNKNOWN), request, "waits for nothing")
+    waiting = dataclasses.replace(operation, awaiting=awaiting, not_before=until, trouble=trouble or operation.trouble)
+    return _next_version(dataclasses.replace(request, operation=waiting))
+
+
+def accept(request: Request, *, at: float, until: float) -> Request:
+    """Note that the cloud accepted the call and still reports another status; it is read at `until`."""
+    accepted = dataclasses.replace(request.operation, accepted_at=at)
+    return wait(dataclasses.replace(request, operation=accepted), Awaiting.READING, until=until)
+
+
+def hold_up(request: Request, *, until: float, trouble: CloudFailure | None = None) -> Request:
     """Put the call off: something that may pass is in its way."""
     _require(request.state is State.APPROVED and requests.can_withdraw(request), request, "has no call to put off")
-    operation = dataclasses.replace(request.operation, not_before=until, held_ups=request.operation.held_ups + 1)
+    held_ups = request.operation.held_ups + 1
+    operation = dataclasses.replace(request.operation, not_before=until, held_ups=held_ups, trouble=trouble)
     return _next_version(dataclasses.replace(request, operation=operation))
 
 
-def finish(request: Request, outcome: Outcome, *, at: float) -> Request:
-    """Record what came of the operation, and tell it."""
-    step = STEP_OF[outcome.how]
-    operation = dataclasses.replace(requests.advance(request.operation, step), outcome=outcome, ended_at=at)
+def finish(request: Request, outcome: Outcome, *, at: float, look_again_at: float | None = None) -> Request:
+    """Record what came of the operation, and tell it; `look_again_at` is when its state is read once more."""
+    operation = dataclasses.replace(
+        requests.advance(request.operation, STEP_OF[outcome.how]),
+        outcome=outcome,
+        ended_at=at,
+        awaiting=Awaiting.NOTHING if look_again_at is None else Awaiting.READING,
+        not_before=look_again_at or 0.0,
+    )
+    if outcome.how is How.LOST:
+        operation = dataclasses.replace(operation, unknown_since=at)
     return _next_version(say(dataclasses.replace(request, operation=operation), Said.OUTCOME, at=at))
 
 
+def look_back(request: Request, *, changed_to: str | None, at: float) -> Request:
+    """Note the last look after a success, and tell if it found another status than the one wanted."""
+    operation = request.operation
+    due = operation.progress is Progress.SUCCEEDED and operation.awaiting is Awaiting.READING
+    _require(due, request, "is not looked at again")
+    looked = dataclasses.replace(operation, awaiting=Awaiting.NOTHING, changed_to=changed_to)
+    seen = dataclasses.replace(request, operation=looked)
+    return _next_version(seen if changed_to is None else say(seen, Said.CHANGED, at=at))
+
+
+def give_up(request: Request, *, at: float) -> Request:
+    """Ask the cloud no more: nobody will know what came of it."""
+    _require(requests.is_read_back(request), request, "is not read back")
+    operation = dataclasses.replace(request.operation, awaiting=Awaiting.NOTHING)
+    return _next_version(say(dataclasses.replace(request, operation=operation), Said.GIVEN_UP, at=at))
+
+
+def count_reading(request: Request, *, until: float, trouble: CloudFailure) -> Request:
+    """Note a reading that found nothing out, and when the next one is due."""
+    operation = dataclasses.replace(request.operation, reads=request.operation.reads + 1)
+    return wait(dataclasses.replace(request, operation=operation), Awaiting.READING, until=until, trouble=trouble)
+
+
+def check_now(request: Request, *, at: float) -> Request:
+    """Let the next reading of what nobody knows be due at once."""
+    _require(requests.is_read_back(request), request, "is not read back")
+    return wait(request, Awaiting.READING, until=at)
+
+
 STEP_OF: Final[Mapping[How, Step]] = {
-    How.STOPPED: Step.SUCCEED,
+    How.DONE: Step.SUCCEED,
     How.ALREADY: Step.SUCCEED,
-    How.CONFIRMED_STANDBY: Step.SUCCEED,
+    How.CONFIRMED: Step.SUCCEED,
+    How.READ_BACK: Step.SUCCEED,
     How.REHEARSED: Step.SUCCEED,
     How.UNREADABLE: Step.FAIL,
     How.REFUSED: Step.FAIL,
-    How.STILL_ACTIVE: Step.FAIL,
+    How.NOT_DONE: Step.FAIL,
+    How.UNDONE: Step.FAIL,
     How.LOST: Step.LOSE,
 }
 """What each outcome means for the operation."""

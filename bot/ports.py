@@ -7,7 +7,7 @@ Times are seconds since the epoch (UTC).
 import dataclasses
 import enum
 from collections.abc import Sequence
-from typing import Protocol
+from typing import Literal, Protocol
 
 from bot import answers, errors, policy
 from bot import request as requests
@@ -96,6 +96,12 @@ class Store(Protocol):
     async def last_denial(self, project: str, flow_id: str, *, since: float) -> requests.Request | None:
         """Return the newest request for the flow, no dry run, that somebody denied since then."""
 
+    async def unsettled(self, *, limit: int) -> list[requests.Request]:
+        """Return the newest requests of which something may still come, dry runs too."""
+
+    async def history(self, project: str, *, flow_id: str | None = None, limit: int) -> list[requests.Request]:
+        """Return the newest requests of a project, or for one flow of it."""
+
     async def claim(self, request_id: str) -> requests.Request | None:
         """Lease the request to this replica and return it, unless another replica's lease holds."""
 
@@ -135,20 +141,49 @@ class Accepted:
     request_id: str | None = None
 
 
+Purpose = Literal["stop", "read"]
+"""What a reading of the cloud is for: `stop` goes first, `read` is what only somebody's curiosity asks for."""
+
+
 class Cloud(Protocol):
     """Huawei Cloud Live. `project` is the name in the policy file.
 
     One call is one try of at most ten seconds; failures are values.
     """
 
-    async def flow(self, project: policy.Project, flow_id: str) -> requests.Flow | errors.CloudFailure:
+    async def flow(
+        self, project: policy.Project, flow_id: str, *, purpose: Purpose = "stop"
+    ) -> requests.Flow | errors.CloudFailure:
         """Read one flow."""
 
-    async def flows(self, project: policy.Project) -> tuple[FlowName, ...] | errors.CloudFailure:
+    async def flows(
+        self, project: policy.Project, *, purpose: Purpose = "stop"
+    ) -> tuple[FlowName, ...] | errors.CloudFailure:
         """Read the names of all flows of the project."""
 
     async def stop(self, project: policy.Project, flow_id: str) -> Accepted | errors.CloudFailure:
         """Ask once for the flow to be stopped."""
+
+    async def start(self, project: policy.Project, flow_id: str) -> Accepted | errors.CloudFailure:
+        """Ask once for the flow to be started."""
+
+
+@dataclasses.dataclass(frozen=True, kw_only=True)
+class KeyStanding:
+    """How an access key stands with the cloud: bad tries in a row, and until when it must not be used."""
+
+    bad_tries: int = 0
+    locked_until: float = 0.0
+
+
+class KeyStore(Protocol):
+    """Where replicas share what they know of access keys; a key goes by a hash."""
+
+    async def key_standing(self, key: str) -> KeyStanding:
+        """Return how the key stands."""
+
+    async def note_key(self, key: str, standing: KeyStanding) -> None:
+        """Keep how the key stands."""
 
 
 class Chat(Protocol):
@@ -162,6 +197,12 @@ class Chat(Protocol):
 
     async def reply(self, seen: requests.Request, reply: requests.Reply) -> str:
         """Post one reply under the card and return its `ts`."""
+
+    async def reply_privately(self, seen: requests.Request, reply: requests.Reply) -> None:
+        """Tell the requester in a DM what cannot be told under the card."""
+
+    async def retire_copy(self, channel: str, ts: str, card: answers.CardLink) -> None:
+        """Turn a copy of a card into a link to the card."""
 
     async def answer(self, entry: Entry, answer: answers.Answer) -> None:
         """Tell one person the answer to what they typed or pressed, so that nobody else sees it."""
@@ -178,6 +219,12 @@ class Directory(Protocol):
 
     async def members(self, group: str, *, max_age: float) -> frozenset[str] | None:
         """Return the user ids in a user group, from an answer at most `max_age` seconds old.
+
+        None when Slack cannot be asked.
+        """
+
+    async def is_private(self, channel: str, *, max_age: float) -> bool | None:
+        """Tell whether only its members see a channel, from an answer at most `max_age` seconds old.
 
         None when Slack cannot be asked.
         """

@@ -144,14 +144,16 @@ class Ending:
 class How(enum.StrEnum):
     """What came of an operation."""
 
-    STOPPED = "stopped"  # the cloud answered STANDBY
+    DONE = "done"  # the cloud answered with the status wanted
     ALREADY = "already"  # it was so before the call; nothing was called
-    CONFIRMED_STANDBY = "confirmed_standby"  # the cloud refused as already in standby, and a read-back agrees
+    CONFIRMED = "confirmed"  # the cloud refused as already so, and a reading agrees
+    READ_BACK = "read_back"  # the reply was lost, and a reading found the status wanted
     REHEARSED = "rehearsed"  # a dry run: the whole gate, no call
     UNREADABLE = "unreadable"  # the cloud would not show the flow before the call; nothing was called
     REFUSED = "refused"  # the cloud said a definite no to the call
-    STILL_ACTIVE = "still_active"  # accepted, still ACTIVE
-    LOST = "lost"  # no answer that says what happened
+    NOT_DONE = "not_done"  # accepted, and still not so
+    UNDONE = "undone"  # a reading finds it not so: it may have been changed again
+    LOST = "lost"  # no answer says what happened
 
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
@@ -163,19 +165,39 @@ class Outcome:
     failure: errors.CloudFailure | None = None
 
 
+class Awaiting(enum.StrEnum):
+    """What an operation waits for."""
+
+    TRY = "try"  # a call, the first or a further one
+    REPLY = "reply"  # the reply to a call that was claimed
+    READING = "reading"  # a reading of the flow's state
+    NOTHING = "nothing"
+
+
 @dataclasses.dataclass(frozen=True, kw_only=True)
 class Operation:
-    """The one call that a request is about: its progress, when its first try began, and its outcome.
+    """The one change that a request is about, and how far the calls for it have come.
 
-    It does not begin before `not_before`: something that may pass was in the way, `held_ups` times in a row.
+    What it waits for comes no sooner than `not_before`. `held_ups` counts how often in a row something that may pass
+    was in the way of the first try, `reads` the readings that found nothing out. `begun_at` is when the first of
+    `tries` began; `accepted_at` when the cloud said yes with another status than the one wanted; `unknown_since` when
+    nobody knew any more. `trouble` is the latest failure of a call or a reading; `changed_to` the status that a last
+    look after the success found instead.
     """
 
     progress: Progress = Progress.WAITING
+    awaiting: Awaiting = Awaiting.TRY
     not_before: float = 0.0
     held_ups: int = 0
+    tries: int = 0
+    reads: int = 0
     begun_at: float | None = None
+    accepted_at: float | None = None
+    unknown_since: float | None = None
     ended_at: float | None = None
+    trouble: errors.CloudFailure | None = None
     outcome: Outcome | None = None
+    changed_to: str | None = None
 
 
 class Said(enum.StrEnum):
@@ -193,6 +215,8 @@ class Said(enum.StrEnum):
     EXPIRED = "expired"
     CALLING = "calling"
     OUTCOME = "outcome"
+    CHANGED = "changed"  # a last look after the success found another status
+    GIVEN_UP = "given_up"  # unknown for good
 
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
@@ -214,11 +238,15 @@ class Reply:
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
 class Card:
-    """Where the card stands, and the version of the request that it shows (0: not posted yet)."""
+    """Where the card stands, and the version of the request that it shows (0: not posted yet).
+
+    `thread` is the `ts` of the root of the thread that it is a reply in; None where it is a root itself.
+    """
 
     channel: str
     ts: str | None = None
     shown: int = 0
+    thread: str | None = None
 
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
@@ -284,10 +312,21 @@ def advance(operation: Operation, step: Step) -> Operation:
 
 
 def is_open(request: Request) -> bool:
-    """Tell whether anything may still come of the request: it waits, or its operation waits or runs."""
+    """Tell whether anything may still be done for the request: it waits, or its operation waits or runs."""
     return request.state is State.PENDING or (
         request.state is State.APPROVED and request.operation.progress in (Progress.WAITING, Progress.RUNNING)
     )
+
+
+def is_read_back(request: Request) -> bool:
+    """Tell whether nobody knows what came of the request, and the cloud is still being asked."""
+    operation = request.operation
+    return operation.progress is Progress.UNKNOWN and operation.awaiting is Awaiting.READING
+
+
+def may_be_asked_again(request: Request) -> bool:
+    """Tell whether the request came to nothing without anybody's no: it expired, or it failed."""
+    return request.state is State.EXPIRED or request.operation.progress is Progress.FAILED
 
 
 def can_withdraw(request: Request) -> bool:
@@ -297,4 +336,4 @@ def can_withdraw(request: Request) -> bool:
 
 def holds_flow(request: Request) -> bool:
     """Tell whether the request keeps others from opening one for the same flow; a dry run never does."""
-    return is_open(request) and not request.dry_run
+    return (is_open(request) or is_read_back(request)) and not request.dry_run

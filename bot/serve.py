@@ -2,6 +2,8 @@
 
 import asyncio
 import contextlib
+import functools
+import hashlib
 import secrets
 import signal
 import socket
@@ -15,42 +17,42 @@ import structlog
 import uvicorn
 from slack_sdk.web.async_client import AsyncWebClient
 from starlette.applications import Starlette
-from starlette.requests import Request
-from starlette.responses import JSONResponse, PlainTextResponse, Response
-from starlette.routing import Route
 
-from bot import errors, ports
+from bot import doors, errors, ports
 from bot.arrivals import Entry
 from bot.asking import Asking
 from bot.calling import Calling
 from bot.cloud import auth
 from bot.cloud import client as cloud
+from bot.cloud.credentials import CredentialSource
 from bot.finding import Finder
 from bot.gate import Gate
 from bot.inbox import Inbox
+from bot.keylock import LockedCloud
 from bot.ports import Recording
+from bot.reading import Reading
 from bot.service import Service
 from bot.settings import Settings
 from bot.slack import app as slack_app
 from bot.slack.directory import Directory
-from bot.slack.guard import Guard
 from bot.slack.installation import Installation
 from bot.slack.listeners import Listeners
 from bot.slack.notifier import Notifier
+from bot.slack.pacing import Pacer
+from bot.slack.reader import Reader
 from bot.slack.returns import Returns
+from bot.slack.socket import Sockets
 from bot.store import store
 from bot.telling import Telling
 from bot.worker import Worker
 
 SLACK_TIMEOUT: Final = aiohttp.ClientTimeout(total=10.0, connect=5.0)
 
-LEARN_WITHIN: Final = 1.5
-"""Seconds that a delivery waits for Slack to say who we are, while that is unknown."""
+CLOSE_WITHIN: Final = 3
+"""Seconds that a shutdown waits for connections that are still open."""
 
 DRAIN_WITHIN: Final = 9.0
 """Seconds that a shutdown waits for what is in flight."""
-
-READY_WITHIN: Final = 2.0
 
 log = structlog.get_logger()
 
@@ -71,11 +73,21 @@ class Bot:
     """The running bot: its ASGI app, and the tasks behind it."""
 
     def __init__(
-        self, *, store: ports.Store, inbox: Inbox, worker: Worker, installation: Installation, app: Starlette
+        self,
+        *,
+        store: ports.Store,
+        inbox: Inbox,
+        worker: Worker,
+        installation: Installation,
+        sockets: Sockets | None,
+        listeners: Listeners,
+        app: Starlette,
     ) -> None:
         self.app = app
         self.store = store
         self.installation = installation
+        self.sockets = sockets
+        self._listeners = listeners
         self._inbox = inbox
         self._worker = worker
         self._tasks: list[asyncio.Task[None]] = []
@@ -83,6 +95,8 @@ class Bot:
     def start(self) -> None:
         """Begin to write what arrives and to carry out what is due."""
         self._tasks = [asyncio.create_task(self._inbox.run()), asyncio.create_task(self._worker.run())]
+        if self.sockets is not None:
+            self.sockets.start()
 
     async def settle(self) -> None:
         """Return when nothing is left to do at this time."""
@@ -90,6 +104,9 @@ class Bot:
 
     async def stop(self) -> None:
         """Take nothing more, finish what is in flight, and let go."""
+        ends = asyncio.get_running_loop().time() + DRAIN_WITHIN
+        if self.sockets is not None:
+            await self.sockets.stop()
         writing, looking = self._tasks
         self._inbox.close()
         await writing
@@ -97,7 +114,8 @@ class Bot:
         with contextlib.suppress(asyncio.CancelledError):
             await looking
         try:
-            async with asyncio.timeout(DRAIN_WITHIN):
+            async with asyncio.timeout_at(ends):
+                await self._listeners.drain()
                 await self._worker.drain()
         except TimeoutError:
             log.warning("something was still in flight at the end; it is taken up again after the restart")
@@ -108,7 +126,7 @@ async def build(settings: Settings, *, clock: ports.Clock | None = None) -> Asyn
     """Build the bot, start it, and stop it when the context ends.
 
     Raises errors.StoreError when the database cannot be used, errors.RevisionMismatch when it is older than the code,
-    and errors.ChatRefused when Slack does not know the token. Slack or the cloud being away keeps nobody from
+    and errors.SettingsInvalid when Slack does not know a token. Slack or the cloud being away keeps nobody from
     starting.
     """
     clock = clock or SystemClock()
@@ -117,17 +135,23 @@ async def build(settings: Settings, *, clock: ports.Clock | None = None) -> Asyn
         stack.push_async_callback(database.close)
         session = await stack.enter_async_context(aiohttp.ClientSession(timeout=SLACK_TIMEOUT))
         transport = await stack.enter_async_context(cloud.open_client())
-        bot = assemble(
-            settings, clock=clock, database=database, session=session, live=_live(settings, transport, clock)
-        )
-        await _introduce(bot.installation)
+        live = _live(settings, transport, database, clock)
+        bot = assemble(settings, clock=clock, database=database, session=session, live=live)
+        await doors.introduce(bot.installation)
+        if bot.sockets is not None:
+            await doors.preflight(bot.sockets)
         bot.start()
         stack.push_async_callback(bot.stop)
         yield bot
 
 
 def assemble(
-    settings: Settings, *, clock: ports.Clock, database: ports.Store, session: aiohttp.ClientSession, live: ports.Cloud
+    settings: Settings,
+    *,
+    clock: ports.Clock,
+    database: store.SqlStore,
+    session: aiohttp.ClientSession,
+    live: ports.Cloud,
 ) -> Bot:
     """Wire the parts together."""
     client = AsyncWebClient(
@@ -138,11 +162,45 @@ def assemble(
     )
     installation = Installation(client=client)
     returns = Returns(clock=clock)
-    notifier = Notifier(client=client, session=session, installation=installation, returns=returns)
+    notifier = Notifier(
+        client=client, session=session, installation=installation, returns=returns, pacer=Pacer(clock=clock)
+    )
     directory = Directory(client=client, installation=installation, clock=clock)
     gate = Gate(policy_in_force=lambda: settings.policy, directory=directory)
-    asking = Asking(store=database, finder=Finder(cloud=live, clock=clock), gate=gate, clock=clock)
-    worker = Worker(
+    finder = Finder(cloud=live, clock=clock)
+    reading = Reading(store=database, finder=finder, gate=gate, directory=directory, clock=clock)
+    worker = _worker(database, live, gate, finder, notifier, clock)
+    registry = prometheus_client.CollectorRegistry()
+    inbox = Inbox(database, recorded=worker.wake_entry)
+    listeners = Listeners(
+        record=_counted(inbox, registry),
+        returns=returns,
+        notifier=notifier,
+        reader=Reader(reading=reading, notifier=notifier),
+        clock=clock,
+        api_url=settings.slack_api_url,
+    )
+    bolt = slack_app.build(client=client, installation=installation, listeners=listeners)
+    dispatch = functools.partial(slack_app.dispatch, bolt)
+    guard = doors.guard(settings, installation, clock, dispatch)
+    sockets = doors.sockets(settings, client, installation, clock, dispatch, registry)
+    app = doors.routes(guard, sockets, database, registry)
+    return Bot(
+        store=database,
+        inbox=inbox,
+        worker=worker,
+        installation=installation,
+        sockets=sockets,
+        listeners=listeners,
+        app=app,
+    )
+
+
+def _worker(
+    database: store.SqlStore, live: ports.Cloud, gate: Gate, finder: Finder, notifier: Notifier, clock: ports.Clock
+) -> Worker:
+    asking = Asking(store=database, finder=finder, gate=gate, clock=clock)
+    return Worker(
         store=database,
         service=Service(store=database, gate=gate, asking=asking, clock=clock),
         calling=Calling(store=database, cloud=live, gate=gate, clock=clock),
@@ -150,25 +208,6 @@ def assemble(
         chat=notifier,
         clock=clock,
     )
-    registry = prometheus_client.CollectorRegistry()
-    inbox = Inbox(database, recorded=worker.wake_entry)
-    listeners = Listeners(
-        record=_counted(inbox, registry),
-        returns=returns,
-        notifier=notifier,
-        clock=clock,
-        api_url=settings.slack_api_url,
-    )
-    bolt = slack_app.build(client=client, installation=installation, listeners=listeners)
-    guard = Guard(
-        signing_secret=settings.slack_signing_secret.get_secret_value(),
-        installation=installation,
-        clock=clock,
-        dispatch=lambda payload: slack_app.dispatch(bolt, payload),
-        is_ready=lambda: _is_ready(installation),
-    )
-    app = _routes(guard, database, registry)
-    return Bot(store=database, inbox=inbox, worker=worker, installation=installation, app=app)
 
 
 def run(settings: Settings) -> None:
@@ -214,7 +253,7 @@ def listen(host: str, port: int) -> socket.socket:
 
 
 def server_config(app: Starlette) -> uvicorn.Config:
-    """Return how uvicorn serves the app: its C parser, our logging, and the plain loop (uvloop's p99 was far longer)."""
+    """Return how uvicorn serves the app: its C parser, our logging, the plain loop (uvloop's p99 was far longer)."""
     return uvicorn.Config(
         app,
         http="httptools",
@@ -225,6 +264,7 @@ def server_config(app: Starlette) -> uvicorn.Config:
         access_log=False,
         server_header=False,
         proxy_headers=False,
+        timeout_graceful_shutdown=CLOSE_WITHIN,
     )
 
 
@@ -241,11 +281,16 @@ class Server(uvicorn.Server):
         yield
 
 
-def _live(settings: Settings, transport: Any, clock: ports.Clock) -> cloud.LiveClient:
-    credentials = {
-        name: auth.Credentials(**settings.credentials_for(name)._asdict()) for name in settings.policy.projects
-    }
-    return cloud.LiveClient(transport, credentials=credentials, now=clock.now)
+def _live(settings: Settings, transport: Any, database: store.SqlStore, clock: ports.Clock) -> ports.Cloud:
+    source = CredentialSource(settings)
+    client = cloud.LiveClient(transport, credentials=source, now=clock.now)
+    return LockedCloud(cloud=client, keys=lambda project: _key_of(source()[project.name]), store=database, clock=clock)
+
+
+def _key_of(held: auth.Held) -> str:
+    """Return what a key, or an IAM user, goes by in the store: a hash, as it must not stand there."""
+    named = f"{held.domain}/{held.name}" if isinstance(held, auth.IamUser) else held.ak.get_secret_value()
+    return hashlib.sha256(named.encode()).hexdigest()
 
 
 def _counted(inbox: Inbox, registry: prometheus_client.CollectorRegistry) -> Any:
@@ -261,51 +306,3 @@ def _counted(inbox: Inbox, registry: prometheus_client.CollectorRegistry) -> Any
         return recording
 
     return record
-
-
-async def _introduce(installation: Installation) -> None:
-    try:
-        identity = await installation.learn()
-    except errors.ChatRefused as refused:
-        what = (
-            f"Slack does not accept it ({refused.code}); copy the bot token from the app's page “OAuth & Permissions”"
-        )
-        raise errors.SettingsInvalid((errors.Problem(where="SLACK_BOT_TOKEN", what=what),)) from refused
-    except errors.ChatUnavailable as failure:
-        log.warning("Slack is not to be reached yet; flowbot asks again with the next delivery", reason=str(failure))
-    else:
-        log.info("connected to Slack", team=identity.team, bot_user=identity.bot_user)
-
-
-async def _is_ready(installation: Installation) -> bool:
-    if installation.identity is None:
-        with contextlib.suppress(errors.ChatError, TimeoutError):
-            async with asyncio.timeout(LEARN_WITHIN):
-                await installation.learn()
-    return installation.identity is not None
-
-
-def _routes(guard: Guard, database: ports.Store, registry: prometheus_client.CollectorRegistry) -> Starlette:
-    async def alive(_: Request) -> Response:
-        return PlainTextResponse("alive")
-
-    async def ready(_: Request) -> Response:
-        try:
-            async with asyncio.timeout(READY_WITHIN):
-                await database.next_due_at()
-        except (errors.StoreError, TimeoutError):
-            return JSONResponse({"database": "away"}, status_code=503)
-        return JSONResponse({"database": "answers"})
-
-    async def metrics(_: Request) -> Response:
-        written = prometheus_client.generate_latest(registry)
-        return Response(written, media_type=prometheus_client.CONTENT_TYPE_PLAIN_0_0_4)
-
-    return Starlette(
-        routes=[
-            Route("/slack/events", guard.receive, methods=["POST"]),
-            Route("/healthz", alive),
-            Route("/readyz", ready),
-            Route("/metrics", metrics),
-        ]
-    )

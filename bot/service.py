@@ -42,12 +42,21 @@ class Service:
                 return await self._submit(entry, entry.arrival)
 
     async def _click(self, entry: Entry, clicked: Clicked) -> Taken:
-        seen = await self._store.load(clicked.request_id)
+        seen, person = await asyncio.gather(
+            self._store.load(clicked.request_id), self._gate.person(entry.actor, max_age=gate.FRESHEST)
+        )
         if seen is None:
             return await self._tell(entry, answers.NoSuchRequest())
+        refusal = policy.refuse_outsider(person)
+        if refusal is not None:
+            return await self._refuse(entry, seen, clicked.button, refusal)
         if seen.state is State.PENDING and entry.received_at >= seen.expires_at:
             seen = expired(seen, at=entry.received_at)
             await self._store.commit(ports.Change(request=seen, audit=(_event(entry, "expired", seen),)))
+        taken = await self._press(entry, clicked, seen)
+        return dataclasses.replace(taken, copy=_copy(seen, clicked))
+
+    async def _press(self, entry: Entry, clicked: Clicked, seen: Request) -> Taken:
         match clicked.button:
             case Button.CONFIRM:
                 return await self._confirm(entry, seen)
@@ -57,6 +66,10 @@ class Service:
                 return await self._deny(entry, seen, reason=None)
             case Button.WITHDRAW:
                 return await self._withdraw(entry, seen)
+            case Button.CHECK_NOW:
+                return await self._check_now(entry, seen)
+            case Button.ASK_AGAIN:
+                return await self._ask_again(entry, clicked, seen)
             case Button.ADD_REASON:
                 return await self._tell(entry, answers.NoSuchRequest())
 
@@ -97,7 +110,7 @@ class Service:
 
     async def _withdraw(self, entry: Entry, seen: Request) -> Taken:
         if not request.can_withdraw(seen):
-            return await self._tell(entry, settled(seen, Button.WITHDRAW))
+            return await self._tell(entry, asking.settled(seen, Button.WITHDRAW))
         person = await self._gate.person(entry.actor, max_age=gate.FRESHEST)
         refusal = policy.may_withdraw(requester=seen.requester, person=person)
         if refusal is not None:
@@ -105,6 +118,23 @@ class Service:
         ending = request.Ending(actor=entry.actor, at=entry.received_at)
         withdrawn = life.end(seen, Event.WITHDRAW, ending, said=Said.WITHDRAWN)
         return await self._save(entry, withdrawn, "withdrawn")
+
+    async def _check_now(self, entry: Entry, seen: Request) -> Taken:
+        """Let what nobody knows be read at once; whoever may read may ask for it."""
+        if not request.is_read_back(seen):
+            return await self._tell(entry, asking.settled(seen, Button.CHECK_NOW))
+        return await self._save(entry, life.check_now(seen, at=self._clock.now()), "asked to check now")
+
+    async def _ask_again(self, entry: Entry, clicked: Clicked, seen: Request) -> Taken:
+        """Ask for the same once more, in the name of whoever pressed the button."""
+        if not request.may_be_asked_again(seen):
+            return await self._tell(entry, asking.settled(seen, Button.ASK_AGAIN))
+        same = commands.Change(
+            verb=seen.verb, flow=seen.flow.flow_id, project=seen.project, reason=seen.reason, dry_run=seen.dry_run
+        )
+        channel = clicked.channel or seen.card.channel
+        typed = Typed(text=commands.render(same), channel=channel, thread_ts=seen.card.thread)
+        return await self._asking.ask(entry, typed, request_id=entry.key)
 
     async def _submit(self, entry: Entry, submitted: Submitted) -> Taken:
         match submitted.modal:
@@ -138,7 +168,7 @@ class Service:
     async def _choice(self, entry: Entry, seen: Request, button: Button) -> Choice | Taken:
         """Decide again for the requester, on the stored record; a click that cannot count is answered here."""
         if seen.state is not State.PENDING or not _has_button(seen, button):
-            return await self._tell(entry, settled(seen, button))
+            return await self._tell(entry, asking.settled(seen, button))
         person, decision = await asyncio.gather(
             self._gate.person(entry.actor, max_age=gate.FRESHEST),
             self._gate.decide(seen.requester, gate.subject_of(seen), max_age=gate.FRESHEST),
@@ -151,7 +181,7 @@ class Service:
         if decision.why is policy.Why.UNREACHABLE:
             return await self._refuse(entry, seen, button, decision)
         denied = denied_by_policy(seen, decision, at=self._clock.now())
-        return await self._save(entry, denied, "denied by policy", answer=settled(denied, button))
+        return await self._save(entry, denied, "denied by policy", answer=asking.settled(denied, button))
 
     async def _tighten(self, entry: Entry, seen: Request, choice: policy.NeedApproval) -> Taken:
         tightened = life.tighten(seen, asking.terms(self._gate.in_force, choice), at=self._clock.now())
@@ -176,13 +206,21 @@ class Service:
         return dataclasses.replace(refused, dry_run=seen.dry_run)
 
     async def _tell(self, entry: Entry, answer: answers.Answer) -> Taken:
+        arrival, facts = entry.arrival, dict[str, object](answer=answer.kind)
+        if isinstance(arrival, Clicked):
+            facts["button"] = arrival.button
+        request_id = None if isinstance(arrival, Typed) else arrival.request_id
         event = ports.AuditEvent(
-            at=self._clock.now(), what="answered", actor=entry.actor, facts={"answer": answer.kind}
+            at=self._clock.now(), what="answered", actor=entry.actor, request_id=request_id, facts=facts
         )
         await self._store.commit(ports.Change(entry=entry.key, answer=answer, audit=(event,)))
         return Taken(answer=answer)
 
     async def _save(self, entry: Entry, changed: Request, what: str, *, answer: answers.Answer | None = None) -> Taken:
+        pressed = entry.arrival.message_ts if isinstance(entry.arrival, Clicked) else None
+        if changed.ending is not None and changed.card.ts is None and pressed is not None:
+            # Slack's answer to the card was lost: whoever ends the request saw it there.
+            await self._store.told(life.shown(changed, dataclasses.replace(changed.card, ts=pressed, shown=0)))
         change = ports.Change(request=changed, entry=entry.key, answer=answer, audit=(_event(entry, what, changed),))
         await self._store.commit(change)
         return Taken(request_id=changed.id, answer=answer)
@@ -199,19 +237,11 @@ def denied_by_policy(seen: Request, decision: policy.Refuse, *, at: float) -> Re
     return life.end(seen, Event.DENY, ending, said=Said.DENIED)
 
 
-def settled(seen: Request, button: Button) -> answers.Settled:
-    """Say what a request is now, to somebody whose click came too late for it."""
-    last = seen.votes[-1] if seen.votes else None
-    ended = seen.ending
-    return answers.Settled(
-        button=button,
-        card=asking.card_link(seen),
-        state=seen.state,
-        progress=seen.operation.progress,
-        by=(ended.actor.user if ended.actor else None) if ended else (last.actor.user if last else None),
-        at=ended.at if ended else seen.decided_at,
-        dry_run=seen.dry_run,
-    )
+def _copy(seen: Request, clicked: Clicked) -> asking.Copy | None:
+    """Return the message that was clicked, if it is not the card that the store knows."""
+    if not seen.card.ts or clicked.message_ts is None or clicked.message_ts == seen.card.ts:
+        return None
+    return asking.Copy(channel=clicked.channel, ts=clicked.message_ts, card=asking.card_link(seen))
 
 
 def _has_button(seen: Request, button: Button) -> bool:

@@ -36,16 +36,19 @@ class Variable:
 
 VARIABLES: Final = (
     Variable(name="SLACK_BOT_TOKEN", meaning="bot token (xoxb-…); required"),
-    Variable(name="SLACK_SIGNING_SECRET", meaning="the secret that Slack signs its calls with; required"),
-    Variable(name="SLACK_APP_TOKEN", meaning="app-level token, selects Socket Mode; not in this version yet"),
+    Variable(
+        name="SLACK_SIGNING_SECRET",
+        meaning="the secret that Slack signs its calls with; required without SLACK_APP_TOKEN",
+    ),
+    Variable(name="SLACK_APP_TOKEN", meaning="app-level token (xapp-…); selects Socket Mode"),
     Variable(name="SLACK_API_URL", meaning="Slack's Web API; plain http for loopback only", default=SLACK_API_URL),
     Variable(name="HUAWEICLOUD_SDK_AK", meaning="access key of Huawei Cloud"),
     Variable(name="HUAWEICLOUD_SDK_SK", meaning="its secret key"),
     Variable(name="HUAWEICLOUD_SDK_SECURITY_TOKEN", meaning="goes with a temporary key"),
-    Variable(name="HUAWEICLOUD_IAM_USER", meaning="token authentication; not in this version yet"),
-    Variable(name="HUAWEICLOUD_IAM_PASSWORD", meaning="token authentication; not in this version yet"),
-    Variable(name="HUAWEICLOUD_IAM_DOMAIN", meaning="token authentication; not in this version yet"),
-    Variable(name="HUAWEICLOUD_IAM_ENDPOINT", meaning="token authentication; not in this version yet"),
+    Variable(name="HUAWEICLOUD_IAM_USER", meaning="IAM user, for tokens in place of keys; used where no AK is set"),
+    Variable(name="HUAWEICLOUD_IAM_PASSWORD", meaning="the IAM user's password"),
+    Variable(name="HUAWEICLOUD_IAM_DOMAIN", meaning="the account that the IAM user belongs to"),
+    Variable(name="HUAWEICLOUD_IAM_ENDPOINT", meaning="what gives the tokens; by default IAM in the project's region"),
     Variable(name="FLOWBOT_PROJECTS__<NAME>__AK", meaning="access key of one project, where it has its own"),
     Variable(name="FLOWBOT_PROJECTS__<NAME>__SK", meaning="its secret key"),
     Variable(name="FLOWBOT_CONFIG", meaning="the policy file", default="flowbot.toml"),
@@ -61,6 +64,8 @@ VARIABLES: Final = (
 
 _DEFAULTS: Final = {variable.name: variable.default for variable in VARIABLES}
 _KEYS: Final = ("HUAWEICLOUD_SDK_AK", "HUAWEICLOUD_SDK_SK")
+_USER: Final = ("HUAWEICLOUD_IAM_USER", "HUAWEICLOUD_IAM_PASSWORD", "HUAWEICLOUD_IAM_DOMAIN")
+_IAM: Final = "HUAWEICLOUD_IAM_ENDPOINT"
 _PROJECT: Final = re.compile(r"FLOWBOT_PROJECTS__(.+)__(AK|SK)", re.IGNORECASE)
 
 
@@ -72,18 +77,38 @@ class Credentials(NamedTuple):
     security_token: SecretStr | None = None
 
 
+class IamUser(NamedTuple):
+    """Who is given tokens for calls; by IAM in the project's own region where there is no `endpoint`."""
+
+    name: str
+    password: SecretStr
+    domain: str
+    endpoint: str | None = None
+
+
+@dataclasses.dataclass(frozen=True, kw_only=True)
+class Origin:
+    """Where settings were read from: variables, the directory of `.env`, and the directory of secrets."""
+
+    environ: Mapping[str, str] = dataclasses.field(repr=False)
+    directory: pathlib.Path
+    secrets: pathlib.Path
+
+
 @dataclasses.dataclass(frozen=True, kw_only=True)
 class Settings:
     """What the bot runs with. `credentials` are for every project that has none of its own in `project_credentials`.
 
-    `log_format` is None where the terminal decides. `defects` fail `flowbot check` alone, `warnings` nothing.
+    Without them, the tokens of `iam_user` are. `log_format` is None where the terminal decides. `defects` fail
+    `flowbot check` alone, `warnings` nothing. `origin` is None where the settings were made by hand.
     """
 
     slack_bot_token: SecretStr
-    slack_signing_secret: SecretStr
     policy: Policy
+    slack_signing_secret: SecretStr | None = None
     credentials: Credentials | None = None
     project_credentials: Mapping[str, Credentials] = dataclasses.field(default_factory=dict)
+    iam_user: IamUser | None = None
     slack_app_token: SecretStr | None = None
     slack_api_url: str = SLACK_API_URL
     database_url: str = _DEFAULTS["DATABASE_URL"]
@@ -94,10 +119,11 @@ class Settings:
     config: pathlib.Path = pathlib.Path(_DEFAULTS["FLOWBOT_CONFIG"])
     defects: tuple[Problem, ...] = ()
     warnings: tuple[Problem, ...] = ()
+    origin: Origin | None = dataclasses.field(default=None, compare=False)
 
-    def credentials_for(self, project: str) -> Credentials:
-        """Return what calls to the project of this name are signed with; raises KeyError where there is nothing."""
-        found = self.project_credentials.get(project, self.credentials)
+    def credentials_for(self, project: str) -> Credentials | IamUser:
+        """Return what calls to the project of this name are made with; raises KeyError where there is nothing."""
+        found = self.project_credentials.get(project) or self.credentials or self.iam_user
         if found is None:
             raise KeyError(project)
         return found
@@ -107,6 +133,8 @@ class Settings:
         known = [self.slack_bot_token, self.slack_signing_secret, self.slack_app_token, *(self.credentials or ())]
         for credentials in self.project_credentials.values():
             known += credentials
+        if self.iam_user is not None:
+            known.append(self.iam_user.password)
         return tuple(dict.fromkeys(secret.get_secret_value() for secret in known if secret is not None))
 
 
@@ -122,7 +150,28 @@ def load(environ: Mapping[str, str] | None = None, *, directory: pathlib.Path) -
     if problems or loaded.policy is None:
         raise errors.SettingsInvalid(problems)
     warnings = (*reading.warnings, *loaded.warnings)
-    return Settings(**fields, policy=loaded.policy, defects=loaded.defects, warnings=warnings)
+    origin = reading.origin
+    return Settings(**fields, policy=loaded.policy, defects=loaded.defects, warnings=warnings, origin=origin)
+
+
+def chooses_socket_mode(environ: Mapping[str, str] | None = None, *, directory: pathlib.Path) -> bool:
+    """Tell whether SLACK_APP_TOKEN is set, whatever else is missing or wrong."""
+    return "SLACK_APP_TOKEN" in _Reading(os.environ if environ is None else environ, directory).given
+
+
+def renewed(settings: Settings) -> Settings:
+    """Return the settings with the cloud's credentials as the files have them now; all else stays.
+
+    Variables count as they were at the start: nobody can change those of a running process. Raises
+    errors.SettingsInvalid.
+    """
+    if settings.origin is None:
+        return settings
+    reading = _Reading(settings.origin.environ, settings.origin.directory)
+    fields = reading.cloud(tuple(settings.policy.projects))
+    if reading.problems:
+        raise errors.SettingsInvalid(tuple(reading.problems))
+    return dataclasses.replace(settings, **fields, origin=reading.origin)
 
 
 def check_report(outcome: Settings | errors.SettingsInvalid) -> tuple[str, ...]:
@@ -173,7 +222,9 @@ class _Reading:
         self.problems: list[Problem] = []
         self.warnings: list[Problem] = []
         given = _named({**self.dotenv(), **{name: value for name, value in environ.items() if value.strip()}})
-        self.given = {**self.secrets_directory(given.get("SECRETS_DIR")), **given}
+        secrets = given.get("SECRETS_DIR")
+        self.given = {**self.secrets_directory(secrets), **given}
+        self.origin = Origin(environ=dict(environ), directory=directory, secrets=directory / (secrets or SECRETS_DIR))
         for name in given:
             if name.startswith("FLOWBOT_") and name not in _DEFAULTS and not _PROJECT.fullmatch(name):
                 near = difflib.get_close_matches(name, _DEFAULTS, n=1)
@@ -214,10 +265,10 @@ class _Reading:
     def value(self, name: str) -> str:
         return self.given.get(name, _DEFAULTS[name])
 
-    def secret(self, name: str) -> SecretStr | None:
+    def secret(self, name: str, *, spaces: bool = False) -> SecretStr | None:
         text = self.given.get(name)
-        if text is not None and not re.fullmatch(r"[\x21-\x7e]+", text):
-            self.wrong(name, "must be one word of plain ASCII")
+        if text is not None and not re.fullmatch(r"[\x20-\x7e]+" if spaces else r"[\x21-\x7e]+", text):
+            self.wrong(name, f"must be one {'line' if spaces else 'word'} of plain ASCII")
         return None if text is None else SecretStr(text)
 
     def policy(self) -> policy_file.Loaded:
@@ -233,30 +284,39 @@ class _Reading:
         token, signing = self.secret("SLACK_BOT_TOKEN"), self.secret("SLACK_SIGNING_SECRET")
         if token is None:
             self.wrong("SLACK_BOT_TOKEN", "is missing")
-        if "SLACK_APP_TOKEN" in self.given:
-            self.wrong(
-                "SLACK_APP_TOKEN", "Socket Mode is not in this version yet; unset it and set SLACK_SIGNING_SECRET"
-            )
-        elif signing is None:
+        app_token = self.secret("SLACK_APP_TOKEN")
+        if app_token is None and signing is None:
             self.wrong("SLACK_SIGNING_SECRET", "is missing")
         url = self.value("SLACK_API_URL")
         if fault := policy_file.url_fault(url, path_allowed=True):
             self.wrong("SLACK_API_URL", fault)
-        return {"slack_bot_token": token, "slack_signing_secret": signing, "slack_api_url": url.rstrip("/") + "/"}
+        return {
+            "slack_bot_token": token,
+            "slack_signing_secret": signing,
+            "slack_app_token": app_token,
+            "slack_api_url": url.rstrip("/") + "/",
+        }
 
     def cloud(self, projects: tuple[str, ...]) -> dict[str, Any]:
         token = self.secret("HUAWEICLOUD_SDK_SECURITY_TOKEN")
-        shared = self.pair(*_KEYS, token)
+        shared, user = self.pair(*_KEYS, token), None
         own = self.own(projects)
         lacking = [name for name in projects if policy_file.plain(name) not in own]
-        if not self.given.keys() & set(_KEYS):
+        iam = [name for name in (*_USER, _IAM) if name in self.given]
+        if self.given.keys() & set(_KEYS):
+            if iam:
+                self.warnings.append(Problem(where=iam[0], what=f"is not used: {' and '.join(_KEYS)} come first"))
+        else:
             if token is not None:
                 self.wrong("HUAWEICLOUD_SDK_SECURITY_TOKEN", f"goes with {' and '.join(_KEYS)}")
-            if lacking or not (projects or own):
+            if iam:
+                user = self.user(iam[0])
+            elif lacking or not (projects or own):
                 self.no_keys(lacking)
         kept = {name: own.get(policy_file.plain(name)) for name in projects}
         return {
             "credentials": shared,
+            "iam_user": user,
             "project_credentials": {name: found for name, found in kept.items() if found is not None},
         }
 
@@ -280,11 +340,24 @@ class _Reading:
                 self.wrong(missing, f"is missing: {other} is set")
         return None
 
+    def user(self, given: str) -> IamUser | None:
+        for missing in (name for name in _USER if name not in self.given):
+            self.wrong(missing, f"is missing: {given} is set")
+        name, domain = (self.line(each) for each in (_USER[0], _USER[2]))
+        password, endpoint = self.secret(_USER[1], spaces=True), self.given.get(_IAM)
+        if endpoint is not None and (fault := policy_file.url_fault(endpoint, path_allowed=False)):
+            self.wrong(_IAM, fault)
+        if name is None or password is None or domain is None:
+            return None
+        return IamUser(name, password, domain, endpoint and endpoint.rstrip("/"))
+
+    def line(self, name: str) -> str | None:
+        text = self.given.get(name)
+        if text is not None and not text.isprintable():
+            self.wrong(name, "must be one line of printable text")
+        return text
+
     def no_keys(self, lacking: list[str]) -> None:
-        iam = [name for name in self.given if name.startswith("HUAWEICLOUD_IAM_")]
-        if iam:
-            self.wrong(min(iam), f"token authentication is not in this version yet; set {' and '.join(_KEYS)}")
-            return
         names = ", ".join(lacking)
         stems = [f"FLOWBOT_PROJECTS__{policy_file.plain(name).upper()}" for name in lacking]
         own = f" for {names} (or set {', '.join(f'{stem}__AK and {stem}__SK' for stem in stems)})" if lacking else ""

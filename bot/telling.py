@@ -3,13 +3,15 @@
 Everything it tells is recorded already, so that any of it can be repeated. It decides nothing.
 """
 
+import contextlib
+import dataclasses
 from typing import Final
 
 import structlog
 
 from bot import answers, asking, due, errors, life, ports, request
 from bot.arrivals import Entry, Typed
-from bot.request import Card, Event, Reply, Request, Said
+from bot.request import Event, Reply, Request, Said
 
 AGAIN: Final = 2.0
 """Seconds before Slack is tried again after a failure; doubled with each failure in a row."""
@@ -18,6 +20,15 @@ AGAIN_AT_MOST: Final = 60.0
 
 ANSWER_AGAIN: Final = 5.0
 """Seconds before an answer that Slack did not take is tried again."""
+
+GONE: Final = ("message_not_found", "cant_update_message", "edit_window_closed", "is_archived", "invalid_blocks")
+"""Slack's codes for a card that will never change again."""
+
+EDIT_FOR: Final = 86_400.0
+"""Seconds for which a card is edited that Slack does not let us edit."""
+
+ENDS: Final = (Said.OUTCOME, Said.CHANGED, Said.GIVEN_UP, Said.DENIED, Said.EXPIRED)
+"""Replies that their requester has to hear, wherever."""
 
 log = structlog.get_logger()
 
@@ -37,12 +48,16 @@ class Telling:
             if step is None:
                 return
             try:
-                await self._step(seen, step)
+                await self._step_or_give_up(seen, step)
             except errors.ChatUnavailable as failure:
                 await self._put_off(seen, failure)
                 return
-            except errors.ChatRefused as failure:
-                await self._give_up(seen, step, failure)
+
+    async def _step_or_give_up(self, seen: Request, step: due.Tell) -> None:
+        try:
+            await self._step(seen, step)
+        except errors.ChatRefused as failure:
+            await self._give_up(seen, step, failure)
 
     async def answer(self, entry: Entry, answer: answers.Answer) -> float | None:
         """Tell one person the answer to an entry; return when to try again, or None when it is done."""
@@ -62,26 +77,31 @@ class Telling:
             case due.Tell.POST_CARD:
                 ts = await self._chat.post_card(seen)
                 await self._shown(seen, ts=ts)
+            case due.Tell.NEVER_SHOWN:
+                unshown = answers.NeverShown(card=asking.card_link(seen), state=seen.state, dry_run=seen.dry_run)
+                await self._chat.answer(_in_a_dm(seen), unshown)
+                await self._shown(seen, ts=due.NO_CARD)
             case due.Tell.EDIT_CARD:
                 await self._chat.edit_card(seen)
                 await self._shown(seen, ts=seen.card.ts)
             case due.Tell.REPLY:
                 reply = seen.unsent[0]
                 await self._store.reply_sent(seen.id, seq=reply.seq, ts=await self._reply(seen, reply))
-                if seen.tell_failures:
+                if seen.tell_failures and seen.card.shown == seen.version:
                     await self._store.told(life.shown(seen, seen.card))
 
     async def _reply(self, seen: Request, reply: Reply) -> str:
         if reply.said is not Said.LINKED:
             return await self._chat.reply(seen, reply)
-        await self._chat.answer(_asked(seen), answers.Opened(card=asking.card_link(seen), dry_run=seen.dry_run))
+        opened = answers.Opened(card=asking.card_link(seen), dry_run=seen.dry_run)
+        await self._chat.answer(await self._asked(seen), opened)
         return ""
 
     async def _shown(self, seen: Request, *, ts: str | None) -> None:
-        await self._store.told(life.shown(seen, Card(channel=seen.card.channel, ts=ts, shown=seen.version)))
+        await self._store.told(life.shown(seen, dataclasses.replace(seen.card, ts=ts, shown=seen.version)))
 
     async def _put_off(self, seen: Request, failure: errors.ChatUnavailable) -> None:
-        wait = failure.retry_after or min(AGAIN_AT_MOST, AGAIN * 2**seen.tell_failures)
+        wait = failure.retry_after or min(AGAIN_AT_MOST, AGAIN * 2 ** min(seen.tell_failures, 10))
         log.info("Slack is tried again later", request=seen.id, seconds=wait, reason=str(failure))
         await self._store.told(life.not_shown(seen, again_at=self._clock.now() + wait))
 
@@ -90,10 +110,26 @@ class Telling:
         match step:
             case due.Tell.POST_CARD:
                 await self._close_unshown(seen, failure.code)
+            case due.Tell.NEVER_SHOWN:
+                await self._shown(seen, ts=due.NO_CARD)
             case due.Tell.EDIT_CARD:
-                await self._shown(seen, ts=seen.card.ts)
+                await self._edit_later(seen, failure)
             case due.Tell.REPLY:
-                await self._store.reply_sent(seen.id, seq=seen.unsent[0].seq, ts="")
+                await self._tell_elsewhere(seen, seen.unsent[0])
+
+    async def _edit_later(self, seen: Request, failure: errors.ChatRefused) -> None:
+        """Try the card again, for a day: whoever removed flowbot from the channel may invite it back."""
+        if failure.code in GONE or self._clock.now() - seen.asked_at > EDIT_FOR:
+            await self._shown(seen, ts=seen.card.ts)
+        else:
+            await self._put_off(seen, errors.ChatUnavailable(failure.code, retry_after=AGAIN_AT_MOST))
+
+    async def _tell_elsewhere(self, seen: Request, reply: Reply) -> None:
+        """Tell the requester in a DM what the channel does not take, if it is how the request ended."""
+        if reply.said in ENDS:
+            with contextlib.suppress(errors.ChatRefused):
+                await self._chat.reply_privately(seen, reply)
+        await self._store.reply_sent(seen.id, seq=reply.seq, ts="")
 
     async def _close_unshown(self, seen: Request, code: str) -> None:
         """End a request whose card nobody can see, and tell its requester how to mend that."""
@@ -104,12 +140,16 @@ class Telling:
         event = ports.AuditEvent(at=at, what="card refused by Slack", request_id=seen.id, facts={"code": code})
         answer = answers.CannotPost(channel=seen.card.channel, code=code, dry_run=seen.dry_run)
         await self._store.commit(ports.Change(request=ended, entry=seen.id, answer=answer, audit=(event,)))
-        await self.answer(_asked(seen), answer)
+        await self.answer(await self._asked(seen), answer)
         return None
 
+    async def _asked(self, seen: Request) -> Entry:
+        """Return the entry that asked for the request: its answer goes where it was typed, a thread perhaps."""
+        typed = Typed(text="", channel=seen.asked_in)
+        asked = Entry(key=seen.id, actor=seen.requester, arrival=typed, received_at=seen.asked_at)
+        return await self._store.entry(seen.id) or asked
 
-def _asked(seen: Request) -> Entry:
-    """Return the entry that asked for the request, as far as its answer needs it."""
-    return Entry(
-        key=seen.id, actor=seen.requester, arrival=Typed(text="", channel=seen.asked_in), received_at=seen.asked_at
-    )
+
+def _in_a_dm(seen: Request) -> Entry:
+    """Return an entry of the requester whose answer goes to a DM: what was typed is too long ago for other ways."""
+    return Entry(key="", actor=seen.requester, arrival=Typed(text="", channel=""), received_at=seen.asked_at)

@@ -25,6 +25,12 @@ from bot.telling import Telling
 AT_ONCE: Final = 8
 """How many inbox rows are worked on side by side."""
 
+CLICKS_AT_ONCE: Final = 64
+"""How many clicks are worked on side by side: they may wait for Slack, and hold up nobody."""
+
+CLAIM: Final = 500
+"""How many inbox rows are claimed with one statement."""
+
 LOOK_AGAIN: Final = 5.0
 """Seconds between two looks for what nobody was woken for."""
 
@@ -71,6 +77,7 @@ class Worker:
         self._taking: set[str] = set()
         self._clicks: collections.Counter[str] = collections.Counter()
         self._seats = asyncio.Semaphore(AT_ONCE)
+        self._click_seats = asyncio.Semaphore(CLICKS_AT_ONCE)
         self._look_at = 0.0
         self._sooner = asyncio.Event()
         self._draining = False
@@ -127,8 +134,9 @@ class Worker:
 
     async def _look(self) -> None:
         """Claim what is due and nobody holds, and take up again what the database kept from being done."""
-        for claimed in await self._store.claim_entries(limit=AT_ONCE):
-            self._take_up(claimed)
+        while claimed := await self._store.claim_entries(limit=CLAIM):
+            for each in claimed:
+                self._take_up(each)
         for seen in await self._store.claim_due(limit=AT_ONCE):
             self.wake(seen.id)
         stranded, self._stranded = self._stranded, {}
@@ -161,7 +169,7 @@ class Worker:
 
     async def _decide_and_answer(self, claimed: Claimed) -> None:
         entry = claimed.entry
-        async with self._seats:
+        async with self._seats if isinstance(entry.arrival, Typed) else self._click_seats:
             if self._draining:
                 return
             try:
@@ -177,12 +185,19 @@ class Worker:
         if not isinstance(entry.arrival, Typed):
             await _first(taking, self._clock.sleep(RIGHTS_SLOW))
             if not taking.done():
-                with contextlib.suppress(errors.ChatError):  # a courtesy; the answer itself follows
-                    await self._chat.answer(entry, answers.Checking())
+                self._start(self._say_that_it_takes_long(entry))
         taken = await taking
         if taken.request_id is not None:
             self.wake(taken.request_id)
+        if taken.copy is not None:
+            log.info("a copy of a card was clicked", entry=entry.key)
+            with contextlib.suppress(errors.ChatError):  # the click counts all the same
+                await self._chat.retire_copy(taken.copy.channel, taken.copy.ts, taken.copy.card)
         return taken.answer
+
+    async def _say_that_it_takes_long(self, entry: Entry) -> None:
+        with contextlib.suppress(errors.ChatError):  # a courtesy; the answer itself follows
+            await self._chat.answer(entry, answers.Checking())
 
     # — requests —
 
@@ -241,6 +256,10 @@ class Worker:
             match act:
                 case due.Act.CALL:
                     await self._calling.call(seen, moved=lambda: self.wake(seen.id))
+                case due.Act.CALL_AGAIN:
+                    await self._calling.call_again(seen, moved=lambda: self.wake(seen.id))
+                case due.Act.READ:
+                    await self._calling.read(seen)
                 case due.Act.RECOVER:
                     await self._calling.recover(seen)
                 case due.Act.EXPIRE | due.Act.LAPSE:

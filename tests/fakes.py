@@ -105,39 +105,52 @@ class FakeCloud:
     def __init__(self, *flows: Flow) -> None:
         self.there = {flow.flow_id: flow for flow in flows or (MAIN,)}
         self.calls: list[tuple[str, str]] = []
+        self.purposes: list[ports.Purpose] = []
         self._script: dict[str, deque[object]] = defaultdict(deque)
 
     def will(self, method: str, *replies: object) -> None:
-        """Script the next calls of `flow`, `flows` or `stop`; an exception among the replies is raised."""
+        """Script the next calls of `flow`, `flows`, `stop` or `start`; an exception among the replies is raised."""
         self._script[method].extend(replies)
 
     def stops(self) -> int:
         """Count the calls that ask for a stop."""
         return sum(method == "stop" for method, _ in self.calls)
 
-    async def flow(self, project: policy.Project, flow_id: str) -> Flow | errors.CloudFailure:
+    async def flow(
+        self, project: policy.Project, flow_id: str, *, purpose: ports.Purpose = "stop"
+    ) -> Flow | errors.CloudFailure:
         """Read one flow."""
         missing = errors.CloudFailure(fault=errors.Fault.NOT_FOUND, http_status=404, code="LIVE.103011019")
+        self.purposes.append(purpose)
         said = await self._next("flow", flow_id)
         return said if isinstance(said, Flow | errors.CloudFailure) else self.there.get(flow_id, missing)
 
-    async def flows(self, project: policy.Project) -> tuple[ports.FlowName, ...] | errors.CloudFailure:
+    async def flows(
+        self, project: policy.Project, *, purpose: ports.Purpose = "stop"
+    ) -> tuple[ports.FlowName, ...] | errors.CloudFailure:
         """Read the names of all flows."""
+        self.purposes.append(purpose)
         said = await self._next("flows", project.name)
         names = (ports.FlowName(flow_id=x.flow_id, name=x.name, status=x.status) for x in self.there.values())
         return said if isinstance(said, errors.CloudFailure) else tuple(names)
 
     async def stop(self, project: policy.Project, flow_id: str) -> ports.Accepted | errors.CloudFailure:
         """Ask once for the flow to be stopped."""
-        said = await self._next("stop", flow_id)
+        return await self._change("stop", flow_id, "STANDBY")
+
+    async def start(self, project: policy.Project, flow_id: str) -> ports.Accepted | errors.CloudFailure:
+        """Ask once for the flow to be started."""
+        return await self._change("start", flow_id, "ACTIVE")
+
+    async def _change(self, method: str, flow_id: str, to: str) -> ports.Accepted | errors.CloudFailure:
+        said = await self._next(method, flow_id)
         if isinstance(said, ports.Accepted | errors.CloudFailure):
             return said
-        if self.there[flow_id].status == "STANDBY":
-            return errors.CloudFailure(
-                fault=errors.Fault.REJECTED, http_status=400, message="flow task is in standby status"
-            )
-        self.there[flow_id] = dataclasses.replace(self.there[flow_id], status="STANDBY")
-        return ports.Accepted(status="STANDBY", request_id="live-1")
+        if self.there[flow_id].status == to:
+            why = f"flow task is in {to.lower()} status"
+            return errors.CloudFailure(fault=errors.Fault.REJECTED, http_status=400, message=why)
+        self.there[flow_id] = dataclasses.replace(self.there[flow_id], status=to)
+        return ports.Accepted(status=to, request_id="live-1")
 
     async def _next(self, method: str, about: str) -> object:
         self.calls.append((method, about))
@@ -156,6 +169,8 @@ class FakeDirectory:
     def __init__(self) -> None:
         self.kinds = {actor.user: policy.Kind.MEMBER for actor in (ALICE, BOB, CAROL, DAVE, ERIN)}
         self.groups: dict[str, frozenset[str]] = {"S0MEDIAGRP": frozenset({"U0ERIN"})}
+        self.private: set[str] = set()
+        self.unknown: set[str] = set()
         self.away = False
         self.asked: list[tuple[str, float]] = []
         self.gate: asyncio.Event | None = None
@@ -173,6 +188,10 @@ class FakeDirectory:
         self.asked.append((group, max_age))
         return None if self.away else self.groups.get(group)
 
+    async def is_private(self, channel: str, *, max_age: float) -> bool | None:
+        """Tell whether a channel is private."""
+        return None if self.away or channel in self.unknown else channel in self.private
+
 
 class FakeChat:
     """ports.Chat that remembers what stands there. Troubles come once, in their turn; an event holds its call.
@@ -184,6 +203,9 @@ class FakeChat:
         self.cards: dict[str, Request] = {}
         self.replies: list[Reply] = []
         self.answered: list[answers.Answer] = []
+        self.private: list[tuple[str, Reply]] = []
+        self.retired: list[tuple[str, str, answers.CardLink]] = []
+        self.asked: list[Entry] = []
         self.journal: list[str] = []
         self.troubles: dict[str, deque[BaseException | asyncio.Event]] = defaultdict(deque)
         self.away = False
@@ -208,10 +230,21 @@ class FakeChat:
         self.replies.append(reply)
         return f"{len(self.replies)}.reply"
 
+    async def reply_privately(self, seen: Request, reply: Reply) -> None:
+        """Tell the requester in a DM."""
+        await self._meet("reply_privately")
+        self.private.append((seen.requester.user, reply))
+
+    async def retire_copy(self, channel: str, ts: str, card: answers.CardLink) -> None:
+        """Turn a copy of a card into a link."""
+        await self._meet("retire_copy")
+        self.retired.append((channel, ts, card))
+
     async def answer(self, entry: Entry, answer: answers.Answer) -> None:
         """Tell one person."""
         await self._meet("answer")
         self.answered.append(answer)
+        self.asked.append(entry)
 
     def said(self) -> list[str]:
         """Return what the replies tell, in their order."""
@@ -346,10 +379,10 @@ class Desk:
         """Return a command that has just been typed."""
         return self.entry(arrivals.Typed(text=text, channel=channel), actor)
 
-    def click(self, button: str, actor: Actor, request_id: str) -> Entry:
-        """Return a button that has just been pressed."""
+    def click(self, button: str, actor: Actor, request_id: str, *, on: str = "1.card") -> Entry:
+        """Return a button that has just been pressed, on the message with this `ts`."""
         pressed = arrivals.Clicked(
-            button=arrivals.Button(button), request_id=request_id, channel="C0INCIDENT", message_ts="1.card"
+            button=arrivals.Button(button), request_id=request_id, channel="C0INCIDENT", message_ts=on
         )
         return self.entry(pressed, actor)
 

@@ -8,7 +8,8 @@ from collections.abc import AsyncIterator
 import pytest
 
 from bot import answers, asking, errors, policy, ports
-from bot.commands import Verb
+from bot.arrivals import Typed
+from bot.commands import Door, Verb
 from bot.errors import CloudFailure, Fault
 from bot.policy import Why
 from bot.request import Said
@@ -221,9 +222,50 @@ async def test_the_channel_chooses_the_project(desk: Desk) -> None:
     assert (await desk.opened()).project == "hk"
 
 
-@pytest.mark.parametrize("text", ["status main-feed", "start main-feed", "nonsense"])
+@pytest.mark.parametrize("text", ["status main-feed", "help", "nonsense"])
 async def test_a_stored_text_that_is_no_command_here_opens_nothing(desk: Desk, text: str) -> None:
     assert await answer(desk, text) == answers.NoSuchRequest()
+
+
+@pytest.mark.parametrize(("channel", "thread"), [("C0INCIDENT", "5.000100"), ("C0RANDOM", None)])
+async def test_a_card_stands_in_the_thread_where_it_was_asked_for_and_not_in_another_channels(
+    desk: Desk, channel: str, thread: str | None
+) -> None:
+    typed = Typed(text="stop main-feed", channel=channel, door=Door.MENTION, ts="5.000200", thread_ts="5.000100")
+
+    taken = await desk.take(desk.entry(typed))
+
+    assert taken.request_id is not None
+    opened = await desk.now(taken.request_id)
+    assert (opened.card.channel, opened.card.thread) == ("C0INCIDENT", thread)
+    assert asking.card_link(opened).thread == thread
+
+
+async def test_a_missing_reason_is_asked_for_at_the_door_where_it_was_typed(desk: Desk) -> None:
+    desk.policy = policy_of(REASON)
+    typed = Typed(text="stop main-feed", channel="C0INCIDENT", door=Door.MENTION)
+
+    answered = (await desk.take(desk.entry(typed))).answer
+
+    assert isinstance(answered, answers.ReasonMissing)
+    assert answered.door is Door.MENTION
+
+
+async def test_the_audit_tells_at_which_door_something_was_refused(desk: Desk) -> None:
+    await desk.take(desk.entry(Typed(text="stop no-such", channel="C0INCIDENT", door=Door.MENTION)))
+
+    ((facts,),) = desk.select("SELECT facts FROM audit")
+    assert '"door":"mention"' in facts
+
+
+async def test_a_flow_that_runs_already_is_not_started(desk: Desk) -> None:
+    desk.policy = policy_of(POLICY.replace('verbs     = ["stop"]', 'verbs     = ["stop", "start"]'))
+
+    assert isinstance(await answer(desk, "start main-feed"), answers.AlreadySo)
+    desk.cloud.there["flow-1"] = STANDING
+    opened = await desk.opened("start main-feed")
+
+    assert (opened.verb, opened.flow.status) == (Verb.START, "STANDBY")
 
 
 async def test_an_entry_whose_request_is_there_already_leads_to_its_card(desk: Desk) -> None:

@@ -8,12 +8,12 @@ from collections.abc import AsyncIterator
 
 import pytest
 
-from bot import calling, errors, life, policy, ports, request
+from bot import calling, due, errors, life, policy, ports, request, trying
 from bot.arrivals import Actor
 from bot.errors import CloudFailure, Fault
 from bot.ports import Accepted
-from bot.request import How, Progress, Request, Said, State
-from tests.fakes import ALICE, CAROL, DAVE, POLICY, STANDING, Desk, in_order, open_desk, policy_of, until
+from bot.request import Awaiting, How, Progress, Request, Said, State
+from tests.fakes import ALICE, CAROL, DAVE, MAIN, POLICY, STANDING, Desk, in_order, open_desk, policy_of, until
 
 TWO = POLICY.replace("approvals = 1", "approvals = 2")
 LAXER = POLICY.replace('approvals = 1\napprovers = ["media-leads"]', "approvals = 0")
@@ -53,7 +53,7 @@ async def test_a_stop_is_on_record_before_it_leaves_and_its_outcome_after(desk: 
     await in_order(call)
 
     seen = await desk.now(approved.id)
-    assert (how(seen), seen.operation.progress) == (How.STOPPED, Progress.SUCCEEDED)
+    assert (how(seen), seen.operation.progress) == (How.DONE, Progress.SUCCEEDED)
     assert seen.unsent[-1].said is Said.OUTCOME
     assert desk.store.journal[-2:] == ["call begins", "call ended"]
 
@@ -69,49 +69,127 @@ async def test_nothing_is_called_that_is_not_on_record(desk: Desk, failure: erro
     assert desk.cloud.stops() == 0
 
 
-@pytest.mark.parametrize(
-    ("reply", "read", "expected"),
-    [
-        (Accepted(status="STANDBY"), None, How.STOPPED),
-        (Accepted(status="ACTIVE"), STANDING, How.STOPPED),
-        (Accepted(status="ACTIVE"), None, How.STILL_ACTIVE),
-        (Accepted(status="ACTIVE"), CloudFailure(fault=Fault.UNCERTAIN), How.STILL_ACTIVE),
-        (STANDBY_400, STANDING, How.CONFIRMED_STANDBY),
-        (STANDBY_400, None, How.REFUSED),
-        (STANDBY_400, CloudFailure(fault=Fault.DENIED), How.REFUSED),
-        (CloudFailure(fault=Fault.REJECTED, code="LIVE.100011001", message="limit"), None, How.REFUSED),
-        (CloudFailure(fault=Fault.NOT_FOUND, http_status=404), None, How.REFUSED),
-        (CloudFailure(fault=Fault.DENIED, http_status=403), None, How.REFUSED),
-        (CloudFailure(fault=Fault.CREDENTIALS, http_status=401), None, How.REFUSED),
-        (CloudFailure(fault=Fault.THROTTLED, http_status=429), None, How.REFUSED),
-        (CloudFailure(fault=Fault.NEVER_SENT), None, How.REFUSED),
-        (CloudFailure(fault=Fault.UNCERTAIN, http_status=502), None, How.LOST),
-    ],
-)
-async def test_each_reply_has_its_outcome_and_is_asked_for_once(
-    desk: Desk, reply: Accepted | CloudFailure, read: object, expected: How
+DEFINITE = [
+    Accepted(status="STANDBY"),
+    CloudFailure(fault=Fault.REJECTED, code="LIVE.100011001", message="limit"),
+    CloudFailure(fault=Fault.NOT_FOUND, http_status=404),
+    CloudFailure(fault=Fault.DENIED, http_status=403),
+    CloudFailure(fault=Fault.CREDENTIALS, http_status=401),
+]
+
+
+@pytest.mark.parametrize("reply", DEFINITE)
+async def test_a_definite_reply_is_the_outcome_and_is_asked_for_once(
+    desk: Desk, reply: Accepted | CloudFailure
 ) -> None:
     approved = await desk.approved()
     desk.cloud.will("stop", reply)
-    desk.cloud.will("flow", None, read)
 
     seen = await called(desk, approved)
 
-    assert how(seen) is expected
+    assert how(seen) is (How.DONE if isinstance(reply, Accepted) else How.REFUSED)
     assert desk.cloud.stops() == 1
     assert seen.operation.outcome is not None
     assert seen.operation.outcome.failure == (reply if isinstance(reply, CloudFailure) else None)
+    assert due.act(seen, desk.clock.now()) is None
 
 
-async def test_accepted_and_unreadable_keeps_the_word_of_the_reply(desk: Desk) -> None:
+@pytest.mark.parametrize(
+    ("reply", "awaiting", "after"),
+    [
+        (CloudFailure(fault=Fault.THROTTLED, http_status=429, retry_after=9.0), Awaiting.TRY, 9.0),
+        (CloudFailure(fault=Fault.NEVER_SENT), Awaiting.TRY, 2.0),
+        (CloudFailure(fault=Fault.UNCERTAIN, http_status=502), Awaiting.READING, 0.0),
+        (STANDBY_400, Awaiting.READING, 0.0),
+        (Accepted(status="ACTIVE"), Awaiting.READING, 2.0),
+    ],
+)
+async def test_a_reply_that_settles_nothing_is_stored_with_what_follows_it(
+    desk: Desk, reply: Accepted | CloudFailure, awaiting: Awaiting, after: float
+) -> None:
     approved = await desk.approved()
-    desk.cloud.will("stop", Accepted(status="ACTIVE"))
-    desk.cloud.will("flow", None, CloudFailure(fault=Fault.UNCERTAIN))
+    desk.cloud.will("stop", reply)
 
-    outcome = (await called(desk, approved)).operation.outcome
+    seen = await called(desk, approved)
 
-    assert outcome is not None
-    assert outcome.status == "ACTIVE"
+    operation = seen.operation
+    assert (operation.progress, operation.awaiting, how(seen)) == (Progress.RUNNING, awaiting, None)
+    assert operation.not_before == desk.clock.now() + after
+    assert operation.trouble == (reply if isinstance(reply, CloudFailure) else None)
+    assert desk.cloud.stops() == 1
+
+
+@pytest.mark.parametrize(
+    ("reply", "expected"),
+    [
+        (CloudFailure(fault=Fault.UNCERTAIN, http_status=502), How.READ_BACK),
+        (STANDBY_400, How.CONFIRMED),
+        (Accepted(status="ACTIVE"), How.DONE),
+    ],
+)
+async def test_a_reading_that_finds_it_so_is_the_outcome(
+    desk: Desk, reply: Accepted | CloudFailure, expected: How
+) -> None:
+    approved = await desk.approved()
+    desk.cloud.will("stop", reply)
+    seen = await called(desk, approved)
+    desk.cloud.there["flow-1"] = STANDING
+
+    await in_order(desk.calling.read(seen))
+
+    seen = await desk.now(approved.id)
+    assert (how(seen), seen.operation.progress, desk.cloud.stops()) == (expected, Progress.SUCCEEDED, 1)
+    assert desk.store.journal[-1] == "read back"
+
+
+async def test_promise_2_a_lost_reply_is_repeated_only_after_a_reading_that_says_not_done(desk: Desk) -> None:
+    approved = await desk.approved()
+    desk.cloud.will("stop", CloudFailure(fault=Fault.UNCERTAIN))
+    seen = await called(desk, approved)
+
+    await in_order(desk.calling.read(seen))
+    await in_order(desk.calling.call_again(await desk.now(seen.id)))
+
+    assert [method for method, _ in desk.cloud.calls[-3:]] == ["stop", "flow", "stop"]
+    seen = await desk.now(seen.id)
+    assert (how(seen), seen.operation.tries) == (How.DONE, 2)
+
+
+async def test_promise_10_a_repeat_that_comes_too_late_sends_nothing(desk: Desk) -> None:
+    approved = await desk.approved()
+    desk.cloud.will("stop", CloudFailure(fault=Fault.NEVER_SENT))
+    seen = await called(desk, approved)
+    desk.clock.turn(600)
+
+    await in_order(desk.calling.call_again(seen))
+
+    assert (how(await desk.now(seen.id)), desk.cloud.stops()) == (How.REFUSED, 1)
+    assert desk.store.journal[-1] == "too late to call again"
+
+
+async def test_a_project_that_is_gone_from_the_policy_leaves_the_outcome_unknown(desk: Desk) -> None:
+    approved = await desk.approved()
+    desk.cloud.will("stop", CloudFailure(fault=Fault.UNCERTAIN))
+    seen = await called(desk, approved)
+    desk.policy = dataclasses.replace(desk.policy, projects={})
+
+    await in_order(desk.calling.read(seen))
+
+    assert how(await desk.now(seen.id)) is How.LOST
+
+
+async def test_promise_2_the_reply_to_a_try_that_was_taken_over_is_not_taken_for_the_next_ones(desk: Desk) -> None:
+    approved, gate = await desk.approved(), asyncio.Event()
+    desk.cloud.will("stop", gate, CloudFailure(fault=Fault.DENIED))
+    call = asyncio.create_task(desk.calling.call(approved))
+    await until(desk.cloud.stops)
+    for step in (trying.recover, lambda seen, at: trying.after_reading(seen, MAIN, at=at), trying.again):
+        await desk.calling.save(step(await desk.now(approved.id), at=desk.clock.now()), "another replica")
+    gate.set()
+    await in_order(call)
+
+    seen = await desk.now(approved.id)
+    assert (seen.operation.awaiting, seen.operation.tries, how(seen)) == (Awaiting.REPLY, 2, None)
 
 
 async def test_a_flow_in_standby_by_then_is_not_called(desk: Desk) -> None:
@@ -165,7 +243,7 @@ async def test_slack_out_of_reach_holds_the_call_up_longer_each_time(desk: Desk)
     assert waits == [2.0, 4.0, 8.0, 16.0, 20.0, 20.0]
     assert seen.votes != ()
     desk.directory.away = False
-    assert how(await called(desk, seen)) is How.STOPPED
+    assert how(await called(desk, seen)) is How.DONE
 
 
 async def test_a_voter_who_cannot_be_asked_about_holds_the_call_up_and_keeps_the_vote(desk: Desk) -> None:
@@ -218,7 +296,7 @@ async def test_a_stricter_policy_raises_the_number_and_keeps_the_votes_that_stan
     assert (seen.state, seen.terms.approvals, seen.votes) == (State.PENDING, 2, approved.votes)
     assert seen.unsent[-1].said is Said.ASKED
     await desk.take(desk.click("approve", DAVE, seen.id))
-    assert how(await called(desk, await desk.now(seen.id))) is How.STOPPED
+    assert how(await called(desk, await desk.now(seen.id))) is How.DONE
 
 
 async def test_a_laxer_policy_takes_nothing_back(desk: Desk) -> None:
@@ -236,7 +314,7 @@ async def test_a_laxer_policy_calls_with_the_votes_of_then(desk: Desk) -> None:
     approved = await desk.approved()
     desk.policy = policy_of(LAXER)
 
-    assert how(await called(desk, approved)) is How.STOPPED
+    assert how(await called(desk, approved)) is How.DONE
 
 
 @pytest.mark.parametrize("confirmer", [CAROL, DAVE])
@@ -284,7 +362,7 @@ async def test_a_database_that_cannot_be_told_of_a_long_call_does_not_disturb_it
     gate.set()
     await in_order(call)
 
-    assert how(await desk.now(approved.id)) is How.STOPPED
+    assert how(await desk.now(approved.id)) is How.DONE
 
 
 async def test_the_outcome_is_recorded_however_long_the_database_is_away(desk: Desk) -> None:
@@ -306,7 +384,7 @@ async def test_the_outcome_is_recorded_however_long_the_database_is_away(desk: D
     desk.clock.turn(calling.STORE_AGAIN)
     await in_order(call)
 
-    assert how(await desk.now(approved.id)) is How.STOPPED
+    assert how(await desk.now(approved.id)) is How.DONE
     assert desk.cloud.stops() == 1
 
 
@@ -326,15 +404,18 @@ async def test_an_outcome_whose_commit_was_lost_is_recorded_once(desk: Desk) -> 
     assert desk.select("SELECT count(*) FROM audit WHERE what = 'call ended'") == [(1,)]
 
 
-async def test_a_call_whose_caller_is_gone_is_unknown_and_not_called_again(desk: Desk) -> None:
+async def test_promise_5_a_call_whose_caller_is_gone_is_read_back_and_not_called_again(desk: Desk) -> None:
     approved = await desk.approved()
     running = life.begin(approved, at=desk.clock.now())
     await desk.store.commit(ports.Change(request=running, audit=()))
+    desk.cloud.there["flow-1"] = STANDING
 
     await desk.calling.recover(running)
+    assert (await desk.now(approved.id)).operation.awaiting is Awaiting.READING
+    await desk.calling.read(await desk.now(approved.id))
 
     seen = await desk.now(approved.id)
-    assert (how(seen), seen.operation.progress) == (How.LOST, Progress.UNKNOWN)
+    assert (how(seen), seen.operation.progress) == (How.READ_BACK, Progress.SUCCEEDED)
     assert desk.cloud.stops() == 0
 
 

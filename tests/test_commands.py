@@ -9,11 +9,22 @@ import pytest
 from hypothesis import strategies as st
 
 from bot import commands
-from bot.commands import Change, Help, NotYet, Option, Problem, UsageError, Verb
+from bot.commands import Change, Door, Help, NotYet, Option, Problem, Read, UsageError, Verb
 
 
-def stop(flow: str, *, project: str | None = None, reason: str | None = None, dry_run: bool = False) -> Change:
-    return Change(verb=Verb.STOP, flow=flow, project=project, reason=reason, dry_run=dry_run)
+def stop(
+    flow: str,
+    *,
+    verb: Verb = Verb.STOP,
+    project: str | None = None,
+    reason: str | None = None,
+    dry_run: bool = False,
+) -> Change:
+    return Change(verb=verb, flow=flow, project=project, reason=reason, dry_run=dry_run)
+
+
+def read(verb: Verb, about: str | None = None, *, project: str | None = None) -> Read:
+    return Read(verb=verb, about=about, project=project)
 
 
 def wrong(problem: Problem, detail: str = "", *, verb: Verb | None = Verb.STOP) -> UsageError:
@@ -41,6 +52,19 @@ def wrong(problem: Problem, detail: str = "", *, verb: Verb | None = Verb.STOP) 
         ("stop main-feed --reason=it loops", stop("main-feed", reason="it loops")),
         ("stop main-feed --because it loops", stop("main-feed", reason="it loops")),
         ("stop main-feed --dry-run because it loops", stop("main-feed", dry_run=True, reason="it loops")),
+        ("start main-feed", Change(verb=Verb.START, flow="main-feed")),
+        ("START main-feed --dry-run because x", Change(verb=Verb.START, flow="main-feed", dry_run=True, reason="x")),
+        ("status main-feed", read(Verb.STATUS, "main-feed")),
+        ("Status `main-feed` —project=hk", read(Verb.STATUS, "main-feed", project="hk")),
+        ("list", read(Verb.LIST)),
+        ("list --project hk", read(Verb.LIST, project="hk")),
+        ("list main feed", read(Verb.LIST, "main feed")),
+        ("list “main.feed” &amp; é", read(Verb.LIST, "main.feed & é")),
+        ("list `--x` `because`", read(Verb.LIST, "--x because")),
+        ("PENDING", read(Verb.PENDING)),
+        ("history", read(Verb.HISTORY)),
+        ("history main-feed --project hk", read(Verb.HISTORY, "main-feed", project="hk")),
+        ("`whoami`", read(Verb.WHOAMI)),
         ("", Help()),
         (" \u200b\n", Help()),
         ("help", Help()),
@@ -49,8 +73,59 @@ def wrong(problem: Problem, detail: str = "", *, verb: Verb | None = Verb.STOP) 
         ("help help", Help(verb=Verb.HELP)),
     ],
 )
-def test_a_command_is_understood(text: str, command: Change | Help) -> None:
+def test_a_command_is_understood(text: str, command: Change | Read | Help) -> None:
     assert commands.parse(text) == command
+
+
+UUID = "ec897482-d24b-4d64-aa39-407980901b2d"
+OTHER_UUID = "7d1f0a53-6c1e-4a1c-8f0e-2b9d4c7a3e55"
+CONSOLE = "https://console-intl.huaweicloud.com/live/?region=ap-southeast-1"
+
+
+@pytest.mark.parametrize(
+    "typed",
+    [
+        f"<{CONSOLE}&amp;flow_id={UUID}>",
+        f"<{CONSOLE}#/flows/detail?flow_id={UUID}>",
+        f"<{CONSOLE}#/flows/detail?flow_id={UUID}|{CONSOLE}#/flows/detail?flow_id={UUID}>",
+        f"<{CONSOLE}#/flows/{UUID}/detail?tab=1>",
+        f"<{CONSOLE}#/flows/{UUID}?flowId={UUID}|Flow details - main feed>",
+        f"`{CONSOLE}#/flows/{UUID}`",
+        f"{CONSOLE}&amp;FLOW_ID={UUID}",
+        f"<HTTPS://console.example/v1/0123456789abcdef0123456789abcdef/flows/{UUID}>",
+        f"<https://console.example/{OTHER_UUID}?flow_id={UUID}>",
+        f"“<{CONSOLE}#/flows/{UUID}|{CONSOLE}#/flows/{UUID}>”",
+    ],
+)
+@pytest.mark.parametrize("verb", [Verb.STOP, Verb.STATUS, Verb.HISTORY])
+def test_the_address_of_a_page_of_the_console_stands_for_its_flow(verb: Verb, typed: str) -> None:
+    expected = stop(UUID) if verb is Verb.STOP else read(verb, UUID)
+    assert commands.parse(f"{verb} {typed}") == expected
+
+
+@pytest.mark.parametrize(
+    "address",
+    [
+        "https://main-feed",
+        "https://console.example/flows/detail?flow_id=",
+        "https://console.example/flows/detail?flow_id=a/b",
+        f"https://console.example/{UUID}/{OTHER_UUID}",
+        f"https://console.example/?flow_id=a&flow_id={UUID}",
+        f"https://console.example/?flow_id=a#/detail?flow_id={UUID}",
+        "https://console.example/v1/0123456789abcdef0123456789abcdef/flows",
+        "https://[console/?flow_id=a",
+    ],
+)
+def test_an_address_that_names_no_flow_or_several_asks_for_nothing(address: str) -> None:
+    found = commands.parse(f"stop {address}")
+    assert isinstance(found, UsageError)
+    assert found.problem is Problem.BAD_ADDRESS
+
+
+def test_a_label_that_could_be_a_flow_itself_is_not_passed_over_for_the_address_behind_it() -> None:
+    found = commands.parse(f"stop <{CONSOLE}&amp;flow_id={UUID}|main-feed>")
+    assert isinstance(found, UsageError)
+    assert found.problem is Problem.BAD_FLOW
 
 
 @pytest.mark.parametrize(
@@ -173,7 +248,20 @@ def test_a_reason_is_taken_as_it_stands(typed: str, reason: str) -> None:
         ("stop <@U123>", wrong(Problem.BAD_FLOW, "<@U123>")),
         ("stop &lt;main-feed&gt;", wrong(Problem.BAD_FLOW, "<main-feed>")),
         ("stop &lt;http://main-feed|main-feed&gt;", wrong(Problem.BAD_FLOW, "<http://main-feed|main-feed>")),
-        ("stop <https://main-feed>", wrong(Problem.BAD_FLOW, "https://main-feed")),
+        ("stop <https://main-feed>", wrong(Problem.BAD_ADDRESS, "https://main-feed")),
+        ("start", wrong(Problem.NO_FLOW, verb=Verb.START)),
+        ("status", wrong(Problem.NO_FLOW, verb=Verb.STATUS)),
+        ("status main.feed", wrong(Problem.BAD_FLOW, "main.feed", verb=Verb.STATUS)),
+        ("status a-1 b-1", wrong(Problem.SEVERAL_FLOWS, "a-1 b-1", verb=Verb.STATUS)),
+        ("status main-feed please", wrong(Problem.STRAY_WORDS, "please", verb=Verb.STATUS)),
+        ("status main-feed because x", wrong(Problem.STRAY_WORDS, "because", verb=Verb.STATUS)),
+        ("status main-feed --dry-run", wrong(Problem.UNKNOWN_OPTION, "--dry-run", verb=Verb.STATUS)),
+        ("list --project h/k", wrong(Problem.BAD_PROJECT, "h/k", verb=Verb.LIST)),
+        ("list --project", wrong(Problem.OPTION_WITHOUT_VALUE, "--project", verb=Verb.LIST)),
+        ("pending now", wrong(Problem.STRAY_WORDS, "now", verb=Verb.PENDING)),
+        ("pending --project hk", wrong(Problem.UNKNOWN_OPTION, "--project", verb=Verb.PENDING)),
+        ("history main-feed because x", wrong(Problem.STRAY_WORDS, "because", verb=Verb.HISTORY)),
+        ("whoami please", wrong(Problem.STRAY_WORDS, "please", verb=Verb.WHOAMI)),
         (f"stop {'a' * 65}", wrong(Problem.BAD_FLOW, "a" * 65)),
         (f"stop {'é' * 99}", wrong(Problem.BAD_FLOW, "é" * 79 + "…")),
         ("stop a b because x", wrong(Problem.SEVERAL_FLOWS, "a b")),
@@ -247,18 +335,12 @@ def test_a_mistyped_verb_gets_the_nearest_one(typed: str, verb: Verb | None) -> 
 @pytest.mark.parametrize(
     ("text", "what"),
     [
-        ("start main-feed", "start"),
-        ("Start main-feed --nonsense", "start"),
-        ("status", "status"),
-        ("list --project hk", "list"),
-        ("pending", "pending"),
-        ("history main-feed because x", "history"),
-        ("`whoami`", "whoami"),
         ("stop main-feed --emergency", "--emergency"),
         ("stop —EMERGENCY main-feed because x", "--emergency"),
         ("stop main-feed --for 30m", "--for"),
         ("stop --for=30m main-feed", "--for"),
         ("--for 30m stop a b c", "--for"),
+        ("start main-feed --emergency", "--emergency"),
     ],
 )
 def test_what_this_version_does_not_have_is_named(text: str, what: str) -> None:
@@ -297,8 +379,7 @@ def test_one_hyphen_may_begin_an_id_unless_it_spells_an_option() -> None:
 
 def test_every_verb_has_its_entry() -> None:
     assert set(commands.VERBS) == set(Verb)
-    assert {verb for verb, entry in commands.VERBS.items() if entry.built} == {Verb.STOP, Verb.HELP}
-    assert all(entry.does for entry in commands.VERBS.values())
+    assert all(entry.built and entry.does for entry in commands.VERBS.values())
 
 
 def test_the_usage_line_of_stop_names_its_built_options() -> None:
@@ -306,23 +387,24 @@ def test_the_usage_line_of_stop_names_its_built_options() -> None:
     assert commands.usage(Verb.PENDING) == "/flow pending"
 
 
-def test_every_option_in_a_usage_line_of_a_built_verb_is_one_that_it_takes() -> None:
+def test_usage_and_example_name_the_door() -> None:
+    assert commands.usage(Verb.PENDING, Door.MENTION) == "@flowbot pending"
+    assert commands.example(Verb.STATUS, Door.MENTION) == "@flowbot status main-feed"
+    assert commands.example(Verb.STATUS) == "/flow status main-feed"
+
+
+def test_every_option_in_a_usage_line_is_one_that_the_verb_takes() -> None:
     for verb, entry in commands.VERBS.items():
-        if entry.built:
-            shown = set(re.findall(r"--[a-z-]+", commands.usage(verb)))
-            assert shown == {*entry.options} - commands.NOT_BUILT
+        shown = set(re.findall(r"--[a-z-]+", commands.usage(verb)))
+        assert shown == {*entry.options} - commands.NOT_BUILT
 
 
 @pytest.mark.parametrize("verb", Verb)
 def test_the_example_of_a_verb_is_a_command_of_that_verb(verb: Verb) -> None:
-    parsed = commands.parse(commands.VERBS[verb].example.removeprefix("/flow "))
-    if verb is Verb.HELP:
-        assert isinstance(parsed, Help)
-    elif commands.VERBS[verb].built:
-        assert isinstance(parsed, Change)
-        assert parsed.verb is verb
-    else:
-        assert parsed == NotYet(what=verb)
+    parsed = commands.parse(commands.VERBS[verb].example)
+    assert isinstance(parsed, Change | Read | Help)
+    assert isinstance(parsed, Help) is (verb is Verb.HELP)
+    assert verb in (Verb.HELP, parsed.verb)
 
 
 @pytest.mark.parametrize(
@@ -356,17 +438,42 @@ REASONS = (
     .map(str.strip)
     .filter(lambda reason: commands.judge_reason(reason) is None)
 )
-CHANGES = st.builds(stop, FLOWS, project=st.none() | FLOWS, reason=st.none() | REASONS, dry_run=st.booleans())
+CHANGES = st.builds(
+    stop,
+    FLOWS,
+    verb=st.sampled_from([Verb.STOP, Verb.START]),
+    project=st.none() | FLOWS,
+    reason=st.none() | REASONS,
+    dry_run=st.booleans(),
+)
 HELPS = st.builds(Help, verb=st.none() | st.sampled_from(Verb))
+ABOUTS = st.lists(st.text("ab0&<>.é-—_=", min_size=1, max_size=8), min_size=1, max_size=4).map(" ".join)
+READS = st.one_of(
+    st.builds(read, st.just(Verb.STATUS), FLOWS, project=st.none() | FLOWS),
+    st.builds(read, st.just(Verb.HISTORY), st.none() | FLOWS, project=st.none() | FLOWS),
+    st.builds(read, st.just(Verb.LIST), st.none() | ABOUTS, project=st.none() | FLOWS),
+    st.builds(read, st.sampled_from([Verb.PENDING, Verb.WHOAMI])),
+)
 
 INVISIBLE = "\u200b\u200c\u200d\u2060\ufeff\u200e\u200f\u202a\u202e\u2066\u2069\u00ad"
 SPACES = st.text(" \u00a0\u2003\u202f\u3000\t\n\r\u2028", min_size=1, max_size=3)
 DASHES = st.sampled_from(["--", "—", "–", "‑‑", "−−"])
 TIGHTLY_QUOTED = st.sampled_from(["`{}`", "“{}”", "‘{}’", '"{}"', "'{}'", "«{}»", "`<http://{0}|{0}>`"])
 QUOTED = TIGHTLY_QUOTED | st.sampled_from(["{}", "« {} »", "<http://{0}|{0}>"])
-WORDS = "stop Help start main-feed because --reason —reason= --project --project=hk --dry-run —dry-run"
+ADDRESSES = st.sampled_from(
+    [
+        "<https://console.example/live/?region=x#/flows/detail?flow_id={}&amp;tab=1>",
+        "<https://console.example/flows/detail?flow_id={0}|https://console.example/flows/detail?flow_id={0}>",
+        "https://console.example/flows/detail?FlowId={}",
+        "<https://console.example/flows/detail?flow_id={}|Flow details>",
+    ]
+)
+WORDS = "stop Help start status LIST history pending whoami main-feed because --reason —reason= --project"
+WORDS_TOO = "--project=hk --dry-run —dry-run"
 MARKS = "--emergency --for 30m --force - -- — ` “ ” « » < > | = &amp; &lt; <http://a|b> <@U1> <#C1|x>"
-FRAGMENTS = st.sampled_from([*WORDS.split(), *MARKS.split(), "\u200b", "\u00a0", "\n", "\ud800", "a" * 70, ""])
+FRAGMENTS = st.sampled_from(
+    [*WORDS.split(), *WORDS_TOO.split(), *MARKS.split(), "\u200b", "\u00a0", "\n", "\ud800", "a" * 70, ""]
+)
 GRAMMATICAL = st.lists(st.tuples(FRAGMENTS, st.sampled_from([" ", "", "  ", "\u2003"])).map("".join), max_size=14).map(
     "".join
 )
@@ -384,7 +491,8 @@ def decorated(draw: st.DrawFn, command: Change) -> str:
         needs_quotes = text.startswith("-") or text.lower() == "because"
         return draw(TIGHTLY_QUOTED if needs_quotes else QUOTED).format(text)
 
-    parts = [draw(mixed_case("stop")), word(command.flow)]
+    flow = draw(ADDRESSES).format(command.flow) if draw(st.booleans()) else word(command.flow)
+    parts = [draw(mixed_case(command.verb)), flow]
     options = []
     if command.project is not None:
         glue = draw(SPACES | st.just("="))
@@ -409,7 +517,7 @@ def decorated(draw: st.DrawFn, command: Change) -> str:
 def test_law_any_text_is_answered_and_a_change_is_always_whole(text: str) -> None:
     parsed = commands.parse(text)
     if isinstance(parsed, Change):
-        assert parsed.verb is Verb.STOP
+        assert parsed.verb in (Verb.STOP, Verb.START)
         assert commands.FLOW.fullmatch(parsed.flow)
         assert parsed.project is None or commands.FLOW.fullmatch(parsed.project)
         assert parsed.reason is None or commands.judge_reason(parsed.reason) is None
@@ -417,10 +525,13 @@ def test_law_any_text_is_answered_and_a_change_is_always_whole(text: str) -> Non
         assert len(parsed.detail) <= commands.MAX_DETAIL
     if isinstance(parsed, Change | Help):
         assert commands.parse(commands.render(parsed)) == parsed
+    if isinstance(parsed, Read) and parsed.verb is not Verb.LIST:
+        assert parsed.about is None or commands.FLOW.fullmatch(parsed.about)
+        assert commands.parse(commands.render(parsed)) == parsed
 
 
-@hypothesis.given(CHANGES | HELPS)
-def test_law_a_rendered_command_is_read_as_itself(command: Change | Help) -> None:
+@hypothesis.given(CHANGES | HELPS | READS)
+def test_law_a_rendered_command_is_read_as_itself(command: Change | Read | Help) -> None:
     assert commands.parse(commands.render(command)) == command
 
 
@@ -446,4 +557,4 @@ def test_law_an_option_that_is_unknown_or_not_built_lets_nothing_happen(data: st
 @hypothesis.given(CHANGES, st.sampled_from(Option), DASHES)
 def test_law_our_options_in_a_reason_let_nothing_happen(command: Change, option: Option, dashes: str) -> None:
     text = f"{commands.render(dataclasses.replace(command, reason='x'))} {dashes}{option.removeprefix('--')} y"
-    assert commands.parse(text) == wrong(Problem.OPTION_IN_REASON, option)
+    assert commands.parse(text) == wrong(Problem.OPTION_IN_REASON, option, verb=command.verb)

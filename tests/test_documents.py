@@ -24,7 +24,7 @@ from bot.slack.messages import outcomes
 ROOT: Final = pathlib.Path(__file__).parents[1]
 README: Final = (ROOT / "README.md").read_text(encoding="utf-8")
 PROJECT: Final = tomllib.loads((ROOT / "pyproject.toml").read_text(encoding="utf-8"))
-SERVE: Final = ast.parse((ROOT / "bot" / "serve.py").read_text(encoding="utf-8"))
+SERVE: Final = ast.parse((ROOT / "bot" / "doors.py").read_text(encoding="utf-8"))
 
 WHO: Final = {
     commands.Who.CHANGES: "whom a rule allows",
@@ -34,12 +34,14 @@ WHO: Final = {
 
 SCOPE_OF: Final = {
     "auth.test": None,
+    "apps.connections.open": None,  # the app token's connections:write
     "views.open": None,
     "chat.postMessage": "chat:write",
     "chat.postEphemeral": "chat:write",
     "chat.update": "chat:write",
     "users.info": "users:read",
     "usergroups.users.list": "usergroups:read",
+    "conversations.info": "channels:read",  # and groups:read, for private channels
 }
 """The bot scope that each method of the Web API needs (docs.slack.dev, the page of each method)."""
 
@@ -60,7 +62,7 @@ def _table(required: str, **properties: object) -> dict[str, object]:
 _YES_OR_NO: Final = {"type": "boolean"}
 _URL: Final = {"type": "string", "pattern": "^https://", "maxLength": 3500}
 _COMMAND: Final = _table(
-    "command description url",
+    "command description",
     command={"type": "string", "pattern": "^/", "minLength": 2, "maxLength": 32},
     description=_text(2000),
     usage_hint=_text(1000),
@@ -84,7 +86,10 @@ MANIFEST: Final = _table(
     oauth_config=_table("scopes", scopes=_table("bot", bot={"type": "array", "items": _text(100)})),
     settings=_table(
         "interactivity",
-        interactivity=_table("is_enabled request_url", is_enabled=_YES_OR_NO, request_url=_URL),
+        interactivity=_table("is_enabled", is_enabled=_YES_OR_NO, request_url=_URL),
+        event_subscriptions=_table(
+            "bot_events", request_url=_URL, bot_events={"type": "array", "maxItems": 100, "items": _text(100)}
+        ),
         org_deploy_enabled=_YES_OR_NO,
         socket_mode_enabled=_YES_OR_NO,
         token_rotation_enabled=_YES_OR_NO,
@@ -178,7 +183,7 @@ def test_the_policies_of_the_documents_are_in_order() -> None:
 
 def test_the_rights_asked_for_in_the_cloud_are_those_of_the_calls() -> None:
     (statement,) = json.loads(_blocks("json")[0])["Statement"]
-    assert statement["Action"] == [outcomes.STOP_ACTION, *outcomes.READ_ACTIONS]
+    assert statement["Action"] == [outcomes.STOP_ACTION, outcomes.START_ACTION, *outcomes.READ_ACTIONS]
 
 
 def test_the_diagrams_are_the_transition_tables() -> None:
@@ -211,7 +216,7 @@ def test_the_exit_codes_are_those_of_the_table(tmp_path: pathlib.Path, monkeypat
     monkeypatch.chdir(tmp_path)
     runner = CliRunner(env=dict.fromkeys(settings._DEFAULTS, ""))
     assert runner.invoke(cli.main, ["--version"]).exit_code == 0
-    for wrong in (["no-such-command"], ["check"], ["migrate"], ["serve"], ["playground"]):
+    for wrong in (["no-such-command"], ["check"], ["migrate"], ["serve"]):
         assert runner.invoke(cli.main, wrong).exit_code == cli.WRONG == 2, wrong
 
 
@@ -274,7 +279,7 @@ def test_the_manifest_keeps_to_slacks_limits(manifest: Any) -> None:
 
 def test_the_manifest_asks_for_the_scopes_of_the_calls_and_no_more(manifest: Any) -> None:
     needed = {SCOPE_OF[method] for method in _methods()} - {None}
-    assert set(manifest["oauth_config"]["scopes"]["bot"]) == needed | {"commands"}
+    assert set(manifest["oauth_config"]["scopes"]["bot"]) == needed | {"commands", "app_mentions:read", "groups:read"}
     for scope in manifest["oauth_config"]["scopes"]["bot"]:
         assert _code(scope) in README
 
@@ -296,9 +301,10 @@ def test_the_manifest_has_the_command_and_the_address_of_the_code(manifest: Any)
     (command,) = manifest["features"]["slash_commands"]
     assert command["command"] == slack_app.COMMAND
     assert command["should_escape"] is True
-    (route,) = [path for path, answers in _routes().items() if answers == "guard.receive"]
-    urls = [command["url"], manifest["settings"]["interactivity"]["request_url"]]
-    assert urls == [f"https://flowbot.example.com{route}"] * 2
+    (route,) = [path for path, answers in _routes().items() if answers == "at_the_door.receive"]
+    settings = manifest["settings"]
+    urls = [command["url"], *(settings[name]["request_url"] for name in ("interactivity", "event_subscriptions"))]
+    assert urls == [f"https://flowbot.example.com{route}"] * 3
     assert not manifest["settings"]["socket_mode_enabled"]
 
 

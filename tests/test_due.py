@@ -11,7 +11,22 @@ from bot import commands, due, life
 from bot import request as requests
 from bot.arrivals import Actor
 from bot.due import Act, Tell
-from bot.request import Card, Ending, Event, Flow, How, Operation, Outcome, Progress, Request, Said, State, Terms, Vote
+from bot.request import (
+    Awaiting,
+    Card,
+    Ending,
+    Event,
+    Flow,
+    How,
+    Operation,
+    Outcome,
+    Progress,
+    Request,
+    Said,
+    State,
+    Terms,
+    Vote,
+)
 
 NOW = 1_700_000_000.0
 BOB = Actor(team="T1", user="U0BOB")
@@ -43,7 +58,11 @@ def running() -> Request:
 
 
 def finished() -> Request:
-    return life.finish(running(), Outcome(how=How.STOPPED), at=NOW + 62)
+    return life.finish(running(), Outcome(how=How.DONE), at=NOW + 62)
+
+
+def waiting_for(awaiting: Awaiting) -> Request:
+    return life.wait(running(), awaiting, until=NOW + 70)
 
 
 def denied(*, code: str | None = None) -> Request:
@@ -94,6 +113,11 @@ def test_an_approved_request_that_has_not_begun_within_two_minutes_lapses() -> N
     assert due.act(approved(), NOW + 180) is Act.LAPSE
 
 
+def test_promise_10_an_approval_does_not_grow_young_again_when_the_clock_is_set_back() -> None:
+    assert due.act(approved(), NOW + 60 - due.CLOCK_STEP) is Act.CALL
+    assert due.act(approved(), math.nextafter(NOW + 60 - due.CLOCK_STEP, 0)) is Act.LAPSE
+
+
 def test_an_approval_counts_to_its_own_two_minutes_however_old_the_request_is() -> None:
     late = approved(at=NOW + 1799)
     assert due.act(late, NOW + 1900) is Act.CALL
@@ -115,11 +139,36 @@ def test_a_call_whose_caller_is_gone_is_recovered_however_late() -> None:
     assert due.act(running(), NOW) is due.act(running(), NOW + 10**6) is Act.RECOVER
 
 
+@pytest.mark.parametrize("seen", [waiting_for(Awaiting.TRY), waiting_for(Awaiting.READING)])
+def test_a_repeat_and_a_reading_come_at_their_stored_time_and_no_sooner(seen: Request) -> None:
+    act = Act.READ if seen.operation.awaiting is Awaiting.READING else Act.CALL_AGAIN
+    assert due.act(seen, math.nextafter(NOW + 70, 0)) is None
+    assert due.act(seen, NOW + 70) is due.act(seen, NOW + 10**6) is act
+    assert due.at(shown(seen)) == NOW + 70
+
+
+@pytest.mark.parametrize("how", [How.DONE, How.LOST])
+def test_a_success_and_what_nobody_knows_are_read_at_their_time(how: How) -> None:
+    seen = life.finish(running(), Outcome(how=how), at=NOW + 62, look_again_at=NOW + 72)
+    assert due.act(seen, math.nextafter(NOW + 72, 0)) is None
+    assert due.act(seen, NOW + 72) is Act.READ
+    assert due.at(shown(seen)) == NOW + 72
+
+
+def test_what_nobody_knows_is_read_at_once_where_somebody_asks_for_it() -> None:
+    seen = life.finish(running(), Outcome(how=How.LOST), at=NOW + 62, look_again_at=NOW + 362)
+    assert due.act(life.check_now(seen, at=NOW + 70), NOW + 70) is Act.READ
+
+
 @pytest.mark.parametrize(
     "request_",
-    [finished(), denied()]
+    [
+        finished(),
+        denied(),
+        life.give_up(life.finish(running(), Outcome(how=How.LOST), at=NOW, look_again_at=NOW + 5), at=NOW + 3600),
+    ]
     + [
-        dataclasses.replace(approved(), operation=Operation(progress=progress))
+        dataclasses.replace(approved(), operation=Operation(progress=progress, awaiting=Awaiting.NOTHING))
         for progress in (Progress.SUCCEEDED, Progress.FAILED, Progress.UNKNOWN)
     ],
 )
@@ -138,7 +187,14 @@ def test_what_ended_without_a_call_never_calls(state: State) -> None:
 
 def test_the_card_comes_before_everything_else() -> None:
     assert due.tell(life.say(asked(), Said.ASKED, at=NOW), NOW) is Tell.POST_CARD
-    assert due.tell(denied(), NOW) is Tell.POST_CARD
+    assert due.tell(approved(), NOW) is due.tell(running(), NOW) is Tell.POST_CARD
+
+
+def test_a_request_that_ended_before_its_card_stood_gets_none_and_its_requester_is_told() -> None:
+    assert due.tell(denied(), NOW) is Tell.NEVER_SHOWN
+    told = life.shown(denied(), Card(channel="C1", ts=due.NO_CARD, shown=2))
+    assert due.tell(told, math.inf) is None
+    assert due.at(told) is None
 
 
 def test_a_card_that_slack_refused_is_not_tried_again_and_neither_are_its_replies() -> None:
@@ -202,7 +258,14 @@ def test_a_request_is_looked_at_again_when_the_next_thing_can_be_done(request_: 
 
 # Laws
 
-TIMES = st.floats(NOW - 10, NOW + 4000)
+TIMES = st.floats(NOW + 60 - due.CLOCK_STEP, NOW + 4000)
+
+
+PHASES = [Awaiting.TRY, Awaiting.READING]
+
+
+def _read_later(how: How, at: float) -> Request:
+    return life.finish(running(), Outcome(how=how), at=NOW + 62, look_again_at=at)
 
 
 @st.composite
@@ -215,8 +278,10 @@ def situations(draw: st.DrawFn) -> Request:
         )
         | st.sampled_from([life.remind(asked(), at=NOW + 300), denied(code="is_archived")])
         | st.builds(lambda until: life.hold_up(approved(), until=until), TIMES)
+        | st.builds(lambda to, until: life.wait(running(), to, until=until), st.sampled_from(PHASES), TIMES)
+        | st.builds(_read_later, st.sampled_from([How.DONE, How.LOST]), TIMES)
     )
-    ts = draw(st.none() | st.just("1.2"))
+    ts = draw(st.none() | st.just("1.2") | st.just(due.NO_CARD))
     card = Card(channel="C1", ts=ts, shown=0 if ts is None else draw(st.integers(0, request.version)))
     unsent = request.unsent[draw(st.integers(0, len(request.unsent))) :]
     return dataclasses.replace(request, card=card, unsent=unsent, tell_at=draw(st.just(0.0) | TIMES))
@@ -247,6 +312,7 @@ def test_law_there_is_no_time_to_look_again_exactly_when_nothing_more_can_come(r
 @hypothesis.given(situations(), TIMES)
 def test_law_no_call_begins_later_than_two_minutes_after_its_approval(request_: Request, now: float) -> None:
     if due.act(request_, now) is Act.CALL:
+        assert request_.operation.tries == 0
         assert request_.state is State.APPROVED
         assert request_.decided_at is not None
         assert now < request_.decided_at + 120

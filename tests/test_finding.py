@@ -8,7 +8,7 @@ from bot import answers, policy
 from bot.errors import CloudFailure, Fault
 from bot.finding import CANDIDATES, NAMES_FRESH, NAMES_FRESHEST, Finder
 from bot.request import Flow
-from tests.fakes import MAIN, POLICY, FakeClock, FakeCloud, policy_of
+from tests.fakes import MAIN, POLICY, FakeClock, FakeCloud, policy_of, until
 
 HK = policy_of(POLICY).projects["hk"]
 AWAY = CloudFailure(fault=Fault.UNCERTAIN, http_status=503)
@@ -165,4 +165,77 @@ async def test_many_who_ask_at_once_share_one_reading_of_the_names() -> None:
 
     await asyncio.gather(*(search.find("nothing-like-it") for _ in range(20)))
 
+    assert search.lists() == 1
+
+
+async def test_what_is_looked_for_to_be_read_is_asked_for_as_such() -> None:
+    search = Search(flow("f-1", "main"), flow("f-2", "backup"))
+
+    await search.finder.find(HK, "main", purpose="read")
+    await search.finder.find(HK, "f-2", purpose="read")
+    await search.finder.listed(HK)
+    assert set(search.cloud.purposes) == {"read"}
+    await search.find("main")
+    assert "stop" in search.cloud.purposes
+
+
+async def test_the_list_says_when_it_was_read_and_serves_everybody_for_a_minute() -> None:
+    search = Search(flow("f-1", "main"))
+
+    first = await search.finder.listed(HK)
+    search.clock.turn(NAMES_FRESH - 1)
+    again = await search.finder.listed(HK)
+    assert not isinstance(first, CloudFailure)
+    assert first == again
+    assert first.at == search.clock.now() - NAMES_FRESH + 1
+    search.clock.turn(1)
+    await search.finder.listed(HK)
+
+    assert search.lists() == 2
+
+
+async def test_a_list_that_cannot_be_read_is_a_failure_and_is_not_remembered() -> None:
+    search = Search(flow("f-1", "main"))
+    search.cloud.will("flows", AWAY)
+
+    assert await search.finder.listed(HK) == AWAY
+    assert not isinstance(await search.finder.listed(HK), CloudFailure)
+
+
+async def test_a_stop_does_not_wait_for_a_list_that_somebody_looks_at() -> None:
+    search = Search(flow("f-1", "main"))
+    held = asyncio.Event()
+    search.cloud.will("flows", held)
+    looking = asyncio.create_task(search.finder.listed(HK))
+    await asyncio.sleep(0)
+    await asyncio.sleep(0)
+
+    assert await search.find("main") == flow("f-1", "main")
+
+    held.set()
+    assert not isinstance(await looking, CloudFailure)
+
+
+async def test_whoever_looks_at_the_list_shares_the_reading_of_a_stop() -> None:
+    search = Search(flow("f-1", "main"))
+    held = asyncio.Event()
+    search.cloud.will("flows", held)
+    stopping = asyncio.create_task(search.find("main"))
+    await until(search.lists)
+    looking = asyncio.create_task(search.finder.listed(HK))
+    await asyncio.sleep(0)
+    held.set()
+    await asyncio.gather(stopping, looking)
+
+    assert search.lists() == 1
+
+
+async def test_somebody_who_only_looks_is_told_from_a_list_of_a_minute_that_there_is_none() -> None:
+    search = Search(flow("f-1", "main"))
+    await search.finder.listed(HK)
+    search.clock.turn(30)
+
+    found = await search.finder.find(HK, "mian", purpose="read")
+
+    assert isinstance(found, answers.NoSuchFlow)
     assert search.lists() == 1

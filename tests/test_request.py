@@ -68,7 +68,7 @@ def running() -> Request:
     return life.begin(approved(), at=NOW + 2)
 
 
-def finished(how: How = How.STOPPED) -> Request:
+def finished(how: How = How.DONE) -> Request:
     return life.finish(running(), Outcome(how=how), at=NOW + 3)
 
 
@@ -263,7 +263,7 @@ def test_a_call_begins_once() -> None:
 def test_an_outcome_ends_a_running_operation(how: How) -> None:
     outcome = Outcome(how=how, status="STANDBY")
     ended = life.finish(running(), outcome, at=NOW + 3)
-    successes = (How.STOPPED, How.ALREADY, How.CONFIRMED_STANDBY, How.REHEARSED)
+    successes = (How.DONE, How.ALREADY, How.CONFIRMED, How.READ_BACK, How.REHEARSED)
     unsuccessful = Progress.UNKNOWN if how is How.LOST else Progress.FAILED
     progress = Progress.SUCCEEDED if how in successes else unsuccessful
     assert (ended.operation.progress, ended.operation.outcome, ended.operation.ended_at) == (progress, outcome, NOW + 3)
@@ -274,7 +274,7 @@ def test_an_outcome_ends_a_running_operation(how: How) -> None:
 @pytest.mark.parametrize("request_", [asked(), approved(), denied(), finished(), finished(How.REFUSED)])
 def test_only_what_runs_or_is_unknown_can_finish(request_: Request) -> None:
     with pytest.raises(errors.IllegalTransition):
-        life.finish(request_, Outcome(how=How.STOPPED), at=NOW)
+        life.finish(request_, Outcome(how=How.DONE), at=NOW)
 
 
 def test_an_outcome_that_needed_no_call_is_one_version() -> None:

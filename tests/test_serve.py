@@ -10,7 +10,7 @@ from collections.abc import AsyncIterator
 import aiohttp
 import pytest
 
-from bot import errors, serve
+from bot import doors, errors, serve
 from bot.errors import CloudFailure, Fault
 from bot.playground import world
 from bot.request import Progress, State
@@ -131,7 +131,7 @@ async def test_the_end_waits_for_what_is_in_flight_but_not_for_ever(
         gone = asyncio.get_running_loop().time()
     gate.set()
 
-    assert asyncio.get_running_loop().time() - gone < serve.LEARN_WITHIN
+    assert asyncio.get_running_loop().time() - gone < doors.LEARN_WITHIN
 
 
 async def test_the_systems_clock_moves_by_itself() -> None:

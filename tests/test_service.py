@@ -1,16 +1,17 @@
 """What a click or a submitted modal changes, and what whoever pressed is told."""
 
 import asyncio
+import dataclasses
 import pathlib
 from collections.abc import AsyncIterator
 
 import pytest
 
-from bot import answers, errors, life, policy, ports
+from bot import answers, arrivals, due, errors, life, policy, ports, request, service
 from bot.arrivals import Actor, Modal, Submitted
 from bot.policy import Why
 from bot.request import Progress, Request, Said, State
-from tests.fakes import ALICE, BOB, CAROL, DAVE, POLICY, Desk, open_desk, policy_of
+from tests.fakes import ALICE, BOB, CAROL, DAVE, ERIN, POLICY, Desk, open_desk, policy_of
 
 TWO = POLICY.replace("approvals = 1", "approvals = 2")
 STRICTER = POLICY.replace("approvals = 0", 'approvals = 1\napprovers = ["U0DAVE"]')
@@ -339,3 +340,129 @@ async def test_a_decision_that_changes_underneath_is_taken_again(desk: Desk) -> 
     await press(desk, "approve", CAROL, opened)
 
     assert (await desk.now(opened.id)).state is State.APPROVED
+
+
+async def unknown(desk: Desk) -> Request:
+    """Return a request whose call nobody knows the end of; it is read again in five minutes."""
+    approved = await desk.approved()
+    now = desk.clock.now()
+    await desk.calling.save(life.begin(approved, at=now), "call begins")
+    lost = life.finish(
+        await desk.now(approved.id), request.Outcome(how=request.How.LOST), at=now, look_again_at=now + 300
+    )
+    await desk.calling.save(lost, "call ended")
+    return await desk.now(approved.id)
+
+
+@pytest.mark.parametrize("actor", [ALICE, BOB, CAROL, ERIN])
+async def test_any_colleague_may_have_what_nobody_knows_read_at_once(desk: Desk, actor: Actor) -> None:
+    seen = await unknown(desk)
+
+    taken = await desk.take(desk.click("check_now", actor, seen.id))
+
+    assert taken.answer is None
+    now = await desk.now(seen.id)
+    assert (due.act(now, desk.clock.now()), now.version) == (due.Act.READ, seen.version + 1)
+    assert desk.select("SELECT actor_user FROM audit WHERE what = 'asked to check now'") == [(actor.user,)]
+
+
+@pytest.mark.parametrize("kind", [policy.Kind.GUEST, policy.Kind.STRANGER, policy.Kind.BOT, policy.Kind.DEACTIVATED])
+@pytest.mark.parametrize("button", ["check_now", "ask_again"])
+async def test_promise_7_no_outsider_has_anything_read_or_asked_again(
+    desk: Desk, button: str, kind: policy.Kind
+) -> None:
+    seen = await unknown(desk)
+    desk.directory.kinds["U0ERIN"] = kind
+
+    taken = await desk.take(desk.click(button, ERIN, seen.id))
+
+    assert isinstance(taken.answer, answers.Refused)
+    assert await desk.now(seen.id) == seen
+    assert desk.select("SELECT count(*) FROM requests") == [(1,)]
+
+
+async def test_what_is_known_is_not_read_again_and_the_click_is_answered(desk: Desk) -> None:
+    seen = await desk.approved()
+
+    taken = await desk.take(desk.click("check_now", BOB, seen.id))
+
+    assert isinstance(taken.answer, answers.Settled)
+    assert await desk.now(seen.id) == seen
+
+
+async def came_to_nothing(desk: Desk, how: str) -> Request:
+    """Return a request that expired or failed."""
+    seen = await desk.opened("stop flow-1 because it loops")
+    now = desk.clock.now()
+    if how == "expired":
+        await desk.calling.save(service.expired(seen, at=now), "expired")
+    else:
+        await desk.take(desk.click("approve", CAROL, seen.id))
+        outcome = request.Outcome(how=request.How.REFUSED)
+        await desk.calling.save(life.settle_without_call(await desk.now(seen.id), outcome, at=now), "failed")
+    return await desk.now(seen.id)
+
+
+@pytest.mark.parametrize("how", ["expired", "failed"])
+async def test_what_came_to_nothing_is_asked_again_in_the_name_of_whoever_presses(desk: Desk, how: str) -> None:
+    seen = await came_to_nothing(desk, how)
+
+    taken = await desk.take(desk.click("ask_again", BOB, seen.id))
+
+    again = await desk.now(str(taken.request_id))
+    assert (again.requester, again.state, again.votes) == (BOB, State.PENDING, ())
+    assert (again.verb, again.flow.flow_id, again.reason) == (seen.verb, "flow-1", "it loops")
+    assert await desk.now(seen.id) == seen
+
+
+async def test_promise_1_whoever_asks_again_does_not_approve_it(desk: Desk) -> None:
+    seen = await came_to_nothing(desk, "expired")
+    taken = await desk.take(desk.click("ask_again", BOB, seen.id))
+
+    refused = await desk.take(desk.click("approve", BOB, str(taken.request_id)))
+
+    assert isinstance(refused.answer, answers.Refused)
+    assert (await desk.now(str(taken.request_id))).votes == ()
+
+
+async def test_asking_again_twice_opens_one_request(desk: Desk) -> None:
+    seen = await came_to_nothing(desk, "expired")
+    first = await desk.take(desk.click("ask_again", ALICE, seen.id))
+
+    second = await desk.take(desk.click("ask_again", BOB, seen.id))
+
+    assert first.request_id is not None
+    assert isinstance(second.answer, answers.Joined)
+
+
+@pytest.mark.parametrize("end", ["deny", "withdraw", "approve"])
+async def test_what_somebody_ended_or_what_goes_on_is_not_asked_again(desk: Desk, end: str) -> None:
+    seen = await desk.opened()
+    await desk.take(desk.click(end, ALICE if end == "withdraw" else CAROL, seen.id))
+
+    taken = await desk.take(desk.click("ask_again", BOB, seen.id))
+
+    assert isinstance(taken.answer, answers.Settled)
+    assert desk.select("SELECT count(*) FROM requests") == [(1,)]
+
+
+async def test_what_is_asked_again_stays_in_its_thread(desk: Desk) -> None:
+    typed = arrivals.Typed(text="stop flow-1", channel="C0INCIDENT", thread_ts="7.root", ts="8.typed")
+    taken = await desk.take(desk.entry(typed))
+    seen = await desk.now(str(taken.request_id))
+    await desk.calling.save(service.expired(seen, at=desk.clock.now()), "expired")
+
+    again = await desk.take(desk.click("ask_again", ALICE, seen.id))
+
+    assert (await desk.now(str(again.request_id))).card.thread == seen.card.thread == "7.root"
+
+
+@pytest.mark.parametrize(("on", "is_copy"), [("1.card", False), ("9.copy", True)])
+async def test_a_click_on_a_copy_of_the_card_is_known_as_one(desk: Desk, on: str, is_copy: bool) -> None:
+    seen = await desk.opened()
+    await desk.store.told(life.shown(seen, dataclasses.replace(seen.card, ts="1.card", shown=1)))
+
+    taken = await desk.take(desk.click("deny", CAROL, seen.id, on=on))
+
+    assert (taken.copy is not None) is is_copy
+    assert (await desk.now(seen.id)).state is State.DENIED

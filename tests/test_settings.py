@@ -43,6 +43,12 @@ GOOD = {
     "HUAWEICLOUD_SDK_SK": "the-sk",
 }
 KEYS = ("HUAWEICLOUD_SDK_AK", "HUAWEICLOUD_SDK_SK")
+NO_KEYS = dict.fromkeys(KEYS, "")
+USER = {
+    "HUAWEICLOUD_IAM_USER": "the bot",
+    "HUAWEICLOUD_IAM_PASSWORD": "pass word's/1",
+    "HUAWEICLOUD_IAM_DOMAIN": "Schön & Co",
+}
 
 
 @pytest.fixture
@@ -59,7 +65,8 @@ def told(environ: Mapping[str, str], directory: pathlib.Path) -> list[str]:
     return []
 
 
-def clear(found: settings.Credentials) -> tuple[str, str, str | None]:
+def clear(found: settings.Credentials | settings.IamUser) -> tuple[str, str, str | None]:
+    assert isinstance(found, settings.Credentials)
     token = found.security_token
     return found.ak.get_secret_value(), found.sk.get_secret_value(), token.get_secret_value() if token else None
 
@@ -118,6 +125,7 @@ class TestSources:
         )
         found = settings.load({"PORT": "2", "SLACK_BOT_TOKEN": " "}, directory=directory)
         assert found.slack_bot_token.get_secret_value() == "from-dotenv"
+        assert found.slack_signing_secret is not None
         assert found.slack_signing_secret.get_secret_value() == "from-secrets"
         assert found.credentials is not None
         assert clear(found.credentials) == ("from-secrets", "${HOME}", None)
@@ -143,6 +151,43 @@ class TestSources:
         (directory / ".env").unlink()
         assert told({**GOOD, "SECRETS_DIR": "gone"}, directory) == ["SECRETS_DIR: gone is not a directory"]
 
+    def test_an_iam_user_takes_the_place_of_keys_that_are_not_there(self, directory: pathlib.Path) -> None:
+        (directory / "flowbot.toml").write_text(POLICY + SECOND)
+        own = {"FLOWBOT_PROJECTS__EU__AK": "eu-ak", "FLOWBOT_PROJECTS__EU__SK": "eu-sk"}
+        found = settings.load({**GOOD, **NO_KEYS, **USER, **own}, directory=directory)
+        user = found.credentials_for("hk-1")
+        assert isinstance(user, settings.IamUser)
+        assert (user.name, user.password.get_secret_value(), user.domain) == tuple(USER.values())
+        assert user.endpoint is None
+        assert clear(found.credentials_for("eu")) == ("eu-ak", "eu-sk", None)
+        assert found.warnings == ()
+
+    def test_where_tokens_come_from_may_be_told(self, directory: pathlib.Path) -> None:
+        environ = {**GOOD, **NO_KEYS, **USER, "HUAWEICLOUD_IAM_ENDPOINT": "https://iam.example/"}
+        user = settings.load(environ, directory=directory).iam_user
+        assert user is not None
+        assert user.endpoint == "https://iam.example"
+
+    def test_keys_come_before_a_user_who_is_warned_of(self, directory: pathlib.Path) -> None:
+        found = settings.load({**GOOD, **USER}, directory=directory)
+        assert clear(found.credentials_for("hk-1")) == ("the-ak", "the-sk", None)
+        assert found.iam_user is None
+        assert [str(warning) for warning in found.warnings] == [
+            "HUAWEICLOUD_IAM_USER: is not used: HUAWEICLOUD_SDK_AK and HUAWEICLOUD_SDK_SK come first"
+        ]
+
+    def test_credentials_are_read_anew_and_nothing_else_is(self, directory: pathlib.Path) -> None:
+        (directory / ".env").write_text("PORT=1\nHUAWEICLOUD_SDK_AK=ak-1\nHUAWEICLOUD_SDK_SK=sk-1\n")
+        found = settings.load({**GOOD, **NO_KEYS}, directory=directory)
+        (directory / ".env").write_text("PORT=x\nHUAWEICLOUD_SDK_AK=ak-2\nHUAWEICLOUD_SDK_SK=sk-2\n")
+        (directory / "flowbot.toml").write_text("[")
+        renewed = settings.renewed(found)
+        assert clear(renewed.credentials_for("hk-1")) == ("ak-2", "sk-2", None)
+        assert dataclasses.replace(renewed, credentials=found.credentials) == found
+        (directory / ".env").write_text("HUAWEICLOUD_SDK_AK=ak-3\n")
+        with pytest.raises(errors.SettingsInvalid, match="HUAWEICLOUD_SDK_SK: is missing"):
+            settings.renewed(renewed)
+
     def test_a_variable_that_looks_like_ours_is_warned_of(self, directory: pathlib.Path) -> None:
         found = settings.load({**GOOD, "FLOWBOT_CONFG": "x", "FLOWBOT_QQQQQQQQQQ": "y"}, directory=directory)
         assert [str(warning) for warning in found.warnings] == [
@@ -159,10 +204,7 @@ class TestProblems:
             ({"SLACK_BOT_TOKEN": "two words"}, ["SLACK_BOT_TOKEN: must be one word of plain ASCII"]),
             ({"SLACK_SIGNING_SECRET": " "}, ["SLACK_SIGNING_SECRET: is missing"]),
             ({"SLACK_SIGNING_SECRET": "clé"}, ["SLACK_SIGNING_SECRET: must be one word of plain ASCII"]),
-            (
-                {"SLACK_APP_TOKEN": "xapp-1", "SLACK_SIGNING_SECRET": ""},
-                ["SLACK_APP_TOKEN: Socket Mode is not in this version yet; unset it and set SLACK_SIGNING_SECRET"],
-            ),
+            ({"SLACK_APP_TOKEN": "xapp-1", "SLACK_SIGNING_SECRET": ""}, []),
             (
                 {"SLACK_API_URL": "http://slack.com/api/"},
                 ["SLACK_API_URL: must be https: plain http is for loopback only"],
@@ -181,11 +223,47 @@ class TestProblems:
                 {**dict.fromkeys(KEYS, ""), "HUAWEICLOUD_SDK_SECURITY_TOKEN": "t", "HUAWEICLOUD_IAM_USER": "u"},
                 [
                     "HUAWEICLOUD_SDK_SECURITY_TOKEN: goes with HUAWEICLOUD_SDK_AK and HUAWEICLOUD_SDK_SK",
-                    "HUAWEICLOUD_IAM_USER: token authentication is not in this version yet; "
-                    "set HUAWEICLOUD_SDK_AK and HUAWEICLOUD_SDK_SK",
+                    "HUAWEICLOUD_IAM_PASSWORD: is missing: HUAWEICLOUD_IAM_USER is set",
+                    "HUAWEICLOUD_IAM_DOMAIN: is missing: HUAWEICLOUD_IAM_USER is set",
                 ],
             ),
             ({"HUAWEICLOUD_IAM_USER": "u"}, []),
+            ({**NO_KEYS, **USER}, []),
+            ({**NO_KEYS, **USER, "HUAWEICLOUD_IAM_ENDPOINT": "http://localhost:1"}, []),
+            (
+                {**NO_KEYS, **USER, "HUAWEICLOUD_SDK_SK": "s"},
+                ["HUAWEICLOUD_SDK_AK: is missing: HUAWEICLOUD_SDK_SK is set"],
+            ),
+            (
+                {**NO_KEYS, **USER, "HUAWEICLOUD_IAM_USER": " "},
+                ["HUAWEICLOUD_IAM_USER: is missing: HUAWEICLOUD_IAM_PASSWORD is set"],
+            ),
+            (
+                {**NO_KEYS, "HUAWEICLOUD_IAM_ENDPOINT": "http://iam.example"},
+                [
+                    "HUAWEICLOUD_IAM_USER: is missing: HUAWEICLOUD_IAM_ENDPOINT is set",
+                    "HUAWEICLOUD_IAM_PASSWORD: is missing: HUAWEICLOUD_IAM_ENDPOINT is set",
+                    "HUAWEICLOUD_IAM_DOMAIN: is missing: HUAWEICLOUD_IAM_ENDPOINT is set",
+                    "HUAWEICLOUD_IAM_ENDPOINT: must be https: plain http is for loopback only",
+                ],
+            ),
+            (
+                {**NO_KEYS, **USER, "HUAWEICLOUD_IAM_ENDPOINT": "https://iam.example/v3"},
+                ["HUAWEICLOUD_IAM_ENDPOINT: must hold nothing after the host"],
+            ),
+            (
+                {
+                    **NO_KEYS,
+                    "HUAWEICLOUD_IAM_USER": "a\nb",
+                    "HUAWEICLOUD_IAM_PASSWORD": "é",
+                    "HUAWEICLOUD_IAM_DOMAIN": "\0",
+                },
+                [
+                    "HUAWEICLOUD_IAM_USER: must be one line of printable text",
+                    "HUAWEICLOUD_IAM_DOMAIN: must be one line of printable text",
+                    "HUAWEICLOUD_IAM_PASSWORD: must be one line of plain ASCII",
+                ],
+            ),
             (
                 {"FLOWBOT_PROJECTS__hk_1__AK": "a"},
                 ["FLOWBOT_PROJECTS__HK_1__SK: is missing: FLOWBOT_PROJECTS__HK_1__AK is set"],
@@ -281,13 +359,25 @@ class TestSecrets:
         for text in (repr(found), str(found), *settings.check_report(found), repr(found.credentials_for("hk-1"))):
             assert "s3cr3t" not in text
 
+    def test_a_password_is_one_of_them_and_nothing_prints_where_it_came_from(self, directory: pathlib.Path) -> None:
+        environ = {**GOOD, **NO_KEYS, **USER, "HUAWEICLOUD_IAM_PASSWORD": "s3cr3t-password", "OTHER": "s3cr3t"}
+        found = settings.load(environ, directory=directory)
+        assert "s3cr3t-password" in found.secrets()
+        assert found.origin is not None
+        for text in (repr(found), str(found), repr(found.iam_user), repr(found.origin)):
+            assert "s3cr3t" not in text
+
+    @pytest.mark.parametrize("token_mode", [False, True])
     @pytest.mark.parametrize(
         "spoil", ["{} {}", "clé-{}", "https://u:{}@h", "http://{}@h/api", "postgres://u:{}@h/d", "{}://"]
     )
-    def test_no_error_shows_the_value_that_is_wrong(self, spoil: str, directory: pathlib.Path) -> None:
+    def test_no_error_shows_the_value_that_is_wrong(
+        self, spoil: str, token_mode: bool, directory: pathlib.Path
+    ) -> None:
         hideable = [variable.name for variable in settings.VARIABLES if "<" not in variable.name]
         names = [name for name in hideable if name not in ("FLOWBOT_CONFIG", "SECRETS_DIR")]
         environ = {name: spoil.replace("{}", "s3cr3t") for name in (*names, *self.NAMES)}
+        environ |= NO_KEYS if token_mode else {}
         with pytest.raises(errors.SettingsInvalid) as caught:
             settings.load(environ, directory=directory)
         assert "s3cr3t" not in "".join(traceback.format_exception(caught.value))

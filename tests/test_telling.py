@@ -7,12 +7,12 @@ from collections.abc import AsyncIterator
 
 import pytest
 
-from bot import answers, errors, life, request, telling
+from bot import answers, arrivals, due, errors, life, request, telling
 from bot.errors import ChatRefused, ChatUnavailable
 from bot.request import Request, State
 from tests.fakes import ALICE, CAROL, DAVE, POLICY, Desk, in_order, open_desk, policy_of, until
 
-ORDER = ["asked", "linked", "voted", "outcome"]
+EXPIRE = request.Event.EXPIRE
 
 
 @pytest.fixture
@@ -129,19 +129,10 @@ async def test_a_click_that_comes_before_the_end_of_a_refused_card_is_a_conflict
     assert (await desk.now(opened.id)).state is State.DENIED
 
 
-@pytest.mark.parametrize("over", ["expired", "denied", "running"])
-async def test_a_card_refused_for_a_request_that_is_past_withdrawing_is_not_asked_for_again(
-    desk: Desk, over: str
-) -> None:
+async def test_a_card_refused_for_a_request_that_runs_is_not_asked_for_again(desk: Desk) -> None:
     opened = await desk.opened()
-    if over == "denied":
-        await desk.take(desk.click("deny", CAROL, opened.id))
-    elif over == "expired":
-        expired = life.end(opened, request.Event.EXPIRE, request.Ending(actor=None, at=1.0), said=request.Said.EXPIRED)
-        await desk.calling.save(expired, "expired")
-    else:
-        await desk.take(desk.click("approve", CAROL, opened.id))
-        await desk.calling.save(life.begin(await desk.now(opened.id), at=1.0), "call begins")
+    await desk.take(desk.click("approve", CAROL, opened.id))
+    await desk.calling.save(life.begin(await desk.now(opened.id), at=1.0), "call begins")
     desk.chat.troubles["post_card"].extend([ChatRefused("not_in_channel")] * 3)
 
     await told(desk, opened)
@@ -149,6 +140,53 @@ async def test_a_card_refused_for_a_request_that_is_past_withdrawing_is_not_aske
     await told(desk, opened)
 
     assert desk.chat.journal.count("post_card") == tries == 1
+
+
+async def ended(desk: Desk, over: str) -> Request:
+    """Return a request that ended before its card stood."""
+    opened = await desk.opened()
+    event, said = (request.Event.DENY, request.Said.DENIED) if over == State.DENIED else (EXPIRE, request.Said.EXPIRED)
+    await desk.calling.save(life.end(opened, event, request.Ending(actor=None, at=1.0), said=said), over)
+    return await desk.now(opened.id)
+
+
+@pytest.mark.parametrize("over", [State.EXPIRED, State.DENIED])
+async def test_whoever_asked_for_what_ended_before_its_card_stood_is_told_once_in_a_dm(desk: Desk, over: State) -> None:
+    seen = await ended(desk, over)
+
+    seen = await told(desk, seen)
+    await told(desk, seen)
+
+    assert desk.chat.journal == ["answer"]
+    (answer,), (asked,) = desk.chat.answered, desk.chat.asked
+    assert isinstance(answer, answers.NeverShown)
+    assert (answer.state, answer.card.request_id) == (over, seen.id)
+    assert isinstance(asked.arrival, arrivals.Typed)
+    assert (asked.actor, asked.arrival.channel) == (ALICE, "")  # nowhere to whisper: a DM
+    assert seen.card.ts == due.NO_CARD
+
+
+async def test_a_dm_that_slack_did_not_take_comes_later_and_one_that_it_refuses_does_not(desk: Desk) -> None:
+    seen = await ended(desk, State.EXPIRED)
+    desk.chat.troubles["answer"].extend([ChatUnavailable("500"), ChatRefused("user_not_found")])
+
+    seen = await told(desk, seen)
+    assert (seen.card.ts, seen.tell_at) == (None, desk.clock.now() + 2)
+    desk.clock.turn(2)
+    seen = await told(desk, seen)
+
+    assert (seen.card.ts, desk.chat.journal) == (due.NO_CARD, ["answer", "answer"])
+
+
+async def test_a_day_without_slack_is_waited_out(desk: Desk) -> None:
+    seen = await desk.opened()
+    desk.chat.away = True
+    for _ in range(1500):
+        await desk.store.told(life.not_shown(await desk.now(seen.id), again_at=desk.clock.now()))
+
+    seen = await told(desk, seen)
+
+    assert (seen.tell_failures, seen.tell_at) == (1501, desk.clock.now() + telling.AGAIN_AT_MOST)
 
 
 async def test_a_refused_edit_is_not_asked_for_again(desk: Desk) -> None:
@@ -160,6 +198,41 @@ async def test_a_refused_edit_is_not_asked_for_again(desk: Desk) -> None:
 
     assert (seen.card.shown, seen.unsent) == (seen.version, ())
     assert desk.chat.journal.count("edit_card") == 1
+
+
+async def test_an_end_that_a_gone_channel_does_not_take_reaches_its_requester_in_a_dm(desk: Desk) -> None:
+    seen = await told(desk, await desk.opened())
+    desk.chat.cards.clear()
+    await desk.take(desk.click("deny", DAVE, seen.id))
+
+    await told(desk, seen)
+
+    assert [(user, reply.said.value) for user, reply in desk.chat.private] == [("U0ALICE", "denied")]
+
+
+async def test_what_ended_nothing_is_not_told_in_a_dm(desk: Desk) -> None:
+    seen = await told(desk, await desk.opened())
+    desk.chat.troubles["reply"].append(ChatRefused("channel_not_found"))
+    await desk.take(desk.click("approve", CAROL, seen.id))
+
+    await told(desk, seen)
+
+    assert desk.chat.private == []
+
+
+@pytest.mark.parametrize("trouble", [ChatRefused("user_not_found"), ChatUnavailable("500")])
+async def test_a_dm_that_fails_is_given_up_only_where_slack_refuses_it(desk: Desk, trouble: errors.ChatError) -> None:
+    seen = await told(desk, await desk.opened())
+    await desk.take(desk.click("deny", DAVE, seen.id))
+    desk.chat.troubles["reply"].extend([ChatRefused("channel_not_found")] * 2)
+    desk.chat.troubles["reply_privately"].append(trouble)
+
+    seen = await told(desk, seen)
+    assert len(seen.unsent) == isinstance(trouble, ChatUnavailable)
+    desk.clock.turn(5)
+    await told(desk, seen)
+
+    assert len(desk.chat.private) == isinstance(trouble, ChatUnavailable)
 
 
 async def test_a_refused_reply_does_not_keep_the_next_from_being_told(desk: Desk) -> None:

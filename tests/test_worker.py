@@ -11,8 +11,21 @@ import pytest
 from bot import answers, errors, life, ports, worker
 from bot.arrivals import Entry
 from bot.errors import ChatRefused, ChatUnavailable, CloudFailure, Fault
-from bot.request import How, Progress, State
-from tests.fakes import ALICE, CAROL, DAVE, MAIN, POLICY, Desk, FakeClock, in_order, open_desk, policy_of, until
+from bot.request import Awaiting, Flow, How, Progress, State
+from tests.fakes import (
+    ALICE,
+    CAROL,
+    DAVE,
+    MAIN,
+    POLICY,
+    STANDING,
+    Desk,
+    FakeClock,
+    in_order,
+    open_desk,
+    policy_of,
+    until,
+)
 
 TWO = POLICY.replace("approvals = 1", "approvals = 2")
 
@@ -179,15 +192,19 @@ async def test_a_lease_that_lapses_during_a_call_calls_nobody_twice(desk: Desk) 
 
 
 @pytest.mark.usefixtures("looking")
-async def test_what_a_crash_cut_in_the_call_is_unknown_and_not_called_again(desk: Desk) -> None:
+@pytest.mark.parametrize("found", [STANDING, CloudFailure(fault=Fault.UNCERTAIN)])
+async def test_promise_5_what_a_crash_cut_in_the_call_is_read_back_and_not_called_again(
+    desk: Desk, found: Flow | CloudFailure
+) -> None:
     approved = await desk.approved()
+    desk.cloud.will("flow", found)
     await desk.store.commit(ports.Change(request=life.begin(approved, at=desk.clock.now()), audit=()))
     desk.clock.turn(31)
     await rests(desk)
 
     seen = await desk.now(approved.id)
     assert seen.operation.outcome is not None
-    assert (seen.operation.progress, seen.operation.outcome.how) == (Progress.UNKNOWN, How.LOST)
+    assert seen.operation.outcome.how is (How.READ_BACK if found is STANDING else How.LOST)
     assert desk.chat.said() == ["asked", "voted", "outcome"]
     assert desk.cloud.stops() == 0
 
@@ -346,7 +363,7 @@ async def test_a_surprise_in_one_request_leaves_the_others_alone(desk: Desk) -> 
     await until(lambda: desk.chat.said() == ["asked"])
 
 
-async def test_a_surprise_while_calling_is_taken_up_as_unknown(desk: Desk) -> None:
+async def test_a_surprise_while_calling_is_read_back_and_called_again_where_it_is_not_done(desk: Desk) -> None:
     request_id = await card(desk)
     task = asyncio.create_task(desk.worker.run())
     desk.cloud.will("stop", RuntimeError("nobody foresaw this"))
@@ -354,11 +371,45 @@ async def test_a_surprise_while_calling_is_taken_up_as_unknown(desk: Desk) -> No
     await until(lambda: desk.cloud.stops() and not desk.worker._doing)
     desk.clock.turn(31)
     await rests(desk)
+    assert (await desk.now(request_id)).operation.awaiting is Awaiting.TRY
+    assert [method for method, _ in desk.cloud.calls[-2:]] == ["stop", "flow"]
+    desk.clock.turn(2)
+    await rests(desk)
 
-    assert (await desk.now(request_id)).operation.progress is Progress.UNKNOWN
-    assert desk.cloud.stops() == 1
+    assert (await desk.now(request_id)).operation.progress is Progress.SUCCEEDED
+    assert desk.cloud.stops() == 2
     task.cancel()
     await asyncio.gather(task, return_exceptions=True)
+
+
+async def test_a_copy_of_a_card_that_is_clicked_becomes_a_link_and_the_click_counts(desk: Desk) -> None:
+    request_id = await card(desk)
+    await arrives(desk, desk.click("deny", CAROL, request_id, on="9.copy"))
+    await rests(desk)
+
+    ((channel, ts, link),) = desk.chat.retired
+    assert (channel, ts, link.request_id, link.ts) == ("C0INCIDENT", "9.copy", request_id, "1.card")
+    assert (await desk.now(request_id)).state is State.DENIED
+
+
+async def test_a_copy_that_slack_does_not_change_still_counts(desk: Desk) -> None:
+    request_id = await card(desk)
+    desk.chat.troubles["retire_copy"].append(ChatRefused("message_not_found"))
+    await arrives(desk, desk.click("deny", CAROL, request_id, on="9.copy"))
+    await rests(desk)
+
+    assert (await desk.now(request_id)).state is State.DENIED
+
+
+async def test_settle_returns_once_nothing_is_left_to_do_at_this_time(desk: Desk) -> None:
+    entries = [desk.typed("stop flow-1"), *(desk.typed("stop flow-1 --dry-run") for _ in range(20))]
+    await desk.store.record(entries)
+    desk.clock.turn(31)
+
+    await in_order(desk.worker.settle())
+
+    assert quiet(desk)
+    assert len(desk.chat.cards) == 21
 
 
 async def test_a_request_that_is_nowhere_is_let_go(desk: Desk) -> None:

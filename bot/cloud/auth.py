@@ -1,7 +1,7 @@
-"""Signing calls to Huawei Cloud with an access key (SDK-HMAC-SHA256).
+"""Proving to Huawei Cloud who calls: a signature with an access key (SDK-HMAC-SHA256), or the token of an IAM user.
 
-Owns the keys and the signature. Must not know of flows, replies or retries: one request in, the same request signed, no
-I/O.
+Owns the credentials and the signature. Must not know of flows, replies or retries: one request in, the same request
+with its proof out, no I/O. Where tokens come from is in `tokens`.
 
 Source: the vendor's "API Request Signing Guide", pages "AK/SK Signing and Authentication Algorithm".
 """
@@ -11,7 +11,7 @@ import datetime
 import hashlib
 import hmac
 from collections.abc import Callable, Generator, Mapping
-from typing import Final
+from typing import Final, TypeAlias
 from urllib.parse import quote, unquote_to_bytes
 
 import httpx
@@ -37,6 +37,24 @@ class Credentials:
         """Return every value that must never be shown."""
         held = (self.ak, self.sk, self.security_token)
         return tuple(secret.get_secret_value() for secret in held if secret is not None and secret.get_secret_value())
+
+
+@dataclasses.dataclass(frozen=True, kw_only=True)
+class IamUser:
+    """An IAM user, whom IAM gives tokens: at `endpoint`, or in the project's own region. Its repr shows no password."""
+
+    name: str
+    password: SecretStr
+    domain: str
+    endpoint: str | None = None
+
+    def secrets(self) -> tuple[str, ...]:
+        """Return every value that must never be shown."""
+        return (self.password.get_secret_value(),)
+
+
+Held: TypeAlias = Credentials | IamUser
+"""What calls to a project are made with."""
 
 
 class KeySigner(httpx.Auth):
@@ -67,6 +85,20 @@ class KeySigner(httpx.Auth):
         request.headers["Authorization"] = authorization(
             ak=held.ak.get_secret_value(), signed_headers=signed, signature=signature
         )
+        yield request
+
+
+class TokenBearer(httpx.Auth):
+    """Shows the token that was given for one project."""
+
+    def __init__(self, token: SecretStr, *, project_id: str) -> None:
+        self._token = token
+        self._project_id = project_id
+
+    def auth_flow(self, request: httpx.Request) -> Generator[httpx.Request, httpx.Response, None]:
+        """Send the request once, with the token."""
+        request.headers["X-Project-Id"] = self._project_id
+        request.headers["X-Auth-Token"] = self._token.get_secret_value()
         yield request
 
 

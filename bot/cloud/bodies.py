@@ -33,6 +33,10 @@ _NO_RESOURCE: Final = "LIVE.103011019"  # a 404 in the vendor's table, a 400 in 
 _INVALID_CONTENT: Final = "LIVE.103011016"  # a 403 that is about the request, not about rights
 _DATABASE: Final = "LIVE.103011021"  # a fault of the server that comes as a 400
 
+_TOKEN_REFUSED: Final = frozenset({"APIGW.0307", "APIG.0307"})
+_NO_ENTRY: Final = frozenset({"APIGW.0301", "APIG.0301"})  # for signatures and tokens alike: the message tells
+_STALE: Final = re.compile(r"\btoken expires\b|\bdecrypt token fail", re.IGNORECASE)
+
 _NO_FLOW: Final = re.compile(r"\bflow\b.*\bnot (?:exist|found)\b", re.IGNORECASE)
 _WINDOW: Final = re.compile(r"limit:\d{1,9},time:(\d{1,9}) (second|minute|hour|day)", re.IGNORECASE)
 _UNITS: Final = {"second": 1.0, "minute": 60.0, "hour": 3600.0, "day": 86400.0}
@@ -92,6 +96,13 @@ def classify(http_status: int, *, code: str | None, message: str) -> Fault:
     if http_status in (401, 403):
         return _no_entry(http_status, code)
     return Fault.NOT_FOUND if _is_missing(http_status, code, message) else Fault.REJECTED
+
+
+def refuses_token(failure: CloudFailure) -> bool:
+    """Tell whether the gateway refused a token that a new one may replace; the call has not reached Live then."""
+    if failure.http_status != 401 or failure.code is None:
+        return False
+    return failure.code in _TOKEN_REFUSED or (failure.code in _NO_ENTRY and _STALE.search(failure.message) is not None)
 
 
 def _no_entry(http_status: int, code: str | None) -> Fault:

@@ -1,15 +1,14 @@
 """Huawei Cloud Live over HTTP: `ports.Cloud` for flows.
 
-Owns the endpoints, the deadline of a try, and what is kept of a reply. Repeats nothing and remembers nothing: what a
-failure means for the next step is decided elsewhere. Must not know of requests for approval, of Slack, or of the store;
-httpx and the vendor's spellings stop here.
+Owns the endpoints, the deadline of a try, and what is kept of a reply. Repeats nothing but a call whose token was
+refused, once: what a failure means for the next step is decided elsewhere. Must not know of requests for approval, of
+Slack, or of the store; httpx and the vendor's spellings stop here.
 
 Source: the vendor's Media Live API reference, pages ListFlows, ShowFlowDetail and "Stopping a Flow Task".
 """
 
 import asyncio
 import dataclasses
-import json
 from collections.abc import Callable, Mapping
 from typing import Final
 from urllib.parse import quote
@@ -18,16 +17,18 @@ import httpx
 
 from bot import ports
 from bot import request as requests
-from bot.cloud import auth, bodies
+from bot.cloud import auth, bodies, wire
+from bot.cloud.budget import CALLS, READS, Budget
+from bot.cloud.tokens import Tokens
 from bot.errors import CloudFailure, Fault
 from bot.policy import Project
+from bot.ports import Purpose
 
 TIMEOUT: Final = 10.0
 """How long one try may take, in seconds, from the first thought of connecting to the last byte of the reply."""
 
 PAGE: Final = 100
 MAX_PAGES: Final = 50
-_MAX_BODY: Final = 1 << 20
 
 _DIRECT: Final[Mapping[str, None]] = {
     "http://": None,  # plain HTTP is for loopback alone, under whatever name
@@ -36,20 +37,16 @@ _DIRECT: Final[Mapping[str, None]] = {
     "all://[::1]": None,
 }
 
-_NEVER_SENT: Final = (
-    httpx.ConnectError,
-    httpx.ConnectTimeout,
-    httpx.PoolTimeout,
-    httpx.ProxyError,
-    httpx.UnsupportedProtocol,
-)
-
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
-class _Reply:
-    http_status: int
-    headers: httpx.Headers
-    body: bytes
+class _Call:
+    """One call, before anybody has proved who makes it; `deadline` is by the loop's clock."""
+
+    project: Project
+    method: str
+    url: str
+    purpose: Purpose
+    deadline: float
 
 
 def open_client() -> httpx.AsyncClient:
@@ -70,33 +67,36 @@ def open_client() -> httpx.AsyncClient:
 class LiveClient:
     """`ports.Cloud`. Never raises what the network or the cloud does: those are failures, as values.
 
-    `credentials` go by the project's name; `now` returns seconds since the epoch (UTC); `timeout` is in seconds.
+    `credentials` is asked at each try, and answers by the project's name; `now` returns seconds since the epoch (UTC);
+    `timeout` is in seconds. Calls whose purpose is to read are held back once they have used up their share of what the
+    cloud allows; all others go out whatever was spent.
     """
 
     def __init__(
         self,
         client: httpx.AsyncClient,
         *,
-        credentials: Mapping[str, auth.Credentials],
+        credentials: Callable[[], Mapping[str, auth.Held]],
         now: Callable[[], float],
         timeout: float = TIMEOUT,
     ) -> None:
         self._client = client
-        self._credentials = dict(credentials)
+        self._credentials = credentials
+        self._held: Mapping[str, auth.Held] = {}
+        self._before: Mapping[str, auth.Held] = {}
+        self._tokens = Tokens(client, now=now, timeout=timeout)
+        self._budgets: dict[str, Budget] = {}
         self._now = now
         self._timeout = timeout
-        # Of every project, not only the one that is called: they may share a gateway.
-        self._secrets = tuple({secret for held in credentials.values() for secret in held.secrets()})
-        # Connecting (an address, then TLS) and waiting for a free connection end well before the whole try does. So a
-        # try that never left ends with an error that says so; past the deadline the call may have been carried out.
-        self._phases = httpx.Timeout(timeout, connect=timeout * 0.3, pool=timeout * 0.2)
+        self._phases = wire.phases(timeout)
 
-    async def flow(self, project: Project, flow_id: str) -> requests.Flow | CloudFailure:
+    async def flow(self, project: Project, flow_id: str, *, purpose: Purpose = "stop") -> requests.Flow | CloudFailure:
         """Read one flow, without its secrets."""
-        reply = await self._call(project, "GET", f"/flows/detail?flow_id={quote(flow_id, safe='')}", self._deadline())
+        target = f"/flows/detail?flow_id={quote(flow_id, safe='')}"
+        reply = await self._call(project, "GET", target, purpose=purpose)
         if isinstance(reply, CloudFailure):
             return reply
-        fields = _fields(reply)
+        fields = reply.fields()
         status = _text(fields, "status")
         if not status or not _is_about(fields, flow_id):
             return self._unreadable(reply)
@@ -109,15 +109,16 @@ class LiveClient:
             outputs=_parts(fields, "outputs", protocol="type", health=None),
         )
 
-    async def flows(self, project: Project) -> tuple[ports.FlowName, ...] | CloudFailure:
-        """Read the names of all flows, page by page; all pages together are one try."""
+    async def flows(self, project: Project, *, purpose: Purpose = "stop") -> tuple[ports.FlowName, ...] | CloudFailure:
+        """Read the names of all flows, page by page; all pages together are one try, and each is a call."""
         deadline = self._deadline()
         found: dict[str, ports.FlowName] = {}
         for page in range(MAX_PAGES):
-            reply = await self._call(project, "GET", f"/flows?limit={PAGE}&offset={page * PAGE}", deadline)
+            target = f"/flows?limit={PAGE}&offset={page * PAGE}"
+            reply = await self._call(project, "GET", target, purpose=purpose, deadline=deadline)
             if isinstance(reply, CloudFailure):
                 return reply
-            fields = _fields(reply)
+            fields = reply.fields()
             rows = fields.get("flows")
             if not isinstance(rows, list):
                 return self._unreadable(reply)
@@ -134,71 +135,97 @@ class LiveClient:
 
     async def stop(self, project: Project, flow_id: str) -> ports.Accepted | CloudFailure:
         """Ask once for the flow to be stopped."""
+        return await self._change(project, flow_id, "stop")
+
+    async def start(self, project: Project, flow_id: str) -> ports.Accepted | CloudFailure:
+        """Ask once for the flow to be started."""
+        return await self._change(project, flow_id, "start")
+
+    async def _change(self, project: Project, flow_id: str, verb: str) -> ports.Accepted | CloudFailure:
         # No body, and no content type for one: the gateway would hash what was not signed.
-        reply = await self._call(project, "PUT", f"/flows/stop?flow_id={quote(flow_id, safe='')}", self._deadline())
+        reply = await self._call(project, "PUT", f"/flows/{verb}?flow_id={quote(flow_id, safe='')}")
         if isinstance(reply, CloudFailure):
             return reply
-        fields = _fields(reply)
+        fields = reply.fields()
         status = _text(fields, "status")
         if not status or not _is_about(fields, flow_id):
             return self._unreadable(reply)
-        return ports.Accepted(status=status, request_id=bodies.request_id(reply.headers, secrets=self._secrets))
+        return ports.Accepted(status=status, request_id=bodies.request_id(reply.headers, secrets=self._secrets()))
 
     def _deadline(self) -> float:
         return asyncio.get_running_loop().time() + self._timeout
 
-    async def _call(self, project: Project, method: str, target: str, deadline: float) -> _Reply | CloudFailure:
-        held = self._credentials.get(project.name)
+    async def _call(
+        self, project: Project, method: str, target: str, *, purpose: Purpose = "stop", deadline: float | None = None
+    ) -> wire.Reply | CloudFailure:
+        """Make one try with the credentials in force now; the time that a token takes is part of it."""
+        held = self._look().get(project.name)
         if held is None:
             return CloudFailure(
                 fault=Fault.CREDENTIALS, message=f"there are no credentials for the project {project.name}"
             )
         # The URL is text that is already encoded: httpx's `params` would turn a space into "+".
         url = f"{project.endpoint}/v1/{quote(project.project_id, safe='')}{target}"
+        deadline = self._deadline() if deadline is None else deadline
+        call = _Call(project=project, method=method, url=url, purpose=purpose, deadline=deadline)
+        budget = self._budget(held)
+        if isinstance(held, auth.IamUser):
+            return await self._with_token(call, held, budget)
         signer = auth.KeySigner(held, project_id=project.project_id, now=self._now)
+        return await self._send(call, signer, budget)
+
+    async def _with_token(self, call: _Call, user: auth.IamUser, budget: Budget) -> wire.Reply | CloudFailure:
+        """Send, and once more with another token where the first was refused: Live has not seen the call then."""
+        token = await self._tokens.token(call.project, user, deadline=call.deadline)
+        if isinstance(token, CloudFailure):
+            return token
+        reply = await self._send(call, auth.TokenBearer(token, project_id=call.project.project_id), budget)
+        if not isinstance(reply, CloudFailure) or not bodies.refuses_token(reply):
+            return reply
+        token = await self._tokens.another(call.project, user, refused=token, deadline=call.deadline)
+        if isinstance(token, CloudFailure):
+            return token
+        return await self._send(call, auth.TokenBearer(token, project_id=call.project.project_id), budget)
+
+    async def _send(self, call: _Call, proof: httpx.Auth, budget: Budget) -> wire.Reply | CloudFailure:
+        now = self._now()
+        if call.purpose == "read" and budget.reads_left(now) == 0:
+            limit = f"flowbot's own limit: reading takes at most {READS} of the {CALLS} calls that a minute has"
+            return CloudFailure(fault=Fault.THROTTLED, message=limit, retry_after=budget.wait(now))
+        budget.spend(call.purpose, now=now)
         try:
-            async with asyncio.timeout_at(deadline):
-                reply = await self._fetch(method, url, signer)
-        except (*_NEVER_SENT, httpx.InvalidURL) as error:
-            return self._lost(Fault.NEVER_SENT, error)
+            async with asyncio.timeout_at(call.deadline):
+                request = self._client.build_request(call.method, call.url, timeout=self._phases)
+                reply = await wire.exchange(self._client, request, auth=proof)
+        except wire.NEVER_SENT as error:
+            return wire.lost(Fault.NEVER_SENT, error, secrets=self._secrets())
         except TimeoutError:
             return CloudFailure(fault=Fault.UNCERTAIN, message=f"no answer within {self._timeout:g} seconds")
         except httpx.HTTPError as error:
-            return self._lost(Fault.UNCERTAIN, error)
-        if 200 <= reply.http_status < 300:
+            return wire.lost(Fault.UNCERTAIN, error, secrets=self._secrets())
+        if reply.succeeded:
             return reply
-        return bodies.failure(reply.http_status, reply.headers, reply.body, secrets=self._secrets)
+        return bodies.failure(reply.http_status, reply.headers, reply.body, secrets=self._secrets())
 
-    async def _fetch(self, method: str, url: str, signer: httpx.Auth) -> _Reply:
-        request = self._client.build_request(method, url, timeout=self._phases)
-        response = await self._client.send(request, auth=signer, stream=True, follow_redirects=False)
-        body = bytearray()
-        try:
-            async for chunk in response.aiter_bytes():
-                body += chunk
-                if len(body) > _MAX_BODY:
-                    break  # no reply of ours is that long; what came of it cannot be read
-        finally:
-            await response.aclose()
-        return _Reply(http_status=response.status_code, headers=response.headers, body=bytes(body))
+    def _look(self) -> Mapping[str, auth.Held]:
+        found = self._credentials()
+        if found != self._held:
+            self._before, self._held = self._held, found
+        return found
 
-    def _lost(self, fault: Fault, error: Exception) -> CloudFailure:
-        # h11 quotes the header that it will not send, and that may be a key with a stray newline.
-        quotable = str(error) and not isinstance(error, httpx.LocalProtocolError)
-        words = f"{type(error).__name__}: {error}" if quotable else type(error).__name__
-        return CloudFailure(fault=fault, message=bodies.shown(words, secrets=self._secrets))
+    def _budget(self, held: auth.Held) -> Budget:
+        """Return that of the account: projects with the same credentials share it, also when these are replaced."""
+        account = next(name for name, other in self._held.items() if other == held)
+        return self._budgets.setdefault(account, Budget())
 
-    def _unreadable(self, reply: _Reply) -> CloudFailure:
-        return bodies.unreadable(reply.http_status, reply.headers, reply.body, secrets=self._secrets)
+    def _secrets(self) -> tuple[str, ...]:
+        # Of every project, not only the one that is called: they may share a gateway. And of those that were just
+        # replaced: the reply may be to a call that was made with them.
+        known = {secret for held in (self._before, self._held) for each in held.values() for secret in each.secrets()}
+        return (*known, *self._tokens.secrets())
 
-
-def _fields(reply: _Reply) -> Mapping[str, object]:
-    """Return the JSON object of a reply; none where it cannot be read."""
-    try:
-        value = json.loads(reply.body)
-    except (ValueError, RecursionError):
-        return {}
-    return value if isinstance(value, dict) else {}
+    def _unreadable(self, reply: wire.Reply) -> CloudFailure:
+        return bodies.unreadable(reply.http_status, reply.headers, reply.body, secrets=self._secrets())
 
 
 def _text(fields: Mapping[str, object], name: str) -> str:

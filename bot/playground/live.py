@@ -7,27 +7,24 @@ Source: the vendor's Media Live API reference, pages ListFlows, ShowFlowDetail, 
 """
 
 import asyncio
-import contextlib
 import dataclasses
 import itertools
-from collections.abc import Awaitable, Callable, Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from types import MappingProxyType, TracebackType
 from typing import Final, Literal, Self
 from urllib.parse import parse_qsl
 
-import uvicorn
 from starlette.requests import Request
 from starlette.responses import HTMLResponse, JSONResponse, Response
-from starlette.types import Receive, Scope, Send
-from uvicorn.protocols.http.h11_impl import H11Protocol
-from uvicorn.server import ServerState
 
 from bot import ports
-from bot.playground import live_errors
+from bot.playground import live_errors, live_iam
 from bot.playground.live_errors import Arrived, Faults, Refusal, Trouble
+from bot.playground.live_listener import Listener
 
 AK: Final = "AKEXAMPLE0000000000A"
 SK: Final = "SKEXAMPLE000000000000000000000000000000A"
+IAM_USER, IAM_PASSWORD, IAM_DOMAIN = "flowbot-user", "not-for-anyone's eyes/1+1=2", "example-account"
 
 UnknownFlow = Literal["404", "400", "generic"]
 
@@ -98,10 +95,11 @@ class Call:
 
 
 class LiveStandIn:
-    """Live on a port of loopback, from `async with`: `endpoint` is its base URL.
+    """Live on a port of loopback, from `async with`: `endpoint` is its base URL, and that of `iam`, which gives tokens.
 
-    It knows one key from the start, and more by `add_key`. `unknown_flow` chooses the answer for a flow that is not
-    there, since the vendor's pages do not tell; `limit_per_minute` throttles by the clock, where it is given.
+    It knows one key and one user from the start, and more by `add_key` and `add_user`. `unknown_flow` chooses what is
+    answered for a flow that is not there, since the vendor's pages do not tell; `limit_per_minute` throttles by the
+    clock, where it is given.
     """
 
     def __init__(
@@ -122,7 +120,9 @@ class LiveStandIn:
         self._calls: list[Call] = []
         self._denied: dict[str, int] = {}
         self._changed = asyncio.Event()
-        self._listener = _Listener(self._serve)
+        self._listener = Listener(self._serve)
+        self.iam = live_iam.Iam(clock=clock, changed=self._change)
+        self.add_user(IAM_USER, IAM_PASSWORD, IAM_DOMAIN)
         self.add_key(ak=ak, sk=sk, security_token=security_token)
 
     async def __aenter__(self) -> Self:
@@ -156,6 +156,14 @@ class LiveStandIn:
     def add_key(self, *, ak: str, sk: str, security_token: str | None = None) -> None:
         """Let one more access key in, or change one."""
         self._gateway.keys[ak] = live_errors.Key(sk=sk, security_token=security_token)
+
+    def add_user(self, name: str, password: str, domain: str) -> None:
+        """Let one more IAM user have tokens, or change the password of one: that ends the tokens of the old one."""
+        self.iam.add_user(name, password, domain)
+
+    def revoke_tokens(self) -> None:
+        """End every token that was given so far, as a changed right or password does."""
+        self.iam.revoke()
 
     def add_flow(
         self,
@@ -223,6 +231,9 @@ class LiveStandIn:
 
     async def _serve(self, request: Request) -> Response | None:
         arrived = await _read(request)
+        if arrived.path == live_iam.PATH:
+            answer = await self.iam.answer(arrived)
+            return None if answer is None else _response(*answer)
         number = len(self._calls)
         call = Call(number=number, at=self._clock.now(), arrived=arrived, identity=live_errors.identify(arrived))
         self._calls.append(call)
@@ -230,23 +241,25 @@ class LiveStandIn:
         outcome = self._refusal(arrived) or await self._carry_out(arrived)
         if outcome is None:
             return None
-        response = _response(outcome, request_id=f"live-{number + 1:06d}")
+        response = _response(outcome, {"X-Request-Id": f"live-{number + 1:06d}"})
         self._calls[number] = dataclasses.replace(call, status=response.status_code)
         self._change()
         return response
 
     def _refusal(self, arrived: Arrived) -> Refusal | None:
-        """Judge a call in the order of the real thing: route, key, throttle, project, right."""
+        """Judge a call in the order of the real thing: route, key or token, throttle, project, right."""
         project_id, path = _split(arrived.path)
         if path not in {known for _, known in ACTIONS}:
             return live_errors.no_such_api()
-        refused = self._gateway.refuse(arrived)
+        by_token = live_iam.shows_token(arrived)
+        refused = self.iam.refuse(arrived) or self._gateway.throttle() if by_token else self._gateway.refuse(arrived)
         if refused is not None:
             return refused
         action = ACTIONS.get((arrived.method, path))
         if action is None:
             return live_errors.wrong_method()
-        if arrived.header("x-project-id") != project_id:
+        named = self.iam.projects_of(arrived) if by_token else {arrived.header("x-project-id")}
+        if named != {project_id}:
             return live_errors.wrong_project()
         return live_errors.denied(action, self._denied[action]) if action in self._denied else None
 
@@ -310,13 +323,14 @@ async def _read(request: Request) -> Arrived:
     )
 
 
-def _response(outcome: _Outcome, *, request_id: str) -> Response:
-    headers = {"X-Request-Id": request_id}
+def _response(outcome: _Outcome, named: Mapping[str, str]) -> Response:
+    """Return what is sent; `named` is the header with the id of the call, which some errors repeat."""
     if not isinstance(outcome, Refusal):
-        return JSONResponse(outcome, headers=headers)
-    headers |= outcome.headers
+        return JSONResponse(outcome, headers=named)
+    headers = {**named, **outcome.headers}
     if isinstance(outcome.body, str):
         return HTMLResponse(outcome.body, outcome.status, headers)
+    (request_id,) = named.values()
     body = {**outcome.body, "request_id": request_id} if "request_id" in outcome.body else outcome.body
     return JSONResponse(body, outcome.status, headers)
 
@@ -337,64 +351,3 @@ def _detail(flow: LiveFlow) -> dict[str, object]:
     ]
     outputs = [{"name": output.name, "type": output.type} for output in flow.outputs]
     return {**_summary(flow), "sources": sources, "outputs": outputs}
-
-
-class _Listener:
-    """An HTTP/1.1 server on one port of loopback that can be taken down and put up again.
-
-    It is uvicorn's protocol without uvicorn's loop, which polls and takes signals.
-    """
-
-    def __init__(self, answer: Callable[[Request], Awaitable[Response | None]]) -> None:
-        self.port = 0
-        self._answer = answer
-        self._state = ServerState()
-        self._config = uvicorn.Config(
-            self._app,
-            log_config=None,
-            access_log=False,
-            lifespan="off",
-            ws="none",
-            interface="asgi3",
-            proxy_headers=False,
-        )
-        self._server: asyncio.Server | None = None
-
-    async def up(self) -> None:
-        if self._server is None:
-            loop = asyncio.get_running_loop()
-            self._server = await loop.create_server(
-                lambda: H11Protocol(config=self._config, server_state=self._state, app_state={}), "127.0.0.1", self.port
-            )
-            self.port = self._server.sockets[0].getsockname()[1]
-
-    async def down(self) -> None:
-        if self._server is not None:
-            self._server.close()
-            for _ in range(4):  # one that was just being accepted shows a few steps of the loop later
-                self._cut(None)
-                await asyncio.sleep(0)
-            await self._server.wait_closed()
-            self._server = None
-
-    async def close(self) -> None:
-        await self.down()
-        tasks = tuple(self._state.tasks)
-        for task in tasks:
-            task.cancel()
-        await asyncio.gather(*tasks, return_exceptions=True)
-
-    def _cut(self, client: object) -> None:
-        for connection in tuple(self._state.connections):
-            if isinstance(connection, H11Protocol) and client in (None, connection.client):
-                connection.transport.abort()
-
-    async def _app(self, scope: Scope, receive: Receive, send: Send) -> None:
-        with contextlib.suppress(asyncio.CancelledError):  # only `close` cancels; uvicorn would log it as a crash
-            response = await self._answer(Request(scope, receive))
-            if response is not None:
-                await response(scope, receive, send)
-                return
-            self._cut(scope["client"])
-            while (await receive())["type"] != "http.disconnect":
-                pass

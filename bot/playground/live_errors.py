@@ -96,14 +96,15 @@ class Gateway:
         tail = self._objection(arrived, identity)
         if tail is None:
             del self._failures[identity.ak]
-            return self._throttle()
+            return self.throttle()
         self._failures[identity.ak] += 1
         if self._failures[identity.ak] >= LOCK_AFTER:
             del self._failures[identity.ak]
             self._locked_until[identity.ak] = self._now() + LOCK_FOR
         return not_authenticated(tail)
 
-    def _throttle(self) -> Refusal | None:
+    def throttle(self) -> Refusal | None:
+        """Return the refusal of a call that was let in, where there were too many in the last minute."""
         if self._limit_per_minute is None:
             return None
         while self._recent and self._recent[0] <= self._now() - 60.0:
@@ -189,6 +190,16 @@ def from_gateway(status: int, code: str, message: str) -> Refusal:
 def not_authenticated(tail: str) -> Refusal:
     """Return the 401 of the gateway, with the tail that says why."""
     return from_gateway(401, "APIGW.0301", f"Incorrect IAM authentication information: {tail}")
+
+
+def token_must_be_updated() -> Refusal:
+    """Return the gateway's 401 for a token that a change of the user has ended."""
+    return from_gateway(401, "APIGW.0307", "The token must be updated.")
+
+
+def from_iam(status: int, message: str, title: str) -> Refusal:
+    """Return an error the way IAM words it: nested, and with a number for a code."""
+    return Refusal(status=status, body={"error": {"code": status, "message": message, "title": title}})
 
 
 def no_such_api() -> Refusal:

@@ -6,9 +6,11 @@ Owns the process, its environment and its log. Knows nothing of the page, nor of
 import asyncio
 import collections
 import contextlib
+import ctypes
 import json
 import os
 import pathlib
+import signal
 import sys
 from collections.abc import Callable, Mapping
 from typing import Any, Final, Literal
@@ -20,8 +22,11 @@ from bot import errors
 State = Literal["starting", "ready", "killed", "stopped", "ended"]
 
 READY_WITHIN: Final = 30.0
+ASKED_EVERY: Final = 0.02
 STOPS_WITHIN: Final = 12.0
 KEPT_LINES: Final = 200
+PR_SET_PDEATHSIG: Final = 1  # <linux/prctl.h>
+LONGEST_LINE: Final = 2**22
 
 _OURS: Final = ("FLOWBOT_", "HUAWEICLOUD_", "SLACK_")
 _OURS_TOO: Final = frozenset({"DATABASE_URL", "HOST", "PORT", "SECRETS_DIR"})
@@ -99,7 +104,9 @@ class BotProcess:
             stdin=asyncio.subprocess.DEVNULL,
             stdout=asyncio.subprocess.DEVNULL,
             stderr=asyncio.subprocess.PIPE,
+            limit=LONGEST_LINE,
             start_new_session=True,  # Ctrl-C is for the playground, which then stops it
+            preexec_fn=_end_with_parent if sys.platform == "linux" else None,
         )
         self._reading = asyncio.create_task(self._read(self._process))
         try:
@@ -155,6 +162,11 @@ class BotProcess:
         self._changed()
 
 
+def _end_with_parent() -> None:
+    """Ask the kernel for a SIGTERM once the playground is gone, in whatever way: nothing is to be left behind."""
+    ctypes.CDLL(None).prctl(PR_SET_PDEATHSIG, signal.SIGTERM)
+
+
 def _record(line: bytes) -> dict[str, Any]:
     text = line.decode(errors="replace").rstrip()
     with contextlib.suppress(ValueError):
@@ -169,7 +181,10 @@ def _words(record: Mapping[str, Any]) -> str:
 
 
 async def _ready(url: str) -> None:
-    """Return when the bot says that it is ready: it listens already, so one question is enough."""
-    async with aiohttp.ClientSession() as session, session.get(f"{url}/readyz") as response:
-        if response.status != 200:
-            raise NotStarted
+    """Return once the bot says that it is ready; in Socket Mode it listens before Slack can reach it."""
+    async with aiohttp.ClientSession() as session:
+        while True:
+            async with session.get(f"{url}/readyz") as response:
+                if response.status == 200:
+                    return
+            await asyncio.sleep(ASKED_EVERY)

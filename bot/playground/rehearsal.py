@@ -35,8 +35,11 @@ class Scene:
 
 def sample() -> Scene:
     """Return the sample world with its sample policy."""
-    return Scene(policy=_parsed(world.POLICY.replace("{endpoint}", "http://127.0.0.1"), "sample"), text=world.POLICY,
-                 furnish=_sample)
+    return Scene(
+        policy=_parsed(world.POLICY.replace("{endpoint}", "http://127.0.0.1"), "sample"),
+        text=world.POLICY,
+        furnish=_sample,
+    )
 
 
 def of_file(data: bytes, *, name: str) -> Scene:
@@ -62,7 +65,9 @@ def _sample(slack: SlackStandIn, live: LiveStandIn) -> None:
         slack.workspace.join(channel, "U0NORA")
     for (project, flow_id), flow in list(live.flows.items()):
         live.add_flow(project, flow_id, flow.name, flow.status, sources=_SOURCES, outputs=_OUTPUTS)
-    slack.workspace.post("C0INCIDENT", "U0ERIN", "main-feed shows the same ten seconds over and over. Can we take it off air?")
+    slack.workspace.post(
+        "C0INCIDENT", "U0ERIN", "main-feed shows the same ten seconds over and over. Can we take it off air?"
+    )
 
 
 def _furnish(found: policy.Policy, slack: SlackStandIn, live: LiveStandIn) -> None:
@@ -71,19 +76,21 @@ def _furnish(found: policy.Policy, slack: SlackStandIn, live: LiveStandIn) -> No
     for user in (entry for entry in entries if not policy.is_group(entry)):
         workspace.add_person(user, names[user])
     for group in (entry for entry in entries if policy.is_group(entry)):
-        members = [f"U0{group[1:]}{number}" for number in range(1, GROUP_SIZE + 1)]
+        members = [f"U{group[1:]}{number}" for number in range(1, GROUP_SIZE + 1)]
         for number, member in enumerate(members, 1):
             workspace.add_person(member, f"{names[group]}-{number}")
         workspace.add_group(group, names[group], members)
     _add_outsiders(slack)
     everybody = [person for person in workspace.persons if person not in (workspace.bot_user_id, "USLACKBOT")]
     for channel, name in _channels(found).items():
-        workspace.add_channel(channel, name, everybody)
+        workspace.add_channel(channel, name, everybody, private=channel.startswith("G"))
     for project in found.projects.values():
         for name in _flow_names(found, project.name):
             status = "STANDBY" if name == "studio-b" else "ACTIVE"
             id = str(uuid.uuid5(uuid.NAMESPACE_URL, f"{project.project_id}/{name}"))
-            live.add_flow(project.project_id, id, name, status, region=project.region, sources=_SOURCES, outputs=_OUTPUTS)
+            live.add_flow(
+                project.project_id, id, name, status, region=project.region, sources=_SOURCES, outputs=_OUTPUTS
+            )
 
 
 def _add_outsiders(slack: SlackStandIn) -> None:
@@ -139,7 +146,11 @@ def _fresh(stem: str, taken: Iterable[str], *, numbered: bool = False) -> str:
 def _flow_names(found: policy.Policy, project: str) -> list[str]:
     """Return names of sample flows: usual ones, and one for each pattern of a rule for this project."""
     patterns = [glob for rule in found.rules if project in (rule.projects or (project,)) for glob in rule.flows]
-    fitting = [re.sub(r"[^A-Za-z0-9_.-]", "", glob.replace("*", "sample").replace("?", "x")) for glob in patterns if glob != "*"]
+    fitting = [
+        re.sub(r"[^A-Za-z0-9_.-]", "", glob.replace("*", "sample").replace("?", "x"))
+        for glob in patterns
+        if glob != "*"
+    ]
     return list(dict.fromkeys([*filter(None, fitting), "main-feed", "backup-feed", "studio-b"]))
 
 

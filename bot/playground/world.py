@@ -13,6 +13,7 @@ from typing import Final, TypeAlias
 from bot import ports, serve, settings
 from bot.playground import live as live_standin
 from bot.playground.slack.server import SlackStandIn
+from bot.slack.socket import SOCKETS
 
 PROJECT_ID: Final = "0123456789abcdef0123456789abcdef"
 
@@ -66,8 +67,21 @@ class World:
     async def bot(self) -> AsyncIterator[serve.Bot]:
         """Run the real bot and connect Slack to it, until the context ends."""
         async with serve.build(self.settings(), clock=self.clock) as bot, _listening(bot) as url:
-            self.slack.connect(f"{url}/slack/events")
+            await self.connect(url)
             yield bot
+
+    async def connect(self, url: str) -> None:
+        """Let Slack deliver to the bot, and wait until it has opened all of its sockets, if any."""
+        self.deliver_to(url)
+        if self.slack.people.by_socket:
+            await self.slack.until(lambda _: len(self.slack.sockets.lines) >= SOCKETS)
+
+    def deliver_to(self, url: str) -> None:
+        """Let Slack deliver to the bot that listens there, or over the sockets that it opens."""
+        if "SLACK_APP_TOKEN" in self.environ:
+            self.slack.connect_socket()
+        else:
+            self.slack.connect(f"{url}/slack/events")
 
 
 def sample(slack: SlackStandIn, live: live_standin.LiveStandIn) -> None:
@@ -85,11 +99,13 @@ async def build(
     clock: ports.Clock | None = None,
     policy: str = POLICY,
     furnish: Furnish | None = None,
+    socket: bool = False,
     **environ: str,
 ) -> AsyncIterator[World]:
     """Open a world whose files are in `directory`: the sample people, channels and flows, and no bot yet.
 
-    `furnish` puts others there; `{endpoint}` in the policy is where Live stands.
+    `furnish` puts others there; `{endpoint}` in the policy is where Live stands; `socket` chooses
+    Socket Mode.
     """
     clock = clock or serve.SystemClock()
     async with SlackStandIn(clock=clock) as slack, live_standin.LiveStandIn(clock=clock) as live:
@@ -97,7 +113,7 @@ async def build(
         (directory / "flowbot.toml").write_text(policy.replace("{endpoint}", live.endpoint))
         variables = {
             "SLACK_BOT_TOKEN": slack.bot_token,
-            "SLACK_SIGNING_SECRET": slack.signing_secret,
+            **({"SLACK_APP_TOKEN": slack.app_token} if socket else {"SLACK_SIGNING_SECRET": slack.signing_secret}),
             "SLACK_API_URL": slack.api_url,
             "HUAWEICLOUD_SDK_AK": live_standin.AK,
             "HUAWEICLOUD_SDK_SK": live_standin.SK,

@@ -18,11 +18,11 @@ from slack_bolt.response import BoltResponse
 from slack_sdk.web.async_client import AsyncWebClient
 from starlette.responses import Response
 
-from bot.slack import messages
+from bot.slack import manifest, messages
 from bot.slack.installation import Installation
 from bot.slack.listeners import Listeners
 
-COMMAND: Final = "/flow"
+COMMAND: Final = manifest.COMMAND
 
 ANYTHING: Final = re.compile(r"")
 
@@ -30,7 +30,7 @@ log = structlog.get_logger()
 
 
 def build(*, client: AsyncWebClient, installation: Installation, listeners: Listeners) -> AsyncApp:
-    """Return the app with its three listeners."""
+    """Return the app with its listeners."""
 
     async def authorize() -> AuthorizeResult:
         identity = await installation.learn()
@@ -57,6 +57,7 @@ def build(*, client: AsyncWebClient, installation: Installation, listeners: List
         attaching_function_token_enabled=False,
     )
     app.command(COMMAND)(listeners.command)
+    app.event("app_mention")(listeners.mention)
     app.action(ANYTHING)(listeners.action)
     app.view(ANYTHING)(listeners.view)
     app.error(_on_error)

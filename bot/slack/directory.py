@@ -65,10 +65,13 @@ class _Memory(Generic[Said]):
         except errors.ChatRefused as failure:
             log.warning("Slack would not say", about=name, code=failure.code)
             return None
+        except (AttributeError, KeyError, TypeError, ValueError):
+            log.warning("Slack answered in a shape that nobody knows", about=name)
+            return None
 
     def _fresh(self, name: str, max_age: float) -> Said | None:
         known = self._known.get(name)
-        return known.said if known is not None and self._clock.now() - known.at <= max_age else None
+        return known.said if known is not None and 0 <= self._clock.now() - known.at <= max_age else None
 
     async def _ask_patiently(self, name: str, max_age: float) -> Said:
         give_up = self._clock.now() + PATIENCE
@@ -79,12 +82,12 @@ class _Memory(Generic[Said]):
                 wait = failure.retry_after
                 if wait is None or self._clock.now() + wait > give_up:
                     raise
-                await self._clock.sleep(wait)
+                await self._clock.sleep(max(wait, 1.0))
 
     async def _ask_once(self, name: str, max_age: float) -> Said:
         """Ask, or wait with whoever asked so short a time ago that the answer will be fresh enough."""
         now, asking = self._clock.now(), self._asking.get(name)
-        if asking is None or now - asking.at > max_age:
+        if asking is None or not 0 <= now - asking.at <= max_age:
             task = asyncio.create_task(self._ask_and_keep(name))
             asking = self._asking[name] = _Known(said=task, at=now)
             task.add_done_callback(lambda done: self._asked(name, done))
@@ -115,6 +118,7 @@ class Directory:
         self._installation = installation
         self._kinds = _Memory(ask=self._ask_kind, clock=clock)
         self._groups = _Memory(ask=self._ask_members, clock=clock)
+        self._channels = _Memory(ask=self._ask_private, clock=clock)
 
     async def person(self, actor: Actor, *, max_age: float) -> Person:
         """Say what somebody is; Kind.UNREACHABLE when Slack cannot be asked."""
@@ -124,6 +128,10 @@ class Directory:
     async def members(self, group: str, *, max_age: float) -> frozenset[str] | None:
         """Return the members of a user group; None when Slack cannot be asked."""
         return await self._groups.get(group, max_age=max_age)
+
+    async def is_private(self, channel: str, *, max_age: float) -> bool | None:
+        """Tell whether only its members see a channel; None when Slack cannot be asked."""
+        return await self._channels.get(channel, max_age=max_age)
 
     async def _ask_kind(self, user: str) -> Kind:
         await self._installation.learn()  # without it everybody would be a stranger
@@ -142,6 +150,19 @@ class Directory:
         except (SlackApiError, aiohttp.ClientError, TimeoutError) as failure:
             raise failures.translate(failure) from failure
         return frozenset(said["users"])
+
+    async def _ask_private(self, channel: str) -> bool:
+        try:
+            said = await self._client.conversations_info(channel=channel)
+        except (SlackApiError, aiohttp.ClientError, TimeoutError) as failure:
+            raise failures.translate(failure) from failure
+        return is_private(said["channel"])
+
+
+def is_private(channel: Mapping[str, Any]) -> bool:
+    """Tell whether only its members see a channel, from Slack's conversation object; what it does not say is a yes."""
+    shut = (channel.get("is_im"), channel.get("is_mpim"), channel.get("is_private", True))
+    return any(each is not False for each in shut if each is not None)
 
 
 def kind_of(user: Mapping[str, Any], *, ours: frozenset[str]) -> Kind:

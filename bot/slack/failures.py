@@ -6,19 +6,48 @@ from slack_sdk.errors import SlackApiError
 
 from bot import errors
 
-PASSING: Final = frozenset(
+FINAL: Final = frozenset(
     {
-        "ratelimited",
-        "rate_limited",
-        "internal_error",
-        "fatal_error",
-        "service_unavailable",
-        "request_timeout",
-        "team_added_to_org",
-        "external_channel_migrating",
+        "cannot_dm_bot",
+        "cannot_reply_to_message",
+        "cant_update_message",
+        "channel_not_found",
+        "edit_window_closed",
+        "ekm_access_denied",
+        "exchanged_trigger_id",
+        "expired_trigger_id",
+        "invalid_arguments",
+        "invalid_blocks",
+        "invalid_trigger_id",
+        "is_archived",
+        "is_inactive",
+        "message_not_found",
+        "messages_tab_disabled",
+        "msg_blocks_too_long",
+        "msg_too_long",
+        "no_permission",
+        "no_such_subteam",
+        "no_text",
+        "not_in_channel",
+        "push_limit_reached",
+        "restricted_action",
+        "restricted_action_non_threadable_channel",
+        "restricted_action_read_only_channel",
+        "restricted_action_thread_locked",
+        "restricted_action_thread_only_channel",
+        "subteam_not_found",
+        "thread_not_found",
+        "trigger_exchanged",
+        "trigger_expired",
+        "unknown_method",
+        "user_not_found",
+        "user_not_in_channel",
+        "user_not_visible",
+        "users_not_found",
+        "view_too_large",
     }
 )
-"""Error codes after which Slack's documentation says to try again."""
+"""Error codes that asking again does not change. Any other may pass: what waits is told when it has passed."""
 
 OPERATORS: Final = frozenset(
     {"invalid_auth", "not_authed", "token_revoked", "token_expired", "account_inactive", "missing_scope"}
@@ -39,11 +68,11 @@ def translate(failure: Exception) -> errors.ChatError:
     data = getattr(response, "data", None)
     said = data.get("error") if isinstance(data, dict) else None
     code = str(said or status)
-    if status == 429 or said is None or code in PASSING or status >= 500:
-        return errors.ChatUnavailable(code, retry_after=_retry_after(getattr(response, "headers", None) or {}))
+    if said in FINAL and status < 500:
+        return errors.ChatRefused(code)
     if code in OPERATORS:
         return errors.ChatUnavailable(code, retry_after=OPERATOR_TIME)
-    return errors.ChatRefused(code)
+    return errors.ChatUnavailable(code, retry_after=_retry_after(getattr(response, "headers", None) or {}))
 
 
 def _retry_after(headers: dict[str, str]) -> float | None:

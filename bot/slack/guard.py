@@ -4,6 +4,7 @@ It checks size, signature, age and workspace, reads the body once, and hands Sla
 with a short reason, no record and no effect. It never logs a body, and does not know what a delivery means.
 """
 
+import asyncio
 import hashlib
 import hmac
 from collections.abc import Awaitable, Callable
@@ -18,6 +19,9 @@ from bot.slack import messages, payloads
 
 MAX_BODY: Final = 1024 * 1024
 """Bytes that a delivery may have; Slack's own are far smaller."""
+
+BODY_WITHIN: Final = 5.0
+"""Seconds within which a delivery must be there whole."""
 
 MAX_AGE: Final = 300.0
 """Seconds that a signature may be old (Slack's own advice)."""
@@ -113,10 +117,13 @@ async def _body(request: Request) -> bytes:
         raise Rejected(413, "too large")
     body = b""
     try:
-        async for chunk in request.stream():
-            body += chunk
-            if len(body) > MAX_BODY:
-                raise Rejected(413, "too large")
+        async with asyncio.timeout(BODY_WITHIN):
+            async for chunk in request.stream():
+                body += chunk
+                if len(body) > MAX_BODY:
+                    raise Rejected(413, "too large")
+    except TimeoutError:
+        raise Rejected(408, "too slow") from None
     except ClientDisconnect:
         raise Rejected(400, "cut off") from None
     return body

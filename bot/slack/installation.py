@@ -57,8 +57,10 @@ class Installation:
             if str(translated) in failures.OPERATORS:
                 raise errors.ChatRefused(str(translated)) from failure
             raise translated from failure
+        if not isinstance(said.data, dict) or not isinstance(said.data.get("team_id"), str):
+            raise errors.ChatUnavailable("auth.test answered without a team")
         return Identity(
-            team=str(said["team_id"]),
+            team=said["team_id"],
             enterprise=said.get("enterprise_id"),
             bot_user=str(said.get("user_id") or ""),
             bot=str(said.get("bot_id") or ""),

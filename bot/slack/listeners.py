@@ -1,32 +1,38 @@
 """What Bolt calls: each listener acknowledges, and hands a value on.
 
-Direct lane: help, usage, and modals are answered in the response. Durable lane: the entry is on disk before the
-acknowledgement. Nothing is decided here.
+Direct lane: help, usage, and modals are answered in the response. Read lane: acknowledged at once, and answered after.
+Durable lane: the entry is on disk before the acknowledgement. Nothing is decided here.
 """
 
 import asyncio
-from collections.abc import Awaitable, Callable
-from typing import Any
+from collections.abc import Awaitable, Callable, Coroutine
+from typing import Any, Final, assert_never
 
 import structlog
 from slack_bolt.context.ack.async_ack import AsyncAck
+from slack_bolt.context.async_context import AsyncBoltContext
 
 from bot import commands, errors, ports
-from bot.arrivals import Button, Clicked, Entry, Modal, Submitted
+from bot.arrivals import Button, Clicked, Entry, Modal, Submitted, Typed
+from bot.commands import Problem
 from bot.ports import Recording
 from bot.slack import messages, payloads
 from bot.slack.messages import modals
 from bot.slack.messages.message import Message
 from bot.slack.notifier import Notifier
+from bot.slack.reader import Reader
 from bot.slack.returns import Returns
 
 Body = dict[str, Any]
+
+REMEMBERED: Final = 2_000
+"""Mentions of which a further delivery is known by their key."""
 
 log = structlog.get_logger()
 
 
 class Listeners:
-    """The three ways in: a command, a pressed button, a submitted modal."""
+    """The ways in: a command, a mention, a pressed button, a submitted modal."""
 
     def __init__(
         self,
@@ -34,37 +40,70 @@ class Listeners:
         record: Callable[[Entry], Awaitable[Recording]],
         returns: Returns,
         notifier: Notifier,
+        reader: Reader,
         clock: ports.Clock,
         api_url: str,
     ) -> None:
         self._record = record
         self._returns = returns
         self._notifier = notifier
+        self._reader = reader
         self._clock = clock
         self._api_url = api_url
         self._telling: set[asyncio.Task[None]] = set()
+        self._taken: dict[str, None] = {}
 
     async def command(self, ack: AsyncAck, body: Body) -> None:
         """Take a slash command."""
-        parsed = commands.parse(body.get("text") or "")
+        entry, typed = payloads.typed(body, received_at=self._clock.now())
+        said = await self._take(entry, typed, body)
+        await (_say(ack, said) if said is not None else ack())
+
+    async def mention(self, ack: AsyncAck, body: Body, context: AsyncBoltContext) -> None:
+        """Take a message that begins with the bot's name.
+
+        Nobody reads the acknowledgement of an event, so that every answer is told beside it. Slack is not asked to
+        deliver once more what was not recorded: its sender has been told.
+        """
+        bot_user = context.bot_user_id or ""
+        found = payloads.mentioned(body, bot_user=bot_user, received_at=self._clock.now())
+        if found is None or self._is_repeated(found[0]):
+            await ack()
+            return
+        entry, typed = found
+        said = await self._take(entry, typed, body)
+        await ack()
+        if said is not None:
+            self._beside_the_answer(self._tell(entry, said))
+
+    async def _take(self, entry: Entry, typed: Typed, body: Body) -> Message | None:
+        """Do what was typed asks for, and return what its sender is told at once."""
+        parsed = commands.parse(typed.text)
         match parsed:
             case commands.Help():
-                await _say(ack, messages.help_text(parsed.verb))
+                return await self._reader.help(entry, typed, parsed.verb)
             case commands.UsageError():
-                await _say(ack, messages.usage(parsed))
+                return messages.usage(parsed, door=typed.door, in_thread=typed.thread_ts is not None)
             case commands.NotYet():
-                await _say(ack, messages.not_yet(parsed))
+                return messages.not_yet(parsed)
+            case commands.Read():
+                self._remember(entry, body)
+                return self._reader.begin(entry, typed, parsed)
             case commands.Change():
-                recording = await self._keep(payloads.typed(body, received_at=self._clock.now()), body)
-                said = (
-                    messages.reading(parsed.flow, dry_run=parsed.dry_run)
-                    if recording is Recording.NEW
-                    else messages.recording(recording)
-                )
-                if said is None:
-                    await ack()
-                else:
-                    await _say(ack, said)
+                recording = await self._keep(entry, body)
+                if recording is not Recording.NEW:
+                    return messages.recording(recording, door=typed.door)
+                return messages.reading(parsed.flow, dry_run=parsed.dry_run)
+            case _:
+                assert_never(parsed)
+
+    def _is_repeated(self, entry: Entry) -> bool:
+        """Tell whether a message was taken lately; the inbox knows of the others that are on record."""
+        repeated = entry.key in self._taken
+        self._taken[entry.key] = None
+        if len(self._taken) > REMEMBERED:
+            del self._taken[next(iter(self._taken))]
+        return repeated
 
     async def action(self, ack: AsyncAck, body: Body) -> None:
         """Take a pressed button.
@@ -72,18 +111,31 @@ class Listeners:
         Slack ignores what the acknowledgement says, so whatever went wrong is told by `response_url`.
         """
         try:
+            turned = payloads.turned(body, received_at=self._clock.now())
+            if turned is not None:
+                self._turn(body, *turned)
+                await ack()
+                return
             entry, clicked = payloads.clicked(body, received_at=self._clock.now())
         except ValueError:
             await ack()  # a link, or a button of a later version
             return
         if clicked.button is Button.ADD_REASON:
-            await self._open_add_reason(entry, clicked, body)
             await ack()
+            self._remember(entry, body)
+            self._beside_the_answer(self._open_add_reason(entry, clicked))
             return
         said = messages.recording(await self._keep(entry, body))
         await ack()
         if said is not None:
-            self._tell_after_the_answer(entry, said)
+            self._beside_the_answer(self._tell(entry, said))
+
+    def _turn(self, body: Body, entry: Entry, typed: Typed, page: int) -> None:
+        """Show another page of the list in the place of this one."""
+        parsed = commands.parse(typed.text)
+        if isinstance(parsed, commands.Read):
+            self._remember(entry, body)
+            self._reader.begin(entry, typed, parsed, page=page, replace=True)
 
     async def view(self, ack: AsyncAck, body: Body) -> None:
         """Take a submitted modal; what is wrong with it is answered in the response."""
@@ -100,9 +152,15 @@ class Listeners:
             case Recording.UNCONFIRMED:
                 await ack(response_action="errors", errors=modals.unconfirmed())
 
-    def _tell_after_the_answer(self, entry: Entry, said: Message) -> None:
-        """Tell somebody beside the acknowledgement, which a slow Slack must not hold up."""
-        task = asyncio.create_task(self._tell(entry, said))
+    async def drain(self) -> None:
+        """Wait for what is still to be told."""
+        await self._reader.drain()
+        while self._telling:
+            await asyncio.wait(set(self._telling))
+
+    def _beside_the_answer(self, work: Coroutine[Any, Any, None]) -> None:
+        """Do something that a slow Slack may hold up without holding up the acknowledgement."""
+        task = asyncio.create_task(work)
         self._telling.add(task)
         task.add_done_callback(self._telling.discard)
 
@@ -120,10 +178,9 @@ class Listeners:
         url = payloads.response_url(body, api_url=self._api_url)
         self._returns.remember(entry.key, response_url=url, trigger_id=body.get("trigger_id"))
 
-    async def _open_add_reason(self, entry: Entry, clicked: Clicked, body: Body) -> None:
-        self._remember(entry, body)
+    async def _open_add_reason(self, entry: Entry, clicked: Clicked) -> None:
         if not await self._notifier.open_modal(entry.key, modals.add_reason(clicked.request_id)):
-            await self._notifier.say_to(entry, messages.modal_not_opened())
+            await self._tell(entry, messages.modal_not_opened())
 
 
 def _wrong_reason(submitted: Submitted) -> dict[str, str] | None:
@@ -131,6 +188,8 @@ def _wrong_reason(submitted: Submitted) -> dict[str, str] | None:
     if submitted.reason is None:
         return modals.reason_empty() if submitted.modal is Modal.ADD_REASON else None
     wrong = commands.judge_reason(submitted.reason)
+    if wrong is Problem.OPTION_IN_REASON and submitted.modal is Modal.DENY_REASON:
+        return None  # nothing is typed after it that an option could belong to
     return None if wrong is None else modals.reason_wrong(wrong)
 
 

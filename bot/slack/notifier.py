@@ -11,13 +11,15 @@ import structlog
 from slack_sdk.errors import SlackApiError
 from slack_sdk.web.async_client import AsyncWebClient
 
-from bot import answers, errors, request
+from bot import answers, errors, request, shown
 from bot.arrivals import Clicked, Entry, Typed
 from bot.slack import failures, messages
 from bot.slack.installation import Installation
 from bot.slack.messages import modals
 from bot.slack.messages.message import Message
+from bot.slack.pacing import Pacer
 from bot.slack.returns import Returns
+from bot.verbs import Door
 
 TRANSPORT: Final = (SlackApiError, aiohttp.ClientError, TimeoutError)
 
@@ -28,17 +30,24 @@ class Notifier:
     """ports.Chat over the Web API."""
 
     def __init__(
-        self, *, client: AsyncWebClient, session: aiohttp.ClientSession, installation: Installation, returns: Returns
+        self,
+        *,
+        client: AsyncWebClient,
+        session: aiohttp.ClientSession,
+        installation: Installation,
+        returns: Returns,
+        pacer: Pacer,
     ) -> None:
         self._client = client
         self._session = session
         self._installation = installation
         self._returns = returns
+        self._pacer = pacer
 
     async def post_card(self, seen: request.Request) -> str:
         """Post the card and return its `ts`."""
         card = messages.card(seen, workspace_url=await self._workspace_url())
-        return await self._post(seen.card.channel, card)
+        return await self._post(seen.card.channel, card, thread_ts=seen.card.thread)
 
     async def edit_card(self, seen: request.Request) -> None:
         """Make the card show the request as seen."""
@@ -51,7 +60,18 @@ class Notifier:
         """Post one reply under the card, in the channel as well where nobody may miss it, and return its `ts`."""
         said = messages.reply(seen, reply, workspace_url=await self._workspace_url())
         wide = messages.broadcast(seen, reply)
-        return await self._post(seen.card.channel, said, thread_ts=seen.card.ts, reply_broadcast=wide or None)
+        root = seen.card.thread or seen.card.ts
+        return await self._post(seen.card.channel, said, thread_ts=root, reply_broadcast=wide or None)
+
+    async def reply_privately(self, seen: request.Request, reply: request.Reply) -> None:
+        """Tell the requester in a DM what cannot be told under the card."""
+        said = messages.reply(seen, reply, workspace_url=await self._workspace_url())
+        await self._post(seen.requester.user, said)
+
+    async def retire_copy(self, channel: str, ts: str, card: answers.CardLink) -> None:
+        """Turn a copy of a card into a link to the card."""
+        said = messages.copy(card, workspace_url=await self._workspace_url())
+        await self._call("chat.update", channel=channel, ts=ts, text=said.text, blocks=list(said.blocks))
 
     async def answer(self, entry: Entry, answer: answers.Answer) -> None:
         """Tell one person: by `response_url` while it is known, else ephemerally where they were, else in a DM."""
@@ -62,9 +82,16 @@ class Notifier:
         said = messages.answer(answer, workspace_url=await self._workspace_url())
         return await self.say_to(entry, said)
 
-    async def say_to(self, entry: Entry, said: Message) -> None:
-        """Tell the sender of an entry something that only they see."""
-        if await self._respond(entry.key, said) or await self._whisper(entry, said):
+    async def show(
+        self, entry: Entry, value: shown.Shown | shown.NotShown, *, door: Door, replace: bool = False
+    ) -> None:
+        """Show somebody alone what they asked to see."""
+        said = messages.show(value, door=door, workspace_url=await self._workspace_url())
+        await self.say_to(entry, said, replace=replace)
+
+    async def say_to(self, entry: Entry, said: Message, *, replace: bool = False) -> None:
+        """Tell the sender of an entry something that only they see, in the place of what they clicked if so wished."""
+        if await self._respond(entry.key, said, replace=replace) or await self._whisper(entry, said):
             return
         await self._post(entry.actor.user, said)
 
@@ -83,11 +110,16 @@ class Notifier:
     async def _ask_why(self, entry: Entry, answer: answers.DenyReasonAsked) -> None:
         await self.open_modal(entry.key, modals.deny_reason(answer.request_id, answer.flow))
 
-    async def _respond(self, key: str, said: Message) -> bool:
+    async def _respond(self, key: str, said: Message, *, replace: bool) -> bool:
         url = self._returns.use_response_url(key)
         if url is None:
             return False
-        body = {"response_type": "ephemeral", "replace_original": False, "text": said.text, "blocks": list(said.blocks)}
+        body = {
+            "response_type": "ephemeral",
+            "replace_original": replace,
+            "text": said.text,
+            "blocks": list(said.blocks),
+        }
         try:
             async with self._session.post(url, json=body, allow_redirects=False) as response:
                 return response.status == 200
@@ -97,14 +129,17 @@ class Notifier:
     async def _whisper(self, entry: Entry, said: Message) -> bool:
         if not isinstance(entry.arrival, Typed | Clicked) or not entry.arrival.channel:
             return False
-        where, who = entry.arrival.channel, entry.actor.user
+        where: dict[str, Any] = {"channel": entry.arrival.channel, "user": entry.actor.user}
+        if entry.arrival.thread_ts is not None:
+            where["thread_ts"] = entry.arrival.thread_ts
         try:
-            await self._call("chat.postEphemeral", channel=where, user=who, text=said.text, blocks=list(said.blocks))
+            await self._call("chat.postEphemeral", **where, text=said.text, blocks=list(said.blocks))
         except errors.ChatRefused:
             return False
         return True
 
     async def _post(self, channel: str, said: Message, **more: Any) -> str:
+        await self._pacer.turn(channel)
         posted = await self._call(
             "chat.postMessage",
             channel=channel,

@@ -5,14 +5,20 @@ Only ids are trusted and kept; names, links and tokens are not.
 
 import hashlib
 import json
+import re
 import urllib.parse
 from collections.abc import Mapping
 from typing import Any, Final
 
+from bot import typed as cleaned
 from bot.arrivals import Actor, Button, Clicked, Entry, Modal, Submitted, Typed
-from bot.slack.messages import modals
+from bot.slack.messages import flows, modals
+from bot.verbs import Door
 
 Payload = Mapping[str, Any]
+
+OF_PEOPLE: Final = (None, "thread_broadcast", "file_share")
+"""Subtypes of a message that somebody wrote themselves; an edit is `message_changed`."""
 
 LOOPBACK: Final = ("127.0.0.1", "localhost", "::1")
 
@@ -36,6 +42,8 @@ def check(payload: Payload) -> None:
     """Raise ValueError where a command or an interaction lacks what the functions below rely on."""
     if "command" in payload:
         wanted: list[object] = [payload.get("user_id"), payload.get("channel_id")]
+    elif payload.get("type") == "event_callback":
+        wanted = [_inner(payload.get("event")).get(name) for name in ("type", "channel", "ts", "text")]
     else:
         wanted = [_inner(payload.get("user")).get("id")] if "user" in payload else []
     actions = payload.get("actions")
@@ -43,7 +51,14 @@ def check(payload: Payload) -> None:
         wanted += [isinstance(actions, list) and actions and _inner(actions[0]).get("action_id")]
     if payload.get("type") == "view_submission":
         wanted += [_inner(payload.get("view")).get("callback_id")]
-    if not all(isinstance(value, str) and value for value in wanted):
+    texts = [payload.get("text", ""), _inner(payload.get("container")).get("message_ts") or ""]
+    inner = [payload.get(name) or {} for name in ("container", "channel", "team") if "command" not in payload]
+    whole = all(isinstance(value, str) and value for value in wanted)
+    if (
+        not whole
+        or not all(isinstance(text, str) for text in texts)
+        or not all(isinstance(each, dict) for each in inner)
+    ):
         raise ValueError("incomplete")
 
 
@@ -55,14 +70,52 @@ def teams(payload: Payload) -> frozenset[str]:
     """Return the ids of the workspace and the organisation that the delivery says it is for."""
     within = [payload[key] for key in ("team", "enterprise") if isinstance(payload.get(key), dict)]
     ids = [payload.get("team_id"), payload.get("enterprise_id"), *(each.get("id") for each in within)]
+    # In a channel that organisations share, an event's own team may be the other one; what it is for stands here.
+    authorizations = payload.get("authorizations")
+    for each in map(_inner, authorizations if isinstance(authorizations, list) else ()):
+        ids += [each.get("team_id"), each.get("enterprise_id")]
     return frozenset(id for id in ids if isinstance(id, str) and id)
 
 
-def typed(payload: Payload, *, received_at: float) -> Entry:
+def typed(payload: Payload, *, received_at: float) -> tuple[Entry, Typed]:
     """Read a slash command."""
     actor = Actor(team=_team(payload), user=payload["user_id"])
     arrival = Typed(text=payload.get("text") or "", channel=payload["channel_id"])
-    return Entry(key=key("command", payload), actor=actor, arrival=arrival, received_at=received_at)
+    return Entry(key=key("command", payload), actor=actor, arrival=arrival, received_at=received_at), arrival
+
+
+def mentioned(payload: Payload, *, bot_user: str, received_at: float) -> tuple[Entry, Typed] | None:
+    """Read a message that begins with the bot's name; None for any other, and for what no person wrote just so.
+
+    A message acts once, however often it is delivered or edited, as long as its words stay the same. It counts from the
+    time when it was written: Slack delivers events late, and again.
+    """
+    event = payload["event"]
+    user = event.get("user")
+    text = cleaned.after_mention(event["text"], bot_user)
+    if text is None or not isinstance(user, str) or event.get("bot_id") or event.get("subtype") not in OF_PEOPLE:
+        return None
+    channel, ts, thread = event["channel"], event["ts"], _thread(event)
+    team = event.get("user_team") or event.get("team") or _team(payload)
+    arrival = Typed(text=text, channel=channel, door=Door.MENTION, ts=ts, thread_ts=thread if thread != ts else None)
+    entry = Entry(
+        key=_hash("mention", _team(payload), channel, ts, text),
+        actor=Actor(team=str(team), user=user),
+        arrival=arrival,
+        received_at=min(received_at, _seconds(ts) or received_at),
+    )
+    return entry, arrival
+
+
+def turned(payload: Payload, *, received_at: float) -> tuple[Entry, Typed, int] | None:
+    """Read a button that turns a page of the list: who asks for which page of what. None for any other button."""
+    action = payload["actions"][0]
+    if action["action_id"] not in (flows.EARLIER, flows.LATER):
+        return None
+    page, door, text = flows.turned(str(action.get("value") or ""))
+    container = payload.get("container") or {}
+    typed = Typed(text=text, channel=str(container.get("channel_id") or ""), door=door, thread_ts=_thread(container))
+    return Entry(key=key("turn", payload), actor=_clicker(payload), arrival=typed, received_at=received_at), typed, page
 
 
 def clicked(payload: Payload, *, received_at: float) -> tuple[Entry, Clicked]:
@@ -73,6 +126,7 @@ def clicked(payload: Payload, *, received_at: float) -> tuple[Entry, Clicked]:
         request_id=str(action.get("value") or ""),
         channel=str(container.get("channel_id") or (payload.get("channel") or {}).get("id") or ""),
         message_ts=container.get("message_ts"),
+        thread_ts=_thread(container),
     )
     return Entry(key=key("click", payload), actor=_clicker(payload), arrival=arrival, received_at=received_at), arrival
 
@@ -91,7 +145,7 @@ def submitted(payload: Payload, *, received_at: float) -> tuple[Entry, Submitted
 def key(kind: str, payload: Payload) -> str:
     """Return the key under which a delivery acts once, whichever door it comes through."""
     sign = payload.get("trigger_id") or json.dumps(payload, sort_keys=True, default=str)
-    return hashlib.sha256("\n".join((kind, _team(payload), str(sign))).encode()).hexdigest()[:32]
+    return _hash(kind, _team(payload), str(sign))
 
 
 def response_url(payload: Payload, *, api_url: str) -> str | None:
@@ -107,6 +161,19 @@ def response_url(payload: Payload, *, api_url: str) -> str | None:
         return url if target.hostname == api.hostname else None
     slack_own = target.hostname is not None and target.hostname.endswith(".slack.com")
     return url if slack_own and target.scheme == "https" else None
+
+
+def _thread(place: Payload) -> str | None:
+    thread = place.get("thread_ts")
+    return thread if isinstance(thread, str) and thread else None
+
+
+def _hash(*parts: str) -> str:
+    return hashlib.sha256("\n".join(parts).encode()).hexdigest()[:32]
+
+
+def _seconds(ts: str) -> float | None:
+    return float(ts) if re.fullmatch(r"[0-9]{1,12}(\.[0-9]{1,12})?", ts) else None
 
 
 def _object(text: str) -> dict[str, Any]:

@@ -46,7 +46,7 @@ class Returns:
     def use_response_url(self, key: str) -> str | None:
         """Return the delivery's `response_url` while it may be used, and count the use."""
         known = self._known.get(key)
-        if known is None or known.uses >= RESPONSE_USES or self._clock.now() - known.at > RESPONSE_LIVES:
+        if known is None or known.uses >= RESPONSE_USES or not 0 <= self._clock.now() - known.at <= RESPONSE_LIVES:
             return None
         known.uses += 1
         return known.response_url
@@ -54,7 +54,7 @@ class Returns:
     def take_trigger(self, key: str) -> str | None:
         """Return the delivery's trigger id while it may be used; it can be used once."""
         known = self._known.get(key)
-        if known is None or self._clock.now() - known.at > TRIGGER_LIVES:
+        if known is None or not 0 <= self._clock.now() - known.at <= TRIGGER_LIVES:
             return None
         trigger, known.trigger_id = known.trigger_id, None
         return trigger

@@ -26,7 +26,7 @@ _FLOW: Final = pydantic.TypeAdapter(requests.Flow)
 _TERMS: Final = pydantic.TypeAdapter(requests.Terms)
 _VOTES: Final = pydantic.TypeAdapter(tuple[requests.Vote, ...])
 _ENDING: Final = pydantic.TypeAdapter(requests.Ending)
-_OUTCOME: Final = pydantic.TypeAdapter(requests.Outcome)
+_OPERATION: Final = pydantic.TypeAdapter(requests.Operation)
 _ARRIVAL: Final[pydantic.TypeAdapter[Arrival]] = pydantic.TypeAdapter(
     Annotated[Arrival, pydantic.Field(discriminator="kind")]
 )
@@ -67,6 +67,7 @@ def told(request: requests.Request) -> Columns:
         "card_channel": request.card.channel,
         "card_ts": request.card.ts,
         "card_shown": request.card.shown,
+        "card_thread": request.card.thread,
         "tell_failures": request.tell_failures,
         "tell_at": request.tell_at,
     }
@@ -81,11 +82,9 @@ def operation(request: requests.Request) -> Columns:
         "project": request.project,
         "verb": request.verb.value,
         "progress": request.operation.progress.value,
-        "not_before": request.operation.not_before,
-        "held_ups": request.operation.held_ups,
         "begun_at": request.operation.begun_at,
         "ended_at": request.operation.ended_at,
-        "outcome": _dump(_OUTCOME, request.operation.outcome),
+        "record": _dump(_OPERATION, request.operation),
         "holds": requests.holds_flow(request),
     }
 
@@ -127,12 +126,7 @@ def answer(told: answers.Answer | None) -> str | None:
 
 REQUEST_COLUMNS: Final = (
     *schema.requests.c,
-    schema.operations.c.progress,
-    schema.operations.c.not_before,
-    schema.operations.c.held_ups,
-    schema.operations.c.begun_at,
-    schema.operations.c.ended_at.label("operation_ended_at"),
-    schema.operations.c.outcome,
+    schema.operations.c.record,
 )
 """What `to_request` reads."""
 
@@ -159,19 +153,25 @@ def _request(row: sa.RowMapping, unsent: Sequence[sa.RowMapping]) -> requests.Re
         asked_at=row["created_at"],
         expires_at=row["expires_at"],
         terms=_TERMS.validate_json(row["terms"]),
-        card=requests.Card(channel=row["card_channel"], ts=row["card_ts"], shown=row["card_shown"]),
+        card=_to_card(row),
         recently_denied_by=_load(_ACTOR, row["recently_denied_by"]),
         state=requests.State(row["state"]),
         votes=_VOTES.validate_json(row["votes"]),
         decided_at=row["decided_at"],
         ending=_load(_ENDING, row["ending"]),
         reminded=row["reminded"],
-        operation=_to_operation(row),
+        operation=_OPERATION.validate_json(row["record"]),
         version=row["version"],
         next_seq=row["next_seq"],
         unsent=tuple(_to_reply(said) for said in unsent),
         tell_failures=row["tell_failures"],
         tell_at=row["tell_at"],
+    )
+
+
+def _to_card(row: sa.RowMapping) -> requests.Card:
+    return requests.Card(
+        channel=row["card_channel"], ts=row["card_ts"], shown=row["card_shown"], thread=row["card_thread"]
     )
 
 
@@ -193,23 +193,17 @@ def to_claimed(row: sa.RowMapping) -> ports.Claimed:
         return ports.Claimed(entry=entry, answer=_load(answers.ANSWER, row["answer"]))
 
 
+def to_standing(row: sa.RowMapping) -> ports.KeyStanding:
+    """Read how an access key stands from its row."""
+    return ports.KeyStanding(bad_tries=row["bad_tries"], locked_until=row["locked_until"])
+
+
 @contextlib.contextmanager
 def _reading(what: str) -> Iterator[None]:
     try:
         yield
     except ValueError as error:
         raise errors.StoreError(f"{what} cannot be read by this version of flowbot") from error
-
-
-def _to_operation(row: sa.RowMapping) -> requests.Operation:
-    return requests.Operation(
-        progress=requests.Progress(row["progress"]),
-        not_before=row["not_before"],
-        held_ups=row["held_ups"],
-        begun_at=row["begun_at"],
-        ended_at=row["operation_ended_at"],
-        outcome=_load(_OUTCOME, row["outcome"]),
-    )
 
 
 def _to_reply(row: sa.RowMapping) -> requests.Reply:

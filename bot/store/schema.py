@@ -60,6 +60,7 @@ requests: Final = sa.Table(
     sa.Column("card_channel", sa.Text, nullable=False),
     sa.Column("card_ts", sa.Text),
     sa.Column("card_shown", sa.Integer, nullable=False),
+    sa.Column("card_thread", sa.Text),
     sa.Column("tell_failures", sa.Integer, nullable=False),
     sa.Column("tell_at", sa.Double, nullable=False),
     sa.Column("due_at", sa.Double),
@@ -72,6 +73,7 @@ requests: Final = sa.Table(
         postgresql_where=sa.text("due_at IS NOT NULL"),
     ),
     sa.Index("history_of_flow", "project", "flow_id", "created_at"),
+    sa.Index("history_of_project", "project", "created_at"),
 )
 
 operations: Final = sa.Table(
@@ -83,11 +85,9 @@ operations: Final = sa.Table(
     sa.Column("project", sa.Text, nullable=False),
     sa.Column("verb", sa.Text, nullable=False),
     sa.Column("progress", sa.Text, nullable=False),
-    sa.Column("not_before", sa.Double, nullable=False),
-    sa.Column("held_ups", sa.Integer, nullable=False),
     sa.Column("begun_at", sa.Double),
     sa.Column("ended_at", sa.Double),
-    sa.Column("outcome", sa.Text),
+    sa.Column("record", sa.Text, nullable=False),
     sa.Column("holds", sa.Boolean, nullable=False),
     sa.Index(
         FLOW_LOCK, "project", "flow_id", unique=True, sqlite_where=sa.text("holds"), postgresql_where=sa.text("holds")
@@ -146,3 +146,12 @@ audit: Final = sa.Table(
     sa.Index("audit_of_request", "request_id"),
     sqlite_autoincrement=True,
 )
+
+keys: Final = sa.Table(
+    "keys",
+    metadata,
+    sa.Column("key", sa.Text, primary_key=True),
+    sa.Column("bad_tries", sa.Integer, nullable=False),
+    sa.Column("locked_until", sa.Double, nullable=False),
+)
+"""How access keys stand with the cloud; a key goes by a hash."""

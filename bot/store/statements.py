@@ -47,6 +47,17 @@ RECORD: Final = _record()
 """Adds rows to the inbox, or replaces rows that are too old to be the same delivery; returns the keys."""
 
 
+def _note_key() -> sa.sql.dml.Insert:
+    keys = schema.keys
+    insert = dialect.insert(keys)
+    others = {column.name: insert.excluded[column.name] for column in keys.c if column is not keys.c.key}
+    return insert.on_conflict_do_update(index_elements=[keys.c.key], set_=others)
+
+
+NOTE_KEY: Final = _note_key()
+"""Adds or replaces how an access key stands."""
+
+
 async def lapse_all(connection: AsyncConnection) -> None:
     """End every lease, of whatever replica."""
     await connection.execute(schema.requests.update().where(schema.requests.c.lease_owner.is_not(None)).values(FREE))

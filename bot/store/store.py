@@ -4,10 +4,12 @@ It decides nothing about requests: the records come in changed and go out as the
 `audit`, connections and turns in `database`.
 """
 
+import dataclasses
 from collections.abc import Sequence
 from typing import Any, Final
 
 import sqlalchemy as sa
+import structlog
 from sqlalchemy.ext.asyncio import AsyncConnection
 
 from bot import errors, ports
@@ -15,6 +17,8 @@ from bot import request as requests
 from bot.arrivals import Entry
 from bot.store import audit, database, dialect, hold, revision, rows, schema, statements
 from bot.store import url as urls
+
+log = structlog.get_logger()
 
 LEASE: Final = 30.0
 """Seconds for which a claim holds."""
@@ -106,7 +110,8 @@ class SqlStore:
             return (await connection.execute(claim)).mappings().all()
 
         claimed = await self.database.write_in_turn(work)
-        return [rows.to_claimed(row) for row in sorted(claimed, key=lambda row: row["received_at"])]
+        found = (_readable(row) for row in sorted(claimed, key=lambda row: row["received_at"]))
+        return [each for each in found if each is not None]
 
     async def finish_entry(self, key: str) -> None:
         """Mark an inbox row as done: its answer was told."""
@@ -154,6 +159,27 @@ class SqlStore:
             _REQUESTS.c.dry_run.is_(sa.false()),
             _REQUESTS.c.ended_at >= since,
         )
+
+    async def unsettled(self, *, limit: int) -> list[requests.Request]:
+        """Return the newest requests of which something may still come: whatever may, is due some time."""
+        alive = (requests.State.PENDING.value, requests.State.APPROVED.value)
+
+        async def work(connection: AsyncConnection) -> list[requests.Request]:
+            # SQLite does not find the partial index by IS NOT NULL, which this implies: no time is before the epoch.
+            where = (_REQUESTS.c.due_at >= 0.0, _REQUESTS.c.state.in_(alive))
+            return await statements.read(connection, *where, limit=limit)
+
+        found = await self.database.read(work)
+        return [one for one in found if requests.is_open(one) or requests.is_read_back(one)]
+
+    async def history(self, project: str, *, flow_id: str | None = None, limit: int) -> list[requests.Request]:
+        """Return the newest requests of a project, or for one flow of it."""
+        of_flow = () if flow_id is None else (_REQUESTS.c.flow_id == flow_id,)
+
+        async def work(connection: AsyncConnection) -> list[requests.Request]:
+            return await statements.read(connection, _REQUESTS.c.project == project, *of_flow, limit=limit)
+
+        return await self.database.read(work)
 
     async def claim(self, request_id: str) -> requests.Request | None:
         """Lease the request to this replica and return it, unless another replica's lease holds."""
@@ -212,6 +238,24 @@ class SqlStore:
         this = (_REPLIES.c.request_id == request_id, _REPLIES.c.seq == seq)
         await self._update(_REPLIES.update().where(*this).values(ts=ts))
 
+    async def key_standing(self, key: str) -> ports.KeyStanding:
+        """Return how an access key stands with the cloud."""
+
+        async def work(connection: AsyncConnection) -> sa.RowMapping | None:
+            found = await connection.execute(sa.select(schema.keys).where(schema.keys.c.key == key))
+            return found.mappings().one_or_none()
+
+        row = await self.database.read(work)
+        return rows.to_standing(row) if row else ports.KeyStanding()
+
+    async def note_key(self, key: str, standing: ports.KeyStanding) -> None:
+        """Keep how an access key stands with the cloud."""
+
+        async def work(connection: AsyncConnection) -> None:
+            await connection.execute(statements.NOTE_KEY, {"key": key, **dataclasses.asdict(standing)})
+
+        await self.database.write_in_turn(work)
+
     async def close(self) -> None:
         """Let go of the database, after the writes that have begun."""
         await self.database.close()
@@ -235,3 +279,12 @@ class SqlStore:
             return await statements.read(connection, *where, limit=1)
 
         return next(iter(await self.database.read(work)), None)
+
+
+def _readable(row: sa.RowMapping) -> ports.Claimed | None:
+    """Read one row; what cannot be read keeps none of the others waiting."""
+    try:
+        return rows.to_claimed(row)
+    except errors.StoreError as failure:
+        log.error("an inbox row is left alone", reason=str(failure))
+        return None

@@ -8,6 +8,7 @@ import pytest
 from pydantic import SecretStr
 
 from bot.cloud import auth, client
+from bot.cloud.credentials import fixed
 from bot.playground import live as stand_in
 from bot.policy import Project
 
@@ -36,6 +37,12 @@ def credentials(*, sk: str = stand_in.SK, token: str | None = TOKEN) -> auth.Cre
     )
 
 
+def user(endpoint: str, *, password: str = stand_in.IAM_PASSWORD) -> auth.IamUser:
+    return auth.IamUser(
+        name=stand_in.IAM_USER, password=SecretStr(password), domain=stand_in.IAM_DOMAIN, endpoint=endpoint
+    )
+
+
 @dataclasses.dataclass(frozen=True, kw_only=True)
 class Rig:
     """A stand-in with the flow `main-feed`, the project as the policy has it, and a client over real HTTP."""
@@ -46,10 +53,9 @@ class Rig:
     http: httpx.AsyncClient
     cloud: client.LiveClient
 
-    def client(self, *, held: auth.Credentials | None = None, timeout: float = 10.0) -> client.LiveClient:
-        return client.LiveClient(
-            self.http, credentials={"hk": held or credentials()}, now=self.clock.now, timeout=timeout
-        )
+    def client(self, *, held: auth.Held | None = None, timeout: float = 10.0, **others: auth.Held) -> client.LiveClient:
+        source = fixed({"hk": held or credentials(), **others})
+        return client.LiveClient(self.http, credentials=source, now=self.clock.now, timeout=timeout)
 
     def status(self) -> str:
         return self.live.flows[PROJECT_ID, FLOW_ID].status
@@ -63,5 +69,5 @@ async def rig() -> AsyncIterator[Rig]:
         project = Project(
             name="hk", project_id=PROJECT_ID, region="ap-southeast-1", endpoint=live.endpoint, channels=("C0INCIDENT",)
         )
-        cloud = client.LiveClient(http, credentials={"hk": credentials()}, now=clock.now)
+        cloud = client.LiveClient(http, credentials=fixed({"hk": credentials()}), now=clock.now)
         yield Rig(live=live, clock=clock, project=project, http=http, cloud=cloud)

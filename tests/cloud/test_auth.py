@@ -167,6 +167,20 @@ def test_credentials_never_print_their_secrets() -> None:
         assert not any(secret in text for secret in held.secrets())
 
 
+def test_a_token_goes_out_as_it_is_with_its_project_and_no_signature() -> None:
+    bearer = auth.TokenBearer(SecretStr(TOKEN), project_id=P)
+    request = next(bearer.sync_auth_flow(httpx.Request("PUT", f"https://{HOST}{STOP}")))
+    assert (request.headers["X-Auth-Token"], request.headers["X-Project-Id"]) == (TOKEN, P)
+    assert "Authorization" not in request.headers
+    assert TOKEN not in repr(bearer)
+
+
+def test_an_iam_user_never_prints_the_password() -> None:
+    held = auth.IamUser(name="bot", password=SecretStr("s3cr3t"), domain="account")
+    assert held.secrets() == ("s3cr3t",)
+    assert "s3cr3t" not in f"{held!r} {held}"
+
+
 class VendorKey:
     """What the vendor's signer asks of credentials."""
 

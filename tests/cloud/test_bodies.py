@@ -100,6 +100,26 @@ def test_says_what_a_refusal_means(status: int, body: object, fault: Fault) -> N
     assert failure(status, body).fault is fault
 
 
+TOKENS = [
+    (401, live("APIGW.0307", "The token must be updated."), True),
+    (401, live("APIG.0307"), True),
+    (401, live("APIGW.0301", "Incorrect IAM authentication information: token expires, expires_at: 2025"), True),
+    (401, live("APIGW.0301", "Incorrect IAM authentication information: decrypt token fail"), True),
+    (401, live("APIG.0301", "incorrect iam authentication information: Decrypt Token Fail"), True),
+    (401, live("APIGW.0301", "Incorrect IAM authentication information: x-auth-token not found"), False),
+    (401, live("APIGW.0301", "Incorrect IAM authentication information: verify aksk signature fail"), False),
+    (401, live("LIVE.100011002", "token expires"), False),
+    (401, b"token expires", False),
+    (403, live("APIGW.0307"), False),
+    (500, live("APIGW.0301", "decrypt token fail"), False),
+]
+
+
+@pytest.mark.parametrize(("status", "body", "refuses"), TOKENS)
+def test_tells_a_refusal_of_the_token_from_all_others(status: int, body: object, refuses: bool) -> None:
+    assert bodies.refuses_token(failure(status, body)) is refuses
+
+
 def throttling(window: str) -> dict[str, Any]:
     return live("APIGW.0308", f"The throttling threshold has been reached: policy user over ratelimit,{window}")
 

@@ -2,16 +2,19 @@
 
 import asyncio
 import contextlib
+import dataclasses
 import json
 import socket
 from collections.abc import AsyncIterator, Awaitable, Callable
 
 import httpx
 import pytest
+from pydantic import SecretStr
 
 from bot import ports
 from bot import request as requests
-from bot.cloud import client
+from bot.cloud import auth, client
+from bot.cloud.credentials import fixed
 from bot.errors import CloudFailure, Fault
 from bot.playground import live as stand_in
 from bot.playground import live_errors
@@ -180,6 +183,86 @@ async def test_keys_go_by_project_and_a_project_without_one_is_never_called(rig:
     outcome = failed(await rig.cloud.stop(other, FLOW_ID), Fault.CREDENTIALS)
     assert "sg" in outcome.message
     assert rig.live.calls == ()
+
+
+async def test_a_start_tells_the_new_status_and_is_sent_the_way_a_stop_is(rig: Rig) -> None:
+    rig.live.set_status(PROJECT_ID, FLOW_ID, "STANDBY")
+    accepted = await rig.cloud.start(rig.project, FLOW_ID)
+    assert isinstance(accepted, ports.Accepted)
+    assert (accepted.status, accepted.request_id) == ("ACTIVE", "live-000001")
+    assert rig.status() == "ACTIVE"
+    (call,) = rig.live.calls_of("PUT", "/flows/start")
+    assert (call.arrived.query, call.arrived.body) == (f"flow_id={FLOW_ID}".encode(), b"")
+
+
+async def test_a_second_start_is_refused_in_the_words_of_the_cloud(rig: Rig) -> None:
+    refused = failed(await rig.cloud.start(rig.project, FLOW_ID), Fault.REJECTED)
+    assert (refused.code, refused.message) == ("LIVE.100011001", "flow task is in active status")
+
+
+async def test_a_start_whose_reply_is_lost_is_uncertain(rig: Rig) -> None:
+    rig.live.set_status(PROJECT_ID, FLOW_ID, "STANDBY")
+    rig.live.faults.add(Trouble(drop=True, effect=True))
+    failed(await rig.cloud.start(rig.project, FLOW_ID), Fault.UNCERTAIN)
+    assert rig.status() == "ACTIVE"
+
+
+# The share of those who only read
+
+
+async def spend(rig: Rig, times: int, *, purpose: ports.Purpose, project: Project | None = None) -> list[object]:
+    return [await rig.cloud.flow(project or rig.project, FLOW_ID, purpose=purpose) for _ in range(times)]
+
+
+async def test_reading_commands_get_forty_calls_a_minute_and_then_hear_how_long_to_wait(rig: Rig) -> None:
+    await spend(rig, 1, purpose="read")
+    rig.clock.time += 20
+    assert all(isinstance(found, requests.Flow) for found in await spend(rig, 39, purpose="read"))
+    (outcome,) = await spend(rig, 1, purpose="read")
+    held_back = failed(outcome, Fault.THROTTLED)
+    assert (held_back.http_status, held_back.retry_after) == (None, 40.0)
+    assert held_back.message.startswith("flowbot's own limit")
+    assert len(rig.live.calls) == 40
+    rig.clock.time += 40
+    assert isinstance((await spend(rig, 1, purpose="read"))[0], requests.Flow)
+
+
+async def test_a_stop_and_what_it_reads_go_out_whatever_was_spent(rig: Rig) -> None:
+    await spend(rig, 40, purpose="read")
+    assert isinstance(await rig.cloud.flow(rig.project, FLOW_ID), requests.Flow)
+    assert isinstance(await rig.cloud.flows(rig.project), tuple)
+    assert isinstance(await rig.cloud.stop(rig.project, FLOW_ID), ports.Accepted)
+    assert isinstance(await rig.cloud.start(rig.project, FLOW_ID), ports.Accepted)
+    assert len(rig.live.calls) == 44
+
+
+async def test_each_page_of_a_list_is_a_call_and_a_list_that_is_held_back_is_not_cut_short(rig: Rig) -> None:
+    for number in range(1000):
+        rig.live.add_flow(PROJECT_ID, f"flow-{number:03d}", f"name-{number:03d}", "STANDBY")
+    for _ in range(3):
+        assert len(await rig.cloud.flows(rig.project, purpose="read")) == 1001  # type: ignore[arg-type]
+    failed(await rig.cloud.flows(rig.project, purpose="read"), Fault.THROTTLED)
+    assert len(rig.live.calls) == 40
+
+
+async def test_projects_with_the_same_key_share_one_account_and_others_do_not(rig: Rig) -> None:
+    other = auth.Credentials(ak=SecretStr("AKEXAMPLEOTHER000000"), sk=SecretStr("SKEXAMPLEOTHER"))
+    rig.live.add_key(ak="AKEXAMPLEOTHER000000", sk="SKEXAMPLEOTHER")
+    shared = Rig(
+        live=rig.live, clock=rig.clock, project=rig.project, http=rig.http, cloud=rig.client(sg=credentials(), eu=other)
+    )
+    sg, eu = dataclasses.replace(rig.project, name="sg"), dataclasses.replace(rig.project, name="eu")
+    await spend(shared, 40, purpose="read", project=sg)
+    failed((await spend(shared, 1, purpose="read"))[0], Fault.THROTTLED)
+    assert isinstance((await spend(shared, 1, purpose="read", project=eu))[0], requests.Flow)
+
+
+async def test_a_call_that_was_refused_or_lost_counts_as_well(rig: Rig) -> None:
+    rig.live.faults.add(Trouble(reply=live_errors.failing(503, "html")), times=39)
+    rig.live.faults.add(Trouble(drop=True))
+    for outcome in await spend(rig, 40, purpose="read"):
+        failed(outcome, Fault.UNCERTAIN)
+    failed((await spend(rig, 1, purpose="read"))[0], Fault.THROTTLED)
 
 
 # Lists
@@ -465,7 +548,7 @@ async def test_loopback_and_plain_http_go_past_the_proxy_and_the_cloud_goes_thro
         monkeypatch.delenv("NO_PROXY", raising=False)
         monkeypatch.delenv("no_proxy", raising=False)
         async with client.open_client() as http:
-            cloud = client.LiveClient(http, credentials={"hk": credentials()}, now=rig.clock.now)
+            cloud = client.LiveClient(http, credentials=fixed({"hk": credentials()}), now=rig.clock.now)
             assert isinstance(await cloud.stop(rig.project, FLOW_ID), ports.Accepted)
             port = free_port()
             for endpoint in (f"http://127.0.0.2:{port}", f"https://localhost:{port}", f"https://127.0.0.1:{port}"):
@@ -487,8 +570,8 @@ async def test_a_pool_with_no_free_connection_means_never_sent(rig: Rig) -> None
     gate = asyncio.Event()
     rig.live.faults.add(Trouble(hold=gate, effect=True))
     async with httpx.AsyncClient(limits=httpx.Limits(max_connections=1)) as http:
-        patient = client.LiveClient(http, credentials={"hk": credentials()}, now=rig.clock.now)
-        hurried = client.LiveClient(http, credentials={"hk": credentials()}, now=rig.clock.now, timeout=0.1)
+        patient = client.LiveClient(http, credentials=fixed({"hk": credentials()}), now=rig.clock.now)
+        hurried = client.LiveClient(http, credentials=fixed({"hk": credentials()}), now=rig.clock.now, timeout=0.1)
         first = asyncio.create_task(patient.stop(rig.project, FLOW_ID))
         await rig.live.until(lambda live: len(live.calls) == 1)
         failed(await hurried.stop(rig.project, FLOW_ID), Fault.NEVER_SENT)

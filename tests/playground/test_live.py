@@ -227,6 +227,186 @@ async def test_a_project_header_that_is_not_the_paths_is_refused(rig: Rig) -> No
     assert rig.status() == "ACTIVE"
 
 
+# Tokens
+
+
+def question(**changed: Any) -> dict[str, Any]:
+    """Return the documented body; `changed` replaces parts of the user, or the `scope`."""
+    user = {
+        "name": stand_in.IAM_USER,
+        "password": stand_in.IAM_PASSWORD,
+        "domain": {"name": stand_in.IAM_DOMAIN},
+    }
+    scope = changed.pop("scope", {"project": {"id": P}})
+    return {"auth": {"identity": {"methods": ["password"], "password": {"user": user | changed}}, "scope": scope}}
+
+
+async def ask(
+    rig: Rig,
+    *,
+    target: str = "/v3/auth/tokens?nocatalog=true",
+    kind: str = "application/json;charset=utf8",
+    body: object = None,
+    method: str = "POST",
+    **changed: Any,
+) -> httpx.Response:
+    content = json.dumps(question(**changed) if body is None else body).encode()
+    headers = {"Content-Type": kind} if kind else {}
+    return await rig.http.request(method, rig.live.endpoint + target, content=content, headers=headers)
+
+
+async def show(rig: Rig, token: str, *, method: str = "GET", target: str = DETAIL, **headers: str) -> httpx.Response:
+    named = {name.replace("_", "-"): value for name, value in headers.items()}
+    return await rig.http.request(method, rig.live.endpoint + target, headers={"X-Auth-Token": token, **named})
+
+
+def refused_by_iam(response: httpx.Response, status: int, words: str) -> None:
+    error = response.json()["error"]
+    assert (response.status_code, error["code"]) == (status, status)
+    assert words in error["message"]
+    assert response.headers["X-IAM-Trace-Id"].startswith("iam-")
+    assert "X-Subject-Token" not in response.headers
+
+
+async def test_a_token_is_given_in_a_header_with_its_end_in_the_body(rig: Rig) -> None:
+    response = await ask(rig)
+    assert response.status_code == 201
+    assert rig.live.iam.tokens == (response.headers["X-Subject-Token"],)
+    assert len(response.headers["X-Subject-Token"]) > 1000
+    told = response.json()["token"]
+    assert (told["issued_at"], told["expires_at"]) == ("2025-01-02T03:04:05.000000Z", "2025-01-03T03:04:05.000000Z")
+    assert response.headers["X-Subject-Token"] not in response.text
+    assert stand_in.IAM_PASSWORD not in response.text
+
+
+async def test_a_token_stands_in_for_a_signature(rig: Rig) -> None:
+    token = (await ask(rig)).headers["X-Subject-Token"]
+    response = await show(rig, token, method="PUT", target=STOP)
+    assert (response.status_code, response.json()) == (200, {"status": "STANDBY", "flow_id": F})
+    assert (await show(rig, token, X_Project_Id=P)).status_code == 200
+
+
+@pytest.mark.parametrize(
+    ("change", "words"),
+    [
+        ({"kind": ""}, "Content-Type"),
+        ({"kind": "text/plain"}, "Content-Type"),
+        ({"target": "/v3/auth/tokens"}, "nocatalog"),
+        ({"target": "/v3/auth/tokens?nocatalog=false"}, "nocatalog"),
+        ({"body": []}, "body"),
+        ({"body": {"auth": {}}}, "body"),
+        ({"body": {**question(), "more": 1}}, "body"),
+        ({"scope": {}}, "body"),
+        ({"scope": {"project": {"name": "ap-southeast-1"}}}, "body"),
+        ({"scope": {"domain": {"id": P}}}, "body"),
+        ({"scope": {"project": {"id": P, "name": "x"}}}, "body"),
+        ({"scope": {"project": {"id": ""}}}, "body"),
+        ({"domain": "account"}, "body"),
+        ({"password": 7}, "body"),
+        ({"email": "x"}, "body"),
+    ],
+)
+async def test_what_is_not_asked_to_the_letter_is_refused(rig: Rig, change: dict[str, Any], words: str) -> None:
+    refused_by_iam(await ask(rig, **change), 400, words)
+    assert rig.live.iam.tokens == ()
+
+
+async def test_iam_takes_no_other_method_and_no_text_that_is_no_json(rig: Rig) -> None:
+    refused_by_iam(await ask(rig, method="PUT"), 405, "not allowed")
+    headers = {"Content-Type": "application/json"}
+    url = rig.live.endpoint + "/v3/auth/tokens?nocatalog=true"
+    refused_by_iam(await rig.http.post(url, content=b"{", headers=headers), 400, "body")
+
+
+@pytest.mark.parametrize("change", [{"password": "other"}, {"name": "other"}, {"domain": {"name": "other"}}])
+async def test_who_is_not_known_by_this_password_in_this_account_gets_none(rig: Rig, change: dict[str, Any]) -> None:
+    refused_by_iam(await ask(rig, **change), 401, "The username or password is wrong.")
+    assert rig.live.iam.tokens == ()
+
+
+async def test_five_wrong_passwords_in_a_row_lock_the_user_for_a_while(rig: Rig) -> None:
+    for _ in range(4):
+        await ask(rig, password="wrong")
+    assert (await ask(rig)).status_code == 201
+    for _ in range(5):
+        refused_by_iam(await ask(rig, password="wrong"), 401, "wrong")
+    refused_by_iam(await ask(rig), 401, "locked")
+    rig.clock.time += 15 * 60
+    assert (await ask(rig)).status_code == 201
+
+
+async def test_a_token_ends_by_the_clock(rig: Rig) -> None:
+    rig.live.iam.life = 3600.0
+    token = (await ask(rig)).headers["X-Subject-Token"]
+    rig.clock.time += 3599
+    assert (await show(rig, token)).status_code == 200
+    rig.clock.time += 1
+    refused(await show(rig, token), 401, "APIGW.0301", "token expires, expires_at: 2025-01-02T04:04:05")
+
+
+async def test_a_token_that_was_revoked_must_be_updated_and_a_new_one_is_good(rig: Rig) -> None:
+    first = (await ask(rig)).headers["X-Subject-Token"]
+    rig.live.revoke_tokens()
+    refused(await show(rig, first), 401, "APIGW.0307", "The token must be updated")
+    second = (await ask(rig)).headers["X-Subject-Token"]
+    assert (await show(rig, second)).status_code == 200
+
+
+async def test_a_new_token_does_not_end_the_old_one_but_a_new_password_does(rig: Rig) -> None:
+    first = (await ask(rig)).headers["X-Subject-Token"]
+    await ask(rig)
+    assert (await show(rig, first)).status_code == 200
+    rig.live.add_user(stand_in.IAM_USER, "another", stand_in.IAM_DOMAIN)
+    refused(await show(rig, first), 401, "APIGW.0307")
+    refused_by_iam(await ask(rig), 401, "wrong")
+    assert (await ask(rig, password="another")).status_code == 201
+
+
+async def test_a_text_that_is_no_token_cannot_be_decrypted(rig: Rig) -> None:
+    refused(await show(rig, "MIIT"), 401, "APIGW.0301", "decrypt token fail")
+
+
+async def test_a_token_is_good_for_its_project_alone(rig: Rig) -> None:
+    token = (await ask(rig)).headers["X-Subject-Token"]
+    refused(await show(rig, token, target=DETAIL.replace(P, "f" * 32)), 401, "LIVE.100011015")
+    refused(await show(rig, token, X_Project_Id="f" * 32), 401, "LIVE.100011015")
+
+
+async def test_who_signs_is_judged_by_the_signature_whatever_token_comes_with_it(rig: Rig) -> None:
+    token = (await ask(rig)).headers["X-Subject-Token"]
+    assert (await rig.call("GET", DETAIL, headers={"X-Auth-Token": "none"})).status_code == 200
+    refused(await rig.call("GET", DETAIL, sk="wrong", headers={"X-Auth-Token": token}), 401, "APIGW.0301", "verify")
+
+
+async def test_rights_and_limits_hold_for_tokens_too() -> None:
+    clock = TurnedClock()
+    async with (
+        stand_in.LiveStandIn(clock=clock, limit_per_minute=2) as live,
+        httpx.AsyncClient(trust_env=False) as http,
+    ):
+        rig = Rig(live=live, clock=clock, http=http)
+        live.add_flow(P, F, "main-feed")
+        live.deny("live:ott:updateFlowStatusStop")
+        token = (await ask(rig)).headers["X-Subject-Token"]
+        refused(await show(rig, token, method="PUT", target=STOP), 401, "LIVE.100011003")
+        assert (await show(rig, token)).status_code == 200
+        refused(await show(rig, token), 429, "APIGW.0308")
+
+
+async def test_iam_has_a_journal_and_faults_of_its_own(rig: Rig) -> None:
+    rig.live.faults.add(Trouble(reply=live_errors.failing(500, "live")))
+    rig.live.iam.faults.add(Trouble(reply=live_errors.from_iam(503, "busy", "Service Unavailable")))
+    rig.live.iam.faults.add(Trouble(drop=True))
+    rig.live.iam.faults.add(Trouble(hold=30.0))
+    refused_by_iam(await ask(rig), 503, "busy")
+    with pytest.raises((httpx.ReadError, httpx.RemoteProtocolError)):
+        await ask(rig)
+    assert (await ask(rig)).status_code == 201
+    assert [(call.at - NOON, call.status) for call in rig.live.iam.calls] == [(0, 503), (0, None), (0, 201)]
+    assert rig.clock.time == NOON + 30
+    assert rig.live.calls == ()
+
+
 # The lock
 
 

@@ -1,4 +1,7 @@
-"""The stage of the scenarios: the real bot over signed HTTP between the stand-ins, and a clock that only tests turn."""
+"""The stage of the scenarios: the real bot between the stand-ins, and a clock that only tests turn.
+
+Slack reaches the bot by signed HTTP; in the files of BOTH_DOORS each scenario is played over Socket Mode as well.
+"""
 
 import asyncio
 import contextlib
@@ -26,11 +29,13 @@ INCIDENT = "C0INCIDENT"
 RANDOM = "C0RANDOM"
 MAIN = "ec897482-d24b-4d64-aa39-407980901b2d"
 
+BOTH_DOORS = ("test_stop", "test_approvals", "test_deny_and_withdraw", "test_direct", "test_races")
+
 PATIENCE = 20.0
 """Real seconds for the bot to become quiet, on a machine that others use too."""
 
-CALM = 3
-"""How often in a row the database has to show nothing to do: what was just woken shows a little later."""
+STEP = 0.01
+"""Real seconds after which a step of the clock is taken although the bot waits: perhaps it waits for the clock."""
 
 
 class Stage:
@@ -41,6 +46,7 @@ class Stage:
         self.slack = built.slack
         self.live = built.live
         self.bot: serve.Bot | None = None
+        self._settling: asyncio.Task[None] | None = None
 
     # What people do
 
@@ -74,13 +80,17 @@ class Stage:
         return await self.slack.people.click(user, card, button, stale=[row], forged=True)
 
     async def delivers(self, fields: Mapping[str, str], **headers: str) -> Ack:
-        """Send a signed form of any content."""
+        """Send a signed form, or the envelope of a command, of any content."""
+        if self.slack.people.by_socket:
+            return await self.slack.sockets.deliver("slash_commands", dict(fields), accepts=True)
         body = urlencode(fields).encode()
         signed = {"Content-Type": FORM, **self.slack.people.sign(body), **headers}
         return await self.slack.people.raw(body, signed)
 
-    async def delivers_payload(self, payload: object) -> Ack:
-        """Send a signed interaction of any content."""
+    async def delivers_payload(self, payload: Any) -> Ack:
+        """Send an interaction of any content."""
+        if self.slack.people.by_socket:
+            return await self.slack.sockets.deliver("interactive", payload, accepts=True)
         return await self.delivers({"payload": json.dumps(payload)})
 
     # What stands there
@@ -154,11 +164,10 @@ class Stage:
 
     async def quiet(self, *, patience: float = PATIENCE) -> None:
         """Wait until nothing is left that the bot could do before its clock is turned."""
-        calm = 0
         async with asyncio.timeout(patience):
-            while calm < CALM:
-                await asyncio.sleep(0.003)  # the database tells nobody that it has changed
-                calm = 0 if self._busy() else calm + 1
+            if self._settling is not None:  # one that began before: what it saw may be old by now
+                await asyncio.shield(self._settling)
+            await asyncio.shield(self._settle())
 
     async def passes(self, seconds: float) -> None:
         """Let time pass by the clock, and wait until all that became due is done."""
@@ -175,15 +184,28 @@ class Stage:
         while not happened():
             assert clock.now() - started < most, self.slack.workspace.transcript()
             clock.turn(0.25)
-            await asyncio.sleep(0.008)
+            # Something that sleeps by the clock, or that a test holds, keeps the bot from settling: then time goes on.
+            await asyncio.wait({self._settle()}, timeout=STEP)
         return clock.now() - started
 
-    def _busy(self) -> bool:
-        now = self.world.clock.now()
-        return bool(
-            self.select("SELECT 1 FROM inbox WHERE state <> 'done' AND (lease_owner IS NOT NULL OR due_at <= ?)", now)
-            or self.select("SELECT 1 FROM requests WHERE lease_owner IS NOT NULL OR due_at <= ?", now)
-        )
+    async def answers_all(self, *, patience: float = PATIENCE) -> None:
+        """Wait until nobody waits for an answer, while messages of a channel may stand in line by the clock."""
+        async with asyncio.timeout(patience):
+            while self.select("SELECT 1 FROM inbox WHERE state <> 'done' LIMIT 1"):
+                await asyncio.wait({self._settle()}, timeout=STEP)
+
+    async def leaves(self) -> None:
+        """Stop waiting for the bot; to be called before it stops."""
+        if self._settling is not None:
+            self._settling.cancel()
+            await asyncio.gather(self._settling, return_exceptions=True)
+
+    def _settle(self) -> asyncio.Task[None]:
+        """Let the bot carry out all that is due; one at a time, and never cut short: it claims what it looks at."""
+        assert self.bot is not None
+        if self._settling is None or self._settling.done():
+            self._settling = asyncio.create_task(self.bot.settle())
+        return self._settling
 
     # What is on record
 
@@ -198,11 +220,19 @@ class Stage:
         count: int = self.select("SELECT count(*) FROM inbox")[0][0]
         return count
 
+    def waiting(self) -> int:
+        """Count the entries that are not answered yet, and the requests of which not all is told."""
+        entries, untold = (
+            "SELECT count(*) FROM inbox WHERE state <> 'done'",
+            "SELECT count(DISTINCT request_id) FROM replies WHERE ts IS NULL",
+        )
+        return sum(int(self.select(query)[0][0]) for query in (entries, untold))
+
     # What goes wrong at the cloud
 
-    def put_fails(self, reply: Refusal | None = None, **trouble: Any) -> None:
-        """Let every stop meet this trouble."""
-        self.live.faults.add(Trouble(reply=reply, **trouble), method="PUT", path="/flows/stop", times=None)
+    def put_fails(self, reply: Refusal | None = None, *, times: int | None = None, **trouble: Any) -> None:
+        """Let every stop, or the next ones, meet this trouble."""
+        self.live.faults.add(Trouble(reply=reply, **trouble), method="PUT", path="/flows/stop", times=times)
 
     def reads_fail(self, reply: Refusal) -> None:
         """Let every reading of a flow meet this error."""
@@ -235,10 +265,19 @@ def database(tmp_path_factory: pytest.TempPathFactory) -> pathlib.Path:
     return path
 
 
+def pytest_generate_tests(metafunc: pytest.Metafunc) -> None:
+    """Play a scenario over each door that its file is for."""
+    if "door" in metafunc.fixturenames:
+        both = metafunc.module.__name__.rpartition(".")[2] in BOTH_DOORS
+        metafunc.parametrize("door", ("http", "socket") if both else ("http",))
+
+
 @pytest.fixture
-async def built(tmp_path: pathlib.Path, clock: FakeClock, database: pathlib.Path) -> AsyncIterator[world.World]:
+async def built(
+    tmp_path: pathlib.Path, clock: FakeClock, database: pathlib.Path, door: str
+) -> AsyncIterator[world.World]:
     """Open the sample world, with a database and no bot yet."""
-    async with world.build(tmp_path, clock=clock) as opened:
+    async with world.build(tmp_path, clock=clock, socket=door == "socket") as opened:
         shutil.copy(database, tmp_path / "flowbot.db")
         yield opened
 
@@ -251,12 +290,16 @@ async def stage(built: world.World) -> AsyncIterator[Stage]:
 
 
 @pytest.fixture
-async def open_stage(tmp_path: pathlib.Path, clock: FakeClock, database: pathlib.Path) -> AsyncIterator[OpenStage]:
+async def open_stage(
+    tmp_path: pathlib.Path, clock: FakeClock, database: pathlib.Path, door: str
+) -> AsyncIterator[OpenStage]:
     """Run the bot in a world with another policy."""
     async with contextlib.AsyncExitStack() as stack:
 
         async def opened(policy: str = world.POLICY) -> Stage:
-            built = await stack.enter_async_context(world.build(tmp_path, clock=clock, policy=policy))
+            built = await stack.enter_async_context(
+                world.build(tmp_path, clock=clock, policy=policy, socket=door == "socket")
+            )
             shutil.copy(database, tmp_path / "flowbot.db")
             return await stack.enter_async_context(running(built))
 
@@ -268,9 +311,12 @@ async def running(built: world.World) -> AsyncIterator[Stage]:
     """Run the bot as `World.bot` does, without the tenths of a second that uvicorn's own loop sleeps at its end."""
     stage = Stage(built)
     async with serve.build(built.settings(), clock=built.clock) as bot, _listening(bot) as url:
-        built.slack.connect(f"{url}/slack/events")
+        await built.connect(url)
         stage.bot = bot
-        yield stage
+        try:
+            yield stage
+        finally:
+            await stage.leaves()
 
 
 @contextlib.asynccontextmanager

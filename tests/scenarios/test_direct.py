@@ -26,12 +26,16 @@ ANSWERS = {
     f"stop {'x' * 8001}": "longer than 8,000 characters",
     "stop main-feed --emergency because it burns": "does not have `--emergency` yet",
     "stop main-feed --for 30m": "does not have `--for` yet",
-    "start main-feed": "does not have `start` yet",
-    "status main-feed": "does not have `status` yet",
-    "list": "does not have `list` yet",
-    "pending": "does not have `pending` yet",
-    "history main-feed": "does not have `history` yet",
-    "whoami": "does not have `whoami` yet",
+    "start main-feed --emergency": "does not have `--emergency` yet",
+    "start": "Please say which flow",
+    "status": "Please say which flow",
+    "status main-feed please": "I do not know what to do with",
+    "list --dry-run": "I do not know the option `--dry-run` here",
+    "pending now": "I do not know what to do with `now`",
+    "history main-feed because it burns": "I do not know what to do with `because`",
+    "whoami please": "I do not know what to do with `please`",
+    "stop <https://console.example/flows>": "does not name exactly one flow",
+    "help status": "shows one flow",
 }
 
 

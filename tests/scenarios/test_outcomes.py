@@ -5,7 +5,14 @@ import asyncio
 import pytest
 
 from bot.playground import world
-from bot.playground.live_errors import Refusal, failing, from_service, invalid, no_such_flow, not_authenticated
+from bot.playground.live_errors import (
+    Refusal,
+    from_service,
+    invalid,
+    no_such_flow,
+    not_authenticated,
+    throttled,
+)
 from bot.playground.slack.records import Message
 from tests.scenarios.conftest import MAIN, Stage
 
@@ -23,8 +30,8 @@ def _shown_in_channel(stage: Stage, card: Message) -> list[str]:
     return [one.plain for one in stage.slack.workspace.messages(card.channel) if one.broadcast]
 
 
-async def _failed(stage: Stage, card: Message, *words: str) -> str:
-    """Wait for the outcome; assert that it is told as a failure, everywhere, after one call. Return it."""
+async def _failed(stage: Stage, card: Message, *words: str, calls: int = 1) -> str:
+    """Wait for the outcome; assert that it is told as a failure, everywhere, after so many calls. Return it."""
     outcome = (await stage.thread_says(card, words[0])).plain
     await stage.quiet()
     assert all(word in outcome for word in words)
@@ -32,8 +39,8 @@ async def _failed(stage: Stage, card: Message, *words: str) -> str:
     assert _shown_in_channel(stage, card) == [outcome]
     assert "Failed" in stage.reads(card)
     assert "STANDBY" not in stage.reads(card)
-    assert not stage.now(card).buttons
-    assert stage.stops() == 1
+    assert list(stage.now(card).buttons) == ["ask_again"]
+    assert stage.stops() == calls
     return outcome
 
 
@@ -69,10 +76,16 @@ async def test_a_refusal_as_standby_is_read_back(stage: Stage) -> None:
     assert stage.stops() == 1
 
 
-async def test_a_refusal_as_standby_of_a_flow_that_is_active_is_a_failure(stage: Stage) -> None:
+async def test_a_refusal_as_standby_of_a_flow_that_stays_active_is_repeated_for_a_minute_and_fails(
+    stage: Stage,
+) -> None:
     stage.put_fails(invalid("flow task is in standby status"))
+    card = await _approved(stage)
+    await stage.ticks(lambda: "Failed" in stage.reads(card), most=60)
 
-    await _failed(stage, await _approved(stage), "LIVE.100011001", "flow task is in standby status")
+    await _failed(
+        stage, card, "still ACTIVE; it may have been started again", "flow task is in standby status", calls=5
+    )
 
 
 async def test_a_missing_right_is_told_with_code_message_and_request_id(stage: Stage) -> None:
@@ -109,37 +122,99 @@ async def test_a_definite_no_is_told_as_it_came(stage: Stage, reply: Refusal, co
     await _failed(stage, await _approved(stage), code, message[:40])
 
 
-@pytest.mark.parametrize("has_effect", [True, False], ids=["after", "before"])
-@pytest.mark.parametrize("lost", ["500", "502 html", "504 empty", "dropped"])
-async def test_promise_4_what_nobody_knows_is_unknown(stage: Stage, lost: str, has_effect: bool) -> None:
-    match lost:
-        case "500":
-            stage.put_fails(failing(500, "live"), effect=has_effect)
-        case "502 html":
-            stage.put_fails(failing(502, "html"), effect=has_effect)
-        case "504 empty":
-            stage.put_fails(failing(504, "empty"), effect=has_effect)
-        case _:
-            stage.put_fails(drop=True, effect=has_effect)
-
+async def test_promise_4_no_card_says_done_unless_the_cloud_says_done(stage: Stage) -> None:
+    stage.put_fails(status="ACTIVE")
     card = await _approved(stage)
-    outcome = (await stage.thread_says(card, "unknown")).plain
-    await stage.quiet()
-    for _ in range(5):
-        await stage.passes(30)
+    await stage.shows(card, "the cloud accepted it, and does not report it done yet")
+    reads = len(stage.live.calls_of("GET", "/flows/detail"))
 
-    assert "<@U0ALICE>" in outcome
-    assert "Unknown" in stage.reads(card)
-    assert _shown_in_channel(stage, card) == [outcome]
-    assert "cloud says that it is stopped" not in stage.reads(card)
-    assert "is now STANDBY" not in "\n".join(stage.replies(card))
+    for _ in range(14):
+        await stage.passes(2)
+    assert "Failed" not in stage.reads(card)
+    await stage.passes(2)
+
+    assert len(stage.live.calls_of("GET", "/flows/detail")) - reads == 15
+    await _failed(stage, card, "accepted, still ACTIVE")
+
+
+async def test_what_is_accepted_and_comes_true_within_half_a_minute_has_succeeded(stage: Stage) -> None:
+    stage.put_fails(status="ACTIVE")
+    card = await _approved(stage)
+    await stage.shows(card, "the cloud accepted it, and does not report it done yet")
+    await stage.passes(12)
+    assert "STANDBY" not in stage.reads(card)
+
+    stage.live.set_status(world.PROJECT_ID, MAIN, "STANDBY")
+    await stage.passes(2)
+
+    assert "STANDBY: the cloud says that it is stopped" in stage.reads(card)
+    assert "is now STANDBY" in stage.replies(card)[-1]
+    assert _shown_in_channel(stage, card) == []
     assert stage.stops() == 1
 
 
-async def test_promise_4_no_card_says_done_unless_the_cloud_says_done(stage: Stage) -> None:
-    stage.put_fails(status="ACTIVE")
+async def test_a_success_that_does_not_last_is_told_ten_seconds_later(stage: Stage) -> None:
+    card = await _approved(stage)
+    await stage.thread_says(card, "is now STANDBY")
+    await stage.quiet()
+    stage.live.set_status(world.PROJECT_ID, MAIN, "ACTIVE")
 
-    await _failed(stage, await _approved(stage), "accepted, still ACTIVE")
+    await stage.passes(9)
+    assert "again" not in stage.reads(card)
+    await stage.passes(1)
+
+    assert "ACTIVE again, after it was STANDBY" in stage.reads(card)
+    told = stage.replies(card)[-1]
+    assert "<@U0ALICE>: `main-feed` is ACTIVE again" in told
+    assert _shown_in_channel(stage, card) == [told]
+    await stage.passes(3600)
+    assert stage.replies(card)[-1] == told
+    assert stage.stops() == 1
+
+
+async def test_a_success_that_lasts_is_looked_at_once_and_not_told_of_again(stage: Stage) -> None:
+    card = await _approved(stage)
+    await stage.thread_says(card, "is now STANDBY")
+    await stage.quiet()
+    before, calls = stage.replies(card), len(stage.live.calls)
+
+    for _ in range(6):
+        await stage.passes(10)
+
+    assert stage.replies(card) == before
+    assert len(stage.live.calls) == calls + 1
+
+
+@pytest.mark.parametrize(
+    "trouble",
+    [
+        pytest.param(throttled(80), id="429"),
+        pytest.param(from_service(500, "LIVE.100011007", "The number of concurrent API requests"), id="500"),
+    ],
+)
+async def test_what_was_not_carried_out_is_repeated_until_it_is(stage: Stage, trouble: Refusal) -> None:
+    stage.put_fails(trouble, times=2)
+    card = await _approved(stage)
+    await stage.shows(card, "another follows")
+
+    await stage.ticks(lambda: "is now STANDBY" in stage.replies(card)[-1], most=119)
+    await stage.quiet()
+
+    assert "STANDBY" in stage.reads(card)
+    assert stage.stops() == 3
+
+
+async def test_what_is_throttled_for_two_minutes_fails_in_the_clouds_words(stage: Stage) -> None:
+    stage.put_fails(throttled(80))
+    card = await _approved(stage)
+    await stage.shows(card, "another follows")
+    await stage.ticks(lambda: "Failed" in stage.reads(card), most=119)
+
+    calls = stage.stops()
+    await _failed(stage, card, "APIGW.0308", "throttling threshold", calls=calls)
+    assert calls == 4
+    await stage.passes(600)
+    assert stage.stops() == calls
 
 
 async def test_a_call_that_takes_long_is_told_of_after_five_seconds(stage: Stage) -> None:

@@ -1,5 +1,6 @@
 """The Bolt app: every parameter is known to it, and nothing that comes in makes a 5xx."""
 
+import asyncio
 import inspect
 import json
 import logging
@@ -14,7 +15,9 @@ from slack_bolt.kwargs_injection.async_args import AsyncArgs
 from slack_sdk.web.async_client import AsyncWebClient
 from starlette.responses import Response
 
-from bot.arrivals import Entry
+from bot import shown
+from bot.arrivals import Actor, Entry, Typed
+from bot.commands import VERBS, Read
 from bot.playground import world
 from bot.playground.slack.server import SlackStandIn
 from bot.ports import Recording
@@ -22,6 +25,8 @@ from bot.slack import app, messages
 from bot.slack.installation import Installation
 from bot.slack.listeners import Listeners
 from bot.slack.notifier import Notifier
+from bot.slack.pacing import Pacer
+from bot.slack.reader import Reader
 from bot.slack.returns import Returns
 from tests.fakes import FakeClock
 
@@ -51,6 +56,45 @@ VIEW: dict[str, Any] = {
 }
 
 
+MENTION: dict[str, Any] = {
+    "type": "event_callback",
+    "team_id": "T0PLAYGROUND",
+    "event_id": "Ev1",
+    "event": {
+        "type": "app_mention",
+        "user": "U0ALICE",
+        "text": "<@U0FLOWBOT> stop main",
+        "ts": "1700000000.900100",
+        "channel": "C0INCIDENT",
+        "team": "T0PLAYGROUND",
+    },
+}
+
+
+class NothingToRead:
+    """A reading that shows nothing, but for what everybody may use."""
+
+    def __init__(self) -> None:
+        self.asked: list[tuple[Typed, Read, int]] = []
+        self.trouble: Exception | None = None
+        self.gate: asyncio.Event | None = None
+
+    async def read(self, actor: Actor, typed: Typed, command: Read, *, page: int = 1) -> shown.Pending:
+        """Show that no request is open."""
+        self.asked.append((typed, command, page))
+        if self.gate is not None:
+            await self.gate.wait()
+        if self.trouble is not None:
+            raise self.trouble
+        return shown.Pending(deciding=(), others=())
+
+    async def usable(self, actor: Actor, channel: str) -> shown.Usable:
+        """Name every verb."""
+        if self.gate is not None:
+            await self.gate.wait()
+        return shown.Usable(verbs=frozenset(VERBS))
+
+
 class Dispatching:
     """The app with an inbox that answers as a test says."""
 
@@ -62,9 +106,19 @@ class Dispatching:
         self.recording: Recording | Exception = Recording.NEW
         self.installation = Installation(client=client)
         returns = Returns(clock=clock)
-        self.notifier = Notifier(client=client, session=session, installation=self.installation, returns=returns)
+        pacer = Pacer(clock=clock)
+        self.notifier = Notifier(
+            client=client, session=session, installation=self.installation, returns=returns, pacer=pacer
+        )
+        self.reading = NothingToRead()
+        self.reader = Reader(reading=self.reading, notifier=self.notifier)
         self.listeners = Listeners(
-            record=self._record, returns=returns, notifier=self.notifier, clock=clock, api_url=slack.api_url
+            record=self._record,
+            returns=returns,
+            notifier=self.notifier,
+            reader=self.reader,
+            clock=clock,
+            api_url=slack.api_url,
         )
         self.app: AsyncApp = app.build(client=client, installation=self.installation, listeners=self.listeners)
 
@@ -89,14 +143,14 @@ async def dispatching() -> AsyncIterator[Dispatching]:
         yield opened
 
 
-@pytest.mark.parametrize("name", ["command", "action", "view"])
+@pytest.mark.parametrize("name", ["command", "mention", "action", "view"])
 def test_every_parameter_of_a_listener_is_known_to_bolt(name: str) -> None:
     known = set(AsyncArgs.__annotations__)
 
     assert set(inspect.signature(getattr(Listeners, name)).parameters) - {"self"} <= known
 
 
-@pytest.mark.parametrize("payload", [COMMAND, CLICK, VIEW])
+@pytest.mark.parametrize("payload", [COMMAND, MENTION, CLICK, VIEW])
 async def test_what_is_ours_reaches_its_listener(dispatching: Dispatching, payload: dict[str, Any]) -> None:
     answered = await dispatching.send(payload)
 
@@ -112,7 +166,7 @@ async def test_what_is_ours_reaches_its_listener(dispatching: Dispatching, paylo
         {**CLICK, "type": "message_action", "callback_id": "x"},
         {**CLICK, "type": "block_suggestion", "action_id": "x", "value": ""},
         {**VIEW, "type": "view_closed"},
-        {"type": "event_callback", "team_id": "T0PLAYGROUND", "event": {"type": "app_mention", "user": "U1"}},
+        {**MENTION, "event": {**MENTION["event"], "type": "message"}},
         {"type": "nothing that anybody knows", "team_id": "T0PLAYGROUND"},
         {"team_id": "T0PLAYGROUND"},
     ],
@@ -127,10 +181,17 @@ async def test_what_is_not_ours_is_not_found_and_does_nothing(
 def broken() -> list[dict[str, Any]]:
     """Return payloads of ours with each part taken out, and with each part of another kind."""
     found: list[dict[str, Any]] = []
-    for payload in (COMMAND, CLICK, VIEW):
-        for name in payload:
-            found += [{**payload, name: wrong} for wrong in (None, 7, "x", [], {}, [None], {"id": None})]
-            found.append({key: value for key, value in payload.items() if key != name})
+    for payload in (COMMAND, MENTION, CLICK, VIEW):
+        found += spoilt(payload)
+    return found + [{**MENTION, "event": event} for event in spoilt(MENTION["event"])]
+
+
+def spoilt(payload: dict[str, Any]) -> list[dict[str, Any]]:
+    """Return a value with each part taken out, and with each part of another kind."""
+    found: list[dict[str, Any]] = []
+    for name in payload:
+        found += [{**payload, name: wrong} for wrong in (None, 7, "x", [], {}, [None], {"id": None})]
+        found.append({key: value for key, value in payload.items() if key != name})
     return found
 
 
@@ -140,7 +201,7 @@ async def test_no_shape_makes_a_5xx_or_an_exception(dispatching: Dispatching) ->
     assert statuses <= {200, 400, 404}
 
 
-@pytest.mark.parametrize("payload", [COMMAND, CLICK, VIEW])
+@pytest.mark.parametrize("payload", [COMMAND, MENTION, CLICK, VIEW])
 async def test_a_listener_that_raises_answers_with_an_id_that_stands_in_the_log(
     dispatching: Dispatching, payload: dict[str, Any], caplog: pytest.LogCaptureFixture
 ) -> None:

@@ -257,3 +257,33 @@ async def test_memory_is_bounded(asking: Asking, monkeypatch: pytest.MonkeyPatch
     assert asking.asked() == 4
     assert (await asking.directory.person(ALICE, max_age=60.0)).actor == ALICE
     assert asking.asked() == 4
+
+
+@pytest.mark.parametrize(
+    ("channel", "private"),
+    [
+        ({"is_private": False, "is_im": False, "is_mpim": False}, False),
+        ({"is_private": False}, False),
+        ({"is_private": True}, True),
+        ({"is_private": False, "is_mpim": True}, True),
+        ({"is_im": True}, True),
+        ({}, True),
+    ],
+)
+def test_a_channel_is_private_unless_slack_says_that_it_is_not(channel: dict[str, Any], private: bool) -> None:
+    assert directory.is_private(channel) is private
+
+
+async def test_slack_is_asked_once_a_minute_whether_a_channel_is_private(asking: Asking) -> None:
+    assert await asking.directory.is_private("C0INCIDENT", max_age=60.0) is False
+    asking.slack.workspace.change_channel("C0INCIDENT", is_private=True)
+    assert await asking.directory.is_private("C0INCIDENT", max_age=60.0) is False
+
+    asking.clock.turn(61)
+
+    assert await asking.directory.is_private("C0INCIDENT", max_age=60.0) is True
+    assert asking.asked("conversations.info") == 2
+
+
+async def test_of_a_channel_that_slack_does_not_show_nothing_is_known(asking: Asking) -> None:
+    assert await asking.directory.is_private("C0NOWHERE", max_age=60.0) is None

@@ -1,5 +1,6 @@
 """The three ways in: what is answered on the spot, what is recorded, and what is said when it was not."""
 
+import asyncio
 import json
 from collections.abc import AsyncIterator
 from typing import Any
@@ -8,13 +9,16 @@ import aiohttp
 import pytest
 
 from bot.arrivals import Clicked, Submitted, Typed
-from bot.commands import MAX_REASON
+from bot.commands import MAX_REASON, Read, Verb
 from bot.playground import world
+from bot.playground.slack.records import Message
 from bot.playground.slack.server import SlackStandIn
 from bot.ports import Recording
+from bot.slack.listeners import REMEMBERED
 from bot.slack.messages import modals
+from bot.verbs import Door
 from tests.fakes import FakeClock
-from tests.slack.test_app import CLICK, COMMAND, VIEW, Dispatching
+from tests.slack.test_app import CLICK, COMMAND, MENTION, VIEW, Dispatching
 
 
 @pytest.fixture
@@ -49,7 +53,7 @@ async def test_help_is_answered_on_the_spot(dispatching: Dispatching, text: str 
     assert dispatching.entries == []
 
 
-@pytest.mark.parametrize("text", ["stopp main", "stop", "stop main --nope", "stop main because", "status main"])
+@pytest.mark.parametrize("text", ["stopp main", "stop", "stop main --nope", "stop main because", "stop main --for 1m"])
 async def test_what_is_not_understood_or_not_there_yet_is_recorded_nowhere(dispatching: Dispatching, text: str) -> None:
     assert "Nothing was done" in await command(dispatching, text)
     assert dispatching.entries == []
@@ -58,6 +62,107 @@ async def test_what_is_not_understood_or_not_there_yet_is_recorded_nowhere(dispa
 async def test_a_stop_is_recorded_as_typed_and_never_answered_by_an_empty_200(dispatching: Dispatching) -> None:
     assert "Reading" in await command(dispatching, "STOP `main`")
     assert dispatching.entries[0].arrival == Typed(text="STOP `main`", channel="C0INCIDENT")
+
+
+def mention(text: str, **event: Any) -> dict[str, Any]:
+    """Return the delivery of a message that begins with the bot's name."""
+    return {**MENTION, "event": {**MENTION["event"], "text": f"<@U0FLOWBOT> {text}", **event}}
+
+
+async def told(dispatching: Dispatching, words: str, user: str = "U0ALICE") -> Message:
+    """Wait until somebody alone was told something with these words."""
+    return await dispatching.slack.until(
+        lambda workspace: next((one for one in workspace.ephemerals(user) if words in one.plain), None)
+    )
+
+
+async def test_a_mention_is_recorded_with_its_place_and_answered_beside_an_empty_200(dispatching: Dispatching) -> None:
+    root = dispatching.slack.workspace.post("C0INCIDENT", "U0BOB", "the picture is frozen")
+
+    answered = await dispatching.send(mention("STOP main", thread_ts=root.ts))
+
+    assert (answered.status_code, bytes(answered.body)) == (200, b"")
+    assert dispatching.entries[0].arrival == Typed(
+        text="STOP main", channel="C0INCIDENT", door=Door.MENTION, ts=MENTION["event"]["ts"], thread_ts=root.ts
+    )
+    assert (await told(dispatching, "Reading `main`…")).thread_ts == root.ts
+
+
+async def test_a_mention_that_slack_cannot_be_told_of_is_recorded_all_the_same(dispatching: Dispatching) -> None:
+    await dispatching.installation.learn()
+    dispatching.slack.faults.down()
+
+    assert (await dispatching.send(mention("stop main"))).status_code == 200
+    await dispatching.listeners.drain()
+
+    assert len(dispatching.entries) == 1
+
+
+@pytest.mark.parametrize("recording", [Recording.FULL, Recording.NOT_RECORDED, Recording.UNCONFIRMED])
+async def test_a_mention_that_was_not_recorded_for_sure_is_told_and_not_delivered_again(
+    dispatching: Dispatching, recording: Recording
+) -> None:
+    dispatching.recording = recording
+
+    assert (await dispatching.send(mention("stop main"))).status_code == 200
+
+    one = await told(dispatching, NOT_RECORDED[recording])
+    assert "/flow" not in one.plain
+
+
+@pytest.mark.parametrize("text", ["stop main", "stop", "help", "list"])
+async def test_a_mention_that_is_delivered_again_is_answered_once(dispatching: Dispatching, text: str) -> None:
+    for _ in range(3):
+        await dispatching.send(mention(text))
+    await dispatching.listeners.drain()
+
+    heard = dispatching.slack.workspace.ephemerals("U0ALICE")
+    assert len(heard) == (2 if text == "list" else 1)
+    assert len(dispatching.entries) == (1 if text == "stop main" else 0)
+
+
+async def test_no_more_mentions_are_remembered_than_is_of_use(dispatching: Dispatching) -> None:
+    for number in range(REMEMBERED + 5):
+        await dispatching.send(mention("stop main", ts=f"1700000000.{number:06}"))
+    await dispatching.listeners.drain()
+
+    assert len(dispatching.listeners._taken) == REMEMBERED
+
+
+async def test_a_read_is_acknowledged_at_once_and_answered_after(dispatching: Dispatching) -> None:
+    dispatching.reading.gate = asyncio.Event()
+
+    assert "Reading the open requests" in await command(dispatching, "pending")
+    assert dispatching.slack.workspace.ephemerals("U0ALICE") == []
+    dispatching.reading.gate.set()
+    await told(dispatching, "No request is open.")
+
+    assert dispatching.entries == []
+
+
+async def test_a_page_of_the_list_takes_the_place_of_the_one_that_was_clicked(dispatching: Dispatching) -> None:
+    action = {"type": "button", "action_id": "list_later", "block_id": "b", "value": "2 slash list feed --project hk"}
+
+    await dispatching.send({**CLICK, "actions": [action]})
+    await dispatching.listeners.drain()
+
+    ((typed, asked, page),) = dispatching.reading.asked
+    assert (typed.channel, page) == ("C0INCIDENT", 2)
+    assert asked == Read(verb=Verb.LIST, about="feed", project="hk")
+    assert dispatching.entries == []
+
+
+@pytest.mark.parametrize("value", ["", "2 slash stop main", "x"])
+async def test_a_button_of_the_list_that_carries_something_else_does_nothing(
+    dispatching: Dispatching, value: str
+) -> None:
+    action = {"type": "button", "action_id": "list_later", "block_id": "b", "value": value}
+
+    assert (await dispatching.send({**CLICK, "actions": [action]})).status_code == 200
+    await dispatching.listeners.drain()
+
+    assert dispatching.reading.asked == []
+    assert dispatching.entries == []
 
 
 async def test_a_dry_run_is_marked_from_the_first_word_on(dispatching: Dispatching) -> None:
@@ -116,6 +221,7 @@ async def test_add_reason_opens_its_modal_and_records_nothing(dispatching: Dispa
     trigger = dispatching.slack.people._triggers.issue("U0CAROL")
 
     await dispatching.send(click(dispatching, "add_reason", trigger_id=trigger))
+    await dispatching.listeners.drain()
 
     view = dispatching.slack.workspace.top_view("U0CAROL")
     assert view is not None
@@ -125,6 +231,7 @@ async def test_add_reason_opens_its_modal_and_records_nothing(dispatching: Dispa
 
 async def test_add_reason_says_so_when_its_modal_does_not_open(dispatching: Dispatching) -> None:
     await dispatching.send(click(dispatching, "add_reason"))
+    await dispatching.listeners.drain()
 
     told = dispatching.slack.workspace.ephemerals("U0CAROL", "C0INCIDENT")
     assert "did not open" in told[0].plain
@@ -146,7 +253,7 @@ async def test_a_submission_is_recorded_and_closes_the_modal(dispatching: Dispat
         ("   ", "add_reason"),
         ("x" * (MAX_REASON + 1), "add_reason"),
         ("x" * (MAX_REASON + 1), "deny_reason"),
-        ("why --dry-run", "deny_reason"),
+        ("why --dry-run", "add_reason"),
     ],
 )
 async def test_a_wrong_reason_is_told_in_the_modal_and_not_recorded(

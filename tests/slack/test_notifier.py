@@ -1,5 +1,7 @@
 """Slack as a place to speak: which call says what, by which way back, and what its failures mean."""
 
+import asyncio
+import dataclasses
 from collections.abc import AsyncIterator
 from typing import Any
 from urllib.parse import parse_qs
@@ -8,19 +10,20 @@ import aiohttp
 import pytest
 from slack_sdk.web.async_client import AsyncWebClient
 
-from bot import answers, errors, request
+from bot import answers, asking, errors, life, request
 from bot.arrivals import Actor, Arrival, Button, Clicked, Entry, Modal, Submitted, Typed
 from bot.commands import Verb
 from bot.playground import world
 from bot.playground.slack.grants import TRIGGER_SECONDS
 from bot.playground.slack.server import SlackStandIn
-from bot.request import Card, Reply, Said
+from bot.request import Card, How, Reply, Said
 from bot.slack.installation import Installation
 from bot.slack.messages import modals
 from bot.slack.messages.message import tell
 from bot.slack.notifier import Notifier
+from bot.slack.pacing import Pacer
 from bot.slack.returns import Returns
-from tests.fakes import MAIN, FakeClock
+from tests.fakes import MAIN, FakeClock, in_order, until
 
 HERE = "C0INCIDENT"
 SEEN = request.Request(
@@ -48,7 +51,11 @@ class Speaking:
         self.returns = Returns(clock=clock)
         client = AsyncWebClient(token=slack.bot_token, base_url=slack.api_url, session=session, retry_handlers=[])
         self.notifier = Notifier(
-            client=client, session=session, installation=Installation(client=client), returns=self.returns
+            client=client,
+            session=session,
+            installation=Installation(client=client),
+            returns=self.returns,
+            pacer=Pacer(clock=clock),
         )
 
     async def posted(self) -> request.Request:
@@ -240,3 +247,67 @@ async def test_words_for_one_person_are_seen_by_nobody_else(speaking: Speaking) 
 
     assert speaking.slack.workspace.ephemerals("U0BOB", HERE) == []
     assert not speaking.slack.workspace.messages(HERE)
+
+
+async def test_an_end_is_told_to_its_requester_in_a_dm(speaking: Speaking) -> None:
+    seen = await speaking.posted()
+
+    await speaking.notifier.reply_privately(seen, dataclasses.replace(ASKED, said=Said.EXPIRED))
+
+    (dm,) = speaking.slack.workspace.messages("D0ALICE")
+    assert "expired" in dm.plain
+
+
+async def test_a_copy_of_a_card_becomes_a_link_without_buttons(speaking: Speaking) -> None:
+    copy, seen = await speaking.posted(), await speaking.posted()
+
+    await speaking.notifier.retire_copy(HERE, str(copy.card.ts), asking.card_link(seen))
+
+    stands = speaking.slack.workspace.message(HERE, str(copy.card.ts))
+    assert stands is not None
+    assert not stands.buttons
+    assert f"p{str(seen.card.ts).replace('.', '')}|" in stands.plain
+
+
+@pytest.mark.parametrize(
+    ("said", "how", "wide"),
+    [
+        (Said.OUTCOME, How.DONE, False),
+        (Said.OUTCOME, How.REFUSED, True),
+        (Said.OUTCOME, How.LOST, True),
+        (Said.CHANGED, How.DONE, True),
+        (Said.GIVEN_UP, How.LOST, True),
+        (Said.ASKED, None, False),
+    ],
+)
+async def test_the_channel_hears_what_failed_what_nobody_knows_and_what_did_not_last(
+    speaking: Speaking, said: Said, how: How | None, wide: bool
+) -> None:
+    seen = await speaking.posted()
+    if how is not None:
+        operation = request.Operation(progress=progress_of(how), outcome=request.Outcome(how=how, status="STANDBY"))
+        seen = dataclasses.replace(seen, state=request.State.APPROVED, operation=operation)
+
+    await speaking.notifier.reply(seen, dataclasses.replace(ASKED, said=said))
+
+    assert bool(speaking.slack.workspace.called("chat.postMessage")[-1].args.get("reply_broadcast")) is wide
+
+
+def progress_of(how: How) -> request.Progress:
+    """Return what an outcome makes of an operation."""
+    return request.PROGRESS[request.Progress.RUNNING, life.STEP_OF[how]]
+
+
+async def test_messages_of_a_channel_are_paced_and_edits_are_not(speaking: Speaking) -> None:
+    seen = await speaking.posted()
+    for _ in range(9):
+        await speaking.notifier.reply(seen, ASKED)
+    for _ in range(5):
+        await speaking.notifier.edit_card(seen)
+    eleventh = asyncio.create_task(speaking.notifier.reply(seen, ASKED))
+    await until(lambda: speaking.clock._sleepers)
+    assert len(speaking.slack.workspace.called("chat.postMessage")) == 10
+
+    speaking.clock.turn(1)
+    await in_order(eleventh)
+    assert len(speaking.slack.workspace.called("chat.postMessage")) == 11

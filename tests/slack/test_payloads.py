@@ -9,6 +9,7 @@ import pytest
 from bot.arrivals import Actor, Button, Clicked, Modal, Submitted, Typed
 from bot.slack import payloads
 from bot.slack.messages import modals
+from bot.verbs import Door
 
 COMMAND: Final[dict[str, Any]] = {
     "command": "/flow",
@@ -37,15 +38,113 @@ def submission(value: object, callback: str = "deny_reason", metadata: str = "r1
 
 
 def test_a_command_becomes_a_value() -> None:
-    entry = payloads.typed(COMMAND, received_at=5.0)
+    entry, typed = payloads.typed(COMMAND, received_at=5.0)
 
     assert (entry.actor, entry.arrival) == (Actor(team="T1", user="U1"), Typed(text="stop main", channel="C1"))
+    assert entry.arrival == typed
 
 
 def test_a_command_without_text_is_an_empty_one() -> None:
-    entry = payloads.typed({**COMMAND, "text": None}, received_at=5.0)
+    _, typed = payloads.typed({**COMMAND, "text": None}, received_at=5.0)
 
-    assert entry.arrival == Typed(text="", channel="C1")
+    assert typed == Typed(text="", channel="C1")
+
+
+def mention(**event: object) -> dict[str, Any]:
+    """Return the delivery of a message that begins with the bot's name."""
+    usual = {"type": "app_mention", "user": "U1", "text": "<@UBOT> stop main", "ts": "5.000200", "channel": "C1"}
+    return {"type": "event_callback", "team_id": "T1", "event": {**usual, "team": "T7", **event}}
+
+
+def test_a_mention_becomes_a_value() -> None:
+    found = payloads.mentioned(mention(), bot_user="UBOT", received_at=9.0)
+
+    assert found is not None
+    entry, typed = found
+    assert typed == Typed(text="stop main", channel="C1", door=Door.MENTION, ts="5.000200")
+    assert (entry.actor, entry.arrival) == (Actor(team="T7", user="U1"), typed)
+
+
+@pytest.mark.parametrize(
+    ("thread", "expected"), [("4.000100", "4.000100"), ("5.000200", None), (None, None), ("", None)]
+)
+def test_only_a_reply_stands_in_a_thread(thread: object, expected: str | None) -> None:
+    found = payloads.mentioned(mention(thread_ts=thread), bot_user="UBOT", received_at=9.0)
+
+    assert found is not None
+    assert found[1].thread_ts == expected
+
+
+@pytest.mark.parametrize(
+    ("ts", "received_at", "counts_from"), [("5.000200", 9.0, 5.0002), ("5.0", 4.0, 4.0), ("x", 9.0, 9.0)]
+)
+def test_a_mention_counts_from_when_it_was_written_and_never_from_the_future(
+    ts: str, received_at: float, counts_from: float
+) -> None:
+    found = payloads.mentioned(mention(ts=ts), bot_user="UBOT", received_at=received_at)
+
+    assert found is not None
+    assert found[0].received_at == counts_from
+
+
+@pytest.mark.parametrize(
+    "event",
+    [
+        {"text": "hey <@UBOT> stop main"},
+        {"text": "<@UBOT2> stop main"},
+        {"bot_id": "B1"},
+        {"subtype": "message_changed"},
+        {"subtype": "bot_message"},
+        {"user": None},
+        {"user": 7},
+    ],
+)
+def test_what_no_person_wrote_to_the_bot_is_no_mention(event: dict[str, object]) -> None:
+    assert payloads.mentioned(mention(**event), bot_user="UBOT", received_at=9.0) is None
+
+
+def test_a_message_has_one_key_as_long_as_its_words_stay_the_same() -> None:
+    def key(**event: object) -> str:
+        found = payloads.mentioned({**mention(**event), "event_id": str(event)}, bot_user="UBOT", received_at=9.0)
+        assert found is not None
+        return found[0].key
+
+    assert key() == key(edited={"ts": "6.0"}) == key(text="<@UBOT>  stop main ")
+    others = [{"text": "<@UBOT> stop other"}, {"ts": "5.000300"}, {"channel": "C2"}]
+    assert len({key(), *(key(**other) for other in others)}) == 4
+
+
+@pytest.mark.parametrize("carried", ["2 slash list feed", "2 mention list"])
+def test_a_button_of_the_list_carries_page_door_and_command(carried: str) -> None:
+    action = {"action_id": "list_later", "value": carried}
+    container = {"channel_id": "C1", "message_ts": "1.0", "thread_ts": "0.5"}
+
+    found = payloads.turned({**CLICK, "actions": [action], "container": container}, received_at=5.0)
+
+    assert found is not None
+    _, typed, page = found
+    _, door, text = carried.split(" ", maxsplit=2)
+    assert (typed, page) == (Typed(text=text, channel="C1", door=Door(door), thread_ts="0.5"), 2)
+
+
+@pytest.mark.parametrize("carried", ["", "2", "x slash list", "2 window list", None])
+def test_a_button_of_the_list_that_carries_something_else_is_a_value_error(carried: str | None) -> None:
+    with pytest.raises(ValueError):  # noqa: PT011 - several kinds of it
+        payloads.turned({**CLICK, "actions": [{"action_id": "list_later", "value": carried}]}, received_at=5.0)
+
+
+def test_another_button_turns_no_page() -> None:
+    assert payloads.turned(CLICK, received_at=5.0) is None
+
+
+def test_an_event_is_for_whom_it_is_authorized() -> None:
+    shared = {
+        "team_id": "T9",
+        "authorizations": [{"team_id": "T1", "enterprise_id": None}, None, {"enterprise_id": "E1"}],
+    }
+
+    assert payloads.teams(shared) == {"T9", "T1", "E1"}
+    assert payloads.teams({"team_id": "T9", "authorizations": 7}) == {"T9"}
 
 
 def test_a_click_becomes_a_value_with_its_own_team() -> None:
@@ -131,7 +230,7 @@ def test_without_a_trigger_the_whole_payload_is_the_key() -> None:
     ],
 )
 def test_the_team_of_an_actor_is_found_in_every_shape(payload: dict[str, Any], team: str) -> None:
-    entry = payloads.typed({"user_id": "U1", "channel_id": "C1", **payload}, received_at=5.0)
+    entry, _ = payloads.typed({"user_id": "U1", "channel_id": "C1", **payload}, received_at=5.0)
 
     assert entry.actor.team == team
 

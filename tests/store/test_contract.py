@@ -124,9 +124,28 @@ class TestFlows:
             step = following(step)
             await mine.commit(change(step))
             assert await mine.holder("live", "flow-1") == step
-        outcome = requests.Outcome(how=requests.How.STOPPED, status="STANDBY")
+        outcome = requests.Outcome(how=requests.How.DONE, status="STANDBY")
         await mine.commit(change(life.finish(step, outcome, at=122.0)))
         assert await mine.holder("live", "flow-1") is None
+
+    async def test_what_nobody_knows_holds_its_flow_while_it_is_read_back(self, mine: store.SqlStore) -> None:
+        step = records.request()
+        await add(mine, step)
+        unknown = life.finish(
+            life.begin(records.approved(step), at=121.0),
+            requests.Outcome(how=requests.How.LOST),
+            at=122.0,
+            look_again_at=127.0,
+        )
+        for following in (records.approved, lambda seen: life.begin(seen, at=121.0), lambda _: unknown):
+            await mine.commit(change(step := following(step)))
+        assert await mine.holder("live", "flow-1") == step
+        with pytest.raises(errors.FlowHeld):
+            await add(mine, records.request("r2"))
+        assert await mine.unsettled(limit=9) == [step]
+        await mine.commit(change(life.give_up(step, at=3722.0)))
+        assert await mine.holder("live", "flow-1") is None
+        await add(mine, records.request("r2"))
 
     async def test_the_last_denial_is_the_newest_that_somebody_gave(self, mine: store.SqlStore) -> None:
         for number, (at, actor) in enumerate([(130.0, records.BOB), (230.0, records.BOB), (330.0, None)]):
@@ -138,6 +157,58 @@ class TestFlows:
         assert newest.id == "r1"
         assert await mine.last_denial("live", "flow-1", since=231.0) is None
         assert await mine.last_denial("live", "flow-2", since=0.0) is None
+
+
+class TestLookingBack:
+    """What the verbs that read ask for."""
+
+    async def test_of_what_is_unsettled_something_may_still_come(self, mine: store.SqlStore) -> None:
+        waits, rehearsal = records.request("r1"), records.request("r2", dry_run=True)
+        voted, ended = records.request("r3", flow="flow-3"), records.request("r4", flow="flow-4")
+        await add(mine, waits, rehearsal, voted, ended)
+        await mine.commit(change(records.approved(voted)))
+        await mine.commit(change(records.denied(ended)))
+        await mine.release(records.denied(ended), due_at=None)
+        await mine.release(waits, due_at=1.0)
+
+        found = await mine.unsettled(limit=9)
+
+        assert {one.id for one in found} == {"r1", "r2", "r3"}
+
+    async def test_an_ended_request_is_settled_though_slack_has_still_to_be_told(self, mine: store.SqlStore) -> None:
+        await add(mine, records.asked())
+        await mine.commit(change(records.denied(records.asked())))
+
+        assert await mine.unsettled(limit=9) == []
+
+    async def test_an_approved_request_is_settled_once_its_outcome_is_known(self, mine: store.SqlStore) -> None:
+        running = life.begin(records.approved(records.request()), at=130.0)
+        done = life.finish(running, requests.Outcome(how=requests.How.DONE, status="STANDBY"), at=131.0)
+        await add(mine, records.request())
+        for version in (records.approved(records.request()), running):
+            await mine.commit(change(version))
+        assert await mine.unsettled(limit=9) == [running]
+        await mine.commit(change(done))
+        assert await mine.unsettled(limit=9) == []
+
+    async def test_the_newest_come_first_and_no_more_than_asked_for(self, mine: store.SqlStore) -> None:
+        many = [
+            dataclasses.replace(records.request(f"r{number}", flow=f"flow-{number}"), asked_at=float(number))
+            for number in range(5)
+        ]
+        await add(mine, *many)
+
+        assert [one.id for one in await mine.unsettled(limit=2)] == ["r4", "r3"]
+        assert [one.id for one in await mine.history("live", limit=3)] == ["r4", "r3", "r2"]
+
+    async def test_history_is_of_one_project_and_of_one_flow_if_asked_so(self, mine: store.SqlStore) -> None:
+        elsewhere = dataclasses.replace(records.request("r2"), project="test")
+        await add(mine, records.request("r1"), elsewhere, records.request("r3", flow="flow-3"))
+        await mine.commit(change(records.denied(records.request("r1"))))
+
+        assert {one.id for one in await mine.history("live", limit=9)} == {"r1", "r3"}
+        assert [one.id for one in await mine.history("live", flow_id="flow-1", limit=9)] == ["r1"]
+        assert await mine.history("live", flow_id="flow-9", limit=9) == []
 
 
 class TestRequestLeases:
@@ -482,3 +553,20 @@ class TestAudit:
             await connection.execute(link)
             with pytest.raises(exc.IntegrityError, match="append-only"):
                 await connection.execute(link)
+
+
+class TestKeys:
+    """How access keys stand with the cloud."""
+
+    async def test_a_key_that_nobody_has_noted_stands_well(self, mine: store.SqlStore) -> None:
+        assert await mine.key_standing("hash") == ports.KeyStanding(bad_tries=0, locked_until=0.0)
+
+    async def test_replicas_share_what_they_know_of_a_key(self, mine: store.SqlStore, other: store.SqlStore) -> None:
+        for standing in (ports.KeyStanding(bad_tries=4), ports.KeyStanding(locked_until=1_700_000_300.5)):
+            await mine.note_key("hash", standing)
+            assert await other.key_standing("hash") == await mine.key_standing("hash") == standing
+
+    async def test_keys_stand_each_for_itself(self, mine: store.SqlStore) -> None:
+        await mine.note_key("one", ports.KeyStanding(bad_tries=1))
+        await mine.note_key("two", ports.KeyStanding(bad_tries=2))
+        assert (await mine.key_standing("one")).bad_tries == 1

@@ -21,6 +21,7 @@ Action = Callable[[Mapping[str, Any]], Awaitable[Json]]
 
 COMMAND: Final = "/flow"
 
+_ADDRESS: Final = re.compile(r"https?://[^\s<>]+")
 _NAMED: Final = re.compile(r"@([A-Za-z0-9._-]+)")
 _IN_THREAD: Final = "Slack takes no slash commands in threads. Write it in the channel, or mention the app here."
 
@@ -129,11 +130,12 @@ class Actions:
         return self._workspace.persons[self._workspace.bot_user_id].name
 
     def _encoded(self, text: str) -> str:
-        """Return the text as a client sends it: escaped, with the names of people and groups as ids."""
+        """Return the text as a client sends it: escaped, people and groups as ids, addresses as links."""
         people = {one.name: f"<@{one.id}>" for one in self._workspace.persons.values()}
         groups = {one.handle: f"<!subteam^{one.id}>" for one in self._workspace.groups.values()}
         known = groups | people
-        return _NAMED.sub(lambda found: known.get(found[1], found[0]), html.escape(text, quote=False))
+        named = _NAMED.sub(lambda found: known.get(found[1], found[0]), html.escape(text, quote=False))
+        return _ADDRESS.sub(r"<\g<0>>", named)
 
 
 def _told(ack: Ack) -> Json:

@@ -23,6 +23,10 @@ SLOW: Final = 6.0
 
 KEPT_CALLS: Final = 60
 
+SOON: Final = 0.03
+LATER: Final = 0.4
+"""Seconds after a change in which the database shows what belongs to it, and at the latest."""
+
 CLOUD: Final = ("slow", "error", "throttled", "lost", "unreadable", "down")
 SWITCHES: Final = (*CLOUD, "slack_limited", "slack_down", "locked")
 
@@ -63,17 +67,24 @@ class Control:
     async def watch(self) -> None:
         """Look into the database after each change, until cancelled.
 
-        It tells nobody when it changes. All that the bot writes shows in a call or an answer, soon after or just before.
+        It tells nobody when it changes, but all that the bot writes shows in a call or an answer about that time.
         """
         seen = -1
         while True:
             seen = await self._changes.after(seen)
-            for pause in (0.03, 0.4):
-                await asyncio.sleep(pause)
-                found = records.read(self._database)
-                if found not in (None, self._records):
-                    self._records = found
-                    self._changes.tell()
+            await asyncio.sleep(SOON)
+            self._look()
+            with contextlib.suppress(TimeoutError):
+                async with asyncio.timeout(LATER):
+                    await self._changes.after(seen)
+                    continue
+            self._look()
+
+    def _look(self) -> None:
+        found = records.read(self._database)
+        if found is not None and found != self._records:
+            self._records = found
+            self._changes.tell()
 
     async def close(self) -> None:
         """Give everything back that is held."""
@@ -147,9 +158,7 @@ class Control:
         if on & {"slow", "error", "throttled", "lost"}:
             reply = live_errors.throttled() if "throttled" in on else None
             reply = live_errors.failing(500, "live") if "error" in on else reply
-            trouble = Trouble(
-                hold=SLOW if "slow" in on else None, effect=reply is None, reply=reply, drop="lost" in on
-            )
+            trouble = Trouble(hold=SLOW if "slow" in on else None, effect=reply is None, reply=reply, drop="lost" in on)
             live.faults.add(trouble, times=None, method="PUT")
         if "unreadable" in on:
             live.faults.add(Trouble(reply=live_errors.failing(500, "live")), times=None, method="GET")

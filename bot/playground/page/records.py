@@ -14,7 +14,7 @@ Json = dict[str, Any]
 
 _REQUESTS: Final = """
 SELECT r.id, r.verb, r.state, r.dry_run, r.requester_user AS user, r.version, r.votes, r.expires_at AS expires,
-       o.flow_name AS flow, o.progress, o.outcome, o.project, r.card_channel AS channel, r.card_ts AS card
+       o.flow_name AS flow, o.progress, o.project, r.card_channel AS channel, r.card_ts AS card
 FROM requests AS r JOIN operations AS o ON o.request_id = r.id ORDER BY r.created_at DESC LIMIT 12
 """
 _AUDIT: Final = "SELECT id, at, what, actor_user AS user, request_id AS request FROM audit ORDER BY id DESC LIMIT 40"
@@ -45,6 +45,4 @@ def read(database: pathlib.Path) -> Records | None:
 
 def _request(row: sqlite3.Row) -> Json:
     found = dict(row)
-    votes, outcome = json.loads(found.pop("votes")), found.pop("outcome")
-    told = json.loads(outcome) if outcome else {}
-    return {**found, "votes": len(votes), "how": told.get("how"), "status": told.get("status")}
+    return {**found, "votes": len(json.loads(found["votes"]))}

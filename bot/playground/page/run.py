@@ -6,6 +6,7 @@ Owns the life of the parts. What each does is in its own module.
 import asyncio
 import contextlib
 import dataclasses
+import os
 import pathlib
 import signal
 import socket
@@ -40,39 +41,56 @@ class Playground:
     changes: Changes
 
 
-def run(*, port: int | None, config: pathlib.Path | None, keep: pathlib.Path | None, opens: bool) -> None:
+def run(
+    *, port: int | None, config: pathlib.Path | None, keep: pathlib.Path | None, by_socket: bool, opens: bool
+) -> None:
     """Serve the page until Ctrl-C or SIGTERM. Raises errors.FlowbotError with a sentence for what is wrong."""
     log.configure(fmt="console", level="error", secrets=())
     scene = _scene(config)
     with _listening(port) as listener, _state(keep) as directory:
-        asyncio.run(_serve(scene, directory, listener, opens=opens))
+        asyncio.run(_serve(scene, directory, listener, by_socket=by_socket, opens=opens))
 
 
-async def _serve(scene: rehearsal.Scene, directory: pathlib.Path, listener: socket.socket, *, opens: bool) -> None:
+async def _serve(
+    scene: rehearsal.Scene, directory: pathlib.Path, listener: socket.socket, *, by_socket: bool, opens: bool
+) -> None:
     ended = asyncio.Event()
     for stop in (signal.SIGINT, signal.SIGTERM):
         asyncio.get_running_loop().add_signal_handler(stop, ended.set)
-    async with playground(scene, directory, listener) as running:
+    async with playground(scene, directory, listener, by_socket=by_socket) as running:
+        if ended.is_set():
+            return
         click.echo(f"The playground is at {running.url} — Ctrl-C ends it.")
-        if opens and sys.stdout.isatty():
+        if opens and _has_browser():
             await asyncio.to_thread(webbrowser.open, running.url)
         await ended.wait()
 
 
+def _has_browser() -> bool:
+    """Tell whether somebody at a terminal has windows: a browser of text would take the terminal over."""
+    windows = sys.platform in ("darwin", "win32") or os.environ.keys() & {"DISPLAY", "WAYLAND_DISPLAY"}
+    return sys.stdout.isatty() and bool(windows)
+
+
 @contextlib.asynccontextmanager
 async def playground(
-    scene: rehearsal.Scene, directory: pathlib.Path, listener: socket.socket
+    scene: rehearsal.Scene, directory: pathlib.Path, listener: socket.socket, *, by_socket: bool = False
 ) -> AsyncIterator[Playground]:
-    """Run the stand-ins, the bot and the page until the context ends. Raises process.NotStarted."""
+    """Run the stand-ins, the bot and the page until the context ends; `by_socket` is Socket Mode.
+
+    Raises process.NotStarted.
+    """
     changes = Changes()
     async with contextlib.AsyncExitStack() as stack:
-        built = await stack.enter_async_context(world.build(directory, policy=scene.text, furnish=scene.furnish))
+        built = await stack.enter_async_context(
+            world.build(directory, policy=scene.text, furnish=scene.furnish, socket=by_socket)
+        )
         built.slack.workspace.watchers.append(changes.tell)
         bot = BotProcess(
             built.environ,
             directory=directory,
             changed=changes.tell,
-            connected=lambda url: built.slack.connect(f"{url}/slack/events"),
+            connected=built.deliver_to,
         )
         stack.push_async_callback(bot.stop)
         control = Control(built, bot, changes)
@@ -90,8 +108,8 @@ def _app(scene: rehearsal.Scene, built: world.World, control: Control, changes: 
     sight = Sight(workspace, sets=dict(scene.policy.people))
     actions = Actions(built.slack, sight)
 
-    def people() -> frozenset[str]:
-        return frozenset(one.id for one in workspace.persons.values() if not one.is_bot and one.id != SLACKBOT)
+    def people() -> tuple[str, ...]:
+        return tuple(one.id for one in workspace.persons.values() if not one.is_bot and one.id != SLACKBOT)
 
     return server.app(
         snapshot=lambda user: {**sight.of(user), **control.seen(), **actions.words()},
@@ -140,7 +158,9 @@ def _listening(port: int | None) -> Iterator[socket.socket]:
         listener = serve.listen("127.0.0.1", USUAL_PORT if port is None else port)
     except OSError as error:
         if port is not None:
-            raise _wrong("--port", f"cannot listen on port {port} of this machine: {error.strerror}") from error
+            raise _wrong(
+                "--port", f"cannot listen on port {port} of this machine: {os.strerror(error.errno or 0)}"
+            ) from error
         listener = serve.listen("127.0.0.1", 0)
     with listener:
         yield listener

@@ -11,7 +11,7 @@ from typing import Any, Final
 
 from starlette.applications import Starlette
 from starlette.requests import Request
-from starlette.responses import JSONResponse, PlainTextResponse, Response, StreamingResponse
+from starlette.responses import JSONResponse, PlainTextResponse, RedirectResponse, Response, StreamingResponse
 from starlette.routing import Mount, Route
 from starlette.staticfiles import StaticFiles
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
@@ -41,14 +41,19 @@ Snapshot = Callable[[str], dict[str, Any]]
 Doing = Callable[[str, Mapping[str, Any]], Awaitable[dict[str, Any]]]
 
 
-def app(*, snapshot: Snapshot, people: Callable[[], frozenset[str]], changes: Changes, doors: Mapping[str, Doing]) -> ASGIApp:
+def app(
+    *, snapshot: Snapshot, people: Callable[[], tuple[str, ...]], changes: Changes, doors: Mapping[str, Doing]
+) -> ASGIApp:
     """Return the app.
 
-    `snapshot` gives all that somebody sees, by key; `people` are those who can be looked through; `doors` take what the
-    browser posts to /DOOR/NAME and raise KeyError, TypeError or ValueError for what makes no sense.
+    `snapshot` gives all that somebody sees, by key; `people` are those through whose eyes one can look, first the one
+    with whom the page begins; `doors` take what the browser posts to /DOOR/NAME and raise KeyError, TypeError or
+    ValueError for what makes no sense.
     """
 
-    async def index(_: Request) -> Response:
+    async def index(request: Request) -> Response:
+        if request.query_params.get("as") not in people():
+            return RedirectResponse(f"/?as={people()[0]}")
         return Response((STATIC / "index.html").read_bytes(), media_type="text/html")
 
     async def events(request: Request) -> Response:
@@ -107,7 +112,10 @@ class _Fenced:
 
         async def dressed(message: Message) -> None:
             if message["type"] == "http.response.start":
-                message["headers"] = [*message["headers"], *((k.lower().encode(), v.encode()) for k, v in HEADERS.items())]
+                message["headers"] = [
+                    *message["headers"],
+                    *((k.lower().encode(), v.encode()) for k, v in HEADERS.items()),
+                ]
             await send(message)
 
         refused = self._refusal(request)
@@ -119,7 +127,10 @@ class _Fenced:
             return PlainTextResponse("this page is for this machine alone", status_code=403)
         if request.method != "POST":
             return None
-        if request.headers.get("origin") != f"http://{host}" or request.headers.get("content-type") != "application/json":
+        if (
+            request.headers.get("origin") != f"http://{host}"
+            or request.headers.get("content-type") != "application/json"
+        ):
             return PlainTextResponse("only this page may act here", status_code=403)
         known = request.url.path.split("/")[1] in self._doors
         return None if known else PlainTextResponse("there is no such door", status_code=404)

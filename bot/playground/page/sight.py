@@ -90,7 +90,7 @@ class Sight:
         return len([one for one in new if not one.thread_ts or one.broadcast or one in pings]), len(pings)
 
     def _calls(self, message: Message, user: str) -> bool:
-        if message.only_for == user or self._workspace.channels[message.channel].dm_with == user:
+        if self._workspace.channels[message.channel].dm_with == user:
             return True
         for found in _MENTION.finditer(message.plain):
             person, group, all_of_them = found.groups()
@@ -137,5 +137,3 @@ def kind(person: Person) -> str:
 
 def _is_shown(channel: Channel, user: str) -> bool:
     return user in channel.members
-
-

@@ -16,6 +16,8 @@ from bot.playground.slack.workspace import Workspace
 # In a form these arrive as JSON text; any other argument stays as it is, also where it begins with a brace.
 JSON_ARGUMENTS = ("blocks", "attachments", "view", "metadata")
 
+CONNECTIONS_OPEN = "apps.connections.open"
+
 METHODS: Mapping[str, Callable[[Workspace, Json], Json]] = {**api_chat.METHODS, **api_reads.METHODS}
 VIEW_METHODS = api_views.METHODS
 
@@ -55,18 +57,30 @@ def _decoded(value: object) -> object:
 
 
 class Api:
-    """The Web API of one workspace for one token."""
+    """The Web API of one workspace, for the bot's token and for that of the app."""
 
-    def __init__(self, workspace: Workspace, *, triggers: Triggers, bot_token: str) -> None:
+    def __init__(
+        self,
+        workspace: Workspace,
+        *,
+        triggers: Triggers,
+        bot_token: str,
+        app_token: str,
+        new_ticket: Callable[[], str],
+    ) -> None:
         self._workspace = workspace
         self._triggers = triggers
         self._token = bot_token
+        self._app_token = app_token
+        self._new_ticket = new_ticket
 
     def call(self, method: str, args: Json, *, authorization: str = "") -> Json:
         """Carry out one call and return Slack's answer; what Slack refuses is an answer too."""
         given = dict(args)
         token = given.pop("token", "") or authorization.removeprefix("Bearer ").strip()
         try:
+            if method == CONNECTIONS_OPEN:
+                return {"ok": True, "url": self._address(authorization.removeprefix("Bearer ").strip())}
             return {"ok": True, **self._carry_out(method, given, token)}
         except SlackError as error:
             return refusal(error)
@@ -79,10 +93,18 @@ class Api:
         if not token:
             raise SlackError("not_authed")
         if token != self._token:
-            raise SlackError("invalid_auth")
+            raise SlackError("not_allowed_token_type" if token == self._app_token else "invalid_auth")
         if method in VIEW_METHODS:
             return VIEW_METHODS[method](self._workspace, self._triggers, args)
         return METHODS[method](self._workspace, args)
+
+    def _address(self, token: str) -> str:
+        """Return the address of a new connection; "apps.connections.open" takes the token from the header alone."""
+        if not token:
+            raise SlackError("not_authed")
+        if token != self._app_token:
+            raise SlackError("not_allowed_token_type" if token == self._token else "invalid_auth")
+        return self._new_ticket()
 
     def journal(self, method: str, args: Json, response: Json | None, status: int | None) -> None:
         """Write the call into the workspace's journal, without the token."""

@@ -1,4 +1,4 @@
-"""What people do in their Slack client, delivered to the bot by signed HTTP, and what they see of its answer.
+"""What people do in their Slack client, delivered by signed HTTP or over a socket, and what they see of the answer.
 
 Refuses with NotPossible what no client would let them do, so that a test cannot press a button that is not there;
 `forged=True` sends it all the same, as an attacker or a stale client might.
@@ -18,6 +18,7 @@ from bot.playground.slack.clock import Clock
 from bot.playground.slack.errors import NotPossible, SlackError
 from bot.playground.slack.grants import ResponseUrls, Triggers
 from bot.playground.slack.records import Channel, Json, Message, Person, View
+from bot.playground.slack.sockets import Sockets
 from bot.playground.slack.workspace import MOST_VIEWS, SLACKBOT, Workspace
 
 # "Events API", section on retries: at once, after a minute, after five.
@@ -36,14 +37,17 @@ class People:
         signing_secret: str,
         triggers: Triggers,
         response_urls: ResponseUrls,
+        sockets: Sockets,
     ) -> None:
         self.request_url = ""
+        self.by_socket = False
         self._workspace = workspace
         self._clock = clock
         self._secret = signing_secret
         self._triggers = triggers
         self._response_urls = response_urls
         self._wire = Wire(clock=clock)
+        self._sockets = sockets
 
     async def aclose(self) -> None:
         """Close the connections to the bot."""
@@ -63,6 +67,8 @@ class People:
 
     async def replay(self, ack: Ack, *, retry: int = 0) -> Ack:
         """Send the very bytes and signature of an earlier delivery again, as event retry number `retry` if given."""
+        if self.by_socket:
+            return await self._sockets.deliver_again(ack)
         if ack.sent is None:
             raise NotPossible("nothing was delivered that could be sent again")
         extra = {"X-Slack-Retry-Num": str(retry), "X-Slack-Retry-Reason": "http_timeout"} if retry else {}
@@ -83,7 +89,7 @@ class People:
         fields = payloads.command(
             self._workspace, person, place, name=command, text=text, grants=self._grants(person, channel, None)
         )
-        ack = await self._form(fields)
+        ack = await self._slash(fields)
         if not ack.ok:
             reason = "operation_timeout" if ack.timed_out else "dispatch_failed"
             return self._complain(ack, person, channel, f'{command} failed with the error "{reason}"')
@@ -248,15 +254,13 @@ class People:
             event_id=self._workspace.next_id("Ev"),
             shared=bool(channel and channel.is_ext_shared),
         )
-        body = json.dumps(envelope).encode()
-        ack = await self._signed(body, "application/json")
+        ack = await self._event(envelope)
         for number in range(1, retries + 1):
             if ack.ok or ack.no_retry:
                 break
             await self._clock.sleep(RETRY_WAITS[number - 1])
             reason = "http_timeout" if ack.timed_out else "http_error" if ack.status else "connection_failed"
-            extra = {"X-Slack-Retry-Num": str(number), "X-Slack-Retry-Reason": reason}
-            ack = replace(await self._signed(body, "application/json", extra), attempts=number + 1)
+            ack = replace(await self._event(envelope, number, reason), attempts=number + 1)
         return ack
 
     # What a client allows
@@ -324,7 +328,21 @@ class People:
             return {"trigger_id": self._triggers.issue(person.id)}
         return self._grants(person, target.channel, target)
 
+    async def _event(self, event: Json, number: int = 0, reason: str = "") -> Ack:
+        if self.by_socket:
+            return await self._sockets.deliver("events_api", event, retry=number, reason=reason.removeprefix("http_"))
+        extra = {"X-Slack-Retry-Num": str(number), "X-Slack-Retry-Reason": reason} if number else {}
+        return await self._signed(json.dumps(event).encode(), "application/json", extra)
+
+    async def _slash(self, fields: Mapping[str, str]) -> Ack:
+        if self.by_socket:
+            return await self._sockets.deliver("slash_commands", dict(fields), accepts=True)
+        return await self._form(fields)
+
     async def _interaction(self, payload: Json) -> Ack:
+        if self.by_socket:
+            answered = payload["type"] in ("view_submission", "block_suggestion")
+            return await self._sockets.deliver("interactive", payload, accepts=answered)
         return await self._form({"payload": json.dumps(payload)})
 
     async def _form(self, fields: Mapping[str, str]) -> Ack:

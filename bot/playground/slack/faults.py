@@ -1,4 +1,5 @@
-"""What can go wrong between the bot and Slack, switched on by tests: per Web API method, or for `response_url`.
+"""What can go wrong between the bot and Slack, switched on by tests: per Web API method, for
+`response_url`, or for the `handshake` of a WebSocket (where the code of `error` is a status).
 
 A fault decides what happens before and after the effect; it knows no method's meaning. The rate limits of "Rate limits"
 on docs.slack.dev are enforced only when asked for.
@@ -12,6 +13,7 @@ from typing import Literal
 
 EVERYTHING = "*"
 RESPONSE_URL = "response_url"
+HANDSHAKE = "handshake"
 
 Kind = Literal["ratelimited", "server_error", "drop_before", "drop_after", "delay", "hold", "error"]
 PER_MINUTE: Mapping[str, int] = {

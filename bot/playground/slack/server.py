@@ -25,11 +25,13 @@ from bot.playground.slack.errors import NeverHappened, SlackError
 from bot.playground.slack.faults import RESPONSE_URL, Fault, Faults
 from bot.playground.slack.grants import ResponseUrls, Triggers
 from bot.playground.slack.records import Json
+from bot.playground.slack.sockets import Sockets
 from bot.playground.slack.workspace import Workspace
 
 T = TypeVar("T")
 
 BOT_TOKEN = "xoxb-playground"  # noqa: S105 - a word that no scanner takes for a token
+APP_TOKEN = "xapp-playground"  # noqa: S105
 SIGNING_SECRET = "playground-signing-secret"  # noqa: S105
 
 
@@ -42,6 +44,7 @@ class SlackStandIn:
         clock: Clock | None = None,
         signing_secret: str = SIGNING_SECRET,
         bot_token: str = BOT_TOKEN,
+        app_token: str = APP_TOKEN,
         port: int = 0,
         **workspace: Any,
     ) -> None:
@@ -49,17 +52,28 @@ class SlackStandIn:
         self.clock = clock or SystemClock()
         self.signing_secret = signing_secret
         self.bot_token = bot_token
+        self.app_token = app_token
         self.workspace = Workspace(now=self.clock.now, **workspace)
         self.faults = Faults(now=self.clock.now)
         triggers = Triggers(now=self.clock.now)
         self._response_urls = ResponseUrls(self.workspace, base=lambda: self.base_url)
-        self._api = api.Api(self.workspace, triggers=triggers, bot_token=bot_token)
+        self.sockets = Sockets(
+            clock=self.clock, faults=self.faults, app_id=self.workspace.app_id, changed=self.workspace.changed
+        )
+        self._api = api.Api(
+            self.workspace,
+            triggers=triggers,
+            bot_token=bot_token,
+            app_token=app_token,
+            new_ticket=self.sockets.ticket,
+        )
         self.people = People(
             self.workspace,
             clock=self.clock,
             signing_secret=signing_secret,
             triggers=triggers,
             response_urls=self._response_urls,
+            sockets=self.sockets,
         )
         self._port = port
         self._server: uvicorn.Server | None = None
@@ -77,7 +91,11 @@ class SlackStandIn:
 
     def connect(self, request_url: str) -> None:
         """Tell where the bot takes commands, interactions and events."""
-        self.people.request_url = request_url
+        self.people.request_url, self.people.by_socket = request_url, False
+
+    def connect_socket(self) -> None:
+        """Switch Socket Mode on: everything goes over the connections that the bot opens, and nothing by HTTP."""
+        self.people.request_url, self.people.by_socket = "", True
 
     async def start(self) -> None:
         """Listen."""
@@ -107,6 +125,7 @@ class SlackStandIn:
     async def stop(self) -> None:
         """Stop listening, let go of what is held, and close every connection."""
         await self.people.aclose()
+        await self.sockets.stop()
         self._stopping.set()
         if self._server is None:
             return
@@ -153,6 +172,8 @@ class SlackStandIn:
 
     async def _serve_api(self, request: Request) -> Response:
         method = request.path_params["method"]
+        if method == api.CONNECTIONS_OPEN:
+            await self.sockets.start()
         try:
             args = api.arguments(
                 query=request.url.query,

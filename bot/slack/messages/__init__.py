@@ -4,19 +4,23 @@ Nothing here reads, writes, asks a clock or knows a setting.
 """
 
 from bot.slack.messages.answers import answer
-from bot.slack.messages.card import card
+from bot.slack.messages.card import card, copy
 from bot.slack.messages.direct import (
     checking,
     help_text,
+    looking,
     modal_not_opened,
     not_yet,
     reading,
     recording,
     starting_up,
+    too_many,
     unexpected,
+    unreadable,
     usage,
 )
 from bot.slack.messages.message import Message
+from bot.slack.messages.reads import show
 from bot.slack.messages.replies import broadcast, reply
 
 __all__ = [
@@ -25,13 +29,18 @@ __all__ = [
     "broadcast",
     "card",
     "checking",
+    "copy",
     "help_text",
+    "looking",
     "modal_not_opened",
     "not_yet",
     "reading",
     "recording",
     "reply",
+    "show",
     "starting_up",
+    "too_many",
     "unexpected",
+    "unreadable",
     "usage",
 ]

@@ -10,14 +10,17 @@ from slack_sdk.models import blocks
 
 from bot import answers
 from bot.arrivals import Button
+from bot.errors import CloudFailure
 from bot.request import Progress, State
 from bot.slack.messages import outcomes
 from bot.slack.messages.direct import CHECKING
 from bot.slack.messages.message import Message, actions, message, plain, section, tell
 from bot.slack.messages.refusals import refusal
 from bot.slack.messages.text import channel, code, date, escape, link, listed, quote, short_id, user
+from bot.verbs import CALLED
 
 MOST_CANDIDATES = 5
+NOTHING_OPENED = ", so nothing was opened"
 INVITED_HELPS = frozenset({"not_in_channel", "channel_not_found", "no_permission"})
 """Slack's codes for a channel that the bot is not in; a private one reads as not found."""
 
@@ -41,6 +44,12 @@ def _lines(value: answers.Answer, workspace_url: str) -> tuple[str, ...]:
             return _about_a_flow(value)
         case answers.CannotPost():
             return (_cannot_post(value),)
+        case answers.NeverShown():
+            what = f"{value.card.verb} {code(value.card.flow)}"
+            return (
+                f"Slack did not take the card of your request to {what}, nobody saw it and the flow was not touched; "
+                f"it is {value.state}. Please ask again if it is still needed.",
+            )
         case answers.TooLate():
             return (
                 f"I could take this up only {value.waited:.0f} seconds after you sent it, so nothing was opened. "
@@ -121,37 +130,43 @@ def _about_a_flow(
             name = f"{code(flow.name or flow.flow_id)} (…{short_id(flow.flow_id)}) in {where}"
             return (f"{name} is {escape(flow.status, most=40)} already, so nothing was opened.",)
         case answers.NoSuchFlow():
-            return _no_such_flow(value)
+            return no_such_flow(value)
         case answers.Unreadable():
-            said = f"{code(value.typed)} in {escape(value.project, most=40)} could not be read, so nothing was opened."
-            todo = outcomes.advice(value.failure, verb=None, again="the command")
-            return said, "\n".join(outcomes.failure_lines(value.failure)), todo
+            return unreadable(code(value.typed), value.project, value.failure)
         case answers.WhichProject():
-            return (_which_project(value),)
+            return (which_project(value),)
         case _:
             assert_never(value)
 
 
-def _no_such_flow(value: answers.NoSuchFlow) -> tuple[str, ...]:
+def unreadable(what: str, project: str, failure: CloudFailure, *, so: str = NOTHING_OPENED) -> tuple[str, ...]:
+    """Return that the cloud did not show something; `so` is what follows from it, after a comma."""
+    said = f"{what} in {escape(project, most=40)} could not be read{so}."
+    return said, "\n".join(outcomes.failure_lines(failure)), outcomes.advice(failure, verb=None, again="the command")
+
+
+def no_such_flow(value: answers.NoSuchFlow, *, so: str = NOTHING_OPENED) -> tuple[str, ...]:
+    """Return that no flow, or several, are called so, with those that might be meant; `so` as above."""
     where, typed = escape(value.project, most=40), code(value.typed)
     candidates = "\n".join(
         f"• {code(name or flow_id)} · {code(flow_id)}" for flow_id, name in value.candidates[:MOST_CANDIDATES]
     )
     if value.ambiguous:
-        said = f"{typed} fits several flows in {where}, so nothing was opened. Which did you mean? Please use its id:"
+        said = f"{typed} fits several flows in {where}{so}. Which did you mean? Please use its id:"
         return (f"{said}\n{candidates}",)
     if candidates:
-        return (f"There is no flow {typed} in {where}, so nothing was opened; did you mean:\n{candidates}",)
-    return (f"There is no flow {typed} in {where}, so nothing was opened. Please check the id or the exact name.",)
+        return (f"There is no flow {typed} in {where}{so}; did you mean:\n{candidates}",)
+    return (f"There is no flow {typed} in {where}{so}. Please check the id or the exact name.",)
 
 
-def _which_project(value: answers.WhichProject) -> str:
+def which_project(value: answers.WhichProject, *, so: str = NOTHING_OPENED) -> str:
+    """Return that nobody knows which project is meant; `so` as above."""
     options = listed(
         tuple(code(f"--project {name}", most=60) for name in value.projects), most=MOST_CANDIDATES, last="or"
     )
     if value.typed is None:
-        return f"This channel belongs to no project, so nothing was opened. Please add {options} after the verb."
-    return f"There is no project {code(value.typed)}, so nothing was opened. Please use {options}."
+        return f"This channel belongs to no project{so}. Please add {options} after the verb."
+    return f"There is no project {code(value.typed)}{so}. Please use {options}."
 
 
 def _cannot_post(value: answers.CannotPost) -> str:
@@ -159,6 +174,8 @@ def _cannot_post(value: answers.CannotPost) -> str:
     if value.code == "is_archived":
         return f"I could not post the card in {where}, since that channel is archived; nothing was opened."
     invite = f"invite me by typing `/invite @flowbot` in {where}, then ask again"
+    if value.code == "thread_not_found":
+        return f"I could not post the card in {where}, since the thread is gone; nothing was opened. Please ask again."
     if value.code in INVITED_HELPS:
         return f"I could not post the card in {where}, so nothing was opened. Please {invite}."
     said = f"I could not post the card in {where}; nothing was opened. Slack answered {code(value.code)}."
@@ -180,7 +197,7 @@ def _about_a_click(value: answers.NoSuchRequest | answers.Checking | answers.Not
 
 
 def _reason_lines(value: answers.ReasonMissing) -> tuple[str, ...]:
-    typed = code(f"/flow {value.typed} because …", most=160)
+    typed = code(f"{CALLED[value.door]} {value.typed} because …", most=160)
     return (
         f"To {value.verb} {code(value.flow)}, rule {quote(value.rule, most=100)} asks for a reason, "
         f"so nothing was opened yet. Please add one, or type {typed}.",

@@ -13,12 +13,13 @@ from slack_sdk.models.blocks import basic_components
 
 from bot import commands
 from bot import request as requests
+from bot.answers import CardLink
 from bot.arrivals import Button
 from bot.commands import Verb
 from bot.request import Flow, Part, Progress, Request, State
 from bot.slack.messages import state
-from bot.slack.messages.message import Message, actions, context, message, plain, section
-from bot.slack.messages.text import code, escape, quiet, quote, short_id, user
+from bot.slack.messages.message import Message, actions, context, message, plain, section, tell
+from bot.slack.messages.text import code, escape, link, quiet, quote, short_id, user
 
 MOST_PARTS: Final = 3
 """Sources or outputs shown by name; a phone's screen holds the buttons too."""
@@ -46,6 +47,11 @@ def card(request: Request, *, workspace_url: str) -> Message:
     return message(f"{first}. {now.lead}{now.rest}", *parts)
 
 
+def copy(link_to: CardLink, *, workspace_url: str) -> Message:
+    """Return what a copy of a card turns into."""
+    return tell(f"This copy of a card is not in use: {link(link_to, workspace_url=workspace_url)}.")
+
+
 def headline(request: Request) -> str:
     """Return line 1, the decision: verb, flow, project, the flow's state when asked, and how many outputs it has."""
     flow = request.flow
@@ -62,15 +68,17 @@ def counted(number: int, noun: str) -> str:
     return f"{number or 'no'} {noun}{'' if number == 1 else 's'}"
 
 
-def _touched(request: Request) -> tuple[str, ...]:
-    flow = request.flow
-    reach = "; a stop reaches them all" if request.verb is Verb.STOP else ""
+def about(flow: Flow) -> tuple[str, ...]:
+    """Return a flow's id and region, and what goes into it and out of it."""
     return (
         f"{code(flow.flow_id)} · {escape(flow.region, most=40) or 'region unknown'}",
         _parts(flow, "source", flow.sources),
         _parts(flow, "output", flow.outputs),
-        f"One flow can feed several channels{reach}",
     )
+
+
+def _touched(request: Request) -> tuple[str, ...]:
+    return *about(request.flow), f"One flow can feed several channels; a {request.verb} reaches them all"
 
 
 def _parts(flow: Flow, noun: str, parts: tuple[Part, ...]) -> str:
@@ -109,6 +117,10 @@ def _asked(request: Request, *, workspace_url: str) -> tuple[str, ...]:
 
 
 def _buttons(request: Request) -> tuple[blocks.ButtonElement, ...]:
+    if requests.is_read_back(request):
+        return (_button(request, Button.CHECK_NOW, "Check Now", says="Ask the cloud now what came of it"),)
+    if requests.may_be_asked_again(request):
+        return (_button(request, Button.ASK_AGAIN, "Ask Again", says="Ask for the same once more"),)
     if not requests.is_open(request) or request.operation.progress is Progress.RUNNING:
         return ()
     withdraw = _button(request, Button.WITHDRAW, "Withdraw", says="Withdraw this request")

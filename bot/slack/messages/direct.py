@@ -3,22 +3,30 @@
 Owns these words. Must not know the grammar itself: verbs, usages and examples come from the table in `commands`.
 """
 
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from typing import Final, assert_never
 
-from bot import commands
-from bot.commands import VERBS, Option, Problem, Verb
+from bot import commands, shown
+from bot.commands import VERBS, Door, Option, Problem, Verb
 from bot.ports import Recording
 from bot.slack.messages.message import Message, tell
 from bot.slack.messages.text import code
 
 MOST_USAGE: Final = 150
 
+EVERY_VERB: Final = shown.Usable(verbs=frozenset(VERBS))
+
 CHECKING: Final = "I am still checking your rights…"
 
 _OPTIONS: Final = {
     Option.PROJECT: "`--project NAME` says which project, where the channel does not.",
     Option.DRY_RUN: "`--dry-run` goes through every check and approval, and changes nothing.",
+}
+_LOOKING: Final = {
+    Verb.LIST: "the list of flows",
+    Verb.PENDING: "the open requests",
+    Verb.HISTORY: "what was done",
+    Verb.WHOAMI: "what you may do here",
 }
 _REASON: Final = "`because TEXT` takes the rest of the line as the reason, so it comes last."
 
@@ -28,6 +36,7 @@ _PROBLEMS: Final[Mapping[Problem, str]] = {
     Problem.UNKNOWN_VERB: "I do not know the verb {typed}.",
     Problem.NO_FLOW: "Please say which flow, by its id or its exact name.",
     Problem.BAD_FLOW: "{typed} cannot be a flow: an id or a name has 1 to 64 letters, digits, `-` and `_`.",
+    Problem.BAD_ADDRESS: "{typed} does not name exactly one flow; please type the flow's id or its exact name.",
     Problem.SEVERAL_FLOWS: "I take one flow at a time, and there are several: {typed}.",
     Problem.STRAY_WORDS: "I do not know what to do with {typed}.",
     Problem.UNKNOWN_OPTION: "I do not know the option {typed} here.",
@@ -42,24 +51,25 @@ _PROBLEMS: Final[Mapping[Problem, str]] = {
 }
 
 
-def help_text(verb: Verb | None) -> Message:
-    """Return how to use one verb, or every verb that this version has."""
-    if verb is None:
-        return tell("These are my commands:", _all_usages(), "`/flow help stop` explains one of them.")
-    if not VERBS[verb].built:
-        return not_yet(commands.NotYet(what=verb))
-    return tell(f"{_usage(verb)} {VERBS[verb].does}.", *_details(verb))
+def help_text(
+    verb: Verb | None, *, usable: shown.Usable = EVERY_VERB, door: Door = Door.SLASH, in_thread: bool = False
+) -> Message:
+    """Return how to use one verb, or every verb that the reader may use where they ask."""
+    unsure = () if usable.sure else ("Slack did not tell me in time who you are, so you may not be allowed all of it.",)
+    lines = _all_verbs(usable, door) if verb is None else _one_verb(verb, usable, door)
+    return tell(*lines, *unsure, *_about_the_door(door, in_thread=in_thread))
 
 
-def usage(error: commands.UsageError) -> Message:
+def usage(error: commands.UsageError, *, door: Door = Door.SLASH, in_thread: bool = False) -> Message:
     """Return what could not be understood, and the usage of the nearest verb."""
-    if error.verb is None or not VERBS[error.verb].built:
-        return tell(f"{problem(error.problem, error.detail)} Nothing was done.", _all_usages())
-    example = code(VERBS[error.verb].example, most=MOST_USAGE)
-    said = problem(error.problem, error.detail)
+    said = f"{problem(error.problem, error.detail)} Nothing was done."
+    here = _about_the_door(door, in_thread=in_thread)
+    if error.verb is None:
+        return tell(said, _usages(VERBS, door), *here)
+    example = code(commands.example(error.verb, door), most=MOST_USAGE)
     if error.problem is Problem.STRAY_WORDS and VERBS[error.verb].who is commands.Who.CHANGES:
-        said += " A reason starts with `because`."
-    return tell(f"{said} Nothing was done.", f"Usage: {_usage(error.verb)}\nExample: {example}")
+        said = f"{problem(error.problem, error.detail)} A reason starts with `because`. Nothing was done."
+    return tell(said, f"Usage: {_usage(error.verb, door)}\nExample: {example}", *here)
 
 
 def not_yet(value: commands.NotYet) -> Message:
@@ -72,7 +82,14 @@ def reading(flow: str, *, dry_run: bool = False) -> Message:
     return Message(text=f"{'Dry run: ' if dry_run else ''}Reading {code(flow)}…", blocks=())
 
 
-def recording(value: Recording) -> Message | None:
+def looking(command: commands.Read) -> Message:
+    """Return that what was asked for is being read; no blocks, as above."""
+    if command.verb in (Verb.STATUS, Verb.HISTORY) and command.about is not None:
+        return reading(command.about)
+    return Message(text=f"Reading {_LOOKING[command.verb]}…", blocks=())
+
+
+def recording(value: Recording, *, door: Door = Door.SLASH) -> Message | None:
     """Return what became of a delivery that was not recorded for sure; None for one that was, which needs no words."""
     match value:
         case Recording.NEW | Recording.REPEATED:
@@ -82,9 +99,20 @@ def recording(value: Recording) -> Message | None:
         case Recording.NOT_RECORDED:
             return tell("Nothing was recorded, because my database did not take it. Please try again in a minute.")
         case Recording.UNCONFIRMED:
-            return tell("I could not confirm it; look at `/flow pending`; asking again is safe.")
+            pending = code(commands.example(Verb.PENDING, door))
+            return tell(f"I could not confirm it; look at {pending}; asking again is safe.")
         case _:
             assert_never(value)
+
+
+def too_many() -> Message:
+    """Return that so many people look around at once that this one is not served."""
+    return tell("There are too many at once. Please try again in a minute.")
+
+
+def unreadable() -> Message:
+    """Return that the database could not be read."""
+    return tell("My database could not be read. Nothing was changed; please try again in a minute.")
 
 
 def checking() -> Message:
@@ -115,22 +143,47 @@ def problem(wrong: Problem, detail: str) -> str:
     return _PROBLEMS[wrong].format(typed=code(detail))
 
 
-def _all_usages() -> str:
-    return "\n".join(f"• {_usage(verb)} {entry.does}." for verb, entry in VERBS.items() if entry.built)
+def _all_verbs(usable: shown.Usable, door: Door) -> tuple[str, ...]:
+    mine = [verb for verb in VERBS if verb in usable.verbs]
+    about = code(commands.example(Verb.HELP, door))
+    kept = ", ".join(code(verb) for verb in VERBS if verb not in usable.verbs)
+    closed = (f"No rule lets you use {kept} here.",) if kept else ()
+    return "These are my commands:", _usages(mine, door), f"{about} explains one of them.", *closed
 
 
-def _usage(verb: Verb) -> str:
-    return code(commands.usage(verb), most=MOST_USAGE)
+def _one_verb(verb: Verb, usable: shown.Usable, door: Door) -> tuple[str, ...]:
+    if verb not in usable.verbs:
+        whoami = code(commands.example(Verb.WHOAMI, door))
+        return (f"No rule lets you use {code(verb)} here; {whoami} shows what you may do.",)
+    return f"{_usage(verb, door)} {VERBS[verb].does}.", *_details(verb, door)
 
 
-def _details(verb: Verb) -> tuple[str, ...]:
+def _usages(verbs: Iterable[Verb], door: Door) -> str:
+    return "\n".join(f"• {_usage(verb, door)} {VERBS[verb].does}." for verb in verbs)
+
+
+def _usage(verb: Verb, door: Door) -> str:
+    return code(commands.usage(verb, door), most=MOST_USAGE)
+
+
+def _about_the_door(door: Door, *, in_thread: bool) -> tuple[str, ...]:
+    if door is Door.MENTION and in_thread:
+        return ("Slack takes no slash commands in threads: here, mention me as the first word of a message.",)
+    return ()
+
+
+def _details(verb: Verb, door: Door) -> tuple[str, ...]:
     entry = VERBS[verb]
     options = [words for option, words in _OPTIONS.items() if option in entry.options]
     takes_reason = entry.who is commands.Who.CHANGES
     about = (
-        *(("`FLOW` is an id or an exact name.",) if takes_reason else ()),
+        *(
+            ("`FLOW` is an id, an exact name, or the address of the flow's page in the console.",)
+            if "FLOW" in entry.arguments
+            else ()
+        ),
         *options,
         *((_REASON,) if takes_reason else ()),
     )
-    example = f"Example: {code(entry.example, most=MOST_USAGE)}"
+    example = f"Example: {code(commands.example(verb, door), most=MOST_USAGE)}"
     return ("\n".join(about), example) if about else (example,)

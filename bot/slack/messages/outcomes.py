@@ -4,12 +4,14 @@ Owns how errors of Huawei Cloud Live read and what each means for the reader. Mu
 reply or answer.
 """
 
+from collections.abc import Mapping
 from typing import Final, assert_never
 
 from bot.commands import Verb
 from bot.errors import CloudFailure, Fault
-from bot.request import Flow, How, Outcome, Request
+from bot.request import Awaiting, How, Outcome, Request
 from bot.slack.messages.text import code, escape
+from bot.verbs import CALLED, Door
 
 STOP_ACTION: Final = "live:ott:updateFlowStatusStop"
 START_ACTION: Final = "live:ott:updateFlowStatusStart"
@@ -34,9 +36,13 @@ Codes: the published tables of Live and of Huawei's API gateway.
 """
 
 
-def command(verb: Verb, flow: Flow, *, dry_run: bool = False) -> str:
-    """Return the command that asks for the same again, by the flow's id, which never fits another flow."""
-    return code(f"/flow {verb} {flow.flow_id}" + (" --dry-run" if dry_run else ""), most=120)
+def command(request: Request, *, dry_run: bool) -> str:
+    """Return the command that asks for the same again, by the flow's id, which never fits another flow.
+
+    Slack takes no slash commands in a thread, so it is a mention there.
+    """
+    called = CALLED[Door.SLASH if request.card.thread is None else Door.MENTION]
+    return code(f"{called} {request.verb} {request.flow.flow_id}" + (" --dry-run" if dry_run else ""), most=120)
 
 
 def failure_lines(failure: CloudFailure) -> tuple[str, ...]:
@@ -94,6 +100,8 @@ def _rights(verb: Verb | None) -> str:
 
 def _about_credentials(message: str) -> str:
     lowered = message.lower()
+    if lowered.startswith("iam gave no token"):
+        return f"Do not retry, since bad tries lock the user; {_CHECK} the IAM user, its password and its domain."
     if "reach the limit" in lowered:
         return f"The cloud has locked the key for five minutes: do not retry before that, and {_CHECK} its AK and SK."
     if "signature expired" in lowered:
@@ -101,35 +109,35 @@ def _about_credentials(message: str) -> str:
     return f"Do not retry, since bad tries lock the key for five minutes; {_CHECK} its AK and SK."
 
 
+_SENTENCES: Final[Mapping[How, str]] = {
+    How.DONE: "{name} is now {status}.",
+    How.ALREADY: "{name} is {status}: already so, not by this request.",
+    How.READ_BACK: "{name} is {status}: the reply to the call was lost, and a reading finds it {past}.",
+    How.CONFIRMED: "{name} is {status}: the cloud refused the {verb} as already so, and a second reading agrees.",
+    How.REHEARSED: "the {verb} of {name} passed every check; nothing was called and nothing has changed.",
+    How.UNREADABLE: "the {verb} of {name} failed: {unreadable}, so nothing was called.",
+    How.REFUSED: "the {verb} of {name} failed: {refused}.",
+    How.NOT_DONE: "the {verb} of {name} failed: accepted, still {status}.",
+    How.UNDONE: "the {verb} of {name} failed: still {status}; it may have been {undone} again.",
+    How.LOST: "it is unknown whether {name} was {past}: nobody knows what came of the call.",
+}
+"""What came of an operation, by its outcome; escaped values are put in."""
+
+
 def sentence(request: Request) -> str:
     """Return what came of the operation, in one sentence. Raises ValueError while there is no outcome."""
-    outcome, name = request.operation.outcome, code(request.flow.name or request.flow.flow_id)
+    outcome = request.operation.outcome
     if outcome is None:
         raise ValueError(f"{request.id} has no outcome to tell")
-    status = escape(outcome.status or wanted(request.verb), most=40)
-    match outcome.how:
-        case How.STOPPED:
-            return f"{name} is now {status}."
-        case How.ALREADY:
-            return f"{name} is {status}: already so, not by this request."
-        case How.CONFIRMED_STANDBY:
-            return (
-                f"{name} is {status}: the cloud refused the {request.verb} as already so, and a second reading agrees."
-            )
-        case How.REHEARSED:
-            return f"the {request.verb} of {name} passed every check; nothing was called and nothing has changed."
-        case How.UNREADABLE:
-            return f"the {request.verb} of {name} failed: its state could not be read, so nothing was called."
-        case How.REFUSED:
-            return f"the {request.verb} of {name} failed: {refused(outcome)}."
-        case How.STILL_ACTIVE:
-            return (
-                f"the {request.verb} of {name} failed: accepted, still {escape(outcome.status or 'ACTIVE', most=40)}."
-            )
-        case How.LOST:
-            return f"it is unknown whether {name} was {past(request.verb)}: nobody knows what came of the call."
-        case _:
-            assert_never(outcome.how)
+    return _SENTENCES[outcome.how].format(
+        name=code(request.flow.name or request.flow.flow_id),
+        status=status(request, outcome),
+        verb=request.verb,
+        past=past(request.verb),
+        undone=past_other(request.verb),
+        refused=refused(outcome),
+        unreadable=unreadable(outcome),
+    )
 
 
 def what_to_do(request: Request) -> str:
@@ -137,24 +145,49 @@ def what_to_do(request: Request) -> str:
     outcome = request.operation.outcome
     if outcome is None:
         raise ValueError(f"{request.id} has no outcome to tell")
-    again = command(request.verb, request.flow, dry_run=request.dry_run)
+    again = command(request, dry_run=request.dry_run)
     match outcome.how:
-        case How.STOPPED | How.ALREADY | How.CONFIRMED_STANDBY:
+        case How.DONE | How.ALREADY | How.CONFIRMED | How.READ_BACK:
             return "There is nothing more to do."
         case How.REHEARSED:
-            return f"To do it for real, type {command(request.verb, request.flow)}."
+            return f"To do it for real, type {command(request, dry_run=False)}."
         case How.UNREADABLE if outcome.failure is not None:
             return advice(outcome.failure, verb=None, again=again)
         case How.REFUSED if outcome.failure is not None:
             return advice(outcome.failure, verb=request.verb, again=again)
         case How.UNREADABLE | How.REFUSED:
             return f"Check the flow in the Huawei Cloud console before typing {again} again."
-        case How.STILL_ACTIVE:
-            return f"It may have been started again; check it in the console; typing {again} again is safe."
+        case How.NOT_DONE | How.UNDONE:
+            return f"Check the flow in the Huawei Cloud console; typing {again} again is safe."
+        case How.LOST if request.operation.awaiting is Awaiting.READING:
+            return (
+                "Nothing more is sent; I keep asking the cloud, and tell here what it says. “Check Now” asks at once."
+            )
         case How.LOST:
-            return f"Nothing more is sent: check the flow in the Huawei Cloud console; typing {again} again is safe."
+            return f"Nothing more is sent or asked: check the flow in the console; typing {again} again is safe."
         case _:
             assert_never(outcome.how)
+
+
+def status(request: Request, outcome: Outcome) -> str:
+    """Return the cloud's word for the flow's state, or the one that the outcome implies."""
+    if outcome.status:
+        return escape(outcome.status, most=40)
+    return (
+        wanted(Verb.STOP if request.verb is Verb.START else Verb.START)
+        if outcome.how in STAYED
+        else wanted(request.verb)
+    )
+
+
+STAYED: Final = (How.NOT_DONE, How.UNDONE)
+"""Outcomes after which the flow is as it was."""
+
+
+def unreadable(outcome: Outcome) -> str:
+    """Return why nothing was called; half a sentence."""
+    gone = outcome.failure is not None and outcome.failure.fault is Fault.NOT_FOUND
+    return "the cloud has no such flow" if gone else "its state could not be read"
 
 
 def refused(outcome: Outcome) -> str:
@@ -177,6 +210,11 @@ def refused(outcome: Outcome) -> str:
 def wanted(verb: Verb) -> str:
     """Return the cloud's word for the state that the verb leads to."""
     return "ACTIVE" if verb is Verb.START else "STANDBY"
+
+
+def past_other(verb: Verb) -> str:
+    """Return what undoes the verb, as done to a flow."""
+    return "stopped" if verb is Verb.START else "started"
 
 
 def past(verb: Verb) -> str:

@@ -51,7 +51,7 @@ def doing(action: str, flow: str) -> str:
     """Return what somebody wanted to do, fit to follow "to"."""
     if action in tuple(Button):
         return f"{action} the request for {code(flow)}"
-    return f"{escape(action, most=20)} {code(flow)}"
+    return f"{escape(action, most=20)} {code(flow)}" if flow else escape(action, most=20)
 
 
 def who(entries: tuple[str, ...], *, last: str = "or") -> str:

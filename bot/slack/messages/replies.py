@@ -6,14 +6,16 @@ Owns the words for everything that `request.Said` names. Must not know how or wh
 from typing import Final, assert_never
 
 from bot.answers import CardLink
-from bot.request import Progress, Reply, Request, Said
+from bot.request import Progress, Reply, Request, Said, State
 from bot.slack.messages import outcomes, state
 from bot.slack.messages.message import Message, tell
-from bot.slack.messages.text import code, date, link, listed, mention, quiet, quote, user
+from bot.slack.messages.text import code, date, escape, link, listed, mention, quiet, quote, user
 
 MOST_MENTIONS: Final = 10
 
 MOST_INSTEAD: Final = 6
+
+LASTED: Final = "ten seconds"
 
 UNTOUCHED: Final = "The flow was not touched"
 
@@ -25,7 +27,9 @@ def reply(request: Request, reply: Reply, *, workspace_url: str) -> Message:
 
 
 def broadcast(request: Request, reply: Reply) -> bool:
-    """Tell whether the reply is shown in the channel too: an outcome that is failed or unknown is."""
+    """Tell whether the reply is shown in the channel too: what is failed, unknown or undone is."""
+    if reply.said in (Said.CHANGED, Said.GIVEN_UP):
+        return True
     return reply.said is Said.OUTCOME and request.operation.progress in (Progress.FAILED, Progress.UNKNOWN)
 
 
@@ -45,20 +49,22 @@ def _lines(request: Request, reply: Reply, workspace_url: str) -> tuple[str, ...
             return (_withdrawn(request, reply),)
         case Said.EXPIRED:
             what, why = _what(request), state.expired_because(request)
-            again = outcomes.command(request.verb, request.flow, dry_run=request.dry_run)
+            again = outcomes.command(request, dry_run=request.dry_run)
             return (f"{_asker(request)}: {what} expired: {why}. {UNTOUCHED}; type {again} if it is still needed.",)
         case Said.CALLING:
             return (f"Calling Huawei Cloud to {request.verb} {_flow(request)}; it has not answered yet.",)
-        case Said.OUTCOME:
-            return _outcome(request)
+        case Said.OUTCOME | Said.CHANGED | Said.GIVEN_UP:
+            return _end(request, reply.said)
         case _:
             assert_never(reply.said)
 
 
 def _waiting(request: Request, said: Said, workspace_url: str) -> str:
     to_whom = listed(tuple(mention(one) for one in request.terms.mentions), most=MOST_MENTIONS)
-    call = f"{to_whom}: " if to_whom else ""
     who, flow = _asker(request), _flow(request)
+    if request.state is not State.PENDING:  # decided before this could be told: nobody is called any more
+        return f"{who} asked to {request.verb} {flow}; that is decided already."
+    call = f"{to_whom}: " if to_whom else ""
     if said is Said.REMINDED:
         until = date(request.expires_at)
         return f"{call}the request by {who} to {request.verb} {flow} still waits for you; it expires at {until}."
@@ -104,6 +110,15 @@ def _withdrawn(request: Request, reply: Reply) -> str:
     return f"{_asker(request)}: flowbot withdrew {what}: {because}. {UNTOUCHED}."
 
 
+def _end(request: Request, said: Said) -> tuple[str, ...]:
+    if said is Said.OUTCOME:
+        return _outcome(request)
+    if said is Said.CHANGED:
+        return (_changed(request),)
+    asked = f"{_asker(request)}: the cloud has not said for an hour what became of {_flow(request)}"
+    return f"{asked}; it stays unknown.", outcomes.what_to_do(request)
+
+
 def _outcome(request: Request) -> tuple[str, ...]:
     outcome = request.operation.outcome
     said = f"{_asker(request)}: {outcomes.sentence(request)}"
@@ -112,10 +127,15 @@ def _outcome(request: Request) -> tuple[str, ...]:
     return said, *facts, outcomes.what_to_do(request)
 
 
+def _changed(request: Request) -> str:
+    now = request.operation.changed_to or ""
+    return f"{_asker(request)}: {_flow(request)} is {escape(now, most=40)} again, {LASTED} after it was done."
+
+
 def _place(request: Request, workspace_url: str) -> str:
-    card = request.card
+    card, named = request.card, request.flow.name
     link_to = CardLink(
-        request_id=request.id, verb=request.verb, flow=request.flow.name, channel=card.channel, ts=card.ts
+        request_id=request.id, verb=request.verb, flow=named, channel=card.channel, ts=card.ts, thread=card.thread
     )
     return link(link_to, workspace_url=workspace_url)
 

@@ -4,10 +4,11 @@ Owns these words for every state, progress and outcome. Must not know blocks or 
 """
 
 import dataclasses
+from collections.abc import Mapping
 from typing import Final, assert_never
 
 from bot import due
-from bot.request import Ending, How, Operation, Progress, Request, State
+from bot.request import Awaiting, Ending, How, Operation, Progress, Request, State
 from bot.slack.messages import outcomes
 from bot.slack.messages.text import code, date, escape, listed, quiet, quote, user
 
@@ -92,9 +93,12 @@ def _approved(request: Request) -> Line:
         case Progress.WAITING:
             return Line(lead=decision, rest=f" {_by(request)}; {_next(request)}")
         case Progress.RUNNING:
-            return Line(lead="Calling", rest=f": the cloud has not answered yet. {decision} {_by(request)}")
+            return Line(lead="Calling", rest=f": {_running(operation)}. {decision} {_by(request)}")
         case Progress.SUCCEEDED | Progress.FAILED | Progress.UNKNOWN | Progress.CANCELLED:
             came_of_it = _ended(request, operation)
+            if operation.changed_to is not None:
+                now = escape(operation.changed_to, most=40)
+                came_of_it = Line(lead=f"{now} again", rest=f", after it was {came_of_it.lead}{came_of_it.rest}")
             at = f" · {date(operation.ended_at)}" if operation.ended_at is not None else ""
             return dataclasses.replace(came_of_it, rest=f"{came_of_it.rest}. {decision} {_by(request)}{at}")
         case _:
@@ -102,36 +106,60 @@ def _approved(request: Request) -> Line:
 
 
 def _next(request: Request) -> str:
-    if request.operation.held_ups == 0:
+    operation = request.operation
+    if operation.held_ups == 0:
         return "the last checks and the call come next"
-    return f"the call is held up, and does not begin after {date(due.begin_by(request))}"
+    why = f" ({escape(operation.trouble.message, most=120)})" if operation.trouble and operation.trouble.message else ""
+    return f"the call is held up{why}, and does not begin after {date(due.begin_by(request))}"
+
+
+def _running(operation: Operation) -> str:
+    match operation.awaiting:
+        case Awaiting.READING if operation.accepted_at is not None:
+            return "the cloud accepted it, and does not report it done yet"
+        case Awaiting.READING:
+            return "no reply came, so the flow's state is read"
+        case Awaiting.TRY:
+            return f"try {operation.tries} was not carried out, and another follows at {date(operation.not_before)}"
+        case Awaiting.REPLY | Awaiting.NOTHING:
+            return "the cloud has not answered yet"
+        case _:
+            assert_never(operation.awaiting)
+
+
+_ENDED: Final[Mapping[How, tuple[str, str]]] = {
+    How.DONE: ("{status}", ": the cloud says that it is {past}"),
+    How.ALREADY: ("{status}", ": already so, not by this request; nothing was called"),
+    How.READ_BACK: ("{status}", ": the reply was lost, and a reading finds it so"),
+    How.CONFIRMED: ("{status}", ": the cloud refused the call as already so, and a second reading agrees"),
+    How.REHEARSED: ("Dry run done", ": nothing was called and nothing has changed"),
+    How.UNREADABLE: ("Failed", ": {unreadable}; nothing was called"),
+    How.REFUSED: ("Failed", ": {refused}{named}"),
+    How.NOT_DONE: ("Failed", ": accepted, still {status}"),
+    How.UNDONE: ("Failed", ": still {status}; it may have been {undone} again"),
+    How.LOST: ("Unknown", ": {unknown}"),
+}
+"""How an operation ended, by its outcome: a word or two, and what goes on behind it."""
 
 
 def _ended(request: Request, operation: Operation) -> Line:
     outcome = operation.outcome
     if outcome is None:
         return Line(lead="Ended", rest=f"; {UNTOUCHED}")
-    status = escape(outcome.status or outcomes.wanted(request.verb), most=40)
-    match outcome.how:
-        case How.STOPPED:
-            return Line(lead=status, rest=f": the cloud says that it is {outcomes.past(request.verb)}")
-        case How.ALREADY:
-            return Line(lead=status, rest=": already so, not by this request; nothing was called")
-        case How.CONFIRMED_STANDBY:
-            return Line(lead=status, rest=": the cloud refused the call as already so, and a second reading agrees")
-        case How.REHEARSED:
-            return Line(lead="Dry run done", rest=": nothing was called and nothing has changed")
-        case How.UNREADABLE:
-            return Line(lead="Failed", rest=": its state could not be read before the call; nothing was called")
-        case How.REFUSED:
-            named = outcome.failure is not None and outcome.failure.code
-            return Line(lead="Failed", rest=f": {outcomes.refused(outcome)}{f', {code(named)}' if named else ''}")
-        case How.STILL_ACTIVE:
-            return Line(lead="Failed", rest=f": accepted, still {escape(outcome.status or 'ACTIVE', most=40)}")
-        case How.LOST:
-            return Line(lead="Unknown", rest=": nobody knows what came of the call; nothing more is sent")
-        case _:
-            assert_never(outcome.how)
+    named = outcome.failure.code if outcome.failure is not None else None
+    asks = "nobody knows what came of the call; I keep asking the cloud"
+    asked = "nobody will know what came of the call; I asked the cloud for an hour"
+    words = {
+        "status": outcomes.status(request, outcome),
+        "past": outcomes.past(request.verb),
+        "undone": outcomes.past_other(request.verb),
+        "refused": outcomes.refused(outcome),
+        "unreadable": outcomes.unreadable(outcome),
+        "named": f", {code(named)}" if named else "",
+        "unknown": asks if operation.awaiting is Awaiting.READING else asked,
+    }
+    lead, rest = _ENDED[outcome.how]
+    return Line(lead=lead.format(**words), rest=rest.format(**words))
 
 
 def _denied(ending: Ending | None) -> Line:

@@ -8,6 +8,7 @@ import datetime
 import itertools
 import re
 import unicodedata
+from collections.abc import Iterable
 from typing import Final
 
 from bot.answers import CardLink
@@ -89,12 +90,20 @@ def date(at: float) -> str:
     return f"<!date^{int(at)}^{{time}}|{fallback}>"
 
 
+def day(at: float) -> str:
+    """Return a time with its day, as each reader sees it in their own time zone; where Slack cannot, in UTC."""
+    fallback = datetime.datetime.fromtimestamp(at, tz=datetime.UTC).strftime("%Y-%m-%d %H:%M UTC")
+    return f"<!date^{int(at)}^{{date_short_pretty}} {{time}}|{fallback}>"
+
+
 def link(card: CardLink, *, workspace_url: str) -> str:
     """Return a link to the card with its channel; the channel alone where the card's address is not known yet."""
     place = channel(card.channel)
     if not (card.ts and _TS.fullmatch(card.ts) and _PLACE.fullmatch(card.channel) and _SITE.fullmatch(workspace_url)):
         return f"its card in {place}"
     address = f"{workspace_url.rstrip('/')}/archives/{card.channel}/p{card.ts.replace('.', '')}"
+    if card.thread and _TS.fullmatch(card.thread):
+        address = f"{address}?thread_ts={card.thread}&amp;cid={card.channel}"
     return f"<{address}|its card> in {place}"
 
 
@@ -104,6 +113,19 @@ def listed(words: tuple[str, ...], *, most: int = 10, last: str = "and") -> str:
     if len(shown) < 2:
         return "".join(shown)
     return f"{', '.join(shown[:-1])} {last} {shown[-1]}"
+
+
+def fit(lines: Iterable[str], *, most: int) -> str:
+    """Join as many whole lines as there is room for: a notation that is cut would show its marks."""
+    kept: list[str] = []
+    room = most - len(ELLIPSIS)
+    for line in lines:
+        room -= len(line) + 1
+        if room < 0:
+            kept.append(ELLIPSIS)
+            break
+        kept.append(line)
+    return "\n".join(kept)
 
 
 def short_id(flow_id: str) -> str:

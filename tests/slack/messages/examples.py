@@ -10,6 +10,7 @@ from bot.commands import Verb
 from bot.errors import CloudFailure, Fault
 from bot.policy import Kind, Refuse, Why
 from bot.request import (
+    Awaiting,
     Card,
     Ending,
     Event,
@@ -110,6 +111,11 @@ REJECTED: Final = dataclasses.replace(STANDBY_ALREADY, message="Invalid request 
 ARREARS: Final = dataclasses.replace(
     NO_RIGHT, code="LIVE.100011014", message="Your account is not allowed to access the service."
 )
+KEY_LOCKED: Final = CloudFailure(
+    fault=Fault.CREDENTIALS,
+    message="the cloud has locked flowbot's key after bad tries; it is used again at 22:19 UTC",
+    retry_after=250.0,
+)
 UNREACHED: Final = CloudFailure(fault=Fault.NEVER_SENT, message="connection refused")
 TIMEOUT: Final = CloudFailure(fault=Fault.UNCERTAIN, message="no answer within 10 seconds")
 BROKEN: Final = CloudFailure(fault=Fault.UNCERTAIN, http_status=502, code="APIGW.0201", message="Backend unavailable.")
@@ -153,12 +159,22 @@ def ended(event: Event, said: Said, *, seen: Request = PENDING, actor: Actor | N
     return life.end(seen, event, Ending(actor=actor, at=AT + 120, **facts), said=said)
 
 
+def begun(seen: Request = PENDING) -> Request:
+    """Return the request with its first call under way."""
+    return life.begin(approved(seen), at=AT + 61)
+
+
 def finished(
-    how: How, *, seen: Request = PENDING, status: str | None = None, failure: CloudFailure | None = None
+    how: How,
+    *,
+    seen: Request = PENDING,
+    status: str | None = None,
+    failure: CloudFailure | None = None,
+    look_again_at: float | None = None,
 ) -> Request:
     """Return the request after its operation ended."""
-    begun = life.begin(approved(seen), at=AT + 61)
-    return life.finish(begun, Outcome(how=how, status=status, failure=failure), at=AT + 62)
+    outcome = Outcome(how=how, status=status, failure=failure)
+    return life.finish(begun(seen), outcome, at=AT + 62, look_again_at=look_again_at)
 
 
 DRY: Final = dataclasses.replace(PENDING, dry_run=True)
@@ -185,16 +201,26 @@ CARDS: Final[Mapping[str, Request]] = {
     "approved": approved(),
     "approved held up": life.hold_up(approved(), until=AT + 70),
     "confirmed": approved(needing(ALONE)),
+    "approved while the key is locked": life.hold_up(approved(), until=AT + 70, trouble=KEY_LOCKED),
     "running": life.begin(approved(), at=AT + 61),
-    "stopped": finished(How.STOPPED, status="STANDBY"),
-    "stopped after confirmation": finished(How.STOPPED, status="STANDBY", seen=needing(ALONE)),
+    "running read back": life.wait(begun(), Awaiting.READING, until=AT + 72, trouble=TIMEOUT),
+    "running to be repeated": life.wait(begun(), Awaiting.TRY, until=AT + 74, trouble=TIMEOUT),
+    "running accepted": life.accept(begun(), at=AT + 62, until=AT + 64),
+    "stopped": finished(How.DONE, status="STANDBY"),
+    "stopped after confirmation": finished(How.DONE, status="STANDBY", seen=needing(ALONE)),
     "already": finished(How.ALREADY, status="STANDBY"),
-    "confirmed standby": finished(How.CONFIRMED_STANDBY, status="STANDBY", failure=STANDBY_ALREADY),
+    "confirmed standby": finished(How.CONFIRMED, status="STANDBY", failure=STANDBY_ALREADY),
     "rehearsed": finished(How.REHEARSED, seen=DRY),
     "refused": finished(How.REFUSED, failure=NO_RIGHT),
     "unreadable": finished(How.UNREADABLE, failure=NO_RIGHT),
-    "still active": finished(How.STILL_ACTIVE, status="ACTIVE"),
-    "lost": finished(How.LOST, failure=TIMEOUT),
+    "still active": finished(How.NOT_DONE, status="ACTIVE"),
+    "undone": finished(How.UNDONE, status="ACTIVE", failure=TIMEOUT),
+    "read back": finished(How.READ_BACK, status="STANDBY", failure=TIMEOUT),
+    "changed again": life.look_back(
+        finished(How.DONE, status="STANDBY", look_again_at=AT + 72), changed_to="ACTIVE", at=AT + 72
+    ),
+    "lost": finished(How.LOST, failure=TIMEOUT, look_again_at=AT + 67),
+    "lost for good": life.give_up(finished(How.LOST, failure=TIMEOUT, look_again_at=AT + 67), at=AT + 3662),
     "denied": ended(Event.DENY, Said.DENIED, actor=CAROL),
     "denied with reason": ended(Event.DENY, Said.DENIED, actor=CAROL, reason="the backup is not up yet"),
     "denied by policy": ended(Event.DENY, Said.DENIED, seen=approved(), rule="freeze during the final"),
@@ -222,6 +248,7 @@ REPLIES: Final[Mapping[str, tuple[Request, Reply]]] = {
     "asked": told(life.say(PENDING, Said.ASKED, at=AT, needed=1)),
     "asked of two": told(life.say(needing(TWO), Said.ASKED, at=AT, needed=2)),
     "asked of nobody": told(life.say(needing(ALONE), Said.ASKED, at=AT)),
+    "asked and decided": told(life.say(CARDS["denied"], Said.ASKED, at=AT, needed=1)),
     "asked dry run": told(life.say(DRY, Said.ASKED, at=AT, needed=1)),
     "linked": told(life.say(PENDING, Said.LINKED, at=AT, actor=ALICE)),
     "reminded": told(life.remind(PENDING, at=AT + 300)),
@@ -241,12 +268,16 @@ REPLIES: Final[Mapping[str, tuple[Request, Reply]]] = {
     "expired unconfirmed": told(CARDS["expired unconfirmed"]),
     "expired unbegun": told(CARDS["expired unbegun"]),
     "calling": told(life.call_takes_long(CARDS["running"], at=AT + 66)),
+    "changed again": told(CARDS["changed again"]),
+    "given up": told(CARDS["lost for good"]),
     "outcome stopped": told(CARDS["stopped"]),
     "outcome already": told(CARDS["already"]),
     "outcome confirmed standby": told(CARDS["confirmed standby"]),
     "outcome rehearsed": told(CARDS["rehearsed"]),
     "outcome unreadable": told(CARDS["unreadable"]),
     "outcome still active": told(CARDS["still active"]),
+    "outcome undone": told(CARDS["undone"]),
+    "outcome read back": told(CARDS["read back"]),
     "outcome lost": told(CARDS["lost"]),
     "outcome lost without a word": told(finished(How.LOST)),
     **{f"outcome refused {name}": told(finished(How.REFUSED, failure=failure)) for name, failure in FAILURES.items()},
@@ -328,6 +359,11 @@ ANSWERS: Final[Mapping[str, answers.Answer]] = {
     "cannot post": answers.CannotPost(channel="C0INCIDENT", code="not_in_channel"),
     "cannot post archived": answers.CannotPost(channel="C0INCIDENT", code="is_archived"),
     "cannot post otherwise": answers.CannotPost(channel="C0INCIDENT", code="restricted_action"),
+    **{
+        f"never shown {state}": answers.NeverShown(card=UNPOSTED, state=state)
+        for state in (State.EXPIRED, State.DENIED, State.WITHDRAWN)
+    },
+    "never shown dry run": answers.NeverShown(card=UNPOSTED, state=State.EXPIRED, dry_run=True),
     "too late": answers.TooLate(waited=75.4),
     "settled pending": settled(State.PENDING, Progress.WAITING, by=None),
     **{f"settled approved {progress}": settled(State.APPROVED, progress) for progress in Progress},

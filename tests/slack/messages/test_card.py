@@ -63,6 +63,16 @@ def test_the_first_line_is_the_decision() -> None:
         ("approved", [Button.WITHDRAW]),
         ("approved held up", [Button.WITHDRAW]),
         ("confirmed", [Button.WITHDRAW]),
+        ("running", []),
+        ("running to be repeated", []),
+        ("lost", [Button.CHECK_NOW]),
+        ("lost for good", []),
+        ("refused", [Button.ASK_AGAIN]),
+        ("undone", [Button.ASK_AGAIN]),
+        ("expired unapproved", [Button.ASK_AGAIN]),
+        ("expired unbegun", [Button.ASK_AGAIN]),
+        ("denied", []),
+        ("stopped", []),
     ],
 )
 def test_a_card_offers_what_its_state_allows(name: str, actions: list[Button]) -> None:
@@ -72,7 +82,10 @@ def test_a_card_offers_what_its_state_allows(name: str, actions: list[Button]) -
 @every_card
 def test_the_buttons_go_once_nothing_can_be_decided(name: str) -> None:
     seen = examples.CARDS[name]
-    assert bool(buttons(show(seen))) is request.can_withdraw(seen) or seen.state is State.PENDING
+    shown = {str(button["action_id"]) for button in buttons(show(seen))}
+    assert bool(shown - {Button.CHECK_NOW, Button.ASK_AGAIN}) is request.can_withdraw(seen)
+    assert (Button.CHECK_NOW in shown) is request.is_read_back(seen)
+    assert (Button.ASK_AGAIN in shown) is request.may_be_asked_again(seen)
 
 
 @every_card

@@ -8,16 +8,19 @@ import pytest
 from syrupy.assertion import SnapshotAssertion
 
 from bot import commands
-from bot.commands import NotYet, Problem, UsageError, Verb
+from bot.commands import NotYet, Problem, Read, UsageError, Verb
 from bot.ports import Recording
 from bot.slack import messages
 from bot.slack.messages import Message
+from bot.slack.messages.direct import EVERY_VERB
+from bot.verbs import Door, Who
 
 from . import examples, limits
 
 DETAILS: Final = {
     Problem.UNKNOWN_VERB: "stpo",
     Problem.BAD_FLOW: "main/feed",
+    Problem.BAD_ADDRESS: "https://console.example/flows",
     Problem.SEVERAL_FLOWS: "feed-1 feed-2",
     Problem.STRAY_WORDS: "it is broken",
     Problem.UNKNOWN_OPTION: "--force",
@@ -27,6 +30,9 @@ DETAILS: Final = {
     Problem.BAD_PROJECT: "h/k",
     Problem.OPTION_IN_REASON: "--dry-run",
 }
+READS: Final = dataclasses.replace(
+    EVERY_VERB, verbs=frozenset(verb for verb, entry in commands.VERBS.items() if entry.who is not Who.CHANGES)
+)
 SHOWN: Final[Mapping[str, Message | None]] = {
     "help": messages.help_text(None),
     **{f"help {verb}": messages.help_text(verb) for verb in Verb},
@@ -35,9 +41,23 @@ SHOWN: Final[Mapping[str, Message | None]] = {
         for problem in Problem
     },
     "usage without a verb": messages.usage(UsageError(verb=None, problem=Problem.UNKNOWN_VERB, detail="xyzzy")),
-    "usage of a later verb": messages.usage(UsageError(verb=Verb.START, problem=Problem.UNKNOWN_VERB, detail="strat")),
+    "usage of another verb": messages.usage(UsageError(verb=Verb.START, problem=Problem.UNKNOWN_VERB, detail="strat")),
+    "usage of a verb that reads": messages.usage(UsageError(verb=Verb.STATUS, problem=Problem.NO_FLOW)),
+    "usage of a mention": messages.usage(UsageError(verb=Verb.STOP, problem=Problem.NO_FLOW), door=Door.MENTION),
+    "usage in a thread": messages.usage(
+        UsageError(verb=None, problem=Problem.NO_VERB), door=Door.MENTION, in_thread=True
+    ),
+    "help for who may only read": messages.help_text(None, usable=READS),
+    "help of a verb that may not be used": messages.help_text(Verb.STOP, usable=READS, door=Door.MENTION),
+    "help unsure": messages.help_text(Verb.STOP, usable=dataclasses.replace(EVERY_VERB, sure=False)),
+    "help in a thread": messages.help_text(None, door=Door.MENTION, in_thread=True),
+    **{f"looking {verb}": messages.looking(Read(verb=verb)) for verb in (Verb.LIST, Verb.PENDING, Verb.HISTORY)},
+    "looking whoami": messages.looking(Read(verb=Verb.WHOAMI)),
+    "looking at a flow": messages.looking(Read(verb=Verb.STATUS, about="main-feed")),
+    "too many": messages.too_many(),
+    "unreadable": messages.unreadable(),
+    "recording unconfirmed by mention": messages.recording(Recording.UNCONFIRMED, door=Door.MENTION),
     "usage of help": messages.usage(UsageError(verb=Verb.HELP, problem=Problem.STRAY_WORDS, detail="me please")),
-    "not yet a verb": messages.not_yet(NotYet(what="start")),
     "not yet an option": messages.not_yet(NotYet(what="--emergency")),
     "reading": messages.reading("main-feed"),
     "recording full": messages.recording(Recording.FULL),
@@ -96,6 +116,18 @@ def test_what_cannot_be_understood_gets_the_usage_of_the_nearest_verb(problem: P
     assert "Nothing was done." in text
 
 
-def test_help_shows_the_verbs_of_this_version() -> None:
-    text = shown("help").text
-    assert all((commands.usage(verb) in text) is entry.built for verb, entry in commands.VERBS.items())
+def test_help_shows_the_verbs_that_its_reader_may_use() -> None:
+    text = shown("help for who may only read").text
+    assert all((commands.usage(verb) in text) is (verb in READS.verbs) for verb in Verb)
+    assert "No rule lets you use `stop`, `start` here." in text
+
+
+@pytest.mark.parametrize("name", [name for name in SHOWN if "thread" in name or "mention" in name])
+def test_what_was_mentioned_is_answered_with_mentions(name: str) -> None:
+    assert "@flowbot" in shown(name).text
+    assert "/flow" not in shown(name).text
+
+
+def test_only_in_a_thread_it_is_told_that_slash_commands_do_not_work_there() -> None:
+    told = {name for name, said in SHOWN.items() if said is not None and "no slash commands in threads" in said.text}
+    assert told == {"usage in a thread", "help in a thread"}

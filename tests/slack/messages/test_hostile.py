@@ -8,11 +8,12 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from bot import answers
-from bot.commands import NotYet, Problem, UsageError, Verb
+from bot.commands import NotYet, Problem, Read, UsageError, Verb
 from bot.policy import Refuse, Why
 from bot.request import Flow, Part, Reply, Request
 from bot.slack import messages
 from bot.slack.messages import Message
+from bot.verbs import Door
 
 from . import examples, limits
 
@@ -128,6 +129,7 @@ links = st.builds(
     flow=texts,
     channel=texts | st.just("C0INCIDENT"),
     ts=st.none() | texts | st.just("1770000001.000100"),
+    thread=st.none() | texts | st.just("1769999999.000200"),
 )
 failures = st.builds(
     dataclasses.replace,
@@ -168,9 +170,11 @@ def test_an_answer_links_nowhere_and_fits(value: answers.Answer) -> None:
 @given(texts, st.sampled_from(Problem), st.none() | st.sampled_from(Verb))
 def test_what_was_typed_comes_back_harmless(typed: str, problem: Problem, verb: Verb | None) -> None:
     harmless(messages.reading(typed))
+    harmless(messages.looking(Read(verb=Verb.STATUS, about=typed)))
     harmless(messages.not_yet(NotYet(what=typed)))
     harmless(messages.unexpected(typed))
-    harmless(messages.usage(UsageError(verb=verb, problem=problem, detail=typed)))
+    for door in Door:
+        harmless(messages.usage(UsageError(verb=verb, problem=problem, detail=typed), door=door, in_thread=True))
 
 
 @pytest.mark.parametrize("attack", ATTACKS)

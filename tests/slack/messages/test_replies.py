@@ -73,7 +73,16 @@ def test_what_did_not_succeed_is_broadcast_and_never_says_standby(name: str) -> 
     assert "STANDBY" not in show(examples.REPLIES[name]).text
 
 
-@pytest.mark.parametrize("name", [name for name in examples.REPLIES if not name.startswith("outcome")])
+@pytest.mark.parametrize("name", ["changed again", "given up"])
+def test_what_did_not_last_and_what_stays_unknown_is_broadcast(name: str) -> None:
+    assert messages.broadcast(*examples.REPLIES[name])
+    assert "<@U0ALICE>" in show(examples.REPLIES[name]).text
+
+
+ENDS: Final = (*OUTCOMES, "changed again", "given up")
+
+
+@pytest.mark.parametrize("name", [name for name in examples.REPLIES if name not in ENDS])
 def test_what_is_no_outcome_stays_in_the_thread(name: str) -> None:
     assert not messages.broadcast(*examples.REPLIES[name])
 
@@ -101,10 +110,21 @@ def test_a_bad_key_is_not_to_be_tried_again(name: str) -> None:
     assert "not retry" in show(examples.REPLIES[f"outcome refused {name}"]).text
 
 
-def test_when_nobody_knows_the_reply_says_unknown_and_what_is_safe() -> None:
+def test_when_nobody_knows_the_reply_says_unknown_and_that_the_cloud_is_still_asked() -> None:
     text = show(examples.REPLIES["outcome lost"]).text
     assert "unknown" in text
+    assert "Nothing more is sent; I keep asking the cloud" in text
+    assert "“Check Now” asks at once" in text
+
+
+def test_when_nobody_will_know_the_reply_says_so_and_what_is_safe() -> None:
+    text = show(examples.REPLIES["given up"]).text
+    assert "it stays unknown" in text
     assert f"`/flow stop {examples.FLOW.flow_id}` again is safe" in text
+
+
+def test_the_first_reply_calls_nobody_once_the_request_is_decided() -> None:
+    assert limits.pings(show(examples.REPLIES["asked and decided"])) == {"@U0ALICE"}
 
 
 def test_a_refusal_without_the_clouds_words_still_says_what_to_do() -> None:
@@ -113,7 +133,7 @@ def test_a_refusal_without_the_clouds_words_still_says_what_to_do() -> None:
 
 
 def test_the_wanted_word_of_a_start_is_active() -> None:
-    assert "is now ACTIVE" in show(examples.told(examples.finished(How.STOPPED, seen=examples.STARTING))).text
+    assert "is now ACTIVE" in show(examples.told(examples.finished(How.DONE, seen=examples.STARTING))).text
     lost = show(examples.told(examples.finished(How.LOST, seen=examples.STARTING))).text
     assert "was started" in lost
 
@@ -142,8 +162,8 @@ def test_a_withdrawal_without_a_code_is_flowbots_own() -> None:
 
 
 def test_an_outcome_keeps_the_status_word_of_the_cloud() -> None:
-    seen = examples.finished(How.STILL_ACTIVE)
+    seen = examples.finished(How.NOT_DONE)
     odd = dataclasses.replace(
-        seen, operation=dataclasses.replace(seen.operation, outcome=Outcome(how=How.STILL_ACTIVE, status="DRAINING"))
+        seen, operation=dataclasses.replace(seen.operation, outcome=Outcome(how=How.NOT_DONE, status="DRAINING"))
     )
     assert "accepted, still DRAINING" in show(examples.told(odd)).text

@@ -16,6 +16,7 @@ def upgrade() -> None:
     _replies()
     _inbox()
     _audit()
+    _keys()
     if op.get_bind().dialect.name != "sqlite":
         return
     for trigger in _SQLITE_AUDIT_TRIGGERS:
@@ -51,6 +52,7 @@ def _requests() -> None:
         sa.Column("card_channel", sa.Text(), nullable=False),
         sa.Column("card_ts", sa.Text(), nullable=True),
         sa.Column("card_shown", sa.Integer(), nullable=False),
+        sa.Column("card_thread", sa.Text(), nullable=True),
         sa.Column("tell_failures", sa.Integer(), nullable=False),
         sa.Column("tell_at", sa.Double(), nullable=False),
         sa.Column("due_at", sa.Double(), nullable=True),
@@ -67,6 +69,7 @@ def _requests() -> None:
         postgresql_where=sa.text("due_at IS NOT NULL"),
     )
     op.create_index("history_of_flow", "requests", ["project", "flow_id", "created_at"], unique=False)
+    op.create_index("history_of_project", "requests", ["project", "created_at"], unique=False)
 
 
 def _operations() -> None:
@@ -78,11 +81,9 @@ def _operations() -> None:
         sa.Column("project", sa.Text(), nullable=False),
         sa.Column("verb", sa.Text(), nullable=False),
         sa.Column("progress", sa.Text(), nullable=False),
-        sa.Column("not_before", sa.Double(), nullable=False),
-        sa.Column("held_ups", sa.Integer(), nullable=False),
         sa.Column("begun_at", sa.Double(), nullable=True),
         sa.Column("ended_at", sa.Double(), nullable=True),
-        sa.Column("outcome", sa.Text(), nullable=True),
+        sa.Column("record", sa.Text(), nullable=False),
         sa.Column("holds", sa.Boolean(), nullable=False),
         sa.ForeignKeyConstraint(["request_id"], ["requests.id"], name=op.f("fk_operations_request_id")),
         sa.PrimaryKeyConstraint("request_id", "flow_id", name=op.f("pk_operations")),
@@ -112,6 +113,16 @@ def _replies() -> None:
         sa.Column("ts", sa.Text(), nullable=True),
         sa.ForeignKeyConstraint(["request_id"], ["requests.id"], name=op.f("fk_replies_request_id")),
         sa.PrimaryKeyConstraint("request_id", "seq", name=op.f("pk_replies")),
+    )
+
+
+def _keys() -> None:
+    op.create_table(
+        "keys",
+        sa.Column("key", sa.Text(), nullable=False),
+        sa.Column("bad_tries", sa.Integer(), nullable=False),
+        sa.Column("locked_until", sa.Double(), nullable=False),
+        sa.PrimaryKeyConstraint("key", name=op.f("pk_keys")),
     )
 
 

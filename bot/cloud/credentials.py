@@ -1,0 +1,93 @@
+"""What the calls to each project are made with, as the files of the settings have it now.
+
+Temporary keys are renewed by replacing a file while the bot runs. Owns when those files are looked at and read again.
+Must not know what they look like inside, nor what is called.
+"""
+
+import contextlib
+import pathlib
+from collections.abc import Callable, Mapping
+from types import MappingProxyType
+from typing import Final
+
+import structlog
+
+from bot import errors, settings
+from bot.cloud import auth
+
+_OURS: Final = ("HUAWEICLOUD_", "FLOWBOT_PROJECTS__")
+
+_Looks = tuple[tuple[str, int, int, int, int], ...]
+
+log = structlog.get_logger()
+
+
+class CredentialSource:
+    """Credentials by the project's name: call it at each try.
+
+    Each call looks at `.env` and at the secrets directory, and reads them only where one of their files was replaced. A
+    replacement that cannot be used is logged once, and the old credentials stay. The variables of a running process
+    cannot change: whoever gives keys that way has to restart the bot. Files that belong together are best replaced
+    together: one `.env` by renaming another over it, a directory by the link that leads to it.
+    """
+
+    def __init__(self, loaded: settings.Settings) -> None:
+        self._settings = loaded
+        self._held = _by_project(loaded)
+        self._seen: _Looks | None = None  # a file may have changed since it was read, so the first call reads again
+
+    def __call__(self) -> Mapping[str, auth.Held]:
+        """Return what is in force; the same object until something has changed."""
+        origin = self._settings.origin
+        if origin is not None:
+            looks = _looks(origin)
+            if looks != self._seen:
+                self._seen = looks  # from before the reading: what changes while we read is seen the next time
+                self._read()
+        return self._held
+
+    def _read(self) -> None:
+        try:
+            self._settings = settings.renewed(self._settings)
+        except errors.SettingsInvalid as invalid:
+            log.error(
+                "the replaced credentials cannot be used; the old ones stay until a file changes again",
+                problems=[str(problem) for problem in invalid.problems],
+            )
+            return
+        held = _by_project(self._settings)
+        changed = [name for name in held if held[name] != self._held.get(name)]
+        if changed:
+            log.info("credentials were replaced", projects=changed)
+            self._held = held
+
+
+def fixed(held: Mapping[str, auth.Held]) -> Callable[[], Mapping[str, auth.Held]]:
+    """Return a source of credentials that never change."""
+    return lambda: held
+
+
+def _by_project(loaded: settings.Settings) -> Mapping[str, auth.Held]:
+    return MappingProxyType({name: _translated(loaded.credentials_for(name)) for name in loaded.policy.projects})
+
+
+def _translated(found: settings.Credentials | settings.IamUser) -> auth.Held:
+    if isinstance(found, settings.IamUser):
+        return auth.IamUser(**found._asdict())
+    return auth.Credentials(**found._asdict())
+
+
+def _looks(origin: settings.Origin) -> _Looks:
+    """Return what changes when a file that may hold credentials is written or replaced."""
+    files = [origin.directory / ".env"]
+    with contextlib.suppress(OSError):
+        files += sorted(file for file in origin.secrets.iterdir() if file.name.upper().startswith(_OURS))
+    return tuple(look for file in files if (look := _look(file)) is not None)
+
+
+def _look(file: pathlib.Path) -> tuple[str, int, int, int, int] | None:
+    try:
+        found = file.stat()  # of what a link leads to: Kubernetes replaces secrets by turning one
+    except OSError:
+        return None
+    return str(file), found.st_mtime_ns, found.st_ctime_ns, found.st_size, found.st_ino

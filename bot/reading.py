@@ -1,0 +1,298 @@
+"""The verbs that read: what somebody may see of flows, of open requests and of what was done.
+
+Writes nothing, and nothing of it is in the audit. Reasons and links of a request whose card is in a private channel are
+for its requester, its approvers and that channel; a channel that Slack cannot be asked about is private.
+"""
+
+import asyncio
+import collections
+import dataclasses
+from typing import Final
+
+from bot import answers, asking, commands, errors, finding, policy, ports, rights, shown
+from bot.arrivals import Actor, Typed
+from bot.gate import FRESH, Gate, subject_of
+from bot.request import Flow, Request, State
+from bot.verbs import VERBS, Verb
+
+PAGE: Final = 20
+"""Flows on a page of the list."""
+
+OPEN_LOOKED_AT: Final = 100
+"""Open requests that are looked at, the newest."""
+
+OPEN_SHOWN: Final = 15
+
+HISTORY: Final = 10
+"""Requests that `history` shows."""
+
+LOOKED_AT: Final = 50
+"""Requests of a project among which those are that `history` may show."""
+
+LAST: Final = 3
+"""Requests that `status` shows besides the open one."""
+
+Answer = shown.Shown | shown.NotShown
+
+
+@dataclasses.dataclass(frozen=True, kw_only=True)
+class _Reader:
+    """A full member who asks in a channel, with all that has to be asked about them."""
+
+    person: policy.Person
+    channel: str
+    in_force: policy.Policy
+    groups: policy.Groups
+
+    @property
+    def user(self) -> str:
+        return self.person.actor.user
+
+    def refusal(self, project: str, flow_id: str = "", flow_name: str = "") -> policy.Refuse | None:
+        """Say why they may not read about a flow, or about any flow of the project; None: they may."""
+        question = policy.Question(
+            person=self.person,
+            verb=Verb.STATUS,
+            project=project,
+            flow_id=flow_id,
+            flow_name=flow_name,
+            channel=self.channel,
+        )
+        decision = policy.decide(self.in_force, question, self.groups)
+        return self._with_others(decision) if isinstance(decision, policy.Refuse) else None
+
+    def may_see(self, seen: Request) -> bool:
+        """Tell whether no rule keeps them from reading about the flow of a request."""
+        known = seen.project in self.in_force.projects
+        return known and self.refusal(seen.project, seen.flow.flow_id, seen.flow.name) is None
+
+    def _with_others(self, refusal: policy.Refuse) -> policy.Refuse:
+        """Name who could read instead: whoever the deny does not name."""
+        rule = next((rule for rule in self.in_force.rules if rule.name == refusal.rule), None)
+        if rule is None:
+            return refusal
+        spared = rule.excluded if policy.EVERYBODY in policy.expand(self.in_force, rule.who) else (policy.EVERYBODY,)
+        return dataclasses.replace(refusal, who_could=spared)
+
+
+class Reading:
+    """Answers the verbs that read; any number may run side by side."""
+
+    def __init__(
+        self,
+        *,
+        store: ports.Store,
+        finder: finding.Finder,
+        gate: Gate,
+        directory: ports.Directory,
+        clock: ports.Clock,
+    ) -> None:
+        self._store = store
+        self._finder = finder
+        self._gate = gate
+        self._directory = directory
+        self._clock = clock
+
+    async def read(self, actor: Actor, typed: Typed, command: commands.Read, *, page: int = 1) -> Answer:
+        """Return what the command shows, or why it shows nothing. Raises errors.StoreError."""
+        in_force = self._gate.in_force
+        person = await self._gate.person(actor, max_age=FRESH)
+        outsider = policy.refuse_outsider(person)
+        if command.verb is Verb.WHOAMI:
+            named = frozenset[str]() if outsider is not None else rights.groups_named(in_force)
+            return self._whoami(await self._reader(person, typed.channel, named))
+        if outsider is not None:
+            return answers.Refused(action="read", flow="", decision=outsider)
+        reader = await self._reader(person, typed.channel, rights.groups_deciding(in_force, rights.READ))
+        if command.verb is Verb.PENDING:
+            return await self._pending(reader)
+        project = asking.project_for(in_force, command.project, typed.channel)
+        everything = command.verb is Verb.HISTORY and command.about is None
+        if isinstance(project, answers.WhichProject):
+            everywhere = everything and project.typed is None
+            return await self._everything_done(reader, tuple(in_force.projects)) if everywhere else project
+        if everything:
+            return await self._everything_done(reader, (project.name,))
+        return self._refused(reader, project.name) or await self._about(reader, project, command, page=page)
+
+    async def usable(self, actor: Actor, channel: str) -> shown.Usable:
+        """Name the verbs that somebody may use in a channel."""
+        in_force = self._gate.in_force
+        person, groups = await asyncio.gather(
+            self._gate.person(actor, max_age=FRESH), self._members(rights.groups_deciding(in_force, *rights.VERB_OF))
+        )
+        if person.kind is policy.Kind.UNREACHABLE:
+            return shown.Usable(verbs=frozenset(VERBS), sure=False)
+        verbs = rights.usable(in_force, person, _places(in_force, channel), groups)
+        return shown.Usable(verbs=verbs, sure=None not in groups.values())
+
+    async def _reader(self, person: policy.Person, channel: str, groups: frozenset[str]) -> _Reader:
+        members = await self._members(groups)
+        return _Reader(person=person, channel=channel, in_force=self._gate.in_force, groups=members)
+
+    async def _about(self, reader: _Reader, project: policy.Project, command: commands.Read, *, page: int) -> Answer:
+        if command.verb is Verb.LIST:
+            return await self._list(reader, project, command, page=page)
+        about = command.about or ""
+        if command.verb is Verb.STATUS:
+            found = await self._find(reader, project, about)
+            return await self._status(reader, project, found) if isinstance(found, Flow) else found
+        return await self._history_of(reader, project, about)
+
+    # — flows —
+
+    async def _status(self, reader: _Reader, project: policy.Project, flow: Flow) -> shown.Status:
+        holder, done = await asyncio.gather(
+            self._store.holder(project.name, flow.flow_id),
+            self._store.history(project.name, flow_id=flow.flow_id, limit=LAST + 1),
+        )
+        others = [one for one in done if holder is None or one.id != holder.id][:LAST]
+        return shown.Status(
+            project=project.name,
+            flow=flow,
+            holder=None if holder is None else await self._row(reader, holder),
+            last=await self._rows(reader, others),
+        )
+
+    async def _list(
+        self, reader: _Reader, project: policy.Project, command: commands.Read, *, page: int
+    ) -> shown.Flows | shown.FlowsUnread:
+        listed = await self._finder.listed(project)
+        if isinstance(listed, errors.CloudFailure):
+            return shown.FlowsUnread(project=project.name, failure=listed)
+        wanted = (command.about or "").casefold()
+        fitting = [
+            name
+            for name in listed.names
+            if (wanted in name.name.casefold() or wanted in name.flow_id.casefold())
+            and reader.refusal(project.name, name.flow_id, name.name) is None
+        ]
+        fitting.sort(key=lambda name: (name.name.casefold(), name.flow_id))
+        pages = max(1, -(-len(fitting) // PAGE))
+        page = min(max(page, 1), pages)
+        return shown.Flows(
+            project=project.name,
+            asked=dataclasses.replace(command, project=project.name),
+            rows=tuple(
+                shown.ListedFlow(flow_id=name.flow_id, name=name.name, status=name.status)
+                for name in fitting[(page - 1) * PAGE : page * PAGE]
+            ),
+            total=len(fitting),
+            tally=tuple(collections.Counter(name.status for name in fitting).most_common()),
+            page=page,
+            pages=pages,
+            age=max(0.0, self._clock.now() - listed.at),
+        )
+
+    async def _find(self, reader: _Reader, project: policy.Project, typed: str) -> Flow | shown.NotShown:
+        """Find a flow that the reader may read about; of others they learn nothing."""
+        found = await self._finder.find(project, typed, purpose="read")
+        if isinstance(found, Flow):
+            return self._refused(reader, project.name, found.flow_id, found.name) or found
+        if isinstance(found, answers.NoSuchFlow):
+            seen = tuple(one for one in found.candidates if reader.refusal(project.name, *one) is None)
+            return dataclasses.replace(found, candidates=seen, ambiguous=found.ambiguous and len(seen) > 1)
+        return found
+
+    def _refused(self, reader: _Reader, project: str, flow_id: str = "", flow_name: str = "") -> answers.Refused | None:
+        refusal = reader.refusal(project, flow_id, flow_name)
+        if refusal is None:
+            return None
+        return asking.refused(reader.in_force, action="read", flow=flow_name or flow_id or project, decision=refusal)
+
+    # — requests —
+
+    async def _pending(self, reader: _Reader) -> shown.Pending:
+        found = [one for one in await self._store.unsettled(limit=OPEN_LOOKED_AT) if reader.may_see(one)]
+        may = await asyncio.gather(*(self._may_decide(reader, one) for one in found))
+        mine = [one for one, decides in zip(found, may, strict=True) if decides][:OPEN_SHOWN]
+        rest = [one for one, decides in zip(found, may, strict=True) if not decides][: OPEN_SHOWN - len(mine)]
+        return shown.Pending(
+            deciding=await self._rows(reader, mine),
+            others=await self._rows(reader, rest),
+            more=len(found) - len(mine) - len(rest),
+        )
+
+    async def _may_decide(self, reader: _Reader, seen: Request) -> bool:
+        if seen.state is not State.PENDING:
+            return False
+        decision = await self._gate.decide(seen.requester, subject_of(seen), max_age=FRESH)
+        if isinstance(decision, policy.Refuse):
+            return False
+        actor = reader.person.actor
+        if seen.terms.approvals == 0:
+            return await self._gate.refuse_confirmation(seen, decision, actor, max_age=FRESH) is None
+        return await self._gate.refuse_vote(seen, decision, actor, votes=seen.votes, max_age=FRESH) is None
+
+    async def _everything_done(self, reader: _Reader, projects: tuple[str, ...]) -> shown.History | answers.Refused:
+        refused = {name: self._refused(reader, name) for name in projects}
+        open_to = tuple(name for name, refusal in refused.items() if refusal is None)
+        shut = next((refusal for refusal in refused.values() if refusal is not None), None)
+        if shut is not None and not open_to:
+            return shut
+        found = await asyncio.gather(*(self._store.history(name, limit=LOOKED_AT) for name in open_to))
+        done = [one for of_project in found for one in of_project if reader.may_see(one)]
+        done.sort(key=lambda one: one.asked_at, reverse=True)
+        return shown.History(projects=open_to, about=None, rows=await self._rows(reader, done[:HISTORY]))
+
+    async def _history_of(self, reader: _Reader, project: policy.Project, about: str) -> shown.History | shown.NotShown:
+        """Look for the id in the store first, where flows live on that the cloud does not have any more."""
+        done = await self._store.history(project.name, flow_id=about, limit=HISTORY)
+        if done:
+            refused = self._refused(reader, project.name, about, done[0].flow.name)
+            if refused is not None:
+                return refused
+        else:
+            found = await self._find(reader, project, about)
+            if not isinstance(found, Flow):
+                return found
+            done = await self._store.history(project.name, flow_id=found.flow_id, limit=HISTORY)
+        return shown.History(projects=(project.name,), about=about, rows=await self._rows(reader, done))
+
+    async def _rows(self, reader: _Reader, found: list[Request]) -> tuple[shown.Row, ...]:
+        return tuple(await asyncio.gather(*(self._row(reader, one) for one in found)))
+
+    async def _row(self, reader: _Reader, seen: Request) -> shown.Row:
+        if await self._is_open_to(reader, seen):
+            return shown.Row(request=seen)
+        ending = seen.ending and dataclasses.replace(seen.ending, reason=None)
+        return shown.Row(request=dataclasses.replace(seen, reason=None, ending=ending, unsent=()), hidden=True)
+
+    async def _is_open_to(self, reader: _Reader, seen: Request) -> bool:
+        """Tell whether reasons and link of a request are for the reader."""
+        if reader.channel == seen.card.channel or reader.user == seen.requester.user:
+            return True
+        approvers = policy.expand(reader.in_force, seen.terms.approvers)
+        groups = await self._members(frozenset(filter(policy.is_group, approvers)))
+        if reader.user in approvers or any(reader.user in (members or ()) for members in groups.values()):
+            return True
+        return await self._directory.is_private(seen.card.channel, max_age=FRESH) is False
+
+    # — people —
+
+    def _whoami(self, reader: _Reader) -> shown.Whoami:
+        in_force, is_member = reader.in_force, reader.person.kind is policy.Kind.MEMBER
+        standings = tuple(
+            shown.Standing(project=place.project, rights=rights.rights(in_force, reader.person, place, reader.groups))
+            for place in _places(in_force, reader.channel)
+        )
+        return shown.Whoami(
+            person=reader.person,
+            belonging=rights.belonging(in_force, reader.user, reader.groups) if is_member else rights.Belonging(),
+            standings=standings if is_member else (),
+        )
+
+    async def _members(self, groups: frozenset[str]) -> dict[str, frozenset[str] | None]:
+        names = sorted(groups)
+        members = await asyncio.gather(*(self._directory.members(name, max_age=FRESH) for name in names))
+        return dict(zip(names, members, strict=True))
+
+
+def _places(in_force: policy.Policy, channel: str) -> tuple[rights.Place, ...]:
+    """Return what a channel is about: its project, or every project where it belongs to none."""
+    own = policy.project_of_channel(in_force, channel)
+    projects = (own,) if own is not None else tuple(in_force.projects.values())
+    return tuple(
+        rights.Place(project=project.name, card_channel=asking.card_channel(project, channel), channel=channel)
+        for project in projects
+    )

@@ -1,0 +1,142 @@
+"""What somebody may do in a place, rule by rule and whatever the flow: for showing it, never for deciding.
+
+Pure. A rule is about somebody exactly where `policy.decide` says so of a policy that holds nothing else.
+"""
+
+import dataclasses
+from collections.abc import Iterable
+from typing import Final
+
+from bot import policy
+from bot.policy import Effect, Groups, Kind, Person, Policy, Rule, Why
+from bot.verbs import VERBS, Verb, Who
+
+READ: Final = "read"
+
+VERB_OF: Final = {"stop": Verb.STOP, "start": Verb.START, READ: Verb.STATUS}
+"""A verb for each word that a rule may have among its `verbs`."""
+
+
+@dataclasses.dataclass(frozen=True, kw_only=True)
+class Place:
+    """A project, the channel in which the card of a request would stand, and the one in which somebody reads."""
+
+    project: str
+    card_channel: str
+    channel: str
+
+
+@dataclasses.dataclass(frozen=True, kw_only=True)
+class Right:
+    """What one rule says to somebody about one verb. Empty `flows` are all; unsure where a group could not be asked."""
+
+    verb: str
+    rule: str
+    effect: Effect
+    flows: tuple[str, ...] = ()
+    approvals: int = 0
+    approvers: tuple[str, ...] = ()
+    sure: bool = True
+
+
+@dataclasses.dataclass(frozen=True, kw_only=True)
+class Belonging:
+    """The sets and user groups of the policy that somebody is in; `unknown` groups could not be asked about."""
+
+    sets: tuple[str, ...] = ()
+    groups: tuple[str, ...] = ()
+    unknown: tuple[str, ...] = ()
+
+
+def groups_named(in_force: Policy) -> frozenset[str]:
+    """Name every user group in the policy."""
+    ruled = [entry for rule in in_force.rules for entry in (*rule.who, *rule.excluded, *rule.approvers)]
+    named = policy.expand(in_force, (*in_force.people, *ruled))
+    return frozenset(filter(policy.is_group, named))
+
+
+def groups_deciding(in_force: Policy, *words: str) -> frozenset[str]:
+    """Name the user groups that the rules about some verbs hang on; of reading only a deny is a rule."""
+    about = [
+        entry
+        for rule in in_force.rules
+        for word in words
+        if word in rule.verbs and (word != READ or rule.effect is Effect.DENY)
+        for entry in (*rule.who, *rule.excluded)
+    ]
+    return frozenset(filter(policy.is_group, policy.expand(in_force, about)))
+
+
+def belonging(in_force: Policy, user: str, groups: Groups) -> Belonging:
+    """Say which sets and groups of the policy somebody is in."""
+    named = sorted(groups_named(in_force))
+    own = tuple(group for group in named if user in (groups.get(group) or ()))
+    return Belonging(
+        sets=tuple(name for name, idents in in_force.people.items() if {user, *own} & set(idents)),
+        groups=own,
+        unknown=tuple(group for group in named if groups.get(group) is None),
+    )
+
+
+def rights(in_force: Policy, person: Person, place: Place, groups: Groups) -> tuple[Right, ...]:
+    """List what the rules say to a full member there, in the order of the file; nothing to anybody else."""
+    if person.kind is not Kind.MEMBER:
+        return ()
+    found = ((word, rule) for rule in in_force.rules for word in rule.verbs if word in VERB_OF)
+    about = ((word, rule, _touches(in_force, rule, word, person, place, groups)) for word, rule in found)
+    return tuple(_right(word, rule, touches) for word, rule, touches in about if touches is not False)
+
+
+def usable(in_force: Policy, person: Person, places: Iterable[Place], groups: Groups) -> frozenset[Verb]:
+    """Name the verbs that somebody may use in one of the places, perhaps for some flows only.
+
+    Where a group could not be asked about, a verb that it may allow is among them.
+    """
+    may = {word for place in places for word in _allowed(rights(in_force, person, place, groups))}
+    if person.kind is not Kind.MEMBER:
+        may = set()
+    by_who = {Who.READS: READ in may, Who.ANYONE: True}
+    return frozenset(verb for verb, entry in VERBS.items() if by_who.get(entry.who, verb.value in may))
+
+
+def _allowed(found: tuple[Right, ...]) -> set[str]:
+    closed = {right.verb for right in found if right.effect is Effect.DENY and right.sure and _is_for_all(right)}
+    opened = {right.verb for right in found if right.effect is Effect.ALLOW}
+    return (opened | {READ}) - closed
+
+
+def _is_for_all(right: Right) -> bool:
+    return not right.flows or "*" in right.flows
+
+
+def _right(word: str, rule: Rule, touches: bool | None) -> Right:
+    return Right(
+        verb=word,
+        rule=rule.name,
+        effect=rule.effect,
+        flows=rule.flows,
+        approvals=rule.approvals,
+        approvers=rule.approvers,
+        sure=touches is True,
+    )
+
+
+def _touches(in_force: Policy, rule: Rule, word: str, person: Person, place: Place, groups: Groups) -> bool | None:
+    """Tell whether a rule says anything about a verb to somebody; None where that hangs on a group that is unknown."""
+    if word == READ and rule.effect is Effect.ALLOW:
+        return False  # reading is open without it
+    alone = dataclasses.replace(in_force, rules=(dataclasses.replace(rule, flows=(), approvals=0),))
+    question = policy.Question(
+        person=person,
+        verb=VERB_OF[word],
+        project=place.project,
+        flow_id="",
+        flow_name="",
+        channel=place.channel if word == READ else place.card_channel,
+    )
+    decision = policy.decide(alone, question, groups)
+    if not isinstance(decision, policy.Refuse):
+        return rule.effect is Effect.ALLOW
+    if decision.why is Why.UNREACHABLE:
+        return None
+    return decision.why is Why.DENY_RULE

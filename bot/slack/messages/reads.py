@@ -1,0 +1,146 @@
+"""What the verbs that read show: one flow, the open requests, what was done.
+
+Owns these words, and those of why nothing is shown. A reader alone sees them, so Slack's notation for people pings
+nobody here. The list of flows is in `flows`, rights are in `rights`.
+"""
+
+from collections.abc import Iterable
+from typing import Final, assert_never
+
+from slack_sdk.models import blocks
+
+from bot import answers, shown
+from bot.answers import CardLink
+from bot.request import Request
+from bot.slack.messages import answers as others
+from bot.slack.messages import flows, refusals, rights, state
+from bot.slack.messages.card import about
+from bot.slack.messages.message import Message, context, message, section, tell
+from bot.slack.messages.text import code, day, escape, fit, link, listed, quote, short_id, user
+from bot.verbs import Door
+
+MOST_TEXT: Final = 3_800
+"""Characters of `text`, which is made of whole lines."""
+
+HIDDEN: Final = "its card is in a private channel, so reason and link are not shown here"
+
+
+def show(value: shown.Shown | shown.NotShown, *, door: Door, workspace_url: str) -> Message:
+    """Return what is shown, or why nothing is. `workspace_url` is Slack's own; `door` is where it was asked."""
+    match value:
+        case shown.Status():
+            return _status(value, workspace_url)
+        case shown.Flows():
+            return flows.page(value, door=door)
+        case shown.FlowsUnread():
+            return tell(*others.unreadable("The list of flows", value.project, value.failure, so=""))
+        case shown.Pending():
+            return _pending(value, workspace_url)
+        case shown.History():
+            return _history(value, workspace_url)
+        case shown.Whoami():
+            return rights.whoami(value)
+        case answers.Refused() | answers.NoSuchFlow() | answers.Unreadable() | answers.WhichProject():
+            return tell(*_not_shown(value))
+        case _:
+            assert_never(value)
+
+
+def _not_shown(value: shown.NotShown) -> tuple[str, ...]:
+    match value:
+        case answers.Refused():
+            people = value.people
+            return (refusals.refusal(value.decision, action=value.action, flow=value.flow, people=people),)
+        case answers.NoSuchFlow():
+            return others.no_such_flow(value, so="")
+        case answers.Unreadable():
+            return others.unreadable(code(value.typed), value.project, value.failure, so="")
+        case answers.WhichProject():
+            return (others.which_project(value, so=""),)
+        case _:
+            assert_never(value)
+
+
+def _status(value: shown.Status, workspace_url: str) -> Message:
+    flow, where = value.flow, escape(value.project, most=40)
+    name = f"{code(flow.name or flow.flow_id)} (…{short_id(flow.flow_id)}) in {where}"
+    first = f"{name}: {escape(flow.status, most=40) or 'state unknown'}"
+    details = "\n".join(about(flow))
+    parts = [section(f"*{first}*"), context(details)]
+    lines = [first, details]
+    if value.holder is not None:
+        _add(parts, lines, "Open request", (value.holder,), workspace_url)
+    if value.last:
+        _add(parts, lines, "Last requests", value.last, workspace_url)
+    elif value.holder is None:
+        lines.append("Nobody has asked me to change it yet.")
+        parts.append(context(lines[-1]))
+    return message(fit(lines, most=MOST_TEXT), *parts)
+
+
+def _pending(value: shown.Pending, workspace_url: str) -> Message:
+    if not value.deciding and not value.others:
+        return tell("No request is open.")
+    parts: list[blocks.Block] = []
+    lines: list[str] = []
+    if value.deciding:
+        _add(parts, lines, "You may decide", value.deciding, workspace_url)
+    if value.others:
+        _add(
+            parts,
+            lines,
+            "Others decide" if value.deciding else "Open, for others to decide",
+            value.others,
+            workspace_url,
+        )
+    if value.more:
+        lines.append(f"And {value.more} more.")
+        parts.append(context(lines[-1]))
+    return message(fit(lines, most=MOST_TEXT), *parts)
+
+
+def _history(value: shown.History, workspace_url: str) -> Message:
+    where = listed(tuple(escape(name, most=40) for name in value.projects), most=5)
+    what = f"for {code(value.about)} in {where}" if value.about is not None else f"in {where}"
+    if not value.rows:
+        return tell(f"Nobody has asked me for anything {what} yet.")
+    parts: list[blocks.Block] = []
+    lines: list[str] = []
+    _add(parts, lines, f"Last requests {what}, the newest first", value.rows, workspace_url)
+    return message(fit(lines, most=MOST_TEXT), *parts)
+
+
+def _add(
+    parts: list[blocks.Block], lines: list[str], heading: str, rows: Iterable[shown.Row], workspace_url: str
+) -> None:
+    """Add rows under a heading, to the blocks and to the lines of the text."""
+    parts.append(section(f"*{heading}:*"))
+    lines.append(f"{heading}:")
+    for row in rows:
+        first, small, reason = _row(row, workspace_url)
+        parts += [section(first), context(small, *((reason,) if reason else ()))]
+        lines.append(f"{first}. {small}")
+
+
+def _row(row: shown.Row, workspace_url: str) -> tuple[str, str, str]:
+    """Return what is asked for, where it stands, and why: the reason is apart, since a person wrote it."""
+    seen = row.request
+    now = state.line(seen, workspace_url=workspace_url)
+    name = f"{code(seen.flow.name or seen.flow.flow_id)} (…{short_id(seen.flow.flow_id)})"
+    mark = "Dry run: " if seen.dry_run else ""
+    first = f"• {mark}{seen.verb.capitalize()} {name} in {escape(seen.project, most=40)} · {now.lead}{now.rest}"
+    place = HIDDEN if row.hidden else link(_card(seen), workspace_url=workspace_url)
+    small = f"Asked by {user(seen.requester.user)} on {day(seen.asked_at)}; {place}"
+    return first, small, f"Reason: {quote(seen.reason)}" if seen.reason else ""
+
+
+def _card(seen: Request) -> CardLink:
+    where = seen.card
+    return CardLink(
+        request_id=seen.id,
+        verb=seen.verb,
+        flow=seen.flow.name,
+        channel=where.channel,
+        ts=where.ts,
+        thread=where.thread,
+    )

@@ -1,0 +1,83 @@
+"""Who the bot takes somebody for, and what the rules let them do.
+
+Owns the words of `whoami`. Only its reader sees them, so that a group's notation pings nobody.
+"""
+
+from typing import Final
+
+from bot import policy
+from bot.policy import Effect, Kind
+from bot.rights import READ, Right
+from bot.shown import Standing, Whoami
+from bot.slack.messages.card import counted
+from bot.slack.messages.message import Message, tell
+from bot.slack.messages.refusals import who
+from bot.slack.messages.text import code, escape, fit, listed, mention, quote, user
+from bot.verbs import Verb
+
+MOST_TEXT: Final = 2_000
+MOST_FLOWS: Final = 4
+MOST_NAMED: Final = 10
+
+WORDS: Final = (Verb.STOP.value, Verb.START.value, READ)
+
+KINDS: Final = {
+    Kind.MEMBER: "a full member",
+    Kind.GUEST: "a guest",
+    Kind.STRANGER: "somebody of another organisation",
+    Kind.BOT: "a bot",
+    Kind.DEACTIVATED: "somebody whose account is deactivated",
+}
+
+
+def whoami(value: Whoami) -> Message:
+    """Return who somebody is to the bot; outsiders learn no rule."""
+    actor = value.person.actor
+    if value.person.kind is Kind.UNREACHABLE:
+        return tell(
+            "Slack could not be asked who you are, so you may do nothing for now. Please try again in a minute."
+        )
+    known = f"I take you for {KINDS[value.person.kind]}: {user(actor.user)} ({code(actor.user)}) of {code(actor.team)}."
+    if value.person.kind is not Kind.MEMBER:
+        return tell(f"{known} You may do nothing here.")
+    places = (line for standing in value.standings for line in _standing(standing))
+    return tell(known, _belonging(value), fit(places, most=MOST_TEXT))
+
+
+def _belonging(value: Whoami) -> str:
+    sets, groups = map(code, value.belonging.sets), map(mention, value.belonging.groups)
+    mine = listed((*sets, *groups), most=MOST_NAMED)
+    said = f"You are in {mine}." if mine else "You are in no set and in no group of the rules."
+    unknown = listed(tuple(map(mention, value.belonging.unknown)), most=MOST_NAMED)
+    return f"{said} Slack could not be asked who is in {unknown}." if unknown else said
+
+
+def _standing(standing: Standing) -> list[str]:
+    lines = [f"In {escape(standing.project, most=40)}:"]
+    for word in WORDS:
+        about = [right for right in standing.rights if right.verb == word]
+        lines += [f"• {word}: {_right(right)}" for right in about]
+        if word == READ and not about:
+            lines.append(f"• {word}: every flow, as every full member may")
+        if word != READ and not any(right.effect is Effect.ALLOW for right in about):
+            lines.append(f"• {word}: no rule lets you")
+    return lines
+
+
+def _right(right: Right) -> str:
+    which = _flows(right)
+    rule = f"rule {quote(right.rule, most=100)}"
+    unsure = "" if right.sure else ", if you are in a group that Slack could not be asked about"
+    if right.effect is Effect.DENY:
+        return f"not {which}, forbidden by {rule}{unsure}"
+    approvals = (
+        f"with {counted(right.approvals, 'approval')} from {who(right.approvers)}" if right.approvals else "alone"
+    )
+    return f"{which}, {approvals}, by {rule}{unsure}"
+
+
+def _flows(right: Right) -> str:
+    globs = right.flows
+    if not globs or policy.EVERYBODY in globs:
+        return "every flow"
+    return listed(tuple(code(glob) for glob in globs), most=MOST_FLOWS, last="or")

@@ -1,0 +1,123 @@
+"""The words of the grammar: verbs, options and doors; usage, and who may use it, stand beside each verb.
+
+Pure. It knows no flow and no person, and reads no text: that is for `commands`.
+"""
+
+import dataclasses
+import enum
+from collections.abc import Mapping
+from typing import Final
+
+
+class Verb(enum.StrEnum):
+    """The first word of a command."""
+
+    STOP = "stop"
+    START = "start"
+    STATUS = "status"
+    LIST = "list"
+    PENDING = "pending"
+    HISTORY = "history"
+    WHOAMI = "whoami"
+    HELP = "help"
+
+
+class Door(enum.StrEnum):
+    """Where a command is typed."""
+
+    SLASH = "slash"
+    MENTION = "mention"
+
+
+CALLED: Final[Mapping[Door, str]] = {Door.SLASH: "/flow", Door.MENTION: "@flowbot"}
+"""What stands before a command at each door."""
+
+
+class Option(enum.StrEnum):
+    """What may stand before the reason. `--reason` opens it, as `because` does."""
+
+    PROJECT = "--project"
+    DRY_RUN = "--dry-run"
+    EMERGENCY = "--emergency"
+    FOR = "--for"
+    REASON = "--reason"
+
+
+TAKE_VALUE: Final = frozenset({Option.PROJECT, Option.FOR})
+NOT_BUILT: Final = frozenset({Option.EMERGENCY, Option.FOR})
+
+
+class Who(enum.StrEnum):
+    """Whom the policy lets use a verb."""
+
+    CHANGES = "changes"
+    READS = "reads"
+    ANYONE = "anyone"
+
+
+@dataclasses.dataclass(frozen=True, kw_only=True)
+class Entry:
+    """What there is to know about a verb. `arguments` follow it in its usage line; `example` is a whole command."""
+
+    does: str
+    who: Who
+    example: str
+    arguments: str = ""
+    options: frozenset[Option] = frozenset()
+    built: bool = True
+
+
+_CHANGE: Final = "FLOW [--project NAME] [--dry-run] [because TEXT]"
+_CHANGE_OPTIONS: Final = frozenset({Option.PROJECT, Option.DRY_RUN, Option.EMERGENCY, Option.FOR})
+_ONE_PROJECT: Final = frozenset({Option.PROJECT})
+
+VERBS: Final[Mapping[Verb, Entry]] = {
+    Verb.STOP: Entry(
+        arguments=_CHANGE,
+        does="asks to stop a live flow",
+        who=Who.CHANGES,
+        example="stop main-feed because the encoder is looping",
+        options=_CHANGE_OPTIONS,
+    ),
+    Verb.START: Entry(
+        arguments=_CHANGE,
+        does="asks to start a flow",
+        who=Who.CHANGES,
+        example="start main-feed --dry-run",
+        options=_CHANGE_OPTIONS,
+    ),
+    Verb.STATUS: Entry(
+        arguments="FLOW [--project NAME]",
+        does="shows one flow",
+        who=Who.READS,
+        example="status main-feed",
+        options=_ONE_PROJECT,
+    ),
+    Verb.LIST: Entry(
+        arguments="[TEXT] [--project NAME]",
+        does="shows a project's flows",
+        who=Who.READS,
+        example="list feed",
+        options=_ONE_PROJECT,
+    ),
+    Verb.PENDING: Entry(does="shows what waits to be decided", who=Who.READS, example="pending"),
+    Verb.HISTORY: Entry(
+        arguments="[FLOW] [--project NAME]",
+        does="shows what was done and who decided",
+        who=Who.READS,
+        example="history main-feed",
+        options=_ONE_PROJECT,
+    ),
+    Verb.WHOAMI: Entry(does="shows what you may do here", who=Who.ANYONE, example="whoami"),
+    Verb.HELP: Entry(arguments="[VERB]", does="explains the commands", who=Who.ANYONE, example="help stop"),
+}
+
+
+def usage(verb: Verb, door: Door = Door.SLASH) -> str:
+    """Write the usage line of a verb, as it is typed at a door."""
+    return f"{CALLED[door]} {verb} {VERBS[verb].arguments}".rstrip()
+
+
+def example(verb: Verb, door: Door = Door.SLASH) -> str:
+    """Write a whole command of the verb, as it is typed at a door."""
+    return f"{CALLED[door]} {VERBS[verb].example}"

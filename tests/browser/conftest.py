@@ -1,0 +1,119 @@
+"""A real browser before the playground's page: Debian's chromium, one window for each person who looks.
+
+A window keeps everything that its console and its content policy complain of; a test fails that leaves any of it.
+"""
+
+import os
+import pathlib
+import shutil
+from collections.abc import AsyncIterator, Awaitable
+from typing import Any, Final, Protocol
+
+import pytest
+import pytest_asyncio
+from playwright.async_api import Browser, Locator, Page, async_playwright, expect
+
+from bot import serve
+from bot.playground import rehearsal
+from bot.playground.page import run
+
+CHROMIUM: Final = shutil.which("chromium")
+
+ARGUMENTS: Final = (
+    *("--no-sandbox", "--headless=new", "--disable-gpu", "--disable-background-networking"),
+    *("--disable-component-update", "--disable-sync", "--no-first-run"),
+)
+
+PATIENCE: Final = 15_000
+"""Milliseconds for something to show, on a machine that others use too."""
+
+WATCH: Final = """
+window.complaints = [];
+document.addEventListener("securitypolicyviolation", (event) => window.complaints.push(event.violatedDirective));
+"""
+
+
+def pytest_configure(config: pytest.Config) -> None:
+    """Make the marker known."""
+    config.addinivalue_line("markers", "browser: needs chromium")
+
+
+class OpenWindow(Protocol):
+    """Opens a window in which somebody looks at the page."""
+
+    def __call__(self, user: str, **context: Any) -> Awaitable[Page]:
+        """Return the page; `context` is for the browser, such as `color_scheme`."""
+
+
+@pytest_asyncio.fixture(scope="session", loop_scope="session")
+async def chromium() -> AsyncIterator[Browser]:
+    """Run the browser."""
+    if CHROMIUM is None:
+        if os.environ.get("CI") == "true":
+            pytest.fail("chromium is missing: apt-get install chromium")
+        pytest.skip("chromium is not installed")
+    expect.set_options(timeout=PATIENCE)
+    async with async_playwright() as playwright:
+        browser = await playwright.chromium.launch(executable_path=CHROMIUM, args=list(ARGUMENTS))
+        yield browser
+        await browser.close()
+
+
+@pytest_asyncio.fixture(loop_scope="session")
+async def playground(tmp_path: pathlib.Path) -> AsyncIterator[run.Playground]:
+    """Run the playground, with the real bot as a process of its own."""
+    with serve.listen("127.0.0.1", 0) as listener:
+        async with run.playground(rehearsal.sample(), tmp_path, listener) as running:
+            yield running
+
+
+@pytest_asyncio.fixture(loop_scope="session")
+async def open_window(chromium: Browser, playground: run.Playground) -> AsyncIterator[OpenWindow]:
+    """Open windows, and see at the end that none had anything to complain of."""
+    pages: list[Page] = []
+    complaints: list[str] = []
+
+    async def opened(user: str, **context: Any) -> Page:
+        browsing = await chromium.new_context(**{"viewport": {"width": 1380, "height": 860}} | context)
+        await browsing.add_init_script(WATCH)
+        page = await browsing.new_page()
+        page.on("console", lambda said: complaints.append(said.text) if said.type in ("error", "warning") else None)
+        page.on("pageerror", lambda error: complaints.append(str(error)))
+        await page.goto(f"{playground.url}?as={user}")
+        await expect(page.get_by_label("Acting as")).to_have_value(user)
+        pages.append(page)
+        return page
+
+    yield opened
+    for page in pages:
+        complaints += await page.evaluate("window.complaints")
+        await page.context.close()
+    assert complaints == []
+
+
+async def types(page: Page, text: str) -> None:
+    """Write a line and send it."""
+    await page.locator("#composer-input").fill(text)
+    await page.locator("#composer-input").press("Enter")
+
+
+def messages(page: Page) -> Locator:
+    """Return what stands in the channel."""
+    return page.locator("#messages")
+
+
+async def presses(page: Page, button: str) -> None:
+    """Press a button of the newest card, and say yes in the dialog."""
+    await messages(page).get_by_role("button", name=button).last.click()
+    await page.get_by_role("dialog").get_by_role("button", name=button).click()
+
+
+async def opens_thread(page: Page) -> Locator:
+    """Open the thread of the newest card."""
+    await messages(page).get_by_role("button", name="repl").last.click()
+    return page.locator("#replies")
+
+
+def stops(playground: run.Playground) -> int:
+    """Count the calls of the stop API."""
+    return len(playground.world.live.calls_of("PUT", "/flows/stop"))

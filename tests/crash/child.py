@@ -1,0 +1,186 @@
+"""The bot that is killed: the real one as `serve` wires it, in a forked process, with its own end at a counted point.
+
+Owns the points at which a process can end, the clock that lets bot time pass quickly, and the process that forks bots.
+It must not know what is played, nor what has to hold.
+"""
+
+import asyncio
+import dataclasses
+import functools
+import gc
+import inspect
+import json
+import os
+import pathlib
+import signal
+import socket
+import sys
+import time
+import traceback
+from collections.abc import Callable, Mapping
+from typing import Any, Final, cast
+
+import aiohttp
+
+from bot import log, ports, serve, settings
+from bot.cloud import client as cloud
+from bot.cloud.credentials import CredentialSource
+from bot.store import store
+
+QUICKER: Final = 15.0
+"""Seconds of the bot's clock in a real one: backoffs and last looks cost little, and nobody turns any hands."""
+
+LARGEST_JOB: Final = 65_536
+
+
+@dataclasses.dataclass(frozen=True, kw_only=True)
+class QuickClock:
+    """ports.Clock that runs faster than the machine's since `epoch`; `slept` of 1.0 is for sleeps in real seconds."""
+
+    epoch: float
+    slept: float = QUICKER
+
+    def now(self) -> float:
+        """Return the seconds since the epoch (UTC), as this clock has them."""
+        return self.epoch + (time.time() - self.epoch) * QUICKER
+
+    async def sleep(self, seconds: float) -> None:
+        """Return after so many seconds."""
+        await asyncio.sleep(seconds / self.slept)
+
+
+@dataclasses.dataclass(frozen=True, kw_only=True)
+class Job:
+    """One life of a bot: where it lives, and at which of its points it ends (None: at none)."""
+
+    environ: Mapping[str, str]
+    directory: str
+    epoch: float
+    kill_at: int | None
+
+    def dump(self) -> bytes:
+        """Write it for `load`."""
+        return json.dumps({**dataclasses.asdict(self), "environ": dict(self.environ)}).encode()
+
+    @classmethod
+    def load(cls, written: bytes) -> "Job":
+        """Read what `dump` wrote."""
+        return cls(**json.loads(written))
+
+
+class Points:
+    """Counts the points that the process passes, and ends it at one of them as the kernel would."""
+
+    def __init__(self, *, kill_at: int | None, said: int) -> None:
+        self.passed = 0
+        self._kill_at = kill_at
+        self._said = said
+
+    def here(self, name: str) -> None:
+        """Pass a point; it may be the last thing that this process does."""
+        self.passed += 1
+        if self.passed == self._kill_at:
+            self.say({"killed": f"{name} (point {self.passed})"})
+            os.kill(os.getpid(), signal.SIGKILL)
+
+    def say(self, what: Mapping[str, object]) -> None:
+        """Tell whoever started this process."""
+        os.write(self._said, json.dumps(what).encode() + b"\n")
+
+    def trace(self) -> aiohttp.TraceConfig:
+        """Return what makes each call to Slack pass a point before it leaves and one after its answer has come."""
+        config = aiohttp.TraceConfig()
+
+        async def before(_session: object, _context: object, call: aiohttp.TraceRequestStartParams) -> None:
+            self.here(f"before slack {_method(call.url.path)}")
+
+        async def after(_session: object, _context: object, call: aiohttp.TraceRequestEndParams) -> None:
+            self.here(f"after slack {_method(call.url.path)}")
+
+        config.on_request_start.append(before)
+        config.on_request_end.append(after)
+        return config
+
+
+class Counted:
+    """A port each of whose asynchronous methods passes a point before and after."""
+
+    def __init__(self, port: object, points: Points, name: str) -> None:
+        self._port = port
+        self._points = points
+        self._name = name
+
+    def __getattr__(self, name: str) -> Any:
+        found = getattr(self._port, name)
+        return self._counting(found, f"{self._name} {name}") if inspect.iscoroutinefunction(found) else found
+
+    def _counting(self, method: Callable[..., Any], name: str) -> Callable[..., Any]:
+        @functools.wraps(method)
+        async def counting(*values: Any, **named: Any) -> Any:
+            self._points.here(f"before {name}")
+            done = await method(*values, **named)
+            self._points.here(f"after {name}")
+            return done
+
+        return counting
+
+
+async def live(job: Job, points: Points) -> None:
+    """Run the bot until it is killed; say on which port once it listens."""
+    read = settings.load(job.environ, directory=pathlib.Path(job.directory))
+    log.configure(fmt="json", level="debug", secrets=read.secrets())
+    clock = QuickClock(epoch=job.epoch)
+    database = await store.open_store(read.database_url, clock=clock, replica=f"{os.getpid()}-{time.time_ns()}")
+    session = aiohttp.ClientSession(timeout=serve.SLACK_TIMEOUT, trace_configs=[points.trace()])
+    async with session, cloud.open_client() as transport:
+        api = cloud.LiveClient(transport, credentials=CredentialSource(read), now=clock.now)
+        bot = serve.assemble(
+            read,
+            clock=clock,
+            database=cast(store.SqlStore, Counted(database, points, "store")),
+            session=session,
+            live=cast(ports.Cloud, Counted(api, points, "cloud")),
+        )
+        await bot.installation.learn()
+        bot.start()
+        listener = serve.listen("127.0.0.1", 0)
+        points.say({"port": listener.getsockname()[1]})
+        await serve.Server(serve.server_config(bot.app)).serve(sockets=[listener])
+
+
+def breed(orders: socket.socket) -> None:
+    """Fork a bot for each job that comes, until nobody can order any more; then end them all.
+
+    To be called in a process of its own that has no event loop and no threads. The reply to a job is the process id;
+    the descriptor that comes with it is where the bot speaks, and closes when it is dead.
+    """
+    os.setpgid(0, 0)
+    signal.signal(signal.SIGCHLD, signal.SIG_IGN)
+    gc.freeze()
+    while True:
+        written, descriptors, _, _ = socket.recv_fds(orders, LARGEST_JOB, 1)
+        if not written:
+            os.killpg(0, signal.SIGKILL)
+        (said,) = descriptors
+        child = os.fork()
+        if child == 0:
+            orders.close()
+            _be_born(Job.load(written), said)
+        os.close(said)
+        orders.send(str(child).encode())
+
+
+def _be_born(job: Job, said: int) -> None:
+    points = Points(kill_at=job.kill_at, said=said)
+    try:
+        errors = os.open(pathlib.Path(job.directory) / "stderr.log", os.O_WRONLY | os.O_CREAT | os.O_APPEND, 0o600)
+        os.dup2(errors, sys.stderr.fileno())
+        asyncio.run(live(job, points))
+    except BaseException:  # noqa: BLE001 - it goes to whoever has to know why there is no bot
+        points.say({"failed": traceback.format_exc()})
+    finally:
+        os._exit(1)
+
+
+def _method(path: str) -> str:
+    return "response_url" if path.startswith("/response/") else path.rpartition("/")[2]

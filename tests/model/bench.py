@@ -1,0 +1,196 @@
+"""Two replicas of the bot on one database, between the strict outside of `world`: how they are built, driven until
+nothing is left to do at this time, and how they die.
+
+Runs an event loop by hand, so that a synchronous state machine can step it; nothing sleeps, the clock is turned.
+"""
+
+import asyncio
+import contextlib
+import pathlib
+import sqlite3
+import tempfile
+from collections.abc import Coroutine
+from typing import Any, Final, TypeVar
+
+from bot import errors, ports
+from bot.arrivals import Entry
+from bot.asking import Asking
+from bot.calling import Calling
+from bot.finding import Finder
+from bot.gate import Gate
+from bot.inbox import Inbox
+from bot.keylock import LockedCloud
+from bot.service import Service
+from bot.store import store
+from bot.telling import Telling
+from bot.worker import Worker
+from tests.fakes import FakeClock, database_in, policy_of
+from tests.model.quick_sqlite import quick_sqlite
+from tests.model.rules import POLICIES
+from tests.model.world import People, StrictChat, StrictCloud, Tap
+
+WRITES: Final = frozenset({"record", "commit", "told", "reply_sent", "finish_entry", "claim", "release"})
+
+IDLE: Final = 60
+"""Steps of the loop without a call of any port, after which everything waits for the clock."""
+
+SHARED_MEMORY: Final = pathlib.Path("/dev/shm")  # noqa: S108 - nothing here outlives its example
+
+T = TypeVar("T")
+
+
+class ModelClock(FakeClock):
+    """A clock that knows when the next sleeper wakes."""
+
+    def turn_to_next(self) -> bool:
+        """Turn the hands to the next sleeper; tell whether there is one."""
+        times = [sleeper.until for sleeper in self._sleepers if not sleeper.woken.is_set()]
+        if times:
+            self.turn(max(0.0, min(times) - self.now()))
+        return bool(times)
+
+
+class Replica:
+    """One process: all that it has in memory goes when it dies."""
+
+    def __init__(self, bench: "Bench", name: str, opened: store.SqlStore) -> None:
+        self.tap, self.name = Tap(), name
+        self.opened = opened
+        self._bench = bench
+        clock = bench.clock
+        database = self.tap.of(opened, writes=WRITES)
+        key = "hash of the key"
+        cloud = LockedCloud(cloud=self.tap.of(bench.cloud), keys=lambda _: key, store=database, clock=clock)
+        chat = self.tap.of(bench.chat)
+        gate = Gate(policy_in_force=lambda: bench.policies[bench.policy], directory=self.tap.of(bench.people))
+        asking = Asking(store=database, finder=Finder(cloud=cloud, clock=clock), gate=gate, clock=clock)
+        self.worker = Worker(
+            store=database,
+            service=Service(store=database, gate=gate, asking=asking, clock=clock),
+            calling=Calling(store=database, cloud=cloud, gate=gate, clock=clock),
+            telling=Telling(store=database, chat=chat, clock=clock),
+            chat=chat,
+            clock=clock,
+        )
+        self.inbox = Inbox(database, recorded=self.worker.wake_entry)
+        self.writing = asyncio.ensure_future(self.inbox.run())
+
+    async def settle(self) -> None:
+        """Do all that is due, or die on the way; a database that is away is asked again, as `Worker.run` does."""
+        for _ in range(20):
+            settling = asyncio.ensure_future(self.worker.settle())
+            dying = asyncio.ensure_future(self.tap.died.wait())
+            await asyncio.wait({settling, dying}, return_when=asyncio.FIRST_COMPLETED)
+            for task in (settling, dying):
+                task.cancel()
+            try:
+                await settling
+            except errors.StoreError:
+                continue
+            except asyncio.CancelledError:
+                return
+            return
+        raise AssertionError("it does not settle")
+
+
+class Bench:
+    """The world of one example."""
+
+    def __init__(self) -> None:
+        self._stack = contextlib.ExitStack()
+        where = SHARED_MEMORY if SHARED_MEMORY.is_dir() else None
+        directory = self._stack.enter_context(tempfile.TemporaryDirectory(prefix="flowbot-model-", dir=where))
+        self._stack.enter_context(quick_sqlite())
+        self._url = database_in(pathlib.Path(directory))
+        self._loop = asyncio.new_event_loop()
+        self._file = pathlib.Path(directory) / "flowbot.db"
+        self.clock = ModelClock()
+        self.cloud, self.chat, self.people = StrictCloud(self.clock), StrictChat(), People()
+        self.policies = {name: policy_of(rules.text) for name, rules in POLICIES.items()}
+        self.policy = "usual"
+        self.deaths = 0
+        self.failed_writes = 0
+        self.replicas: list[Replica] = []
+        self._names = 0
+        for _ in range(2):
+            self.replicas.append(self.run(self._born()))
+        self._reader = sqlite3.connect(f"file:{self._file}?mode=ro", uri=True, isolation_level=None)
+        self._reader.row_factory = sqlite3.Row
+
+    def select(self, query: str, *values: object) -> list[dict[str, Any]]:
+        """Look into the database."""
+        return [dict(row) for row in self._reader.execute(query, values).fetchall()]
+
+    def run(self, work: Coroutine[Any, Any, T]) -> T:
+        """Run a piece of work to its end; where all waits for the clock, the clock is turned."""
+        return self._loop.run_until_complete(self._driven(work))
+
+    def settle(self) -> None:
+        """Let every replica do what is due; the dead are born again."""
+
+        async def everybody() -> None:
+            await asyncio.gather(*(replica.settle() for replica in self.replicas))
+
+        self.run(everybody())
+        self.bury()
+
+    def bury(self) -> None:
+        """Put a new process in the place of each dead one."""
+        for at, replica in enumerate(self.replicas):
+            if replica.tap.dead:
+                self.deaths += 1
+                replica.writing.cancel()
+                self.run(replica.opened.close())
+                self.replicas[at] = self.run(self._born())
+
+    def deliver(self, at: int, entry: Entry) -> ports.Recording | None:
+        """Hand an entry to a replica; return what it acknowledged, or nothing where it died."""
+        replica = self.replicas[at]
+
+        async def record() -> ports.Recording | None:
+            recording = asyncio.ensure_future(replica.inbox.record(entry, patience=3600.0))
+            dying = asyncio.ensure_future(replica.tap.died.wait())
+            await asyncio.wait({recording, dying}, return_when=asyncio.FIRST_COMPLETED)
+            done = recording.done() and not recording.cancelled()
+            for task in (recording, dying):
+                task.cancel()
+            return recording.result() if done else None
+
+        return self.run(record())
+
+    def close(self) -> None:
+        """Let go of everything."""
+        for replica in self.replicas:
+            replica.tap.dead = True
+            self.run(replica.opened.close())
+        self._reader.close()
+        left = asyncio.all_tasks(self._loop)
+        for task in left:
+            task.cancel()
+        self._loop.run_until_complete(asyncio.gather(*left, return_exceptions=True))
+        self._loop.close()
+        self._stack.close()
+
+    async def _born(self) -> Replica:
+        self._names += 1
+        name = f"replica {self._names}"
+        opened = await store.open_store(self._url, clock=self.clock, replica=name, exclusive=False)
+        return Replica(self, name, opened)
+
+    def _calls(self) -> int:
+        return sum(replica.tap.calls for replica in self.replicas)
+
+    async def _driven(self, work: Coroutine[Any, Any, T]) -> T:
+        task = asyncio.ensure_future(work)
+        idle, calls, stuck = 0, self._calls(), 0
+        while not task.done():
+            await asyncio.sleep(0)
+            now = self._calls()
+            idle, calls = (idle + 1, calls) if now == calls else (0, now)
+            if idle > IDLE:
+                idle = 0
+                stuck = 0 if self.clock.turn_to_next() else stuck + 1
+                assert stuck < 1000, "it waits for something that never comes"
+                if stuck:
+                    await asyncio.sleep(0.001)  # a head start of the worker's is in real seconds
+        return task.result()

@@ -1,0 +1,71 @@
+"""The policies of the model, each as the bot reads it and as the model knows it: who may stop, and who approves.
+
+Written a second time on purpose, as plain sets: the model must not ask the bot's own gate.
+"""
+
+import dataclasses
+from typing import Final
+
+from tests.fakes import POLICY
+
+ON_CALL: Final = frozenset({"U0ALICE", "U0BOB", "U0ERIN"})
+LEADS: Final = frozenset({"U0CAROL", "U0DAVE"})
+ALL: Final = ON_CALL | LEADS
+
+_HEAD: Final = POLICY.partition("[people]")[0] + (
+    '[people]\nmedia-oncall = ["U0ALICE", "U0BOB", "U0ERIN"]\nmedia-leads = ["U0CAROL", "U0DAVE"]\n\n'
+)
+
+
+@dataclasses.dataclass(frozen=True, kw_only=True)
+class Needs:
+    """What a stop needs of whom; nobody in `approvers` where it is confirmed alone."""
+
+    approvals: int
+    approvers: frozenset[str] = frozenset()
+
+
+@dataclasses.dataclass(frozen=True, kw_only=True)
+class Rules:
+    """A policy file, and what it means for each who may ask."""
+
+    text: str
+    needs: dict[str, Needs]
+
+
+def _rule(name: str, who: str, approvals: int, approvers: str = "", more: str = "") -> str:
+    asks = f"approvers = {approvers}\n" if approvers else ""
+    return f'[[rules]]\nname = "{name}"\nverbs = ["stop"]\nwho = {who}\napprovals = {approvals}\n{asks}{more}\n'
+
+
+def _each(users: frozenset[str], needs: Needs) -> dict[str, Needs]:
+    return dict.fromkeys(users, needs)
+
+
+_LEAD: Final = Needs(approvals=1, approvers=LEADS)
+_ALONE: Final = Needs(approvals=0)
+
+POLICIES: Final = {
+    "usual": Rules(
+        text=_HEAD
+        + _rule("a lead approves", '["media-oncall"]', 1, '["media-leads"]')
+        + _rule("leads alone", '["media-leads"]', 0),
+        needs=_each(ON_CALL, _LEAD) | _each(LEADS, _ALONE),
+    ),
+    "strict": Rules(
+        text=_HEAD + _rule("two approve", '["media-oncall", "media-leads"]', 2, '["media-leads", "U0BOB"]'),
+        needs=_each(ALL, Needs(approvals=2, approvers=LEADS | {"U0BOB"})),
+    ),
+    "each other": Rules(
+        text=_HEAD + _rule("one of us", '["media-oncall", "media-leads"]', 1, '["media-oncall", "media-leads"]'),
+        needs=_each(ALL, Needs(approvals=1, approvers=ALL)),
+    ),
+    "alone": Rules(
+        text=_HEAD + _rule("all alone", '["media-oncall", "media-leads"]', 0, more='expires = "2m"\n'),
+        needs=_each(ALL, _ALONE),
+    ),
+    "closed": Rules(
+        text=_HEAD + '[[rules]]\nname = "nobody"\neffect = "deny"\nverbs = ["stop"]\nwho = ["*"]\n',
+        needs={},
+    ),
+}

@@ -1,0 +1,112 @@
+"""The read lane: how many at once, what is said when something fails, and help within a second."""
+
+import asyncio
+from collections.abc import AsyncIterator
+
+import aiohttp
+import pytest
+
+from bot import errors
+from bot.arrivals import Actor, Entry, Typed
+from bot.commands import Read, Verb
+from bot.playground import world
+from bot.playground.slack.server import SlackStandIn
+from bot.slack import reader
+from bot.verbs import Door
+from tests.fakes import FakeClock
+from tests.slack.test_app import Dispatching
+
+TYPED = Typed(text="pending", channel="C0INCIDENT")
+ENTRY = Entry(key="k1", actor=Actor(team="T0PLAYGROUND", user="U0ALICE"), arrival=TYPED, received_at=1.0)
+PENDING = Read(verb=Verb.PENDING)
+
+
+@pytest.fixture
+async def dispatching() -> AsyncIterator[Dispatching]:
+    """Build the app on the sample workspace."""
+    async with SlackStandIn(clock=FakeClock()) as slack, aiohttp.ClientSession() as session:
+        world.settle(slack)
+        yield Dispatching(slack, session)
+
+
+def heard(dispatching: Dispatching) -> list[str]:
+    """Return what Alice alone was told."""
+    return [one.plain for one in dispatching.slack.workspace.ephemerals("U0ALICE")]
+
+
+async def test_what_is_read_is_told_to_the_asker_alone(dispatching: Dispatching) -> None:
+    assert dispatching.reader.begin(ENTRY, TYPED, PENDING) is not None
+    await dispatching.reader.drain()
+
+    assert heard(dispatching) == ["No request is open."]
+
+
+@pytest.mark.parametrize(
+    ("trouble", "words"),
+    [
+        (errors.StoreError("the database is away"), "My database could not be read"),
+        (RuntimeError("nobody foresaw this"), "Something went wrong on my side"),
+    ],
+)
+async def test_a_failure_is_told(dispatching: Dispatching, trouble: Exception, words: str) -> None:
+    dispatching.reading.trouble = trouble
+
+    dispatching.reader.begin(ENTRY, TYPED, PENDING)
+    await dispatching.reader.drain()
+
+    assert words in heard(dispatching)[0]
+
+
+@pytest.mark.parametrize("trouble", [None, errors.StoreError("the database is away")])
+async def test_when_slack_takes_nothing_nothing_is_raised(dispatching: Dispatching, trouble: Exception | None) -> None:
+    dispatching.slack.faults.down()
+    dispatching.reading.trouble = trouble
+
+    dispatching.reader.begin(ENTRY, TYPED, PENDING)
+    await dispatching.reader.drain()
+
+    assert heard(dispatching) == []
+
+
+async def test_too_many_at_once_are_turned_away(dispatching: Dispatching) -> None:
+    dispatching.reading.gate = asyncio.Event()
+    for _ in range(reader.MOST_WAITING):
+        dispatching.reader.begin(ENTRY, TYPED, PENDING)
+
+    said = dispatching.reader.begin(ENTRY, TYPED, PENDING)
+
+    assert said is not None
+    assert "too many at once" in said.text
+    dispatching.reading.gate.set()
+    await dispatching.reader.drain()
+    assert len(dispatching.reading.asked) == reader.MOST_WAITING
+
+
+async def test_only_so_many_are_carried_out_side_by_side(dispatching: Dispatching) -> None:
+    dispatching.reading.gate = asyncio.Event()
+    for _ in range(2 * reader.AT_ONCE):
+        dispatching.reader.begin(ENTRY, TYPED, PENDING)
+    await asyncio.sleep(0)
+    await asyncio.sleep(0)
+
+    assert len(dispatching.reading.asked) == reader.AT_ONCE
+    dispatching.reading.gate.set()
+    await dispatching.reader.drain()
+
+
+async def test_a_mention_is_told_that_it_is_read_before_it_is_answered(dispatching: Dispatching) -> None:
+    typed = Typed(text="pending", channel="C0INCIDENT", door=Door.MENTION)
+
+    assert dispatching.reader.begin(ENTRY, typed, PENDING) is None
+    await dispatching.reader.drain()
+
+    assert heard(dispatching) == ["Reading the open requests…", "No request is open."]
+
+
+async def test_help_that_slack_holds_up_shows_everything_and_says_so(dispatching: Dispatching) -> None:
+    dispatching.reading.gate = asyncio.Event()
+
+    said = await dispatching.reader.help(ENTRY, TYPED, None)
+
+    assert "`/flow start FLOW" in said.text
+    assert "did not tell me in time who you are" in said.text
