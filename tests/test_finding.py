@@ -8,7 +8,7 @@ from bot import answers, policy
 from bot.errors import CloudFailure, Fault
 from bot.finding import CANDIDATES, NAMES_FRESH, NAMES_FRESHEST, Finder
 from bot.request import Flow
-from tests.fakes import MAIN, POLICY, FakeClock, FakeCloud, policy_of, until
+from tests.fakes import MAIN, PATIENCE, POLICY, FakeClock, FakeCloud, policy_of, until
 
 HK = policy_of(POLICY).projects["hk"]
 AWAY = CloudFailure(fault=Fault.UNCERTAIN, http_status=503)
@@ -210,7 +210,8 @@ async def test_a_stop_does_not_wait_for_a_list_that_somebody_looks_at() -> None:
     await asyncio.sleep(0)
     await asyncio.sleep(0)
 
-    assert await search.find("main") == flow("f-1", "main")
+    async with asyncio.timeout(PATIENCE):
+        assert await search.find("main") == flow("f-1", "main")
 
     held.set()
     assert not isinstance(await looking, CloudFailure)

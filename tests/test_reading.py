@@ -110,6 +110,13 @@ async def test_status_shows_the_flow_its_holder_and_its_last_requests_apart(libr
     assert named(found.last) == [denied.id]
 
 
+@pytest.mark.parametrize("text", ["status main-feed", "status flow-1", "list", "history main-feed"])
+async def test_looking_around_leaves_the_cloud_to_those_who_stop(library: Library, text: str) -> None:
+    await library.ask(text)
+
+    assert set(library.desk.cloud.purposes) == {"read"}
+
+
 async def test_the_list_is_sorted_filtered_counted_and_paged(library: Library) -> None:
     many(library.desk, 45)
 

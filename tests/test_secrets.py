@@ -90,7 +90,7 @@ class Conversation:
         self.live.add_key(ak=live_standin.AK, sk=live_standin.SK, security_token=SECURITY_TOKEN)
         self.live.faults.add(Trouble(reply=failing(502, "html")), method="PUT")
         card = await self.asks("U0CAROL", "stop main-feed")
-        await self.presses("U0CAROL", card, "confirm", "nknown")
+        await self.presses("U0CAROL", card, "confirm", "`main-feed` is now STANDBY")
         self.slack.faults.drop_before("chat.update", times=2)
         card = await self.asks("U0CAROL", "stop backup-feed")
         await self.presses("U0CAROL", card, "confirm", "`backup-feed` is now STANDBY")

@@ -11,6 +11,7 @@ import sqlite3
 import tempfile
 from collections.abc import Coroutine
 from typing import Any, Final, TypeVar
+from unittest import mock
 
 from bot import errors, ports
 from bot.arrivals import Entry
@@ -33,6 +34,9 @@ WRITES: Final = frozenset({"record", "commit", "told", "reply_sent", "finish_ent
 
 IDLE: Final = 60
 """Steps of the loop without a call of any port, after which everything waits for the clock."""
+
+MOST_CALLS: Final = 5000
+"""Calls of ports in one piece of work, after which it is taken to go on for ever."""
 
 SHARED_MEMORY: Final = pathlib.Path("/dev/shm")  # noqa: S108 - nothing here outlives its example
 
@@ -101,6 +105,8 @@ class Bench:
         where = SHARED_MEMORY if SHARED_MEMORY.is_dir() else None
         directory = self._stack.enter_context(tempfile.TemporaryDirectory(prefix="flowbot-model-", dir=where))
         self._stack.enter_context(quick_sqlite())
+        # In real seconds, which do not pass here: Slack is told beside each call from its first moment.
+        self._stack.enter_context(mock.patch("bot.worker.HEAD_START", 0.0))
         self._url = database_in(pathlib.Path(directory))
         self._loop = asyncio.new_event_loop()
         self._file = pathlib.Path(directory) / "flowbot.db"
@@ -183,9 +189,11 @@ class Bench:
     async def _driven(self, work: Coroutine[Any, Any, T]) -> T:
         task = asyncio.ensure_future(work)
         idle, calls, stuck = 0, self._calls(), 0
+        most = calls + MOST_CALLS
         while not task.done():
             await asyncio.sleep(0)
             now = self._calls()
+            assert now < most, "it does not come to rest"
             idle, calls = (idle + 1, calls) if now == calls else (0, now)
             if idle > IDLE:
                 idle = 0

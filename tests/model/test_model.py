@@ -71,9 +71,12 @@ class Everything(RuleBasedStateMachine):
         text = f"stop {flow}{' --dry-run' if dry_run else ''}"
         self._send(who, arrivals.Typed(text=text, channel="C0INCIDENT"), at)
 
-    @rule(who=FULL_MEMBERS, approves=SOME, at=REPLICAS)
-    def some_agree(self, who: str, approves: list[str], at: int) -> None:
-        """As most conversations go."""
+    @rule(
+        who=FULL_MEMBERS, approves=SOME, name=st.sampled_from(("usual", "each other", "strict", "alone")), at=REPLICAS
+    )
+    def some_agree(self, who: str, approves: list[str], name: str, at: int) -> None:
+        """As most conversations go, under one policy or the other."""
+        self.bench.policy = name
         self._agree(who, approves, at)
 
     @rule(who=FULL_MEMBERS, approves=SOME, trouble=STOP_TROUBLES, at=REPLICAS)
@@ -93,6 +96,16 @@ class Everything(RuleBasedStateMachine):
         """One of the writes after each press."""
         self._agree(who, approves, at, fails=(after, failure))
 
+    @rule(who=FULL_MEMBERS, approves=SOME, failures=st.lists(WRITE_TROUBLES, min_size=1, max_size=3), at=REPLICAS)
+    def some_agree_and_the_outcome_is_hard_to_write(
+        self, who: str, approves: list[str], failures: list[str], at: int
+    ) -> None:
+        """What only one process knows, while the database is away."""
+        for replica in self.bench.replicas:
+            replica.tap.outcomes_fail.extend(failures)
+            self.bench.failed_writes += len(failures)
+        self._agree(who, approves, at)
+
     def _agree(
         self,
         who: str,
@@ -107,7 +120,7 @@ class Everything(RuleBasedStateMachine):
         self.bench.cloud.status["flow-1"] = "ACTIVE"
         self._send(who, arrivals.Typed(text="stop flow-1", channel="C0INCIDENT"), at)
         self.bench.cloud.troubles["stop"].extend([trouble] if trouble else [])
-        for one in (*approves, who):
+        for one in (who, *approves):
             newest = self.bench.select("SELECT * FROM requests ORDER BY created_at DESC LIMIT 1")
             if newest and newest[0]["state"] == "pending":
                 if point is not None:
@@ -237,7 +250,11 @@ class Everything(RuleBasedStateMachine):
         return str(rows[which % len(rows)]["id"]) if rows else None
 
     def _look(self) -> None:
-        self.bench.settle()
+        try:
+            self.bench.settle()
+        except AssertionError:
+            assert not self.promises.broken, "\n".join(self.promises.broken)
+            raise
         self.promises.step()
         assert not self.promises.broken, "\n".join(self.promises.broken)
 
@@ -261,6 +278,7 @@ class Everything(RuleBasedStateMachine):
             troubles.clear()
         for replica in bench.replicas:
             replica.tap.writes_fail.clear()
+            replica.tap.outcomes_fail.clear()
             replica.tap.dies_at = None
 
 

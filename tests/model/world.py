@@ -41,6 +41,7 @@ class Tap:
         self.died = asyncio.Event()
         self.dies_at: int | None = None
         self.writes_fail: deque[str] = deque()
+        self.outcomes_fail: deque[str] = deque()
         self.under_way: Counter[str] = Counter()
 
     def here(self) -> None:
@@ -65,11 +66,17 @@ class _Tapped:
         found = getattr(self._port, name)
         return self._through(found, name) if inspect.iscoroutinefunction(found) else found
 
+    def _failure(self, name: str, values: tuple[Any, ...]) -> str | None:
+        """Return what this write fails with; `outcomes_fail` are for what came of a call alone."""
+        if name == "commit" and self._tap.outcomes_fail and values[0].audit[0].what == "call ended":
+            return self._tap.outcomes_fail.popleft()
+        return self._tap.writes_fail.popleft() if name in self._writes and self._tap.writes_fail else None
+
     def _through(self, method: Callable[..., Awaitable[Any]], name: str) -> Callable[..., Awaitable[Any]]:
         @functools.wraps(method)
         async def through(*values: Any, **named: Any) -> Any:
             self._tap.here()
-            failure = self._tap.writes_fail.popleft() if name in self._writes and self._tap.writes_fail else None
+            failure = self._failure(name, values)
             if failure == "refused":
                 raise errors.NotRecorded("the disk is full")
             if failure == "unconfirmed, not done":

@@ -31,7 +31,7 @@ class Screen:
 
 
 @pytest.fixture
-def screen() -> Screen:
+async def screen() -> Screen:
     """Return an empty screen."""
     return Screen()
 

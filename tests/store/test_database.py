@@ -99,15 +99,22 @@ class TestFailures:
 
     async def test_a_record_of_newer_code_is_told(self, mine: store.SqlStore) -> None:
         await mine.commit(CHANGE)
-        await mine.record([records.entry()])
         async with mine.database.writer.connect() as connection:
             await connection.exec_driver_sql("UPDATE requests SET state = 'paused'")
-            await connection.exec_driver_sql("""UPDATE inbox SET answer = '{"kind": "sung"}', lease_until = 0""")
             await connection.commit()
         with pytest.raises(errors.StoreError, match="request r1 cannot be read"):
             await mine.load("r1")
-        with pytest.raises(errors.StoreError, match="inbox row k1 cannot be read"):
-            await mine.claim_entries(limit=1)
+
+    async def test_an_entry_of_newer_code_is_left_alone_and_keeps_no_other_waiting(
+        self, mine: store.SqlStore, capsys: pytest.CaptureFixture[str]
+    ) -> None:
+        await mine.record([records.entry(), records.entry("k2")])
+        async with mine.database.writer.connect() as connection:
+            await connection.exec_driver_sql("UPDATE inbox SET lease_until = 0")
+            await connection.exec_driver_sql("""UPDATE inbox SET answer = '{"kind": "sung"}' WHERE key = 'k1'""")
+            await connection.commit()
+        assert [one.entry.key for one in await mine.claim_entries(limit=9)] == ["k2"]
+        assert "inbox row k1 cannot be read" in capsys.readouterr().out
 
 
 class _FromPostgres(Exception):
