@@ -162,15 +162,20 @@ def assemble(
     )
     installation = Installation(client=client)
     returns = Returns(clock=clock)
+    registry = prometheus_client.CollectorRegistry()
     notifier = Notifier(
-        client=client, session=session, installation=installation, returns=returns, pacer=Pacer(clock=clock)
+        client=client,
+        session=session,
+        installation=installation,
+        returns=returns,
+        pacer=Pacer(clock=clock),
+        count=_copies(registry),
     )
     directory = Directory(client=client, installation=installation, clock=clock)
     gate = Gate(policy_in_force=lambda: settings.policy, directory=directory)
     finder = Finder(cloud=live, clock=clock)
     reading = Reading(store=database, finder=finder, gate=gate, directory=directory, clock=clock)
     worker = _worker(database, live, gate, finder, notifier, clock)
-    registry = prometheus_client.CollectorRegistry()
     inbox = Inbox(database, recorded=worker.wake_entry)
     listeners = Listeners(
         record=_counted(inbox, registry),
@@ -291,6 +296,13 @@ def _key_of(held: auth.Held) -> str:
     """Return what a key, or an IAM user, goes by in the store: a hash, as it must not stand there."""
     named = f"{held.domain}/{held.name}" if isinstance(held, auth.IamUser) else held.ak.get_secret_value()
     return hashlib.sha256(named.encode()).hexdigest()
+
+
+def _copies(registry: prometheus_client.CollectorRegistry) -> Callable[[str], None]:
+    counter = prometheus_client.Counter(
+        "flowbot_copies", "Posts whose answer was lost, and clicks on copies of cards.", ["what"], registry=registry
+    )
+    return lambda what: counter.labels(what=what).inc()
 
 
 def _counted(inbox: Inbox, registry: prometheus_client.CollectorRegistry) -> Any:

@@ -4,7 +4,8 @@ It composes nothing itself: every word comes from `messages`. slack_sdk repeats 
 again by the worker.
 """
 
-from typing import Any, Final
+from collections.abc import Callable
+from typing import Any, Final, Literal
 
 import aiohttp
 import structlog
@@ -23,6 +24,9 @@ from bot.verbs import Door
 
 TRANSPORT: Final = (SlackApiError, aiohttp.ClientError, TimeoutError)
 
+Counted = Literal["post unanswered", "copy clicked"]
+"""What is counted: posts whose answer was lost, each a possible copy, and clicks on copies of cards."""
+
 log = structlog.get_logger()
 
 
@@ -37,12 +41,14 @@ class Notifier:
         installation: Installation,
         returns: Returns,
         pacer: Pacer,
+        count: Callable[[Counted], None] = lambda what: None,
     ) -> None:
         self._client = client
         self._session = session
         self._installation = installation
         self._returns = returns
         self._pacer = pacer
+        self._count = count
 
     async def post_card(self, seen: request.Request) -> str:
         """Post the card and return its `ts`."""
@@ -70,6 +76,7 @@ class Notifier:
 
     async def retire_copy(self, channel: str, ts: str, card: answers.CardLink) -> None:
         """Turn a copy of a card into a link to the card."""
+        self._count("copy clicked")
         said = messages.copy(card, workspace_url=await self._workspace_url())
         await self._call("chat.update", channel=channel, ts=ts, text=said.text, blocks=list(said.blocks))
 
@@ -140,15 +147,20 @@ class Notifier:
 
     async def _post(self, channel: str, said: Message, **more: Any) -> str:
         await self._pacer.turn(channel)
-        posted = await self._call(
-            "chat.postMessage",
-            channel=channel,
-            text=said.text,
-            blocks=list(said.blocks),
-            unfurl_links=False,
-            unfurl_media=False,
-            **{name: value for name, value in more.items() if value is not None},
-        )
+        try:
+            posted = await self._call(
+                "chat.postMessage",
+                channel=channel,
+                text=said.text,
+                blocks=list(said.blocks),
+                unfurl_links=False,
+                unfurl_media=False,
+                **{name: value for name, value in more.items() if value is not None},
+            )
+        except errors.ChatUnavailable as failure:
+            if not isinstance(failure.__cause__, SlackApiError):
+                self._count("post unanswered")  # Slack may have it, and it is posted again
+            raise
         return str(posted["ts"])
 
     async def _call(self, method: str, **arguments: Any) -> Any:

@@ -49,6 +49,7 @@ class Speaking:
     def __init__(self, slack: SlackStandIn, clock: FakeClock, session: aiohttp.ClientSession) -> None:
         self.slack, self.clock = slack, clock
         self.returns = Returns(clock=clock)
+        self.counted: list[str] = []
         client = AsyncWebClient(token=slack.bot_token, base_url=slack.api_url, session=session, retry_handlers=[])
         self.notifier = Notifier(
             client=client,
@@ -56,6 +57,7 @@ class Speaking:
             installation=Installation(client=client),
             returns=self.returns,
             pacer=Pacer(clock=clock),
+            count=self.counted.append,
         )
 
     async def posted(self) -> request.Request:
@@ -311,3 +313,15 @@ async def test_messages_of_a_channel_are_paced_and_edits_are_not(speaking: Speak
     speaking.clock.turn(1)
     await in_order(eleventh)
     assert len(speaking.slack.workspace.called("chat.postMessage")) == 11
+
+
+async def test_a_post_whose_answer_is_lost_and_a_click_on_a_copy_are_counted(speaking: Speaking) -> None:
+    speaking.slack.faults.drop_after("chat.postMessage")
+
+    with pytest.raises(errors.ChatUnavailable):
+        await speaking.notifier.post_card(SEEN)
+    seen = await speaking.posted()
+    copy = speaking.slack.workspace.messages(HERE)[0]
+    await speaking.notifier.retire_copy(HERE, copy.ts, asking.card_link(seen))
+
+    assert speaking.counted == ["post unanswered", "copy clicked"]
