@@ -10,6 +10,7 @@ import dataclasses
 from bot import answers, asking, commands, errors, gate, life, policy, ports, request
 from bot.arrivals import Actor, Button, Clicked, Entry, Modal, Submitted, Typed
 from bot.asking import Taken
+from bot.commands import Door
 from bot.request import Event, Request, Said, State
 
 Choice = policy.Allow | policy.NeedApproval
@@ -133,7 +134,8 @@ class Service:
             verb=seen.verb, flow=seen.flow.flow_id, project=seen.project, reason=seen.reason, dry_run=seen.dry_run
         )
         channel = clicked.channel or seen.card.channel
-        typed = Typed(text=commands.render(same), channel=channel, thread_ts=seen.card.thread)
+        door = Door.MENTION if seen.card.thread else Door.SLASH
+        typed = Typed(text=commands.render(same), channel=channel, thread_ts=seen.card.thread, door=door)
         return await self._asking.ask(entry, typed, request_id=entry.key)
 
     async def _submit(self, entry: Entry, submitted: Submitted) -> Taken:

@@ -29,7 +29,7 @@ INCIDENT = "C0INCIDENT"
 RANDOM = "C0RANDOM"
 MAIN = "ec897482-d24b-4d64-aa39-407980901b2d"
 
-BOTH_DOORS = ("test_stop", "test_approvals", "test_deny_and_withdraw", "test_direct", "test_races")
+BOTH_DOORS = ("test_stop", "test_approvals", "test_deny_and_withdraw", "test_direct", "test_races", "test_mentions")
 
 PATIENCE = 20.0
 """Real seconds for the bot to become quiet, on a machine that others use too."""
@@ -269,6 +269,7 @@ def pytest_generate_tests(metafunc: pytest.Metafunc) -> None:
     """Play a scenario over each door that its file is for."""
     if "door" in metafunc.fixturenames:
         both = metafunc.module.__name__.rpartition(".")[2] in BOTH_DOORS
+        both = both and metafunc.definition.get_closest_marker("http_door") is None
         metafunc.parametrize("door", ("http", "socket") if both else ("http",))
 
 

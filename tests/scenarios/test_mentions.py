@@ -236,6 +236,7 @@ async def test_a_message_that_is_edited_later_than_a_minute_opens_nothing(stage:
     assert stage.cards() == []
 
 
+@pytest.mark.http_door
 @pytest.mark.parametrize(
     "text",
     [
@@ -298,6 +299,7 @@ async def test_people_of_other_organisations_are_refused_and_learn_nothing(stage
     assert team == "T0OTHER"
 
 
+@pytest.mark.http_door
 async def test_an_event_of_a_shared_channel_is_ours_by_its_authorization(stage: Stage) -> None:
     said = event(stage, f"{bot(stage)} stop main-feed")
     envelope = payloads.event_callback(stage.slack.workspace, said, event_id="Ev1", shared=True)
