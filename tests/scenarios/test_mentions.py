@@ -236,7 +236,6 @@ async def test_a_message_that_is_edited_later_than_a_minute_opens_nothing(stage:
     assert stage.cards() == []
 
 
-@pytest.mark.http_door
 @pytest.mark.parametrize(
     "text",
     [
@@ -312,6 +311,7 @@ async def test_an_event_of_a_shared_channel_is_ours_by_its_authorization(stage: 
     assert len(stage.cards()) == 1
 
 
+@pytest.mark.http_door
 @pytest.mark.parametrize("part", ["type", "channel", "ts", "text"])
 async def test_an_event_that_lacks_something_is_turned_away(stage: Stage, part: str) -> None:
     said = event(stage, f"{bot(stage)} stop main-feed")
