@@ -154,12 +154,7 @@ def assemble(
     live: ports.Cloud,
 ) -> Bot:
     """Wire the parts together."""
-    client = AsyncWebClient(
-        token=settings.slack_bot_token.get_secret_value(),
-        base_url=settings.slack_api_url,
-        session=session,
-        retry_handlers=[],
-    )
+    client = _client(settings, session)
     installation = Installation(client=client)
     returns = Returns(clock=clock)
     registry = prometheus_client.CollectorRegistry()
@@ -198,6 +193,16 @@ def assemble(
         sockets=sockets,
         listeners=listeners,
         app=app,
+    )
+
+
+def _client(settings: Settings, session: aiohttp.ClientSession) -> AsyncWebClient:
+    """Return slack_sdk's client without its retries, which would post twice; the worker repeats what was lost."""
+    return AsyncWebClient(
+        token=settings.slack_bot_token.get_secret_value(),
+        base_url=settings.slack_api_url,
+        session=session,
+        retry_handlers=[],
     )
 
 
