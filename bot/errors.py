@@ -109,7 +109,7 @@ class CloudFailure:
     """A call to the cloud that did not succeed, as the cloud told it.
 
     `http_status` is None when no reply came. `code`, `message` and `request_id` are the cloud's own words, with our
-    secrets cut out; `retry_after` is in seconds.
+    secrets cut out; `retry_after` is in seconds; `must_wait` says that it is the cloud's own Retry-After.
     """
 
     fault: Fault
@@ -118,3 +118,4 @@ class CloudFailure:
     message: str = ""
     request_id: str | None = None
     retry_after: float | None = None
+    must_wait: bool = False

@@ -98,7 +98,9 @@ def _accepted(request: Request, reply: ports.Accepted, at: float) -> Request:
 
 def _not_carried_out(request: Request, refusal: CloudFailure, at: float) -> Request:
     """Repeat what provably had no effect, but begin nothing that an old approval would have to answer for."""
-    wait = min(BACKOFF_AT_MOST, refusal.retry_after or _backoff(request))
+    wait = refusal.retry_after or _backoff(request)
+    if not refusal.must_wait:
+        wait = min(BACKOFF_AT_MOST, wait)
     if at + wait < due.begin_by(request):
         return life.wait(request, Awaiting.TRY, until=at + wait, trouble=refusal)
     return life.finish(request, Outcome(how=How.REFUSED, failure=refusal), at=at)

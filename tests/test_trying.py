@@ -109,6 +109,10 @@ REPLIES: list[tuple[str, Request, Accepted | CloudFailure, float, dict[str, Any]
     ("refused as already so", FIRST, STANDBY_400, 3, waits(READ, NOW + 3, STANDBY_400)),
     ("refused by the same code alone", FIRST, LIMIT_400, 3, ended(How.REFUSED, NOW + 3, failure=LIMIT_400)),
     ("throttled", FIRST, SLOWER, 3, waits(TRY, NOW + 10, SLOWER)),
+    ("throttled for a window", FIRST, dataclasses.replace(SLOWER, retry_after=60.0), 3, {
+        **waits(TRY, NOW + 33, dataclasses.replace(SLOWER, retry_after=60.0))}),
+    ("told to come back later", FIRST, dataclasses.replace(SLOWER, retry_after=60.0, must_wait=True), 3, {
+        **waits(TRY, NOW + 63, dataclasses.replace(SLOWER, retry_after=60.0, must_wait=True))}),
     ("throttled without a word on when", FIRST, dataclasses.replace(SLOWER, retry_after=None), 3, {
         **waits(TRY, NOW + 5, dataclasses.replace(SLOWER, retry_after=None))}),
     ("never sent", FIRST, NEVER, 3, waits(TRY, NOW + 5, NEVER)),

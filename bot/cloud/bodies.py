@@ -65,6 +65,7 @@ def failure(http_status: int, headers: Mapping[str, str], body: bytes, *, secret
         message=message,
         request_id=_request_id(headers, fields, hidden),
         retry_after=_retry_after(headers, said if fault is Fault.THROTTLED else ""),
+        must_wait=_retry_after(headers, "") is not None,
     )
 
 

@@ -148,7 +148,9 @@ WAITS = [
 
 @pytest.mark.parametrize(("status", "body", "headers", "seconds"), WAITS)
 def test_says_how_long_to_wait(status: int, body: object, headers: dict[str, str], seconds: float | None) -> None:
-    assert failure(status, body, **headers).retry_after == seconds
+    told = failure(status, body, **headers)
+    assert told.retry_after == seconds
+    assert told.must_wait == (seconds is not None and "retry_after" in headers)
 
 
 @pytest.mark.parametrize(
