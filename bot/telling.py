@@ -75,8 +75,7 @@ class Telling:
     async def _step(self, seen: Request, step: due.Tell) -> None:
         match step:
             case due.Tell.POST_CARD:
-                ts = await self._chat.post_card(seen)
-                await self._shown(seen, ts=ts)
+                await self._posted(seen, await self._chat.post_card(seen))
             case due.Tell.NEVER_SHOWN:
                 unshown = answers.NeverShown(card=asking.card_link(seen), state=seen.state, dry_run=seen.dry_run)
                 await self._chat.answer(_in_a_dm(seen), unshown)
@@ -104,6 +103,15 @@ class Telling:
         wait = failure.retry_after or min(AGAIN_AT_MOST, AGAIN * 2 ** min(seen.tell_failures, 10))
         log.info("Slack is tried again later", request=seen.id, seconds=wait, reason=str(failure))
         await self._store.told(life.not_shown(seen, again_at=self._clock.now() + wait))
+
+    async def _posted(self, seen: Request, ts: str) -> None:
+        """Note where the card stands; if an earlier post of it has become the card meanwhile, this one is a copy."""
+        newest = await self._store.load(seen.id)
+        if newest is None or not newest.card.ts:
+            await self._shown(seen, ts=ts)
+        elif newest.card.ts != ts:
+            with contextlib.suppress(errors.ChatError):  # a click on it does the same
+                await self._chat.retire_copy(seen.card.channel, ts, asking.card_link(newest))
 
     async def _give_up(self, seen: Request, step: due.Tell, failure: errors.ChatRefused) -> None:
         log.warning("Slack refused", request=seen.id, step=step, code=failure.code)
