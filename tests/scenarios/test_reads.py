@@ -64,6 +64,7 @@ async def test_status_shows_state_parts_the_open_request_and_the_last_ones(stage
     await stopped(stage)
     stage.live.set_status(world.PROJECT_ID, MAIN, "ACTIVE")
     card = await stage.asks("U0BOB", "stop main-feed because of the rain")
+    await stage.quiet()  # by now flowbot has stored where its card stands
 
     shown = await reads(stage, "status main-feed")
 
@@ -169,6 +170,7 @@ async def test_pending_shows_first_what_the_reader_may_decide(stage: Stage) -> N
     mine = await stage.asks("U0ALICE", "stop main-feed")
     theirs = await stage.asks("U0DAVE", "stop backup-feed")
     await stage.asks("U0BOB", "stop third-feed --dry-run")
+    await stage.quiet()  # by now flowbot has stored where the cards stand
 
     dave = (await reads(stage, "pending", user="U0DAVE")).plain.replace("*", "")
     alice = (await reads(stage, "pending")).plain.replace("*", "")
