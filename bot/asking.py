@@ -100,6 +100,9 @@ class Asking:
         outsider = policy.refuse_outsider(await self._gate.person(entry.actor, max_age=FRESH))
         if outsider is not None:
             return answers.Refused(action=command.verb, flow=command.flow, decision=outsider, dry_run=command.dry_run)
+        paused = await self._gate.refuse_paused()
+        if paused is not None:
+            return answers.Refused(action=command.verb, flow=command.flow, decision=paused, dry_run=command.dry_run)
         project = project_for(self._gate.in_force, command.project, typed.channel)
         if isinstance(project, answers.WhichProject):
             return dataclasses.replace(project, dry_run=command.dry_run)

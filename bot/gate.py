@@ -47,9 +47,12 @@ Choice = policy.Allow | policy.NeedApproval
 class Gate:
     """Decides on the policy in force at the moment of asking."""
 
-    def __init__(self, *, policy_in_force: Callable[[], policy.Policy], directory: ports.Directory) -> None:
+    def __init__(
+        self, *, policy_in_force: Callable[[], policy.Policy], directory: ports.Directory, switch: ports.Switch
+    ) -> None:
         self._policy_in_force = policy_in_force
         self._directory = directory
+        self._switch = switch
 
     @property
     def in_force(self) -> policy.Policy:
@@ -67,6 +70,11 @@ class Gate:
             return policy.Refuse(why=policy.Why.NO_RULE)
         question, groups = await self._ask(in_force, actor, subject, max_age=max_age)
         return policy.decide(in_force, question, groups)
+
+    async def refuse_paused(self) -> policy.Refuse | None:
+        """Say that every changing verb is paused, or None. Raises errors.StoreError."""
+        paused = await self._switch.paused()
+        return None if paused is None else policy.Refuse(why=policy.Why.PAUSED, because=paused.reason)
 
     async def refuse_vote(
         self,

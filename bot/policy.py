@@ -40,7 +40,6 @@ class Person:
 Groups: TypeAlias = Mapping[str, frozenset[str] | None]
 """The members (user ids) of each user group asked about; None, or no entry, where Slack could not be asked."""
 
-Persons: TypeAlias = Mapping[str, Person]  # by user id
 Votes: TypeAlias = tuple[requests.Vote, ...]
 
 
@@ -120,6 +119,7 @@ class Why(enum.StrEnum):
     UNREACHABLE = "unreachable"  # Slack could not be asked who they are, or who is in a group that matters
     NO_RULE = "no_rule"  # default deny
     DENY_RULE = "deny_rule"  # a deny rule matches
+    PAUSED = "paused"  # somebody has paused every changing verb
     UNSATISFIABLE = "unsatisfiable"  # the rule asks for more approvers than there are
     OWN_REQUEST = "own_request"  # the requester never counts
     NOT_APPROVER = "not_approver"
@@ -132,7 +132,8 @@ class Refuse:
     """A no, with the rule behind it and who could do it instead.
 
     `who_could` holds entries as rules have them: names of sets, user ids, group ids, "*". `groups` could not be asked
-    about. For UNSATISFIABLE, `approvals` are needed and `candidates` are there. An outsider's carries the kind alone.
+    about. For UNSATISFIABLE, `approvals` are needed and `candidates` are there. For PAUSED, `because` is why. An
+    outsider's carries the kind alone.
     """
 
     why: Why
@@ -142,6 +143,7 @@ class Refuse:
     groups: tuple[str, ...] = ()
     approvals: int = 0
     candidates: int = 0
+    because: str = ""
 
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
@@ -179,7 +181,7 @@ def decide(policy: Policy, question: Question, groups: Groups) -> Decision:
     if deny is not None:
         unasked = () if deny in sure else _unasked(policy, (*deny.who, *deny.excluded), groups)
         return _no(policy, question, Why.UNREACHABLE if unasked else Why.DENY_RULE, deny, unasked)
-    if _right(question.verb) == "read":
+    if right_of(question.verb) == "read":
         return Allow(rule=READING, reason_required=False, expires=READING.expires)
     if not possible:
         return _no(policy, question, Why.NO_RULE, None)
@@ -255,16 +257,6 @@ def may_withdraw(*, requester: Actor, person: Person) -> Refuse | None:
     return refuse_outsider(person) or (None if own else Refuse(why=Why.NOT_REQUESTER, who_could=(requester.user,)))
 
 
-def valid_votes(decision: Decision, votes: Votes, persons: Persons) -> Votes:
-    """Keep the votes that still count, one a person; of a confirmation in another's place `may_confirm` knows more."""
-    return tuple({vote.actor.user: vote for vote in votes if _counts(decision, vote, persons)}.values())
-
-
-def doubtful_votes(decision: Decision, votes: Votes, persons: Persons) -> Votes:
-    """Name the votes that are not valid only because Slack could not be asked: they have not lost their right."""
-    return tuple(vote for vote in votes if _counts(decision, vote, persons) is None)
-
-
 def mentions(policy: Policy, rule: Rule) -> tuple[str, ...]:
     """Name the users and groups to mention: the approvers, or where they are none or too many, the rule's `notify`."""
     approvers = expand(policy, rule.approvers)
@@ -300,7 +292,8 @@ def refuse_outsider(person: Person) -> Refuse | None:
     return Refuse(why=Why.UNREACHABLE if person.kind is Kind.UNREACHABLE else Why.OUTSIDER, kind=person.kind)
 
 
-def _right(verb: Verb) -> str:
+def right_of(verb: Verb) -> str:
+    """Return the word that a rule has among its `verbs` for a verb: "stop", "start" or "read"."""
     match verb:
         case Verb.STOP | Verb.START:
             return verb.value
@@ -312,7 +305,7 @@ def _right(verb: Verb) -> str:
 
 def _fitting(policy: Policy, question: Question) -> list[Rule]:
     """List the rules that match in everything but `who`; about reading only a deny has an effect."""
-    right = _right(question.verb)
+    right = right_of(question.verb)
     rules = [rule for rule in policy.rules if right != "read" or rule.effect is Effect.DENY]
     return [rule for rule in rules if right in rule.verbs and _fits(rule, question)]
 
@@ -322,20 +315,26 @@ def _fits(rule: Rule, question: Question) -> bool:
     return (
         (not rule.projects or question.project in rule.projects)
         and (not rule.channels or question.channel in rule.channels)
-        and (not rule.flows or any(fnmatch.fnmatchcase(word, glob) for glob in rule.flows for word in called))
+        and names_flow(rule, called)
     )
+
+
+def names_flow(rule: Rule, called: tuple[str, ...]) -> bool:
+    """Tell whether a rule is about a flow that is called so, by its id or its name."""
+    return not rule.flows or any(fnmatch.fnmatchcase(word, glob) for glob in rule.flows for word in called)
 
 
 def _touches(policy: Policy, rule: Rule, question: Question, groups: Groups) -> bool | None:
     """Tell whether the rule is about this full member; None where that hangs on a group that is unknown."""
-    included = _among(expand(policy, rule.who), question.person.actor.user, groups)
-    excluded = _among(expand(policy, rule.excluded), question.person.actor.user, groups)
+    included = among(expand(policy, rule.who), question.person.actor.user, groups)
+    excluded = among(expand(policy, rule.excluded), question.person.actor.user, groups)
     if included is False or excluded is True:
         return False
     return None if included is None or excluded is None else True
 
 
-def _among(idents: tuple[str, ...], user: str, groups: Groups) -> bool | None:
+def among(idents: tuple[str, ...], user: str, groups: Groups) -> bool | None:
+    """Tell whether somebody is among users and groups; None where that hangs on a group that is unknown."""
     members = [groups.get(ident) for ident in idents if is_group(ident)]
     if EVERYBODY in idents or user in idents or any(known is not None and user in known for known in members):
         return True
@@ -355,17 +354,6 @@ def _with_approvers(policy: Policy, question: Question, groups: Groups, allow: A
     return NeedApproval(
         rule=rule, approvals=rule.approvals, approvers=people, reason_required=reason, expires=expires, unknown=unasked
     )
-
-
-def _counts(decision: Decision, vote: requests.Vote, persons: Persons) -> bool | None:
-    person = persons.get(vote.actor.user)
-    if person is None or person.kind is Kind.UNREACHABLE:
-        return None
-    if person.kind is not Kind.MEMBER or isinstance(decision, Refuse):
-        return False
-    if isinstance(decision, Allow) or vote.actor.user in decision.approvers:
-        return True
-    return None if decision.unknown else False
 
 
 def _unasked(policy: Policy, entries: Iterable[str], groups: Groups) -> tuple[str, ...]:

@@ -186,6 +186,28 @@ class KeyStore(Protocol):
         """Keep how the key stands."""
 
 
+@dataclasses.dataclass(frozen=True, kw_only=True)
+class Pause:
+    """Every changing verb is denied: since when, why, and by whose login on the machine that was said."""
+
+    at: float
+    reason: str
+    by: str
+
+
+class Switch(Protocol):
+    """Where it stands whether changing verbs are paused. Every method raises errors.StoreError."""
+
+    async def paused(self) -> Pause | None:
+        """Return the pause, or None where there is none."""
+
+    async def pause(self, pause: Pause) -> None:
+        """Begin to pause, or give another reason for it; with its line in the audit."""
+
+    async def resume(self, *, at: float, by: str) -> bool:
+        """End the pause, with its line in the audit; tell whether there was one."""
+
+
 class Chat(Protocol):
     """Slack, as a place to speak. Every method raises errors.ChatRefused or errors.ChatUnavailable."""
 

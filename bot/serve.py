@@ -167,7 +167,7 @@ def assemble(
         count=_copies(registry),
     )
     directory = Directory(client=client, installation=installation, clock=clock)
-    gate = Gate(policy_in_force=lambda: settings.policy, directory=directory)
+    gate = Gate(policy_in_force=lambda: settings.policy, directory=directory, switch=database)
     finder = Finder(cloud=live, clock=clock)
     reading = Reading(store=database, finder=finder, gate=gate, directory=directory, clock=clock)
     worker = _worker(database, live, gate, finder, notifier, clock)

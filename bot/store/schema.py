@@ -9,7 +9,7 @@ from typing import Final
 
 import sqlalchemy as sa
 
-REVISIONS: Final = ("0001",)
+REVISIONS: Final = ("0001", "0002")
 """Every revision that this code knows, the oldest first. One that is missing here was made by newer code."""
 
 REVISION: Final = REVISIONS[-1]
@@ -155,3 +155,13 @@ keys: Final = sa.Table(
     sa.Column("locked_until", sa.Double, nullable=False),
 )
 """How access keys stand with the cloud; a key goes by a hash."""
+
+pause: Final = sa.Table(
+    "pause",
+    metadata,
+    sa.Column("id", sa.Integer, primary_key=True, autoincrement=False),
+    sa.Column("at", sa.Double, nullable=False),
+    sa.Column("reason", sa.Text, nullable=False),
+    sa.Column("by", sa.Text, nullable=False),
+)
+"""One row while changing verbs are paused, and none else."""

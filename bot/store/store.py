@@ -256,6 +256,39 @@ class SqlStore:
 
         await self.database.write_in_turn(work)
 
+    async def paused(self) -> ports.Pause | None:
+        """Return the pause, or None where there is none."""
+
+        async def work(connection: AsyncConnection) -> sa.RowMapping | None:
+            return (await connection.execute(sa.select(schema.pause))).mappings().one_or_none()
+
+        row = await self.database.read(work)
+        return rows.to_pause(row) if row else None
+
+    async def pause(self, pause: ports.Pause) -> None:
+        """Begin to pause, or give another reason for it; with its line in the audit."""
+
+        async def work(connection: AsyncConnection) -> None:
+            await connection.execute(schema.pause.delete())
+            await connection.execute(schema.pause.insert(), {"id": 1, **dataclasses.asdict(pause)})
+            facts: dict[str, object] = {"reason": pause.reason, "by": pause.by}
+            event = ports.AuditEvent(at=pause.at, what="paused", facts=facts)
+            await connection.execute(schema.audit.insert(), audit.row(event))
+
+        await self.database.write_in_turn(work)
+
+    async def resume(self, *, at: float, by: str) -> bool:
+        """End the pause, with its line in the audit; tell whether there was one."""
+
+        async def work(connection: AsyncConnection) -> bool:
+            was_paused = (await connection.execute(schema.pause.delete())).rowcount > 0
+            if was_paused:
+                event = ports.AuditEvent(at=at, what="resumed", facts={"by": by})
+                await connection.execute(schema.audit.insert(), audit.row(event))
+            return was_paused
+
+        return await self.database.write_in_turn(work)
+
     async def close(self) -> None:
         """Let go of the database, after the writes that have begun."""
         await self.database.close()
