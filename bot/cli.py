@@ -4,6 +4,7 @@ import getpass
 import pathlib
 import re
 import sys
+import time
 from collections.abc import Callable, Iterable
 from typing import TYPE_CHECKING, Literal, NoReturn, TypeVar
 
@@ -68,13 +69,14 @@ def explain(user: str, channel: str, member_of: tuple[str, ...], command: tuple[
     The flow is taken as an id and as a name. Nobody is asked who is in a user group: say it with --member-of.
     """
     settings = _settings()
-    from bot import asking, commands, explaining, policy
+    from bot import asking, commands, explaining, freezing, policy
     from bot.arrivals import Actor
 
+    in_force = freezing.at(settings.policy, time.time())
     parsed = commands.parse(" ".join(command))
     if not isinstance(parsed, commands.Change | commands.Read):
         raise click.UsageError(f'"{" ".join(command)}" is not a command that rules are about, such as: stop main-feed')
-    project = asking.project_for(settings.policy, parsed.project, channel)
+    project = asking.project_for(in_force, parsed.project, channel)
     if not isinstance(project, policy.Project):
         raise click.UsageError(f"which project is meant? Add --project, one of: {', '.join(project.projects)}")
     flow = (parsed.flow if isinstance(parsed, commands.Change) else parsed.about) or ""
@@ -87,8 +89,8 @@ def explain(user: str, channel: str, member_of: tuple[str, ...], command: tuple[
         flow_name=flow,
         channel=asking.card_channel(project, channel) if changes else channel,
     )
-    groups = explaining.assumed_groups(settings.policy, user, member_of)
-    explanation = explaining.explain(settings.policy, question, groups)
+    groups = explaining.assumed_groups(in_force, user, member_of)
+    explanation = explaining.explain(in_force, question, groups)
     click.echo("\n".join(explaining.report(explanation)))
     sys.exit(NO if isinstance(explanation.decision, policy.Refuse) else 0)
 

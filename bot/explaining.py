@@ -89,7 +89,8 @@ def report(explanation: Explanation) -> tuple[str, ...]:
 
 
 def _line(look: Look) -> str:
-    rule = f'rule "{look.rule.name}" ({look.rule.effect})'
+    frozen = "" if look.rule.frozen_until is None else ", by a freeze"
+    rule = f'rule "{look.rule.name}" ({look.rule.effect}{frozen})'
     match look.matches:
         case True:
             return f"{rule}: matches"

@@ -8,7 +8,7 @@ import dataclasses
 from collections.abc import Callable
 from typing import Final
 
-from bot import policy, ports, request
+from bot import freezing, policy, ports, request
 from bot.arrivals import Actor
 from bot.commands import Verb
 
@@ -48,16 +48,22 @@ class Gate:
     """Decides on the policy in force at the moment of asking."""
 
     def __init__(
-        self, *, policy_in_force: Callable[[], policy.Policy], directory: ports.Directory, switch: ports.Switch
+        self,
+        *,
+        policy_in_force: Callable[[], policy.Policy],
+        directory: ports.Directory,
+        switch: ports.Switch,
+        clock: ports.Clock,
     ) -> None:
         self._policy_in_force = policy_in_force
         self._directory = directory
         self._switch = switch
+        self._clock = clock
 
     @property
     def in_force(self) -> policy.Policy:
-        """Return the policy in force."""
-        return self._policy_in_force()
+        """Return the policy in force, as its freezes have it now."""
+        return freezing.at(self._policy_in_force(), self._clock.now())
 
     async def person(self, actor: Actor, *, max_age: float) -> policy.Person:
         """Say what somebody is, from an answer at most `max_age` seconds old."""

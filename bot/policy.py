@@ -62,12 +62,22 @@ class Project:
 
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
+class Freeze:
+    """A time in which a rule asks for at least `approvals`, or denies: from `since` until before `until`."""
+
+    since: float
+    until: float
+    approvals: int = 0
+    deny: bool = False
+
+
+@dataclasses.dataclass(frozen=True, kw_only=True)
 class Rule:
     """One rule of the file.
 
     `verbs` are "stop", "start", "read". `who`, `excluded` (the file's `except`), `approvers` and `notify` hold names of
     sets, user ids (U…, W…) and group ids (S…); the first two may hold "*". Empty `projects`, `flows` and `channels`
-    mean all. `expires` is in seconds; `text` is the rule as it stands in the file.
+    mean all. `expires` is in seconds; `text` is the rule as it stands in the file. `freezing` sets `frozen_until`.
     """
 
     name: str
@@ -83,16 +93,17 @@ class Rule:
     notify: tuple[str, ...] = ()
     reason_required: bool = False
     expires: float = 1800.0
+    freezes: tuple[Freeze, ...] = ()
+    frozen_until: float | None = None
     text: str = ""
 
 
-# Stands for the rule that nobody needs to write: only a deny closes reading.
 READING: Final = Rule(name="reading is open to full members", verbs=("read",), who=(EVERYBODY,))
 
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
 class Policy:
-    """The whole file: projects and named sets by name, rules in their order. `digest` is the file's sha256, in hex."""
+    """The whole file: projects and sets by name, rules in their order. `digest` is the file's sha256, in hex."""
 
     projects: Mapping[str, Project]
     people: Mapping[str, tuple[str, ...]]
@@ -102,7 +113,7 @@ class Policy:
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
 class Question:
-    """What somebody wants to do, with the facts known; `channel` is where the card stands (or would stand)."""
+    """What somebody wants to do; `channel` is where the card stands (or would stand)."""
 
     person: Person
     verb: Verb
@@ -132,8 +143,8 @@ class Refuse:
     """A no, with the rule behind it and who could do it instead.
 
     `who_could` holds entries as rules have them: names of sets, user ids, group ids, "*". `groups` could not be asked
-    about. For UNSATISFIABLE, `approvals` are needed and `candidates` are there. For PAUSED, `because` is why. An
-    outsider's carries the kind alone.
+    about. For UNSATISFIABLE, `approvals` are needed and `candidates` are there. For PAUSED, `because` is why. A
+    DENY_RULE that is a freeze ends at `until`. An outsider's carries the kind alone.
     """
 
     why: Why
@@ -144,6 +155,7 @@ class Refuse:
     approvals: int = 0
     candidates: int = 0
     because: str = ""
+    until: float | None = None
 
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
@@ -362,7 +374,8 @@ def _unasked(policy: Policy, entries: Iterable[str], groups: Groups) -> tuple[st
 
 def _no(policy: Policy, question: Question, why: Why, rule: Rule | None, groups: tuple[str, ...] = ()) -> Refuse:
     could = _who_could(policy, question)
-    return Refuse(why=why, rule=rule.name if rule else None, who_could=could, groups=groups)
+    until = rule.frozen_until if rule and why is Why.DENY_RULE else None
+    return Refuse(why=why, rule=rule.name if rule else None, who_could=could, groups=groups, until=until)
 
 
 def _who_could(policy: Policy, question: Question, *, alone: bool = False) -> tuple[str, ...]:

@@ -169,7 +169,7 @@ def assemble(
     )
     directory = Directory(client=client, installation=installation, clock=clock)
     in_force = PolicyInForce(settings)
-    gate = Gate(policy_in_force=in_force, directory=directory, switch=database)
+    gate = Gate(policy_in_force=in_force, directory=directory, switch=database, clock=clock)
     finder = Finder(cloud=live, clock=clock)
     reading = Reading(store=database, finder=finder, gate=gate, directory=directory, clock=clock)
     worker = _worker(database, live, gate, finder, notifier, clock, in_force.look)

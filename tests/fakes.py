@@ -359,7 +359,7 @@ class Desk:
         self.store, self.clock = store, clock
         self.cloud, self.directory, self.chat = FakeCloud(), FakeDirectory(), FakeChat()
         self.policy = policy_of(POLICY)
-        self.gate = Gate(policy_in_force=lambda: self.policy, directory=self.directory, switch=self.store)
+        self.gate = Gate(policy_in_force=lambda: self.policy, directory=self.directory, switch=self.store, clock=clock)
         finder = Finder(cloud=self.cloud, clock=clock)
         asking = Asking(store=store, finder=finder, gate=self.gate, clock=clock)
         self.service = Service(store=store, gate=self.gate, asking=asking, clock=clock)

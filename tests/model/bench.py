@@ -67,7 +67,9 @@ class Replica:
         cloud = LockedCloud(cloud=self.tap.of(bench.cloud), keys=lambda _: key, store=database, clock=clock)
         chat = self.tap.of(bench.chat)
         people = self.tap.of(bench.people)
-        gate = Gate(policy_in_force=lambda: bench.policies[bench.policy], directory=people, switch=database)
+        gate = Gate(
+            policy_in_force=lambda: bench.policies[bench.policy], directory=people, switch=database, clock=clock
+        )
         asking = Asking(store=database, finder=Finder(cloud=cloud, clock=clock), gate=gate, clock=clock)
         self.worker = Worker(
             store=database,

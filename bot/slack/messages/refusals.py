@@ -9,7 +9,7 @@ from typing import assert_never
 from bot import policy
 from bot.arrivals import Button
 from bot.policy import Kind, Refuse, Why
-from bot.slack.messages.text import code, escape, listed, mention, quote
+from bot.slack.messages.text import code, date, escape, listed, mention, quote
 
 MOST_NAMED = 6
 
@@ -29,7 +29,8 @@ def refusal(decision: Refuse, *, action: str, flow: str, people: tuple[str, ...]
         case Why.NO_RULE:
             said = f"No rule lets you {what} here."
         case Why.DENY_RULE:
-            said = f"{_sentence(rule)} forbids you to {what}."
+            until = f" until {date(decision.until)}" if decision.until is not None else ""
+            said = f"{_sentence(rule)} forbids you to {what}{until}."
         case Why.PAUSED:
             return paused(decision.because, what)
         case Why.UNSATISFIABLE:
