@@ -139,6 +139,9 @@ class Asking:
             return refused(self._gate.in_force, action=verb, flow=flow.name, decision=decision)
         if flow.status == WANTED[verb]:
             return answers.AlreadySo(verb=verb, project=project.name, flow=flow)
+        shared = False if project.allow_shared else await self._gate.is_shared(channel)
+        if shared is not False:
+            return answers.SharedChannel(channel=channel, project=project.name, sure=shared is True)
         if decision.reason_required and ask.command.reason is None:
             typed = commands.render(ask.command)
             return answers.ReasonMissing(

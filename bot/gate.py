@@ -77,6 +77,10 @@ class Gate:
         question, groups = await self._ask(in_force, actor, subject, max_age=max_age)
         return policy.decide(in_force, question, groups)
 
+    async def is_shared(self, channel: str) -> bool | None:
+        """Tell whether people of other organisations see a channel; None where Slack cannot be asked."""
+        return await self._directory.is_shared(channel, max_age=FRESH)
+
     async def refuse_paused(self) -> policy.Refuse | None:
         """Say that every changing verb is paused, or None. Raises errors.StoreError."""
         paused = await self._switch.paused()

@@ -52,13 +52,14 @@ class Effect(enum.StrEnum):
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
 class Project:
-    """One cloud project. `endpoint` is the base URL of its API, with no slash at the end; `channels[0]` is its home."""
+    """One cloud project. `endpoint` is its API's base URL, with no slash at the end; `channels[0]` is its home."""
 
     name: str
     project_id: str
     region: str
     endpoint: str
     channels: tuple[str, ...]
+    allow_shared: bool = False
 
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
@@ -272,9 +273,8 @@ def may_withdraw(*, requester: Actor, person: Person) -> Refuse | None:
 def mentions(policy: Policy, rule: Rule) -> tuple[str, ...]:
     """Name the users and groups to mention: the approvers, or where they are none or too many, the rule's `notify`."""
     approvers = expand(policy, rule.approvers)
-    if rule.notify and not 0 < len(approvers) <= MENTIONS_AT_MOST:
-        return expand(policy, rule.notify)[:MENTIONS_AT_MOST]
-    return approvers[:MENTIONS_AT_MOST]
+    told = approvers if 0 < len(approvers) <= MENTIONS_AT_MOST else expand(policy, rule.notify) or approvers
+    return told[:MENTIONS_AT_MOST]
 
 
 def home(project: Project) -> str:

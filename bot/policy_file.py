@@ -175,7 +175,7 @@ class _Project(_Table):
     region: Annotated[str, _shaped(r"[a-z0-9]+(-[a-z0-9]+)*", 'is no region, like "ap-southeast-1"')]
     endpoint: Annotated[str, pydantic.AfterValidator(_endpoint)] | None = None
     channels: Annotated[tuple[Channel, ...], Lax, Filled]
-    allow_shared: Literal[False] = False
+    allow_shared: bool = False
 
 
 class _Freeze(_Table):
@@ -243,6 +243,7 @@ _WORDS: Final[Mapping[str, str]] = {
     "string_type": "must be text in quotes",
     "tuple_type": "must be a list in brackets",
     "int_type": "must be a whole number",
+    "bool_type": "must be true or false",
     "model_type": "must be a table",
     "string_too_short": "must not be empty",
     "greater_than_equal": "must not be negative",
@@ -357,15 +358,14 @@ def _told(table: str, error: pydantic_core.ErrorDetails) -> str:
             fields = (_Project if table == "projects" else inside).model_fields
             return _unknown(str(error["loc"][-1]), [field.alias or name for name, field in fields.items()])
         case "literal_error":
-            expected = error["ctx"]["expected"]
-            return "true is not in this version yet" if expected == "False" else f"must be {expected}"
+            return f"must be {error['ctx']['expected']}"
         case known:
             return _WORDS.get(known, error["msg"])
 
 
 def _project(name: str, found: _Project) -> policy.Project:
     endpoint = found.endpoint or f"https://live.{found.region}.myhuaweicloud.com"
-    kept = found.model_dump(include={"project_id", "region", "channels"})
+    kept = found.model_dump(include={"project_id", "region", "channels", "allow_shared"})
     return policy.Project(name=name, endpoint=endpoint, **kept)
 
 

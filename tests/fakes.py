@@ -170,6 +170,7 @@ class FakeDirectory:
         self.kinds = {actor.user: policy.Kind.MEMBER for actor in (ALICE, BOB, CAROL, DAVE, ERIN)}
         self.groups: dict[str, frozenset[str]] = {"S0MEDIAGRP": frozenset({"U0ERIN"})}
         self.private: set[str] = set()
+        self.shared: set[str] = set()
         self.unknown: set[str] = set()
         self.away = False
         self.asked: list[tuple[str, float]] = []
@@ -191,6 +192,10 @@ class FakeDirectory:
     async def is_private(self, channel: str, *, max_age: float) -> bool | None:
         """Tell whether a channel is private."""
         return None if self.away or channel in self.unknown else channel in self.private
+
+    async def is_shared(self, channel: str, *, max_age: float) -> bool | None:
+        """Tell whether other organisations see a channel."""
+        return None if self.away or channel in self.unknown else channel in self.shared
 
 
 class FakeChat:

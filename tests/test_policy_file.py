@@ -208,7 +208,7 @@ def test_tables_and_keys_that_do_not_belong(text: str, expected: str) -> None:
         ('["C0INCIDENT", "C0WAR"]', '"C0INCIDENT"', "4: projects.hk.channels: must be a list in brackets"),
         ("C0WAR", "#war", '4: projects.hk.channels: "#war" is not the id of a channel'),
         ("C0WAR", "U0WAR", '4: projects.hk.channels: "U0WAR" is not the id of a channel'),
-        ("channels", "allow_shared = true\nchannels", "4: projects.hk.allow_shared: true is not in this version yet"),
+        ("channels", 'allow_shared = "yes"\nchannels', "4: projects.hk.allow_shared: must be true or false"),
     ],
 )
 def test_a_project(old: str, new: str, expected: str) -> None:
