@@ -100,6 +100,9 @@ class Asking:
         outsider = policy.refuse_outsider(await self._gate.person(entry.actor, max_age=FRESH))
         if outsider is not None:
             return answers.Refused(action=command.verb, flow=command.flow, decision=outsider, dry_run=command.dry_run)
+        paused = await self._gate.refuse_paused()
+        if paused is not None:
+            return answers.Refused(action=command.verb, flow=command.flow, decision=paused, dry_run=command.dry_run)
         project = project_for(self._gate.in_force, command.project, typed.channel)
         if isinstance(project, answers.WhichProject):
             return dataclasses.replace(project, dry_run=command.dry_run)
@@ -136,6 +139,9 @@ class Asking:
             return refused(self._gate.in_force, action=verb, flow=flow.name, decision=decision)
         if flow.status == WANTED[verb]:
             return answers.AlreadySo(verb=verb, project=project.name, flow=flow)
+        shared = False if project.allow_shared else await self._gate.is_shared(channel)
+        if shared is not False:
+            return answers.SharedChannel(channel=channel, project=project.name, sure=shared is True)
         if decision.reason_required and ask.command.reason is None:
             typed = commands.render(ask.command)
             return answers.ReasonMissing(

@@ -85,7 +85,9 @@ class Calling:
 
     async def _check(self, seen: Request) -> Request | None:
         """Let the policy in force decide again; return the request that waits, falls back or ends because of it."""
-        decision = await self._gate.decide(seen.requester, subject_of(seen), max_age=FRESH)
+        decision = await self._gate.refuse_paused() or await self._gate.decide(
+            seen.requester, subject_of(seen), max_age=FRESH
+        )
         if isinstance(decision, policy.Refuse):
             if decision.why is policy.Why.UNREACHABLE:
                 return self._held_up(seen)

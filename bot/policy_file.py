@@ -4,30 +4,31 @@ It owns the file's key names and what may stand in them. It reads no file, and m
 """
 
 import dataclasses
+import datetime
 import difflib
 import hashlib
 import re
 import tomllib
 import urllib.parse
+import zoneinfo
 from collections.abc import Iterator, Mapping
-from typing import Annotated, Any, Final, Literal, TypeAlias
+from typing import Annotated, Any, Final, Literal
 
 import durationpy
 import pydantic
 import pydantic_core
 
-from bot import policy
+from bot import places, policy
 from bot.errors import Problem
+from bot.places import Path
 
-NOT_YET: Final = frozenset({"protected", "freeze", "cases", "operators", "emergency_limit"})
+NOT_YET: Final = frozenset({"protected", "cases", "operators", "emergency_limit"})
 SHORTEST, LONGEST = 5.0, 24 * 3600.0
 USER: Final = re.compile(r"[UW][A-Z0-9]+")
 GROUP: Final = re.compile(r"S[A-Z0-9]+")
 CHANNEL: Final = re.compile(r"[CG][A-Z0-9]+")
 LOOPBACK: Final = re.compile(r"localhost|127(\.[0-9]{1,3}){3}|::1")
 ID: Final = re.compile(r"[UWSCGDTE][A-Z0-9]+")
-
-Path: TypeAlias = tuple[str | int, ...]
 
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
@@ -125,6 +126,22 @@ def _seconds(text: object) -> float:
     return float(seconds)
 
 
+def _moment(value: object) -> object:
+    """Read a time: TOML's own, or the same in quotes."""
+    try:
+        return datetime.datetime.fromisoformat(value) if isinstance(value, str) else value
+    except ValueError:
+        raise _wrong("must be a time, like 2026-12-24T18:00:00") from None
+
+
+def _zone(name: str) -> str:
+    try:
+        zoneinfo.ZoneInfo(name)
+    except (zoneinfo.ZoneInfoNotFoundError, ValueError, OSError):
+        raise _wrong(f'"{name}" is no time zone, like "Europe/Berlin"') from None
+    return name
+
+
 def _filled(entries: tuple[str, ...]) -> tuple[str, ...]:
     if not entries:
         raise _wrong("must not be empty")
@@ -158,7 +175,30 @@ class _Project(_Table):
     region: Annotated[str, _shaped(r"[a-z0-9]+(-[a-z0-9]+)*", 'is no region, like "ap-southeast-1"')]
     endpoint: Annotated[str, pydantic.AfterValidator(_endpoint)] | None = None
     channels: Annotated[tuple[Channel, ...], Lax, Filled]
-    allow_shared: Literal[False] = False
+    allow_shared: bool = False
+
+
+class _Freeze(_Table):
+    since: Annotated[datetime.datetime, pydantic.BeforeValidator(_moment)] = pydantic.Field(alias="from")
+    until: Annotated[datetime.datetime, pydantic.BeforeValidator(_moment)] = pydantic.Field(alias="to")
+    zone: Annotated[str, pydantic.AfterValidator(_zone)] | None = None
+    approvals: int | None = pydantic.Field(default=None, gt=0)
+    deny: bool = False
+
+    @pydantic.model_validator(mode="after")
+    def _is_whole(self) -> "_Freeze":
+        if self.zone is None and (self.since.tzinfo is None or self.until.tzinfo is None):
+            raise _wrong('needs a zone, like zone = "Europe/Berlin"')
+        if self.deny == (self.approvals is not None):
+            raise _wrong("needs either approvals = NUMBER or deny = true")
+        if self.at(self.since) >= self.at(self.until):
+            raise _wrong("ends before it begins: to must be later than from")
+        return self
+
+    def at(self, moment: datetime.datetime) -> float:
+        """Return the moment in seconds since the epoch; without an offset of its own it is one of the zone."""
+        zone = None if self.zone is None else zoneinfo.ZoneInfo(self.zone)
+        return (moment if moment.tzinfo is not None else moment.replace(tzinfo=zone)).timestamp()
 
 
 class _Rule(_Table):
@@ -171,13 +211,14 @@ class _Rule(_Table):
     flows: Annotated[tuple[Text, ...], Lax, Filled] | None = None
     channels: Annotated[tuple[Channel, ...], Lax, Filled] | None = None
     approvals: int = pydantic.Field(default=0, ge=0)
+    freeze: Annotated[tuple[_Freeze, ...], Lax] = ()
     approvers: Approvers = ()
     notify: Approvers = ()
     reason: Literal["required", "optional"] = "optional"
     expires: Annotated[float, pydantic.BeforeValidator(_seconds)] = pydantic.Field(1800.0, validate_default=False)
     emergency: Approvers = ()
 
-    @pydantic.field_validator("approvals", "approvers", "notify", "reason", "expires", "emergency")
+    @pydantic.field_validator("approvals", "approvers", "notify", "reason", "expires", "emergency", "freeze")
     @classmethod
     def _is_of_an_allow(cls, value: object, info: pydantic.ValidationInfo) -> object:
         default = cls.model_fields[info.field_name or ""].default
@@ -188,10 +229,11 @@ class _Rule(_Table):
     @pydantic.field_validator("approvers")
     @classmethod
     def _go_with_approvals(cls, approvers: tuple[str, ...], info: pydantic.ValidationInfo) -> tuple[str, ...]:
-        approvals = info.data.get("approvals")
-        if approvals == 0 and approvers:
+        approvals, freezes = info.data.get("approvals"), info.data.get("freeze", ())
+        asks_in_a_freeze = any(freeze.approvals for freeze in freezes)
+        if approvals == 0 and approvers and not asks_in_a_freeze:
             raise _wrong("would approve nothing: approvals is 0")
-        if approvals and not approvers:
+        if (approvals or asks_in_a_freeze) and not approvers:
             raise _wrong("is missing: approvals is more than 0")
         return approvers
 
@@ -201,6 +243,7 @@ _WORDS: Final[Mapping[str, str]] = {
     "string_type": "must be text in quotes",
     "tuple_type": "must be a list in brackets",
     "int_type": "must be a whole number",
+    "bool_type": "must be true or false",
     "model_type": "must be a table",
     "string_too_short": "must not be empty",
     "greater_than_equal": "must not be negative",
@@ -217,7 +260,7 @@ class _Reading:
     """One reading of one file: what was found so far, and where it stands."""
 
     def __init__(self, name: str, text: str, raw: dict[str, Any]) -> None:
-        self.name, self.raw, self.places = name, raw, _Places(text)
+        self.name, self.raw, self.places = name, raw, places.Places(text)
         self.problems: list[tuple[int, Problem]] = []
         self.names = {key: list(raw[key]) if isinstance(raw.get(key), dict) else [] for key in ("projects", "people")}
 
@@ -311,24 +354,38 @@ def _unknown(key: str, known: list[str]) -> str:
 def _told(table: str, error: pydantic_core.ErrorDetails) -> str:
     match error["type"]:
         case "extra_forbidden":
-            fields = (_Project if table == "projects" else _Rule).model_fields
+            inside = _Freeze if "freeze" in error["loc"] else _Rule
+            fields = (_Project if table == "projects" else inside).model_fields
             return _unknown(str(error["loc"][-1]), [field.alias or name for name, field in fields.items()])
         case "literal_error":
-            expected = error["ctx"]["expected"]
-            return "true is not in this version yet" if expected == "False" else f"must be {expected}"
+            return f"must be {error['ctx']['expected']}"
         case known:
             return _WORDS.get(known, error["msg"])
 
 
 def _project(name: str, found: _Project) -> policy.Project:
     endpoint = found.endpoint or f"https://live.{found.region}.myhuaweicloud.com"
-    kept = found.model_dump(include={"project_id", "region", "channels"})
+    kept = found.model_dump(include={"project_id", "region", "channels", "allow_shared"})
     return policy.Project(name=name, endpoint=endpoint, **kept)
 
 
 def _rule(found: _Rule, text: str) -> policy.Rule:
-    kept = found.model_dump(exclude={"effect", "reason", "emergency"}, exclude_none=True)
-    kept |= {"effect": policy.Effect(found.effect), "reason_required": found.reason == "required", "text": text}
+    kept = found.model_dump(exclude={"effect", "reason", "emergency", "freeze"}, exclude_none=True)
+    freezes = tuple(
+        policy.Freeze(
+            since=freeze.at(freeze.since),
+            until=freeze.at(freeze.until),
+            approvals=freeze.approvals or 0,
+            deny=freeze.deny,
+        )
+        for freeze in found.freeze
+    )
+    kept |= {
+        "freezes": freezes,
+        "effect": policy.Effect(found.effect),
+        "reason_required": found.reason == "required",
+        "text": text,
+    }
     return policy.Rule(**kept)
 
 
@@ -341,59 +398,3 @@ def _flaw(whole: policy.Policy, rule: policy.Rule) -> str | None:
     if most >= rule.approvals or any(map(policy.is_group, approvers)):
         return None
     return f"asks for {rule.approvals}, and there are {most} besides whoever asks: nobody can satisfy this rule"
-
-
-class _Places:
-    """The lines of each key and table in a text that is TOML for sure; tomllib tells only the values.
-
-    A statement is the fewest lines that are TOML by themselves, so no string and no comment can be taken for one.
-    """
-
-    def __init__(self, text: str) -> None:
-        self.rows = text.split("\n")
-        self.spans: dict[Path, tuple[int, int]] = {}
-        self.counts: dict[Path, int] = {}
-        table: Path = ()
-        start = 1
-        for end, _ in enumerate(self.rows, 1):
-            try:
-                found = tomllib.loads("\n".join(self.rows[start - 1 : end]))
-            except tomllib.TOMLDecodeError:
-                continue
-            if self.rows[start - 1].lstrip().startswith("["):
-                table = self.header(found)
-                self.mark(table, None, (start, end))
-            elif found:
-                self.mark(table, found, (start, end))
-            start = end + 1
-
-    def line(self, path: Path) -> int:
-        """Return the line of what stands at the path, or of the nearest table around it."""
-        while path and path not in self.spans:
-            path = path[:-1]
-        return self.spans.get(path, (1, 1))[0]
-
-    def text(self, path: Path) -> str:
-        """Return the lines of a rule as they stand."""
-        start, end = self.spans[path]
-        return "\n".join(self.rows[start - 1 : end])
-
-    def header(self, found: Any) -> Path:
-        path: Path = ()
-        while found and isinstance(found, dict):
-            key, found = next(iter(found.items()))
-            path = (*self.newest(path), key)
-        if found:
-            self.counts[path] = self.counts.get(path, 0) + 1
-        return self.newest(path)
-
-    def newest(self, path: Path) -> Path:
-        return (*path, self.counts[path] - 1) if path in self.counts else path
-
-    def mark(self, path: Path, value: object, span: tuple[int, int]) -> None:
-        for length in range(1, len(path) + 1):
-            start, _ = self.spans.get(path[:length], span)
-            self.spans[path[:length]] = (start, span[1])
-        inside = value.items() if isinstance(value, dict) else enumerate(value) if isinstance(value, list) else ()
-        for key, child in inside:
-            self.mark((*path, key), child, span)

@@ -273,6 +273,12 @@ class Directory(Protocol):
         None when Slack cannot be asked.
         """
 
+    async def is_shared(self, channel: str, *, max_age: float) -> bool | None:
+        """Tell whether people of other organisations see a channel, from an answer at most `max_age` seconds old.
+
+        None when Slack cannot be asked. A channel that Slack does not show us is not shared: nothing is posted there.
+        """
+
 
 class Recording(enum.StrEnum):
     """What became of an entry that a door handed over."""

@@ -9,7 +9,7 @@ import asyncio
 import collections
 import contextlib
 import dataclasses
-from collections.abc import Coroutine
+from collections.abc import Callable, Coroutine
 from typing import Any, Final
 
 import structlog
@@ -64,6 +64,7 @@ class Worker:
         telling: Telling,
         chat: ports.Chat,
         clock: ports.Clock,
+        look_beside: Callable[[], None] = lambda: None,
     ) -> None:
         self._store = store
         self._service = service
@@ -71,6 +72,7 @@ class Worker:
         self._telling = telling
         self._chat = chat
         self._clock = clock
+        self._look_beside = look_beside
         self._tasks: set[asyncio.Task[None]] = set()
         self._doing: dict[str, _Doing] = {}
         self._stranded: dict[str, Claimed | None] = {}
@@ -134,6 +136,7 @@ class Worker:
 
     async def _look(self) -> None:
         """Claim what is due and nobody holds, and take up again what the database kept from being done."""
+        self._look_beside()
         while claimed := await self._store.claim_entries(limit=CLAIM):
             for each in claimed:
                 self._take_up(each)

@@ -170,6 +170,7 @@ class FakeDirectory:
         self.kinds = {actor.user: policy.Kind.MEMBER for actor in (ALICE, BOB, CAROL, DAVE, ERIN)}
         self.groups: dict[str, frozenset[str]] = {"S0MEDIAGRP": frozenset({"U0ERIN"})}
         self.private: set[str] = set()
+        self.shared: set[str] = set()
         self.unknown: set[str] = set()
         self.away = False
         self.asked: list[tuple[str, float]] = []
@@ -191,6 +192,10 @@ class FakeDirectory:
     async def is_private(self, channel: str, *, max_age: float) -> bool | None:
         """Tell whether a channel is private."""
         return None if self.away or channel in self.unknown else channel in self.private
+
+    async def is_shared(self, channel: str, *, max_age: float) -> bool | None:
+        """Tell whether other organisations see a channel."""
+        return None if self.away or channel in self.unknown else channel in self.shared
 
 
 class FakeChat:
@@ -359,7 +364,7 @@ class Desk:
         self.store, self.clock = store, clock
         self.cloud, self.directory, self.chat = FakeCloud(), FakeDirectory(), FakeChat()
         self.policy = policy_of(POLICY)
-        self.gate = Gate(policy_in_force=lambda: self.policy, directory=self.directory)
+        self.gate = Gate(policy_in_force=lambda: self.policy, directory=self.directory, switch=self.store, clock=clock)
         finder = Finder(cloud=self.cloud, clock=clock)
         asking = Asking(store=store, finder=finder, gate=self.gate, clock=clock)
         self.service = Service(store=store, gate=self.gate, asking=asking, clock=clock)

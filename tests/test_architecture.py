@@ -37,6 +37,8 @@ CHANCE_OR_CLOCK: Final = {
 CLOCK_MODULES: Final = {"time", "random", "secrets", "uuid"}
 
 TESTED_ELSEWHERE: Final = {
+    "places": "tests/test_policy_file.py",  # the lines that its problems name
+    "pausing": "tests/scenarios/test_pause.py",
     "__main__": "tests/test_documents.py",  # three lines; the Procfile runs them
     "arrivals": "tests/store/test_contract.py",  # values alone; they are kept and read back
     "answers": "tests/slack/messages/test_answers.py",  # values alone; each has its words

@@ -4,7 +4,6 @@ import dataclasses
 import itertools
 import random
 from collections.abc import Iterable
-from typing import ClassVar
 
 import pytest
 from hypothesis import given
@@ -367,33 +366,6 @@ class TestMayWithdraw:
     def test_only_the_requester_may_while_a_member(self, user: str, kind: Kind, refused: policy.Refuse | None) -> None:
         requester = Actor(team="T0", user=ALICE)
         assert policy.may_withdraw(requester=requester, person=person(user, kind)) == refused
-
-
-class TestVotes:
-    PERSONS: ClassVar = {
-        CAROL: person(CAROL),
-        DAVE: person(DAVE, Kind.DEACTIVATED),
-        BOB: person(BOB, Kind.UNREACHABLE),
-        ERIN: person(ERIN),
-    }
-    ALL = votes(CAROL, CAROL, DAVE, BOB, ERIN, ALICE)
-
-    @pytest.mark.parametrize(
-        ("decision", "valid", "doubtful"),
-        [
-            (approval({CAROL, DAVE, BOB}), (CAROL,), (BOB, ALICE)),
-            (approval({CAROL}, unknown=(GROUP,)), (CAROL,), (BOB, ERIN, ALICE)),
-            (policy.Allow(rule=ALONE, reason_required=False, expires=1.0), (CAROL, ERIN), (BOB, ALICE)),
-            (policy.Refuse(why=Why.NO_RULE), (), (BOB, ALICE)),
-        ],
-    )
-    def test_votes_are_weighed_again(
-        self, decision: policy.Decision, valid: tuple[str, ...], doubtful: tuple[str, ...]
-    ) -> None:
-        counted = policy.valid_votes(decision, self.ALL, self.PERSONS)
-        unsure = policy.doubtful_votes(decision, self.ALL, self.PERSONS)
-        assert tuple(vote.actor.user for vote in counted) == valid
-        assert tuple(vote.actor.user for vote in unsure) == doubtful
 
 
 class TestMentions:

@@ -570,3 +570,20 @@ class TestKeys:
         await mine.note_key("one", ports.KeyStanding(bad_tries=1))
         await mine.note_key("two", ports.KeyStanding(bad_tries=2))
         assert (await mine.key_standing("one")).bad_tries == 1
+
+
+class TestPause:
+    """Whether changing verbs are paused, as all replicas see it."""
+
+    async def test_nothing_is_paused_at_first(self, mine: store.SqlStore) -> None:
+        assert await mine.paused() is None
+        assert not await mine.resume(at=1.0, by="root")
+
+    async def test_replicas_share_the_pause_and_the_newest_reason_counts(
+        self, mine: store.SqlStore, other: store.SqlStore
+    ) -> None:
+        for pause in (ports.Pause(at=1.0, reason="first", by="root"), ports.Pause(at=2.5, reason="again", by="ops")):
+            await mine.pause(pause)
+            assert await other.paused() == pause
+        assert await other.resume(at=3.0, by="root")
+        assert await mine.paused() is None

@@ -310,6 +310,8 @@ REFUSALS: Final[Mapping[str, answers.Refused]] = {
     "no rule for anybody": refused(Why.NO_RULE, rule=None, who_could=()),
     "no rule but everybody": refused(Why.NO_RULE, rule=None, who_could=("*",)),
     "deny rule": refused(Why.DENY_RULE, rule="freeze during the final", who_could=("S0MEDIAGRP", "U0CAROL")),
+    "frozen": refused(Why.DENY_RULE, rule="on-call stops", who_could=(), until=1_770_001_800.0),
+    "paused": refused(Why.PAUSED, rule=None, because="the console team <works> on it"),
     "unsatisfiable": refused(Why.UNSATISFIABLE, approvals=2, candidates=1),
     "own request": refused(Why.OWN_REQUEST, action=Button.APPROVE, who_could=("media-leads",)),
     "own request confirmed": refused(Why.OWN_REQUEST, action=Button.CONFIRM, who_could=("media-leads",)),
@@ -357,6 +359,8 @@ ANSWERS: Final[Mapping[str, answers.Answer]] = {
     "which project": answers.WhichProject(typed=None, projects=("hk", "eu")),
     "unknown project": answers.WhichProject(typed="hongkong", projects=("hk", "eu")),
     "cannot post": answers.CannotPost(channel="C0INCIDENT", code="not_in_channel"),
+    "shared channel": answers.SharedChannel(channel="C0INCIDENT", project="hk"),
+    "shared channel perhaps": answers.SharedChannel(channel="C0INCIDENT", project="hk", sure=False),
     "cannot post archived": answers.CannotPost(channel="C0INCIDENT", code="is_archived"),
     "cannot post otherwise": answers.CannotPost(channel="C0INCIDENT", code="restricted_action"),
     **{
