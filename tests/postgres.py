@@ -129,10 +129,10 @@ def _free_port() -> int:
 
 def _run(command: list[Any], **options: Any) -> None:
     environ = {"PATH": os.environ["PATH"], "LC_ALL": "C.UTF-8"}
-    log = tempfile.TemporaryFile()
-    with log:
+    words = list(map(str, command))
+    with tempfile.TemporaryFile() as log:  # no pipe: what it starts would keep one open
         done = subprocess.run(  # noqa: S603 - Debian's binaries
-            list(map(str, command)), stdin=subprocess.DEVNULL, stdout=log, stderr=log, env=environ, cwd="/", **options
+            words, check=False, stdin=subprocess.DEVNULL, stdout=log, stderr=log, env=environ, cwd="/", **options
         )
         log.seek(0)
         said = log.read().decode(errors="replace")

@@ -4,13 +4,14 @@ What somebody may still act on is never taken: an open request, one whose review
 came of it. They begin and end no transaction.
 """
 
+from collections.abc import Callable
 from typing import Final
 
 import sqlalchemy as sa
 from sqlalchemy.ext.asyncio import AsyncConnection
 
 from bot import request as requests
-from bot.store import dialect, schema, statements
+from bot.store import database, dialect, schema, statements
 
 _KNOWN_ENDS: Final = (
     requests.Progress.SUCCEEDED.value,
@@ -19,7 +20,18 @@ _KNOWN_ENDS: Final = (
 )
 
 
-async def delete_requests(connection: AsyncConnection, *, before: float, limit: int, now: dialect.Time) -> int:
+def steps(
+    now: Callable[[AsyncConnection], dialect.Time], *, before: float, limit: int
+) -> tuple[database.Work[int], ...]:
+    """Return what there is to clean up, as one transaction for each kind; each says how many records it deleted."""
+    return (
+        lambda connection: _delete_requests(connection, before=before, limit=limit, now=now(connection)),
+        lambda connection: _delete_entries(connection, limit=limit, now=now(connection)),
+        lambda connection: _delete_audit(connection, before=before, limit=limit),
+    )
+
+
+async def _delete_requests(connection: AsyncConnection, *, before: float, limit: int, now: dialect.Time) -> int:
     """Delete settled requests that nobody has changed since then and on which nothing is due, with all of theirs."""
     table, operations = schema.requests, schema.operations
     ended = sa.exists().where(operations.c.request_id == table.c.id, operations.c.progress.in_(_KNOWN_ENDS))
@@ -45,7 +57,7 @@ async def delete_requests(connection: AsyncConnection, *, before: float, limit: 
     return len(ids)
 
 
-async def delete_entries(connection: AsyncConnection, *, limit: int, now: dialect.Time) -> int:
+async def _delete_entries(connection: AsyncConnection, *, limit: int, now: dialect.Time) -> int:
     """Delete rows of the inbox that are done and too old to be met by a repeated delivery."""
     table = schema.inbox
     done = table.c.state == sa.literal_column(f"'{schema.EntryState.DONE}'")
@@ -60,17 +72,17 @@ async def delete_entries(connection: AsyncConnection, *, limit: int, now: dialec
     return (await connection.execute(table.delete().where(chosen))).rowcount
 
 
-async def delete_audit(connection: AsyncConnection, *, before: float, limit: int) -> int:
+async def _delete_audit(connection: AsyncConnection, *, before: float, limit: int) -> int:
     """Delete the oldest rows of the audit, as far as they are older.
 
     The oldest stand first, within the seconds by which replicas write side by side: no index by time is needed, which
     each new row would pay for. The triggers let go of rows before `retention` only, which says so for this transaction.
     """
-    table, retention = schema.audit, schema.retention
-    first = sa.select(table.c.id, table.c.at).order_by(table.c.id).limit(limit)
+    table, keep = schema.audit, schema.retention.update().where(schema.retention.c.id == 1)
+    first = sa.select(table.c.id, table.c.at).where(table.c.id > 0).order_by(table.c.id).limit(limit)
     old = [row.id for row in await connection.execute(first) if row.at < before]
     if old:
-        await connection.execute(retention.update().values(audit_before=before))
+        await connection.execute(keep.values(audit_before=before))
         await connection.execute(table.delete().where(table.c.id.in_(old)))
-        await connection.execute(retention.update().values(audit_before=None))
+        await connection.execute(keep.values(audit_before=None))
     return len(old)

@@ -13,8 +13,8 @@ from bot import ports
 SERVER_NOW: Final[sa.ColumnElement[float]] = sa.cast(
     sa.extract("epoch", sa.func.statement_timestamp(type_=sa.DateTime(timezone=True))), sa.Double
 )
-"""The server's clock when the statement reached it. `clock_timestamp()` may change from row to row: no index is searched
-by it."""
+"""The server's clock when the statement reached it. `clock_timestamp()` may change from row to row: no index helps to
+find what is before it."""
 
 Time = float | sa.ColumnElement[float]
 """Seconds since the epoch (UTC), or the SQL that says them."""

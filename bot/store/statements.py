@@ -3,6 +3,7 @@
 Functions of a connection; they begin and end no transaction, and they know neither a clock nor the replica.
 """
 
+import dataclasses
 from collections import defaultdict
 from collections.abc import Iterable, Mapping
 from typing import Any, Final
@@ -34,8 +35,15 @@ UNFINISHED: Final = schema.inbox.c.state != sa.literal_column(f"'{schema.EntrySt
 HOLDING: Final = sa.text("operations.holds")
 """Operations that hold their flow; in the words of the partial index, which SQLite does not find by `holds = 1`."""
 
-REVIEWABLE: Final = sa.text("requests.review_open")
-"""Requests with an open review; in the words of the partial index."""
+ALIVE: Final = sa.and_(
+    # SQLite does not find the partial index by IS NOT NULL, which this implies: no time is before the epoch.
+    schema.requests.c.due_at >= 0.0,
+    schema.requests.c.state.in_((requests.State.PENDING.value, requests.State.APPROVED.value)),
+)
+"""Requests of which something may still come: whatever may, is due some time."""
+
+IN_REVIEW: Final = sa.text("requests.review_open")
+"""Requests that wait for a verdict; in the words of the partial index."""
 
 
 def lapsed(table: sa.Table, now: dialect.Time) -> sa.ColumnElement[bool]:
@@ -113,6 +121,28 @@ async def record(
 async def note_key(connection: AsyncConnection, columns: rows.Columns) -> None:
     """Add or replace how an access key stands."""
     await connection.execute(_NOTE_KEY[dialect.on_server(connection)], columns)
+
+
+async def pause(connection: AsyncConnection, pause: ports.Pause) -> None:
+    """Put a pause in the place of whatever pause there is."""
+    await connection.execute(schema.pause.delete())
+    await connection.execute(schema.pause.insert(), {"id": 1, **dataclasses.asdict(pause)})
+
+
+def emergencies(actor_user: str, *, since: float) -> sa.Select[tuple[int]]:
+    """Count the emergencies, no dry runs, that somebody asked for since then and that were approved."""
+    table = schema.requests
+    return (
+        sa.select(sa.func.count())
+        .select_from(table)
+        .where(
+            table.c.emergency.is_not(None),
+            table.c.requester_user == actor_user,
+            table.c.created_at >= since,
+            table.c.decided_at.is_not(None),
+            table.c.dry_run.is_(sa.false()),
+        )
+    )
 
 
 async def lapse_all(connection: AsyncConnection) -> None:

@@ -158,8 +158,7 @@ class SqlStore:
                 await statements.save(connection, request, replica=self._replica, now=now)
             if change.entry is not None:
                 await statements.decide(connection, change, statements.lease(self._replica, now))
-            if change.audit:
-                await connection.execute(schema.audit.insert(), [audit.row(event) for event in change.audit])
+            await _note(connection, *change.audit)
             return asked_at
 
         asked_at = await self.database.write_in_turn(work)
@@ -187,28 +186,15 @@ class SqlStore:
         )
 
     async def unsettled(self, *, limit: int) -> list[requests.Request]:
-        """Return the newest requests of which something may still come: whatever may is due some time, or in review."""
-        alive = _REQUESTS.c.state.in_((requests.State.PENDING.value, requests.State.APPROVED.value))
-        # SQLite does not find the partial index by IS NOT NULL, which this implies: no time is before the epoch.
-        due = sa.and_(_REQUESTS.c.due_at >= 0.0, alive)
-        found = await self._several(sa.or_(due, statements.REVIEWABLE), limit=limit)
-        return [
-            one for one in found if requests.is_open(one) or requests.is_read_back(one) or requests.is_review_open(one)
-        ]
+        """Return the newest requests of which something may still come, dry runs and open reviews too."""
+        alive = await self._several(statements.ALIVE, limit=limit)
+        in_review = await self._several(statements.IN_REVIEW, limit=limit)
+        found = {one.id: one for one in (*alive, *in_review) if _is_unsettled(one)}
+        return sorted(found.values(), key=lambda one: one.asked_at, reverse=True)[:limit]
 
     async def emergencies_since(self, actor_user: str, since: float) -> int:
         """Count the emergencies, no dry runs, that somebody asked for since then and that were approved."""
-        query = (
-            sa.select(sa.func.count())
-            .select_from(_REQUESTS)
-            .where(
-                _REQUESTS.c.emergency.is_not(None),
-                _REQUESTS.c.requester_user == actor_user,
-                _REQUESTS.c.created_at >= since,
-                _REQUESTS.c.decided_at.is_not(None),
-                _REQUESTS.c.dry_run.is_(sa.false()),
-            )
-        )
+        query = statements.emergencies(actor_user, since=since)
 
         async def work(connection: AsyncConnection) -> int:
             return (await connection.execute(query)).scalar_one()
@@ -321,11 +307,9 @@ class SqlStore:
         """Begin to pause, or give another reason for it; with its line in the audit."""
 
         async def work(connection: AsyncConnection) -> None:
-            await connection.execute(schema.pause.delete())
-            await connection.execute(schema.pause.insert(), {"id": 1, **dataclasses.asdict(pause)})
+            await statements.pause(connection, pause)
             facts: dict[str, object] = {"reason": pause.reason, "by": pause.by}
-            event = ports.AuditEvent(at=pause.at, what="paused", facts=facts)
-            await connection.execute(schema.audit.insert(), audit.row(event))
+            await _note(connection, ports.AuditEvent(at=pause.at, what="paused", facts=facts))
 
         await self.database.write_in_turn(work)
 
@@ -335,8 +319,7 @@ class SqlStore:
         async def work(connection: AsyncConnection) -> bool:
             was_paused = (await connection.execute(schema.pause.delete())).rowcount > 0
             if was_paused:
-                event = ports.AuditEvent(at=at, what="resumed", facts={"by": by})
-                await connection.execute(schema.audit.insert(), audit.row(event))
+                await _note(connection, ports.AuditEvent(at=at, what="resumed", facts={"by": by}))
             return was_paused
 
         return await self.database.write_in_turn(work)
@@ -344,16 +327,7 @@ class SqlStore:
     async def clean_up(self, *, before: float, limit: int) -> int:
         """Delete some of what is settled and older, and return how many records that were; 0 when none is left."""
 
-        async def of_requests(connection: AsyncConnection) -> int:
-            return await cleaning.delete_requests(connection, before=before, limit=limit, now=self._now(connection))
-
-        async def of_entries(connection: AsyncConnection) -> int:
-            return await cleaning.delete_entries(connection, limit=limit, now=self._now(connection))
-
-        async def of_audit(connection: AsyncConnection) -> int:
-            return await cleaning.delete_audit(connection, before=before, limit=limit)
-
-        for work in (of_requests, of_entries, of_audit):
+        for work in cleaning.steps(self._now, before=before, limit=limit):
             if deleted := await self.database.write_in_turn(work):
                 return deleted
         return 0
@@ -389,6 +363,15 @@ class SqlStore:
             return await statements.read(connection, *where, limit=1)
 
         return next(iter(await self.database.read(work)), None)
+
+
+def _is_unsettled(request: requests.Request) -> bool:
+    return requests.is_open(request) or requests.is_read_back(request) or requests.is_review_open(request)
+
+
+async def _note(connection: AsyncConnection, *events: ports.AuditEvent) -> None:
+    if events:
+        await connection.execute(schema.audit.insert(), [audit.row(event) for event in events])
 
 
 def _readable(row: sa.RowMapping) -> ports.Claimed | None:

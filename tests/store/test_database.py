@@ -1,4 +1,4 @@
-"""What is known of a write that fails, who waits for whom, and what an operator is told."""
+"""What is known of a write to a file that fails, who waits for whom, and what an operator is told."""
 
 import asyncio
 import errno
@@ -21,6 +21,12 @@ from . import records
 from .conftest import BUSY, Clock, Replicas, rows_of
 
 CHANGE = ports.Change(audit=(ports.AuditEvent(at=1.0, what="changed"),), request=records.asked())
+
+
+@pytest.fixture
+def url(file_url: str) -> str:
+    """Return a file."""
+    return file_url
 
 
 @pytest.fixture
@@ -273,10 +279,6 @@ class TestOpening:
         monkeypatch.setattr(fcntl, "flock", refuse)
         with pytest.raises(errors.StoreError, match="No locks available; the file must be on a local disk"):
             hold.hold_file(tmp_path / "a.db")
-
-    async def test_postgresql_comes_later(self, clock: Clock) -> None:
-        with pytest.raises(errors.StoreError, match="not there yet"):
-            await store.open_store("postgres://h/d", clock=clock, replica="r")
 
     async def test_a_link_to_a_file_is_that_file(self, url: str, tmp_path: pathlib.Path, clock: Clock) -> None:
         (tmp_path / "link.db").symlink_to(tmp_path / "flowbot.db")

@@ -91,11 +91,6 @@ def test_a_file_in_use_is_not_migrated(file: pathlib.Path) -> None:
     held.release()
 
 
-def test_postgresql_comes_later() -> None:
-    with pytest.raises(errors.StoreError, match="not there yet"):
-        migrate.migrate("postgresql://host/name")
-
-
 async def test_an_older_database_is_refused(file: pathlib.Path, clock: Clock, monkeypatch: pytest.MonkeyPatch) -> None:
     migrate.migrate(f"sqlite:///{file}")
     _stamp(file, "0000")
