@@ -383,10 +383,9 @@ class _Reading:
     def database_url(self) -> str:
         url = self.value("DATABASE_URL")
         scheme, _, rest = url.partition("://")
-        if re.fullmatch(r"postgres(ql)?(\+.*)?", scheme):
-            self.wrong("DATABASE_URL", "PostgreSQL is not in this version yet; use sqlite:///FILE")
-        elif scheme != "sqlite" or not re.fullmatch(r"/[^:?#][^?#]*", rest):
-            self.wrong("DATABASE_URL", "must be sqlite:///FILE")
+        server, file = scheme in ("postgres", "postgresql"), scheme == "sqlite"
+        if not (server and rest) and not (file and re.fullmatch(r"/[^:?#][^?#]*", rest)):
+            self.wrong("DATABASE_URL", "must be sqlite:///FILE or postgresql://USER:PASSWORD@HOST/NAME")
         return url
 
 

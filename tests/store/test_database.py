@@ -122,6 +122,23 @@ class TestFailures:
         assert [one.entry.key for one in await mine.claim_entries(limit=9)] == ["k2"]
         assert "inbox row k1 cannot be read" in capsys.readouterr().out
 
+    async def test_a_request_of_newer_code_is_left_alone_and_keeps_no_other_waiting(
+        self, mine: store.SqlStore, capsys: pytest.CaptureFixture[str]
+    ) -> None:
+        for number in (1, 2):
+            new = records.request(f"r{number}", flow=f"flow-{number}")
+            await mine.commit(ports.Change(audit=(), request=new))
+        async with mine.database.writer.connect() as connection:
+            await connection.exec_driver_sql("UPDATE requests SET lease_until = 0")
+            await connection.exec_driver_sql("UPDATE requests SET reminded = 1, votes = 'sung' WHERE id = 'r1'")
+            await connection.commit()
+        assert [one.id for one in await mine.claim_due(limit=9)] == ["r2"]
+        assert [one.id for one in await mine.unsettled(limit=9)] == ["r2"]
+        assert [one.id for one in await mine.history("live", limit=9)] == ["r2"]
+        assert "request r1 cannot be read" in capsys.readouterr().out
+        with pytest.raises(errors.StoreError, match="request r1 cannot be read"):
+            await mine.claim("r1")
+
 
 class _FromPostgres(Exception):
     """How asyncpg tells of a constraint."""
