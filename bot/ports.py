@@ -139,7 +139,8 @@ class Store(Protocol):
         """Delete some of what is settled and older, and return how many records that were; 0 when none is left.
 
         One call writes one short transaction of at most `limit` records of one kind: requests with all of theirs, inbox
-        rows of more than 24 hours ago, rows of the audit. A request that is open, in review or unknown is never deleted.
+        rows of more than 24 hours ago, rows of the audit. A request that is open, in review or unknown is never
+        deleted.
         """
 
     async def close(self) -> None:

@@ -15,6 +15,8 @@ from bot.store import url as urls
 _LOCK: Final = 0x666C6F77626F74
 """The advisory lock of whoever migrates a server's database: the name of the bot."""
 
+_NEWEST: Final = "head"
+
 _PATIENCE: Final = 10.0
 """Seconds for a connection to a server. A migration itself takes as long as it takes."""
 
@@ -100,4 +102,4 @@ def _upgrade(connection: Any) -> None:
     settings.set_main_option("script_location", "bot.store:migrations")
     settings.set_main_option("path_separator", "os")
     settings.attributes["connection"] = connection
-    command.upgrade(settings, "head")
+    command.upgrade(settings, _NEWEST)
