@@ -111,7 +111,7 @@ class Settings:
     iam_user: IamUser | None = None
     slack_app_token: SecretStr | None = None
     slack_api_url: str = SLACK_API_URL
-    database_url: str = _DEFAULTS["DATABASE_URL"]
+    database_url: str = dataclasses.field(default=_DEFAULTS["DATABASE_URL"], repr=False)
     host: str = _DEFAULTS["HOST"]
     port: int = int(_DEFAULTS["PORT"])
     log_format: LogFormat | None = None

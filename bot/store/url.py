@@ -85,6 +85,16 @@ def _check_parameters(url: sa.URL) -> None:
         raise errors.StoreError(f"the sslmode of DATABASE_URL must be one of: {', '.join(_SSL_MODES)}")
 
 
+def passwords(text: str) -> tuple[str, ...]:
+    """Return what must not be shown of the setting, which may be no URL at all."""
+    try:
+        url = sa.make_url(text)
+    except (exc.ArgumentError, ValueError):
+        return (text,)
+    found = (url.password, *(url.query.get(name) for name in ("password", "sslpassword")))
+    return tuple(str(password) for password in found if password)
+
+
 def dsn(url: sa.URL) -> str:
     """Return the address of a server as libpq and asyncpg read it."""
     query = {name: value for name, value in url.query.items() if name not in _IGNORED}
