@@ -14,7 +14,7 @@ from typing import Any, Final, Literal, NamedTuple, get_args
 
 from pydantic import SecretStr
 
-from bot import errors, policy, policy_file
+from bot import errors, policy, policy_file, policy_keys
 from bot.errors import Problem
 from bot.policy import Policy
 
@@ -288,7 +288,7 @@ class _Reading:
         if app_token is None and signing is None:
             self.wrong("SLACK_SIGNING_SECRET", "is missing")
         url = self.value("SLACK_API_URL")
-        if fault := policy_file.url_fault(url, path_allowed=True):
+        if fault := policy_keys.url_fault(url, path_allowed=True):
             self.wrong("SLACK_API_URL", fault)
         return {
             "slack_bot_token": token,
@@ -345,7 +345,7 @@ class _Reading:
             self.wrong(missing, f"is missing: {given} is set")
         name, domain = (self.line(each) for each in (_USER[0], _USER[2]))
         password, endpoint = self.secret(_USER[1], spaces=True), self.given.get(_IAM)
-        if endpoint is not None and (fault := policy_file.url_fault(endpoint, path_allowed=False)):
+        if endpoint is not None and (fault := policy_keys.url_fault(endpoint, path_allowed=False)):
             self.wrong(_IAM, fault)
         if name is None or password is None or domain is None:
             return None

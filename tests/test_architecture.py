@@ -37,6 +37,7 @@ CHANCE_OR_CLOCK: Final = {
 CLOCK_MODULES: Final = {"time", "random", "secrets", "uuid"}
 
 TESTED_ELSEWHERE: Final = {
+    "policy_keys": "tests/test_policy_file.py",  # a value is wrong in a file, with its place
     "places": "tests/test_policy_file.py",  # the lines that its problems name
     "pausing": "tests/scenarios/test_pause.py",
     "__main__": "tests/test_documents.py",  # three lines; the Procfile runs them

@@ -406,18 +406,19 @@ class TestCheckReport:
             'rule "one": allow stop to leads; 1 of leads to approve',
             'rule "two": deny stop, start to *',
             "warning: flowbot.toml:12: rule 1, emergency: gives no rights: this version has no --emergency",
+            'warning: flowbot.toml:6: rule 1, effect: never allows anything: rule "two" denies all of it',
         )
 
     def test_a_rule_confirmed_alone(self, directory: pathlib.Path) -> None:
-        rule = '[[rules]]\nname = "x"\nverbs = ["stop"]\nwho = ["*"]\n'
+        rule = '[[rules]]\nname = "x"\nverbs = ["stop"]\nwho = ["U0CAROL"]\n'
         (directory / "flowbot.toml").write_text(POLICY + rule)
         lines = settings.check_report(settings.load(GOOD, directory=directory))
-        assert lines[-1] == 'rule "x": allow stop to *; confirmed alone'
+        assert lines[-1] == 'rule "x": allow stop to U0CAROL; confirmed alone'
 
     def test_a_rule_that_nobody_can_satisfy_is_reported_with_its_place(self, directory: pathlib.Path) -> None:
         (directory / "flowbot.toml").write_text(POLICY + RULE.format(3))
         found = settings.load(GOOD, directory=directory)
-        defect, warning = settings.check_report(found)
+        defect, warning, _ = settings.check_report(found)
         assert defect.startswith("flowbot.toml:10: rule 1, approvals: asks for 3")
         assert warning.startswith("warning: flowbot.toml:12: rule 1, emergency: ")
 
