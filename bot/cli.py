@@ -35,8 +35,10 @@ def serve() -> None:
     """Run the bot; SIGTERM drains it and exits 0."""
     settings = _settings()
     from bot import log
+    from bot.store import url
 
-    log.configure(fmt=settings.log_format or _log_format(), level=settings.log_level, secrets=settings.secrets())
+    hidden = (*settings.secrets(), *url.passwords(settings.database_url))
+    log.configure(fmt=settings.log_format or _log_format(), level=settings.log_level, secrets=hidden)
     if settings.database_url.startswith("sqlite:"):
         _migrate(settings.database_url)
     from bot import serve as server

@@ -47,13 +47,14 @@ class Claimed:
 class Change:
     """What one decision changes, written in one transaction with its audit.
 
-    `request` is the new record: version 1 is added, a higher one replaces the version below it. It stays claimed by
-    this replica. `entry` is the key of the inbox row that was decided, with its `answer`; without an answer the row
-    is done.
+    `request` is the new record: version 1 is added, a higher one replaces the version below it. `superseded` is another
+    record, also one version on, that is written before it and lets go of the flow. `entry` is the key of the inbox row
+    that was decided, with its `answer`; without an answer the row is done.
     """
 
     audit: tuple[AuditEvent, ...]
     request: requests.Request | None = None
+    superseded: requests.Request | None = None
     entry: str | None = None
     answer: answers.Answer | None = None
 
@@ -82,6 +83,10 @@ class Store(Protocol):
     async def commit(self, change: Change) -> None:
         """Write one change whole.
 
+        A request that no other replica holds is claimed by this one, as from now. One that another replica holds stays
+        with it: its release fails, since the version moved, and it looks again; should it be gone, the request is due
+        once its lease has lapsed. So a write is no right to call: `leased_until` tells.
+
         Raises errors.Conflict when the request is not at the version below any more, errors.FlowHeld when another
         open request holds the flow, errors.NotRecorded or errors.Unconfirmed. Nothing is written but where the last
         one is raised.
@@ -97,13 +102,23 @@ class Store(Protocol):
         """Return the newest request for the flow, no dry run, that somebody denied since then."""
 
     async def unsettled(self, *, limit: int) -> list[requests.Request]:
-        """Return the newest requests of which something may still come, dry runs too."""
+        """Return the newest requests of which something may still come, dry runs and open reviews too."""
+
+    async def emergencies_since(self, actor_user: str, since: float) -> int:
+        """Count the emergencies, no dry runs, that somebody asked for since then and that were approved."""
 
     async def history(self, project: str, *, flow_id: str | None = None, limit: int) -> list[requests.Request]:
         """Return the newest requests of a project, or for one flow of it."""
 
     async def claim(self, request_id: str) -> requests.Request | None:
         """Lease the request to this replica and return it, unless another replica's lease holds."""
+
+    def leased_until(self, request_id: str) -> float | None:
+        """Return until when this replica's lease holds at least, in its own monotonic seconds; None for no lease.
+
+        It counts from before the lease was asked for: whoever was stopped for longer than that knows so here, without
+        asking the database.
+        """
 
     async def claim_due(self, *, limit: int) -> list[requests.Request]:
         """Lease requests that are due and whose lease has lapsed, the most overdue first."""
@@ -119,6 +134,14 @@ class Store(Protocol):
 
     async def reply_sent(self, request_id: str, *, seq: int, ts: str) -> None:
         """Save that Slack has a reply."""
+
+    async def clean_up(self, *, before: float, limit: int) -> int:
+        """Delete some of what is settled and older, and return how many records that were; 0 when none is left.
+
+        One call writes one short transaction of at most `limit` records of one kind: requests with all of theirs, inbox
+        rows of more than 24 hours ago, rows of the audit. A request that is open, in review or unknown is never
+        deleted.
+        """
 
     async def close(self) -> None:
         """Let go of the database."""

@@ -111,7 +111,7 @@ class Settings:
     iam_user: IamUser | None = None
     slack_app_token: SecretStr | None = None
     slack_api_url: str = SLACK_API_URL
-    database_url: str = _DEFAULTS["DATABASE_URL"]
+    database_url: str = dataclasses.field(default=_DEFAULTS["DATABASE_URL"], repr=False)
     host: str = _DEFAULTS["HOST"]
     port: int = int(_DEFAULTS["PORT"])
     log_format: LogFormat | None = None
@@ -383,10 +383,9 @@ class _Reading:
     def database_url(self) -> str:
         url = self.value("DATABASE_URL")
         scheme, _, rest = url.partition("://")
-        if re.fullmatch(r"postgres(ql)?(\+.*)?", scheme):
-            self.wrong("DATABASE_URL", "PostgreSQL is not in this version yet; use sqlite:///FILE")
-        elif scheme != "sqlite" or not re.fullmatch(r"/[^:?#][^?#]*", rest):
-            self.wrong("DATABASE_URL", "must be sqlite:///FILE")
+        server, file = scheme in ("postgres", "postgresql"), scheme == "sqlite"
+        if not (server and rest) and not (file and re.fullmatch(r"/[^:?#][^?#]*", rest)):
+            self.wrong("DATABASE_URL", "must be sqlite:///FILE or postgresql://USER:PASSWORD@HOST/NAME")
         return url
 
 

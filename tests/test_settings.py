@@ -283,13 +283,15 @@ class TestProblems:
                 {"FLOWBOT_LOG_LEVEL": "loud"},
                 ["FLOWBOT_LOG_LEVEL: must be one of debug, info, warning, error, critical"],
             ),
+            *(({"DATABASE_URL": url}, []) for url in ("postgres://u:p@h/d", "postgresql://h:6432/d?sslmode=require")),
             *(
-                ({"DATABASE_URL": url}, ["DATABASE_URL: PostgreSQL is not in this version yet; use sqlite:///FILE"])
-                for url in ("postgres://u:p@h/d", "postgresql://h/d", "postgresql+asyncpg://h/d")
-            ),
-            *(
-                ({"DATABASE_URL": url}, ["DATABASE_URL: must be sqlite:///FILE"])
+                (
+                    {"DATABASE_URL": url},
+                    ["DATABASE_URL: must be sqlite:///FILE or postgresql://USER:PASSWORD@HOST/NAME"],
+                )
                 for url in (
+                    "postgresql+asyncpg://h/d",
+                    "postgres://",
                     "sqlite://",
                     "sqlite:///",
                     "sqlite:///:memory:",

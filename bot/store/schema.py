@@ -66,11 +66,33 @@ requests: Final = sa.Table(
     sa.Column("due_at", sa.Double),
     sa.Column("lease_owner", sa.Text),
     sa.Column("lease_until", sa.Double),
+    sa.Column("emergency", sa.Text),
+    sa.Column("review_open", sa.Boolean),
+    sa.Column("changed_at", sa.Double),
     sa.Index(
         "due_requests",
         "due_at",
         sqlite_where=sa.text("due_at IS NOT NULL"),
         postgresql_where=sa.text("due_at IS NOT NULL"),
+    ),
+    sa.Index(
+        "settled_requests",
+        "changed_at",
+        sqlite_where=sa.text("due_at IS NULL"),
+        postgresql_where=sa.text("due_at IS NULL"),
+    ),
+    sa.Index(
+        "emergencies",
+        "requester_user",
+        "created_at",
+        sqlite_where=sa.text("emergency IS NOT NULL"),
+        postgresql_where=sa.text("emergency IS NOT NULL"),
+    ),
+    sa.Index(
+        "open_reviews",
+        "created_at",
+        sqlite_where=sa.text("review_open"),
+        postgresql_where=sa.text("review_open"),
     ),
     sa.Index("history_of_flow", "project", "flow_id", "created_at"),
     sa.Index("history_of_project", "project", "created_at"),
@@ -128,6 +150,12 @@ inbox: Final = sa.Table(
         sqlite_where=sa.text("state <> 'done'"),
         postgresql_where=sa.text("state <> 'done'"),
     ),
+    sa.Index(
+        "done_entries",
+        "received_at",
+        sqlite_where=sa.text("state = 'done'"),
+        postgresql_where=sa.text("state = 'done'"),
+    ),
 )
 
 audit: Final = sa.Table(
@@ -165,3 +193,11 @@ pause: Final = sa.Table(
     sa.Column("by", sa.Text, nullable=False),
 )
 """One row while changing verbs are paused, and none else."""
+
+retention: Final = sa.Table(
+    "retention",
+    metadata,
+    sa.Column("id", sa.Integer, primary_key=True, autoincrement=False),
+    sa.Column("audit_before", sa.Double),
+)
+"""One row. Within a transaction that cleans up it says which rows of the audit may go; at any other time, none."""

@@ -159,6 +159,159 @@ class TestFlows:
         assert await mine.last_denial("live", "flow-2", since=0.0) is None
 
 
+class TestSuperseding:
+    async def test_the_one_that_is_superseded_lets_go_of_the_flow_for_the_other(self, mine: store.SqlStore) -> None:
+        await add(mine, records.request("r1"))
+        over = life.end(
+            records.request("r1"),
+            requests.Event.SUPERSEDE,
+            requests.Ending(actor=records.BOB, at=9.0),
+            said=requests.Said.DENIED,
+        )
+        new = records.request("r2")
+        await mine.commit(dataclasses.replace(change(new), superseded=over))
+        assert await mine.holder("live", "flow-1") == new
+        assert await mine.load("r1") == over
+
+    async def test_nothing_is_written_where_the_superseded_one_has_moved(self, mine: store.SqlStore) -> None:
+        await add(mine, records.request("r1"))
+        await mine.commit(change(records.approved(records.request("r1"))))
+        stale = records.denied(records.request("r1"))
+        with pytest.raises(errors.Conflict):
+            await mine.commit(dataclasses.replace(change(records.request("r2", flow="f")), superseded=stale))
+        assert await mine.load("r2") is None
+
+
+EMERGENCY = requests.Emergency(passed_over=("media-leads",))
+
+
+def emergency(request_id: str, *, at: float = 100.0, dry_run: bool = False) -> requests.Request:
+    """Return an emergency, pending."""
+    new = records.request(request_id, flow=request_id, dry_run=dry_run)
+    return dataclasses.replace(new, emergency=EMERGENCY, asked_at=at)
+
+
+class TestEmergencies:
+    async def test_those_of_one_person_that_were_approved_since_then_are_counted(self, mine: store.SqlStore) -> None:
+        later, early = emergency("r1", at=200.0), emergency("r2", at=199.0)
+        waiting, rehearsed = emergency("r3", at=201.0), emergency("r4", at=202.0, dry_run=True)
+        plain = dataclasses.replace(records.request("r5"), asked_at=203.0)
+        await add(mine, later, early, waiting, rehearsed, plain)
+        for one in (later, early, rehearsed, plain):
+            await mine.commit(change(records.approved(one)))
+        assert await mine.emergencies_since("UALICE", 200.0) == 1
+        assert await mine.emergencies_since("UALICE", 199.0) == 2
+        assert await mine.emergencies_since("UBOB", 0.0) == 0
+
+    async def test_an_emergency_is_unsettled_until_its_review_is_closed(self, mine: store.SqlStore) -> None:
+        new = emergency("r1")
+        running = life.begin(records.approved(new), at=130.0)
+        done = life.finish(running, requests.Outcome(how=requests.How.DONE, status="STANDBY"), at=131.0)
+        await add(mine, new)
+        for version in (records.approved(new), running, done):
+            await mine.commit(change(version))
+        await mine.release(done, due_at=None)
+        assert await mine.unsettled(limit=9) == [done]
+        reviewed = dataclasses.replace(
+            done, emergency=dataclasses.replace(EMERGENCY, verdict="justified"), version=done.version + 1
+        )
+        await mine.commit(change(reviewed))
+        assert await mine.unsettled(limit=9) == []
+
+
+class TestPausing:
+    async def test_a_pause_is_seen_by_every_replica_until_it_ends(
+        self, mine: store.SqlStore, other: store.SqlStore
+    ) -> None:
+        assert await mine.paused() is None
+        for reason in ("a release", "a longer release"):
+            pause = ports.Pause(at=5.0, reason=reason, by="root")
+            await other.pause(pause)
+            assert await mine.paused() == pause
+        assert await mine.resume(at=6.0, by="root")
+        assert not await other.resume(at=7.0, by="root")
+        assert await other.paused() is None
+        assert [row["what"] for row in await rows_of(mine, "audit")] == ["paused", "paused", "resumed"]
+
+
+async def settle(opened: store.SqlStore, *found: requests.Request) -> None:
+    """Store requests that were denied, and of which nothing is due any more."""
+    for one in found:
+        await add(opened, one)
+        await opened.commit(change(records.denied(one)))
+        assert await opened.release(records.denied(one), due_at=None)
+
+
+async def clean(opened: store.SqlStore, *, before: float, limit: int = 100) -> int:
+    """Clean up until nothing is left, and return how many records are gone."""
+    gone = 0
+    while deleted := await opened.clean_up(before=before, limit=limit):
+        assert deleted <= limit
+        gone += deleted
+    return gone
+
+
+class TestCleaningUp:
+    async def test_what_is_settled_and_old_goes_with_all_of_its_own(
+        self, mine: store.SqlStore, other: store.SqlStore, clock: Clock
+    ) -> None:
+        await settle(mine, records.asked("r1"))
+        clock.time += DAY
+        await settle(mine, records.request("r2"))
+        assert await other.clean_up(before=clock.time, limit=9) == 1
+        for table, ids in (("requests", "id"), ("operations", "request_id"), ("replies", "request_id")):
+            assert {row[ids] for row in await rows_of(mine, table)} == {"r2"}
+
+    async def test_at_most_so_many_go_at_once_the_oldest_first(self, mine: store.SqlStore, clock: Clock) -> None:
+        for number in range(5):
+            await settle(mine, records.request(f"r{number}"))
+            clock.time += 1
+        assert await mine.clean_up(before=clock.time, limit=2) == 2
+        assert {row["id"] for row in await rows_of(mine, "requests")} == {"r2", "r3", "r4"}
+
+    async def test_what_somebody_may_still_act_on_stays(self, mine: store.SqlStore, clock: Clock) -> None:
+        pending, due, in_review = records.request("r1"), records.request("r2", flow="due"), emergency("r3")
+        unknown, held = records.request("r4", flow="unknown"), records.request("r5", flow="held")
+        await add(mine, pending, due, in_review, unknown)
+        await settle(mine, held)
+        await mine.commit(change(records.denied(due)))
+        lost = life.finish(
+            life.begin(records.approved(unknown), at=1.0), requests.Outcome(how=requests.How.LOST), at=2.0
+        )
+        for version in (records.approved(unknown), life.begin(records.approved(unknown), at=1.0), lost):
+            await mine.commit(change(version))
+        running = life.begin(records.approved(in_review), at=130.0)
+        done = life.finish(running, requests.Outcome(how=requests.How.DONE, status="STANDBY"), at=131.0)
+        for version in (records.approved(in_review), running, done):
+            await mine.commit(change(version))
+        for last in (pending, lost, done):
+            await mine.release(last, due_at=None)
+        clock.time += DAY
+        await mine.claim("r5")
+        await clean(mine, before=clock.time)
+        assert {row["id"] for row in await rows_of(mine, "requests")} == {"r1", "r2", "r3", "r4", "r5"}
+
+    async def test_a_delivery_repeated_within_a_day_is_still_known(self, mine: store.SqlStore, clock: Clock) -> None:
+        old, young = records.entry("old", received_at=clock.time), records.entry("young", received_at=clock.time + 1)
+        waits = records.entry("waits", received_at=clock.time - DAY)
+        await mine.record([old, young, waits])
+        for one in (old, young):
+            await mine.finish_entry(one.key)
+        clock.time += DAY
+        assert await clean(mine, before=0.0) == 1
+        assert {row["key"] for row in await rows_of(mine, "inbox")} == {"young", "waits"}
+        assert await mine.record([dataclasses.replace(young, received_at=clock.time)]) == frozenset()
+
+    async def test_the_old_audit_goes_and_the_rest_stays_as_it_was_written(self, mine: store.SqlStore) -> None:
+        for at in (1.0, 2.0, 1.5, 3.0):
+            await mine.commit(ports.Change(audit=(ports.AuditEvent(at=at, what="changed"),)))
+        assert await clean(mine, before=2.0) == 2
+        assert [row["at"] for row in await rows_of(mine, "audit")] == [2.0, 3.0]
+        async with mine.database.writer.connect() as connection:
+            with pytest.raises(exc.IntegrityError, match="append-only"):
+                await connection.execute(sa.text("DELETE FROM audit"))
+
+
 class TestLookingBack:
     """What the verbs that read ask for."""
 
@@ -245,13 +398,82 @@ class TestRequestLeases:
         clock.time += store.LEASE - 1
         assert await other.claim("r1") is None
 
-    async def test_a_replacement_claims_the_request_for_its_replica(
+    async def test_a_replacement_claims_the_request_for_its_replica_where_nobody_holds_it(
         self, mine: store.SqlStore, other: store.SqlStore
     ) -> None:
         await add(mine, records.request())
+        await mine.release(records.request(), due_at=0.0)
         await other.commit(change(records.approved(records.request())))
         assert await mine.claim("r1") is None
         assert await other.claim("r1") == records.approved(records.request())
+
+    async def test_a_replacement_leaves_the_request_to_the_replica_that_holds_it(
+        self, mine: store.SqlStore, other: store.SqlStore, clock: Clock
+    ) -> None:
+        await add(mine, records.request())
+        approved = records.approved(records.request())
+        await other.commit(change(approved))
+        assert await other.claim("r1") is None
+        assert other.leased_until("r1") is None
+        assert not await mine.release(records.request(), due_at=None)
+        assert await mine.claim("r1") == approved
+        assert await mine.release(approved, due_at=clock.time)
+        assert await other.claim_due(limit=9) == [approved]
+
+    async def test_what_a_replica_left_to_one_that_died_is_due_when_the_lease_lapses(
+        self, mine: store.SqlStore, other: store.SqlStore, clock: Clock
+    ) -> None:
+        await add(mine, records.request())
+        clock.time += store.LEASE - 5
+        approved = records.approved(records.request())
+        await other.commit(change(approved))
+        assert await other.claim_due(limit=9) == []
+        clock.time += 5
+        assert await other.claim_due(limit=9) == [approved]
+
+    async def test_a_replica_whose_request_was_taken_over_and_moved_cannot_write_it(
+        self, mine: store.SqlStore, other: store.SqlStore, clock: Clock
+    ) -> None:
+        approved = records.approved(records.request())
+        await add(mine, records.request())
+        await mine.commit(change(approved))
+        clock.time += store.LEASE
+        assert await other.claim("r1") == approved
+        await other.commit(change(life.begin(approved, at=clock.time)))
+        with pytest.raises(errors.Conflict):
+            await mine.commit(change(life.begin(approved, at=clock.time)))
+        assert mine.leased_until("r1") is None
+        assert other.leased_until("r1") == clock.time + store.LEASE
+
+    async def test_a_replica_whose_request_was_taken_over_gets_no_lease_by_writing_it(
+        self, mine: store.SqlStore, other: store.SqlStore, clock: Clock
+    ) -> None:
+        await add(mine, records.request())
+        clock.time += store.LEASE
+        await other.claim("r1")
+        await mine.commit(change(records.approved(records.request())))
+        assert mine.leased_until("r1") is None
+        assert await mine.claim("r1") is None
+        assert await other.claim("r1") == records.approved(records.request())
+
+    async def test_a_replica_knows_until_when_its_lease_holds(
+        self, mine: store.SqlStore, other: store.SqlStore, clock: Clock
+    ) -> None:
+        assert mine.leased_until("r1") is None
+        await add(mine, records.request())
+        assert mine.leased_until("r1") == clock.time + store.LEASE
+        clock.time += 10
+        await mine.claim("r1")
+        assert mine.leased_until("r1") == clock.time + store.LEASE
+        clock.time += 10
+        await mine.commit(change(records.approved(records.request())))
+        assert mine.leased_until("r1") == clock.time + store.LEASE
+        assert await mine.release(records.approved(records.request()), due_at=0.0)
+        assert mine.leased_until("r1") is None
+        await other.claim_due(limit=9)
+        assert other.leased_until("r1") == clock.time + store.LEASE
+        clock.time += store.LEASE
+        assert other.leased_until("r1") is None
 
     async def test_a_released_request_is_free_and_due_when_it_says(
         self, mine: store.SqlStore, other: store.SqlStore, clock: Clock
@@ -505,6 +727,13 @@ class TestOneTransaction:
             await mine.load("r1")
 
 
+_NOTHING = "audit (id, at, what, facts) VALUES (1, 0, 'nothing', '{}')"
+_REPLACING = {
+    "sqlite": f"INSERT OR REPLACE INTO {_NOTHING}",
+    "postgresql": f"INSERT INTO {_NOTHING} ON CONFLICT (id) DO UPDATE SET what = excluded.what",
+}
+
+
 class TestAudit:
     async def test_an_event_is_kept_with_its_facts_in_order(self, mine: store.SqlStore) -> None:
         events = (
@@ -535,15 +764,16 @@ class TestAudit:
             "UPDATE audit SET what = 'nothing'",
             "UPDATE audit SET facts = '{}'",
             "UPDATE audit SET at = 0",
-            "INSERT OR REPLACE INTO audit (id, at, what, facts) VALUES (1, 0, 'nothing', '{}')",
+            "replace",
         ],
     )
     async def test_an_event_cannot_be_changed(self, mine: store.SqlStore, tampering: str) -> None:
         await mine.commit(change())
         before = await rows_of(mine, "audit")
         async with mine.database.writer.connect() as connection:
+            statement = _REPLACING[connection.dialect.name] if tampering == "replace" else tampering
             with pytest.raises(exc.IntegrityError, match="append-only"):
-                await connection.execute(sa.text(tampering))
+                await connection.execute(sa.text(statement))
         assert await rows_of(mine, "audit") == before
 
     async def test_an_event_is_linked_once(self, mine: store.SqlStore) -> None:
