@@ -69,6 +69,7 @@ TESTED_ELSEWHERE: Final = {
 """Modules without a test module of their own, and where they are tested."""
 
 NOT_IMPORTED: Final = {
+    "greenlet": "SQLAlchemy's asyncio needs it",
     "aiosqlite": "SQLAlchemy finds it by the name of the driver in the URL",
     "httptools": "uvicorn finds it by name",
     "hatchling": "builds the package",
