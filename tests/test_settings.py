@@ -285,7 +285,10 @@ class TestProblems:
             ),
             *(({"DATABASE_URL": url}, []) for url in ("postgres://u:p@h/d", "postgresql://h:6432/d?sslmode=require")),
             *(
-                ({"DATABASE_URL": url}, ["DATABASE_URL: must be sqlite:///FILE or postgresql://USER:PASSWORD@HOST/NAME"])
+                (
+                    {"DATABASE_URL": url},
+                    ["DATABASE_URL: must be sqlite:///FILE or postgresql://USER:PASSWORD@HOST/NAME"],
+                )
                 for url in (
                     "postgresql+asyncpg://h/d",
                     "postgres://",
