@@ -29,6 +29,9 @@ log_min_messages = fatal
 search_path = 'public, fake, pg_catalog'
 """
 
+_WATCH: Final = 'read -r _; pid=$(head -n 1 "$1") && kill -KILL "$pid"'
+"""Waits for the end of its input; what is stopped by then has left no file."""
+
 
 @dataclasses.dataclass(kw_only=True)
 class Server:
@@ -97,12 +100,26 @@ def running() -> Iterator[Server]:
         _run([*initdb, "--no-sync"], **server.user)
         with (data / "postgresql.conf").open("a") as settings:
             settings.write(f"{_SETTINGS}port = {server.port}\n")
-        server.start()
-        try:
+        with _ended_with_us(server):
+            server.start()
             yield server
-        finally:
             with contextlib.suppress(RuntimeError):
                 server.stop()
+
+
+@contextlib.contextmanager
+def _ended_with_us(server: Server) -> Iterator[None]:
+    """Have somebody listen who ends the server when this process is gone, however it goes."""
+    watch = subprocess.Popen(  # noqa: S603 - our own words
+        ["/bin/sh", "-c", _WATCH, "sh", str(server.directory / "data" / "postmaster.pid")],
+        stdin=subprocess.PIPE,
+        stderr=subprocess.DEVNULL,
+        **server.user,
+    )
+    try:
+        yield
+    finally:
+        watch.communicate()
 
 
 def _binaries() -> pathlib.Path:

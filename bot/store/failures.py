@@ -98,8 +98,8 @@ def _why_of_server(error: exc.SQLAlchemyError, cause: BaseException | None) -> s
         return _POSTGRES.get(state, f"the database refused it ({kind})")
     if "SSL" in f"{kind} {cause}":
         return "the connection to the database server cannot be encrypted in the way that DATABASE_URL's sslmode asks"
-    if kind == "ClientConfigurationError":
-        return "DATABASE_URL, or a file that it names, is not one that a connection can be made with"
+    if kind in ("ClientConfigurationError", "FileNotFoundError", "PermissionError"):
+        return f"DATABASE_URL has a wrong value, or names a file or a socket that flowbot cannot use ({kind})"
     if isinstance(cause, OSError):
         return f"the database server cannot be reached ({kind})"
     if state is not None or _is_lost(cause):

@@ -15,24 +15,11 @@ from bot.store import store
 
 from . import records
 from .conftest import Clock, Replicas, rows_of
+from .records import EMERGENCY, add, change, emergency
 
 DAY = 86_400.0
 ON_ONE_DATABASE = settings(max_examples=60, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
 NOTED = answers.Noted(what="approved")
-
-
-def change(
-    request: requests.Request | None = None, *, entry: str | None = None, answer: answers.Answer | None = None
-) -> ports.Change:
-    """Return a change with one line of audit."""
-    event = ports.AuditEvent(at=1.0, what="changed", actor=records.ALICE, request_id=request.id if request else None)
-    return ports.Change(audit=(event,), request=request, entry=entry, answer=answer)
-
-
-async def add(opened: store.SqlStore, *found: requests.Request) -> None:
-    """Store new requests."""
-    for one in found:
-        await opened.commit(change(one))
 
 
 class TestRequests:
@@ -182,15 +169,6 @@ class TestSuperseding:
         assert await mine.load("r2") is None
 
 
-EMERGENCY = requests.Emergency(passed_over=("media-leads",))
-
-
-def emergency(request_id: str, *, at: float = 100.0, dry_run: bool = False) -> requests.Request:
-    """Return an emergency, pending."""
-    new = records.request(request_id, flow=request_id, dry_run=dry_run)
-    return dataclasses.replace(new, emergency=EMERGENCY, asked_at=at)
-
-
 class TestEmergencies:
     async def test_those_of_one_person_that_were_approved_since_then_are_counted(self, mine: store.SqlStore) -> None:
         later, early = emergency("r1", at=200.0), emergency("r2", at=199.0)
@@ -232,84 +210,6 @@ class TestPausing:
         assert not await other.resume(at=7.0, by="root")
         assert await other.paused() is None
         assert [row["what"] for row in await rows_of(mine, "audit")] == ["paused", "paused", "resumed"]
-
-
-async def settle(opened: store.SqlStore, *found: requests.Request) -> None:
-    """Store requests that were denied, and of which nothing is due any more."""
-    for one in found:
-        await add(opened, one)
-        await opened.commit(change(records.denied(one)))
-        assert await opened.release(records.denied(one), due_at=None)
-
-
-async def clean(opened: store.SqlStore, *, before: float, limit: int = 100) -> int:
-    """Clean up until nothing is left, and return how many records are gone."""
-    gone = 0
-    while deleted := await opened.clean_up(before=before, limit=limit):
-        assert deleted <= limit
-        gone += deleted
-    return gone
-
-
-class TestCleaningUp:
-    async def test_what_is_settled_and_old_goes_with_all_of_its_own(
-        self, mine: store.SqlStore, other: store.SqlStore, clock: Clock
-    ) -> None:
-        await settle(mine, records.asked("r1"))
-        clock.time += DAY
-        await settle(mine, records.request("r2"))
-        assert await other.clean_up(before=clock.time, limit=9) == 1
-        for table, ids in (("requests", "id"), ("operations", "request_id"), ("replies", "request_id")):
-            assert {row[ids] for row in await rows_of(mine, table)} == {"r2"}
-
-    async def test_at_most_so_many_go_at_once_the_oldest_first(self, mine: store.SqlStore, clock: Clock) -> None:
-        for number in range(5):
-            await settle(mine, records.request(f"r{number}"))
-            clock.time += 1
-        assert await mine.clean_up(before=clock.time, limit=2) == 2
-        assert {row["id"] for row in await rows_of(mine, "requests")} == {"r2", "r3", "r4"}
-
-    async def test_what_somebody_may_still_act_on_stays(self, mine: store.SqlStore, clock: Clock) -> None:
-        pending, due, in_review = records.request("r1"), records.request("r2", flow="due"), emergency("r3")
-        unknown, held = records.request("r4", flow="unknown"), records.request("r5", flow="held")
-        await add(mine, pending, due, in_review, unknown)
-        await settle(mine, held)
-        await mine.commit(change(records.denied(due)))
-        lost = life.finish(
-            life.begin(records.approved(unknown), at=1.0), requests.Outcome(how=requests.How.LOST), at=2.0
-        )
-        for version in (records.approved(unknown), life.begin(records.approved(unknown), at=1.0), lost):
-            await mine.commit(change(version))
-        running = life.begin(records.approved(in_review), at=130.0)
-        done = life.finish(running, requests.Outcome(how=requests.How.DONE, status="STANDBY"), at=131.0)
-        for version in (records.approved(in_review), running, done):
-            await mine.commit(change(version))
-        for last in (pending, lost, done):
-            await mine.release(last, due_at=None)
-        clock.time += DAY
-        await mine.claim("r5")
-        await clean(mine, before=clock.time)
-        assert {row["id"] for row in await rows_of(mine, "requests")} == {"r1", "r2", "r3", "r4", "r5"}
-
-    async def test_a_delivery_repeated_within_a_day_is_still_known(self, mine: store.SqlStore, clock: Clock) -> None:
-        old, young = records.entry("old", received_at=clock.time), records.entry("young", received_at=clock.time + 1)
-        waits = records.entry("waits", received_at=clock.time - DAY)
-        await mine.record([old, young, waits])
-        for one in (old, young):
-            await mine.finish_entry(one.key)
-        clock.time += DAY
-        assert await clean(mine, before=0.0) == 1
-        assert {row["key"] for row in await rows_of(mine, "inbox")} == {"young", "waits"}
-        assert await mine.record([dataclasses.replace(young, received_at=clock.time)]) == frozenset()
-
-    async def test_the_old_audit_goes_and_the_rest_stays_as_it_was_written(self, mine: store.SqlStore) -> None:
-        for at in (1.0, 2.0, 1.5, 3.0):
-            await mine.commit(ports.Change(audit=(ports.AuditEvent(at=at, what="changed"),)))
-        assert await clean(mine, before=2.0) == 2
-        assert [row["at"] for row in await rows_of(mine, "audit")] == [2.0, 3.0]
-        async with mine.database.writer.connect() as connection:
-            with pytest.raises(exc.IntegrityError, match="append-only"):
-                await connection.execute(sa.text("DELETE FROM audit"))
 
 
 class TestLookingBack:

@@ -240,7 +240,9 @@ class TestRefusals:
             f"postgres://bob:hunter2@{here}/flowbot": "does not let the user",
             f"postgres://postgres:hunter2@{here}/nowhere": "no database with the name",
             f"postgres://postgres:hunter2@{here}/flowbot?sslmode=require": "cannot be encrypted",
-            f"postgres://postgres:hunter2@{here}/flowbot?sslmode=verify-full&sslrootcert=/no/file": "cannot be|not one",
+            f"postgres://postgres:hunter2@{here}/flowbot?sslmode=verify-full&sslrootcert=/no/file": "names a file",
+            f"postgres://postgres:hunter2@{here}/flowbot?target_session_attrs=most": "has a wrong value",
+            "postgres://postgres:hunter2@/flowbot?host=/no/socket": "names a file or a socket",
             "postgres://postgres:hunter2@127.0.0.1:1/flowbot": "cannot be reached",
         }
         try:
