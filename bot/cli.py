@@ -71,26 +71,15 @@ def explain(user: str, channel: str, member_of: tuple[str, ...], command: tuple[
     The flow is taken as an id and as a name. Nobody is asked who is in a user group: say it with --member-of.
     """
     settings = _settings()
-    from bot import asking, commands, explaining, freezing, policy
-    from bot.arrivals import Actor
+    from bot import answers, commands, explaining, freezing, policy
 
     in_force = freezing.at(settings.policy, time.time())
     parsed = commands.parse(" ".join(command))
     if not isinstance(parsed, commands.Change | commands.Read):
         raise click.UsageError(f'"{" ".join(command)}" is not a command that rules are about, such as: stop main-feed')
-    project = asking.project_for(in_force, parsed.project, channel)
-    if not isinstance(project, policy.Project):
-        raise click.UsageError(f"which project is meant? Add --project, one of: {', '.join(project.projects)}")
-    flow = (parsed.flow if isinstance(parsed, commands.Change) else parsed.about) or ""
-    changes = isinstance(parsed, commands.Change)
-    question = policy.Question(
-        person=policy.Person(actor=Actor(team="", user=user), kind=policy.Kind.MEMBER),
-        verb=parsed.verb,
-        project=project.name,
-        flow_id=flow,
-        flow_name=flow,
-        channel=asking.card_channel(project, channel) if changes else channel,
-    )
+    question = explaining.question(in_force, parsed, user=user, channel=channel)
+    if isinstance(question, answers.WhichProject):
+        raise click.UsageError(f"which project is meant? Add --project, one of: {', '.join(question.projects)}")
     groups = explaining.assumed_groups(in_force, user, member_of)
     explanation = explaining.explain(in_force, question, groups)
     click.echo("\n".join(explaining.report(explanation)))

@@ -5,52 +5,64 @@ the lines of `flowbot explain`.
 """
 
 import dataclasses
-from collections.abc import Iterable
-from typing import Final, assert_never
+from collections.abc import Iterable, Mapping
+from typing import assert_never
 
-from bot import policy
-from bot.policy import Decision, Effect, Groups, Policy, Question, Refuse, Rule, Why
-
-READ: Final = "read"
-
-
-@dataclasses.dataclass(frozen=True, kw_only=True)
-class Condition:
-    """One key of a rule that narrows it, by its name in the file; `met` is None where a group is unknown."""
-
-    key: str
-    met: bool | None
+from bot import answers, commands, placing, policy
+from bot.arrivals import Actor
+from bot.policy import Decision, Groups, Kind, Person, Policy, Question, Refuse, Rule, Why
 
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
 class Look:
-    """One rule, and its conditions in the order in which they are looked at."""
+    """One rule, and whether its conditions are met, by key of the file; None where that hangs on a group."""
 
     rule: Rule
-    conditions: tuple[Condition, ...]
+    conditions: Mapping[str, bool | None]
 
     @property
     def matches(self) -> bool | None:
         """Tell whether the rule matches; None where that hangs on a group that is unknown."""
-        met = [condition.met for condition in self.conditions]
-        if False in met:
-            return False
-        return None if None in met else True
+        return policy.all_met(self.conditions.values())
 
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
 class Explanation:
     """What each rule says to a question, and the decision."""
 
-    question: Question
     looks: tuple[Look, ...]
     decision: Decision
 
 
+def question(
+    in_force: Policy, command: commands.Change | commands.Read, *, user: str, channel: str
+) -> Question | answers.WhichProject:
+    """Return what a full member asks with a command in a channel; the flow is taken as an id and as a name."""
+    project = placing.project_for(in_force, command.project, channel)
+    if isinstance(project, answers.WhichProject):
+        return project
+    changes = isinstance(command, commands.Change)
+    flow = command.flow if isinstance(command, commands.Change) else command.about or ""
+    return Question(
+        person=Person(actor=Actor(team="", user=user), kind=Kind.MEMBER),
+        verb=command.verb,
+        project=project.name,
+        flow_id=flow,
+        flow_name=flow,
+        channel=placing.card_channel(project, channel) if changes else channel,
+    )
+
+
 def explain(in_force: Policy, question: Question, groups: Groups) -> Explanation:
     """Decide, and say how every rule had its part in it."""
-    looks = tuple(Look(rule=rule, conditions=_conditions(in_force, rule, question, groups)) for rule in in_force.rules)
-    return Explanation(question=question, looks=looks, decision=policy.decide(in_force, question, groups))
+    looks = tuple(
+        Look(
+            rule=rule,
+            conditions={**policy.conditions(rule, question), **policy.touches(in_force, rule, question, groups)},
+        )
+        for rule in in_force.rules
+    )
+    return Explanation(looks=looks, decision=policy.decide(in_force, question, groups))
 
 
 def assumed_groups(in_force: Policy, user: str, groups: Iterable[str]) -> Groups:
@@ -68,21 +80,6 @@ def assumed_groups(in_force: Policy, user: str, groups: Iterable[str]) -> Groups
     }
 
 
-def _conditions(in_force: Policy, rule: Rule, question: Question, groups: Groups) -> tuple[Condition, ...]:
-    user, called = question.person.actor.user, (question.flow_id, question.flow_name)
-    right = policy.right_of(question.verb)
-    excluded = policy.among(policy.expand(in_force, rule.excluded), user, groups)
-    return (
-        Condition(key="verbs", met=right in rule.verbs),
-        Condition(key="effect", met=right != READ or rule.effect is Effect.DENY),
-        Condition(key="projects", met=not rule.projects or question.project in rule.projects),
-        Condition(key="channels", met=not rule.channels or question.channel in rule.channels),
-        Condition(key="flows", met=policy.names_flow(rule, called)),
-        Condition(key="who", met=policy.among(policy.expand(in_force, rule.who), user, groups)),
-        Condition(key="except", met=None if excluded is None else not excluded),
-    )
-
-
 def report(explanation: Explanation) -> tuple[str, ...]:
     """Compose the lines of `flowbot explain`."""
     return (*map(_line, explanation.looks), _decision(explanation))
@@ -97,7 +94,7 @@ def _line(look: Look) -> str:
         case None:
             return f"{rule}: may match, it hangs on a user group"
         case False:
-            failed = next(condition.key for condition in look.conditions if condition.met is False)
+            failed = next(key for key, met in look.conditions.items() if met is False)
             return f"{rule}: does not match by {_by(failed, look.rule)}"
 
 

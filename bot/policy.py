@@ -99,6 +99,7 @@ class Rule:
     text: str = ""
 
 
+# Stands for the rule that nobody needs to write: only a deny closes reading.
 READING: Final = Rule(name="reading is open to full members", verbs=("read",), who=(EVERYBODY,))
 
 
@@ -187,7 +188,7 @@ def decide(policy: Policy, question: Question, groups: Groups) -> Decision:
     """Answer by the rules: default deny, a deny always wins, then the allow that asks for the most approvals."""
     if outsider := refuse_outsider(question.person):
         return outsider
-    found = [(rule, _touches(policy, rule, question, groups)) for rule in _fitting(policy, question)]
+    found = [(rule, all_met(touches(policy, rule, question, groups).values())) for rule in _fitting(policy, question)]
     sure = [rule for rule, touches in found if touches]
     possible = [rule for rule, touches in found if touches is not False]
     deny = next((rule for rule in (*sure, *possible) if rule.effect is Effect.DENY), None)
@@ -277,16 +278,6 @@ def mentions(policy: Policy, rule: Rule) -> tuple[str, ...]:
     return told[:MENTIONS_AT_MOST]
 
 
-def home(project: Project) -> str:
-    """Name the channel where cards stand that have no better place."""
-    return project.channels[0]
-
-
-def project_of_channel(policy: Policy, channel: str) -> Project | None:
-    """Find the project that a channel belongs to."""
-    return next((project for project in policy.projects.values() if channel in project.channels), None)
-
-
 def is_group(ident: str) -> bool:
     """Tell a user-group id from a user id."""
     return ident.startswith("S")
@@ -315,37 +306,43 @@ def right_of(verb: Verb) -> str:
             assert_never(verb)
 
 
+def conditions(rule: Rule, question: Question) -> Mapping[str, bool]:
+    """Tell, by key of the file, which conditions of a rule are met, but for `who` and `except`.
+
+    Reading needs no allow, so that the effect is a condition there.
+    """
+    right, called = right_of(question.verb), (question.flow_id, question.flow_name)
+    return {
+        "verbs": right in rule.verbs,
+        "effect": right != "read" or rule.effect is Effect.DENY,
+        "projects": not rule.projects or question.project in rule.projects,
+        "channels": not rule.channels or question.channel in rule.channels,
+        "flows": not rule.flows or any(fnmatch.fnmatchcase(word, glob) for glob in rule.flows for word in called),
+    }
+
+
+def touches(policy: Policy, rule: Rule, question: Question, groups: Groups) -> Mapping[str, bool | None]:
+    """Tell whether `who` and `except` let the rule be about this full member; None hangs on an unknown group."""
+    user = question.person.actor.user
+    excluded = _among(expand(policy, rule.excluded), user, groups)
+    return {
+        "who": _among(expand(policy, rule.who), user, groups),
+        "except": None if excluded is None else not excluded,
+    }
+
+
+def all_met(found: Iterable[bool | None]) -> bool | None:
+    """Tell whether every condition is met; None where none fails and one is unknown."""
+    met = tuple(found)
+    return False if False in met else None if None in met else True
+
+
 def _fitting(policy: Policy, question: Question) -> list[Rule]:
-    """List the rules that match in everything but `who`; about reading only a deny has an effect."""
-    right = right_of(question.verb)
-    rules = [rule for rule in policy.rules if right != "read" or rule.effect is Effect.DENY]
-    return [rule for rule in rules if right in rule.verbs and _fits(rule, question)]
+    """List the rules that match in everything but `who` and `except`."""
+    return [rule for rule in policy.rules if all(conditions(rule, question).values())]
 
 
-def _fits(rule: Rule, question: Question) -> bool:
-    called = (question.flow_id, question.flow_name)
-    return (
-        (not rule.projects or question.project in rule.projects)
-        and (not rule.channels or question.channel in rule.channels)
-        and names_flow(rule, called)
-    )
-
-
-def names_flow(rule: Rule, called: tuple[str, ...]) -> bool:
-    """Tell whether a rule is about a flow that is called so, by its id or its name."""
-    return not rule.flows or any(fnmatch.fnmatchcase(word, glob) for glob in rule.flows for word in called)
-
-
-def _touches(policy: Policy, rule: Rule, question: Question, groups: Groups) -> bool | None:
-    """Tell whether the rule is about this full member; None where that hangs on a group that is unknown."""
-    included = among(expand(policy, rule.who), question.person.actor.user, groups)
-    excluded = among(expand(policy, rule.excluded), question.person.actor.user, groups)
-    if included is False or excluded is True:
-        return False
-    return None if included is None or excluded is None else True
-
-
-def among(idents: tuple[str, ...], user: str, groups: Groups) -> bool | None:
+def _among(idents: tuple[str, ...], user: str, groups: Groups) -> bool | None:
     """Tell whether somebody is among users and groups; None where that hangs on a group that is unknown."""
     members = [groups.get(ident) for ident in idents if is_group(ident)]
     if EVERYBODY in idents or user in idents or any(known is not None and user in known for known in members):

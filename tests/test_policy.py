@@ -391,13 +391,6 @@ class TestMentions:
         assert policy.mentions(rules(rule), rule) == expected
 
 
-def test_a_channel_leads_to_its_project_and_the_first_is_home() -> None:
-    assert policy.project_of_channel(rules(), "C0WAR") == HK
-    assert policy.project_of_channel(rules(), "C0EU") == EU
-    assert policy.project_of_channel(rules(), "C0NONE") is None
-    assert policy.home(HK) == "C0HOME"
-
-
 entries = st.lists(st.sampled_from([*USERS, GROUP, OTHER_GROUP, "oncall", "leads"]), max_size=3).map(tuple)
 anyone = st.one_of(entries, st.just(("*",)))
 some_rule = st.builds(
