@@ -47,14 +47,12 @@ class Claimed:
 class Change:
     """What one decision changes, written in one transaction with its audit.
 
-    `request` is the new record: version 1 is added, a higher one replaces the version below it. `superseded` is another
-    record, also one version on, that is written before it and lets go of the flow. `entry` is the key of the inbox row
-    that was decided, with its `answer`; without an answer the row is done.
+    `request` is the new record: version 1 is added, a higher one replaces the version below it. `entry` is the key of
+    the inbox row that was decided, with its `answer`; without an answer the row is done.
     """
 
     audit: tuple[AuditEvent, ...]
     request: requests.Request | None = None
-    superseded: requests.Request | None = None
     entry: str | None = None
     answer: answers.Answer | None = None
 
@@ -102,10 +100,7 @@ class Store(Protocol):
         """Return the newest request for the flow, no dry run, that somebody denied since then."""
 
     async def unsettled(self, *, limit: int) -> list[requests.Request]:
-        """Return the newest requests of which something may still come, dry runs and open reviews too."""
-
-    async def emergencies_since(self, actor_user: str, since: float) -> int:
-        """Count the emergencies, no dry runs, that somebody asked for since then and that were approved."""
+        """Return the newest requests of which something may still come, dry runs too."""
 
     async def history(self, project: str, *, flow_id: str | None = None, limit: int) -> list[requests.Request]:
         """Return the newest requests of a project, or for one flow of it."""
@@ -139,7 +134,7 @@ class Store(Protocol):
         """Delete some of what is settled and older, and return how many records that were; 0 when none is left.
 
         One call writes one short transaction of at most `limit` records of one kind: requests with all of theirs, inbox
-        rows of more than 24 hours ago, rows of the audit. A request that is open, in review or unknown is never
+        rows of more than 24 hours ago, rows of the audit. A request that is open or unknown is never
         deleted.
         """
 

@@ -250,14 +250,6 @@ class Card:
 
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
-class Emergency:
-    """A request that needs no approval: the sets that were passed over, and the verdict that closes its review."""
-
-    passed_over: tuple[str, ...] = ()
-    verdict: str | None = None
-
-
-@dataclasses.dataclass(frozen=True, kw_only=True)
 class Request:
     """One request, with its one operation.
 
@@ -279,7 +271,6 @@ class Request:
     terms: Terms
     card: Card
     recently_denied_by: Actor | None = None
-    emergency: Emergency | None = None
     state: State = State.PENDING
     votes: tuple[Vote, ...] = ()
     decided_at: float | None = None
@@ -331,11 +322,6 @@ def is_read_back(request: Request) -> bool:
     """Tell whether nobody knows what came of the request, and the cloud is still being asked."""
     operation = request.operation
     return operation.progress is Progress.UNKNOWN and operation.awaiting is Awaiting.READING
-
-
-def is_review_open(request: Request) -> bool:
-    """Tell whether an emergency was approved and nobody has given a verdict on it yet."""
-    return request.emergency is not None and request.decided_at is not None and request.emergency.verdict is None
 
 
 def may_be_asked_again(request: Request) -> bool:

@@ -1,7 +1,7 @@
 """Taking away what is old and settled, a little at a time: each function is the statements of one short transaction.
 
-What somebody may still act on is never taken: an open request, one whose review is open, one of which nobody knows what
-came of it. They begin and end no transaction.
+What somebody may still act on is never taken: an open request, and one of which nobody knows what came of it. They
+begin and end no transaction.
 """
 
 from collections.abc import Callable
@@ -41,7 +41,6 @@ async def _delete_requests(connection: AsyncConnection, *, before: float, limit:
             table.c.due_at.is_(None),
             table.c.changed_at < before,
             table.c.state != requests.State.PENDING.value,
-            table.c.review_open.is_not(sa.true()),
             statements.lapsed(table, now),
             ended,
         )

@@ -26,7 +26,6 @@ _FLOW: Final = pydantic.TypeAdapter(requests.Flow)
 _TERMS: Final = pydantic.TypeAdapter(requests.Terms)
 _VOTES: Final = pydantic.TypeAdapter(tuple[requests.Vote, ...])
 _ENDING: Final = pydantic.TypeAdapter(requests.Ending)
-_EMERGENCY: Final = pydantic.TypeAdapter(requests.Emergency)
 _OPERATION: Final = pydantic.TypeAdapter(requests.Operation)
 _ARRIVAL: Final[pydantic.TypeAdapter[Arrival]] = pydantic.TypeAdapter(
     Annotated[Arrival, pydantic.Field(discriminator="kind")]
@@ -59,8 +58,6 @@ def decided(request: requests.Request) -> Columns:
         "votes": _dump(_VOTES, request.votes),
         "ending": _dump(_ENDING, ending),
         "recently_denied_by": _dump(_ACTOR, request.recently_denied_by),
-        "emergency": _dump(_EMERGENCY, request.emergency),
-        "review_open": requests.is_review_open(request),
     }
 
 
@@ -158,7 +155,6 @@ def _request(row: sa.RowMapping, unsent: Sequence[sa.RowMapping]) -> requests.Re
         terms=_TERMS.validate_json(row["terms"]),
         card=_to_card(row),
         recently_denied_by=_load(_ACTOR, row["recently_denied_by"]),
-        emergency=_load(_EMERGENCY, row["emergency"]),
         state=requests.State(row["state"]),
         votes=_VOTES.validate_json(row["votes"]),
         decided_at=row["decided_at"],

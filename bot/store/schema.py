@@ -66,8 +66,6 @@ requests: Final = sa.Table(
     sa.Column("due_at", sa.Double),
     sa.Column("lease_owner", sa.Text),
     sa.Column("lease_until", sa.Double),
-    sa.Column("emergency", sa.Text),
-    sa.Column("review_open", sa.Boolean),
     sa.Column("changed_at", sa.Double),
     sa.Index(
         "due_requests",
@@ -80,19 +78,6 @@ requests: Final = sa.Table(
         "changed_at",
         sqlite_where=sa.text("due_at IS NULL"),
         postgresql_where=sa.text("due_at IS NULL"),
-    ),
-    sa.Index(
-        "emergencies",
-        "requester_user",
-        "created_at",
-        sqlite_where=sa.text("emergency IS NOT NULL"),
-        postgresql_where=sa.text("emergency IS NOT NULL"),
-    ),
-    sa.Index(
-        "open_reviews",
-        "created_at",
-        sqlite_where=sa.text("review_open"),
-        postgresql_where=sa.text("review_open"),
     ),
     sa.Index("history_of_flow", "project", "flow_id", "created_at"),
     sa.Index("history_of_project", "project", "created_at"),

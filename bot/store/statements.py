@@ -42,9 +42,6 @@ ALIVE: Final = sa.and_(
 )
 """Requests of which something may still come: whatever may, is due some time."""
 
-IN_REVIEW: Final = sa.text("requests.review_open")
-"""Requests that wait for a verdict; in the words of the partial index."""
-
 
 def lapsed(table: sa.Table, now: dialect.Time) -> sa.ColumnElement[bool]:
     """Tell rows that nobody works on, or not any more."""
@@ -127,22 +124,6 @@ async def pause(connection: AsyncConnection, pause: ports.Pause) -> None:
     """Put a pause in the place of whatever pause there is."""
     await connection.execute(schema.pause.delete())
     await connection.execute(schema.pause.insert(), {"id": 1, **dataclasses.asdict(pause)})
-
-
-def emergencies(actor_user: str, *, since: float) -> sa.Select[tuple[int]]:
-    """Count the emergencies, no dry runs, that somebody asked for since then and that were approved."""
-    table = schema.requests
-    return (
-        sa.select(sa.func.count())
-        .select_from(table)
-        .where(
-            table.c.emergency.is_not(None),
-            table.c.requester_user == actor_user,
-            table.c.created_at >= since,
-            table.c.decided_at.is_not(None),
-            table.c.dry_run.is_(sa.false()),
-        )
-    )
 
 
 async def lapse_all(connection: AsyncConnection) -> None:

@@ -150,21 +150,20 @@ class SqlStore:
 
         Raises errors.Conflict, errors.FlowHeld, errors.NotRecorded or errors.Unconfirmed.
         """
-        saved = [request for request in (change.superseded, change.request) if request is not None]
 
         async def work(connection: AsyncConnection) -> float:
             asked_at, now = self._leases.now(), self._now(connection)
-            for request in saved:
-                await statements.save(connection, request, replica=self._replica, now=now)
+            if change.request is not None:
+                await statements.save(connection, change.request, replica=self._replica, now=now)
             if change.entry is not None:
                 await statements.decide(connection, change, statements.lease(self._replica, now))
             await _note(connection, *change.audit)
             return asked_at
 
         asked_at = await self.database.write_in_turn(work)
-        for request in saved:
-            keep = self._leases.given if request.version == 1 else self._leases.renewed
-            keep(request.id, asked_at=asked_at)
+        if change.request is not None:
+            keep = self._leases.given if change.request.version == 1 else self._leases.renewed
+            keep(change.request.id, asked_at=asked_at)
 
     async def load(self, request_id: str) -> requests.Request | None:
         """Return a request with the replies that are still unsent."""
@@ -186,20 +185,9 @@ class SqlStore:
         )
 
     async def unsettled(self, *, limit: int) -> list[requests.Request]:
-        """Return the newest requests of which something may still come, dry runs and open reviews too."""
-        alive = await self._several(statements.ALIVE, limit=limit)
-        in_review = await self._several(statements.IN_REVIEW, limit=limit)
-        found = {one.id: one for one in (*alive, *in_review) if _is_unsettled(one)}
-        return sorted(found.values(), key=lambda one: one.asked_at, reverse=True)[:limit]
-
-    async def emergencies_since(self, actor_user: str, since: float) -> int:
-        """Count the emergencies, no dry runs, that somebody asked for since then and that were approved."""
-        query = statements.emergencies(actor_user, since=since)
-
-        async def work(connection: AsyncConnection) -> int:
-            return (await connection.execute(query)).scalar_one()
-
-        return await self.database.read(work)
+        """Return the newest requests of which something may still come, dry runs too."""
+        found = await self._several(statements.ALIVE, limit=limit)
+        return [one for one in found if requests.is_open(one) or requests.is_read_back(one)]
 
     async def history(self, project: str, *, flow_id: str | None = None, limit: int) -> list[requests.Request]:
         """Return the newest requests of a project, or for one flow of it."""
@@ -363,10 +351,6 @@ class SqlStore:
             return await statements.read(connection, *where, limit=1)
 
         return next(iter(await self.database.read(work)), None)
-
-
-def _is_unsettled(request: requests.Request) -> bool:
-    return requests.is_open(request) or requests.is_read_back(request) or requests.is_review_open(request)
 
 
 async def _note(connection: AsyncConnection, *events: ports.AuditEvent) -> None:

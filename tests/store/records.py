@@ -54,15 +54,6 @@ def denied(before: requests.Request, *, at: float = 130.0, actor: Actor | None =
     return life.end(before, requests.Event.DENY, ending, said=requests.Said.DENIED)
 
 
-EMERGENCY = requests.Emergency(passed_over=("media-leads",))
-
-
-def emergency(request_id: str, *, at: float = 100.0, dry_run: bool = False) -> requests.Request:
-    """Return an emergency, pending."""
-    new = request(request_id, flow=request_id, dry_run=dry_run)
-    return dataclasses.replace(new, emergency=EMERGENCY, asked_at=at)
-
-
 def change(
     found: requests.Request | None = None, *, entry: str | None = None, answer: answers.Answer | None = None
 ) -> ports.Change:

@@ -12,7 +12,7 @@ from bot.store import store
 
 from . import records
 from .conftest import Clock, rows_of
-from .records import add, change, emergency
+from .records import add, change
 
 DAY = 86_400.0
 
@@ -53,9 +53,9 @@ class TestCleaningUp:
         assert {row["id"] for row in await rows_of(mine, "requests")} == {"r2", "r3", "r4"}
 
     async def test_what_somebody_may_still_act_on_stays(self, mine: store.SqlStore, clock: Clock) -> None:
-        pending, due, in_review = records.request("r1"), records.request("r2", flow="due"), emergency("r3")
+        pending, due = records.request("r1"), records.request("r2", flow="due")
         unknown, held = records.request("r4", flow="unknown"), records.request("r5", flow="held")
-        await add(mine, pending, due, in_review, unknown)
+        await add(mine, pending, due, unknown)
         await settle(mine, held)
         await mine.commit(change(records.denied(due)))
         lost = life.finish(
@@ -63,16 +63,12 @@ class TestCleaningUp:
         )
         for version in (records.approved(unknown), life.begin(records.approved(unknown), at=1.0), lost):
             await mine.commit(change(version))
-        running = life.begin(records.approved(in_review), at=130.0)
-        done = life.finish(running, requests.Outcome(how=requests.How.DONE, status="STANDBY"), at=131.0)
-        for version in (records.approved(in_review), running, done):
-            await mine.commit(change(version))
-        for last in (pending, lost, done):
+        for last in (pending, lost):
             await mine.release(last, due_at=None)
         clock.time += DAY
         await mine.claim("r5")
         await clean(mine, before=clock.time)
-        assert {row["id"] for row in await rows_of(mine, "requests")} == {"r1", "r2", "r3", "r4", "r5"}
+        assert {row["id"] for row in await rows_of(mine, "requests")} == {"r1", "r2", "r4", "r5"}
 
     async def test_a_delivery_repeated_within_a_day_is_still_known(self, mine: store.SqlStore, clock: Clock) -> None:
         old, young = records.entry("old", received_at=clock.time), records.entry("young", received_at=clock.time + 1)

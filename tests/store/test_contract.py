@@ -15,7 +15,7 @@ from bot.store import store
 
 from . import records
 from .conftest import Clock, Replicas, rows_of
-from .records import EMERGENCY, add, change, emergency
+from .records import add, change
 
 DAY = 86_400.0
 ON_ONE_DATABASE = settings(max_examples=60, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
@@ -144,57 +144,6 @@ class TestFlows:
         assert newest.id == "r1"
         assert await mine.last_denial("live", "flow-1", since=231.0) is None
         assert await mine.last_denial("live", "flow-2", since=0.0) is None
-
-
-class TestSuperseding:
-    async def test_the_one_that_is_superseded_lets_go_of_the_flow_for_the_other(self, mine: store.SqlStore) -> None:
-        await add(mine, records.request("r1"))
-        over = life.end(
-            records.request("r1"),
-            requests.Event.SUPERSEDE,
-            requests.Ending(actor=records.BOB, at=9.0),
-            said=requests.Said.DENIED,
-        )
-        new = records.request("r2")
-        await mine.commit(dataclasses.replace(change(new), superseded=over))
-        assert await mine.holder("live", "flow-1") == new
-        assert await mine.load("r1") == over
-
-    async def test_nothing_is_written_where_the_superseded_one_has_moved(self, mine: store.SqlStore) -> None:
-        await add(mine, records.request("r1"))
-        await mine.commit(change(records.approved(records.request("r1"))))
-        stale = records.denied(records.request("r1"))
-        with pytest.raises(errors.Conflict):
-            await mine.commit(dataclasses.replace(change(records.request("r2", flow="f")), superseded=stale))
-        assert await mine.load("r2") is None
-
-
-class TestEmergencies:
-    async def test_those_of_one_person_that_were_approved_since_then_are_counted(self, mine: store.SqlStore) -> None:
-        later, early = emergency("r1", at=200.0), emergency("r2", at=199.0)
-        waiting, rehearsed = emergency("r3", at=201.0), emergency("r4", at=202.0, dry_run=True)
-        plain = dataclasses.replace(records.request("r5"), asked_at=203.0)
-        await add(mine, later, early, waiting, rehearsed, plain)
-        for one in (later, early, rehearsed, plain):
-            await mine.commit(change(records.approved(one)))
-        assert await mine.emergencies_since("UALICE", 200.0) == 1
-        assert await mine.emergencies_since("UALICE", 199.0) == 2
-        assert await mine.emergencies_since("UBOB", 0.0) == 0
-
-    async def test_an_emergency_is_unsettled_until_its_review_is_closed(self, mine: store.SqlStore) -> None:
-        new = emergency("r1")
-        running = life.begin(records.approved(new), at=130.0)
-        done = life.finish(running, requests.Outcome(how=requests.How.DONE, status="STANDBY"), at=131.0)
-        await add(mine, new)
-        for version in (records.approved(new), running, done):
-            await mine.commit(change(version))
-        await mine.release(done, due_at=None)
-        assert await mine.unsettled(limit=9) == [done]
-        reviewed = dataclasses.replace(
-            done, emergency=dataclasses.replace(EMERGENCY, verdict="justified"), version=done.version + 1
-        )
-        await mine.commit(change(reviewed))
-        assert await mine.unsettled(limit=9) == []
 
 
 class TestPausing:
@@ -700,20 +649,3 @@ class TestKeys:
         await mine.note_key("one", ports.KeyStanding(bad_tries=1))
         await mine.note_key("two", ports.KeyStanding(bad_tries=2))
         assert (await mine.key_standing("one")).bad_tries == 1
-
-
-class TestPause:
-    """Whether changing verbs are paused, as all replicas see it."""
-
-    async def test_nothing_is_paused_at_first(self, mine: store.SqlStore) -> None:
-        assert await mine.paused() is None
-        assert not await mine.resume(at=1.0, by="root")
-
-    async def test_replicas_share_the_pause_and_the_newest_reason_counts(
-        self, mine: store.SqlStore, other: store.SqlStore
-    ) -> None:
-        for pause in (ports.Pause(at=1.0, reason="first", by="root"), ports.Pause(at=2.5, reason="again", by="ops")):
-            await mine.pause(pause)
-            assert await other.paused() == pause
-        assert await other.resume(at=3.0, by="root")
-        assert await mine.paused() is None

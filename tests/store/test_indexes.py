@@ -33,7 +33,6 @@ async def _use_every_method(opened: store.SqlStore, clock: Clock) -> None:
     await opened.claim_due(limit=9)
     await opened.told(approved)
     await opened.reply_sent("r1", seq=1, ts="1.2")
-    await opened.emergencies_since("UALICE", 0.0)
     await opened.clean_up(before=clock.time, limit=9)
 
 

@@ -93,8 +93,6 @@ INDEXES = {
     "done_entries": "state = 'done'",
     "due_requests": "due_at IS NOT NULL",
     "settled_requests": "due_at IS NULL",
-    "emergencies": "emergency IS NOT NULL",
-    "open_reviews": "review_open",
 }
 CATALOGUE = {
     "sqlite": "SELECT name, sql FROM sqlite_master WHERE type = 'index' AND sql LIKE '%WHERE%'",
@@ -117,9 +115,7 @@ async def test_rows_of_the_first_revision_are_kept(place: str, clock: Clock, mon
 
     def fill(connection: sa.Connection) -> None:
         new = records.asked()
-        old = {"emergency", "review_open"}
-        decided = {name: value for name, value in rows.decided(new).items() if name not in old}
-        values = {"id": new.id, **decided, **rows.told(new), "ended_at": 130.0}
+        values = {"id": new.id, **rows.decided(new), **rows.told(new), "ended_at": 130.0}
         connection.execute(sa.insert(sa.table("requests", *[sa.column(name) for name in values])).values(values))
         connection.execute(schema.operations.insert().values(rows.operation(new)))
         connection.execute(schema.replies.insert(), [rows.reply(new.id, reply) for reply in new.unsent])

@@ -1,4 +1,4 @@
-"""Emergencies and their reviews, a pause which denies every changing verb at once, and what cleaning up needs.
+"""A pause, which denies every changing verb at once, and what cleaning up needs.
 
 PostgreSQL gets the triggers that keep the audit as it was written.
 """
@@ -16,13 +16,9 @@ def upgrade() -> None:
     """Add it all; what is there already counts as changed when it ended."""
     _pause()
     _retention()
-    op.add_column("requests", sa.Column("emergency", sa.Text(), nullable=True))
-    op.add_column("requests", sa.Column("review_open", sa.Boolean(), nullable=True))
     op.add_column("requests", sa.Column("changed_at", sa.Double(), nullable=True))
     op.execute("UPDATE requests SET changed_at = coalesce(ended_at, decided_at, created_at)")
     _index("settled_requests", "requests", ["changed_at"], where="due_at IS NULL")
-    _index("emergencies", "requests", ["requester_user", "created_at"], where="emergency IS NOT NULL")
-    _index("open_reviews", "requests", ["created_at"], where="review_open")
     _index("done_entries", "inbox", ["received_at"], where="state = 'done'")
     for statement in _TRIGGERS[op.get_bind().dialect.name]:
         op.execute(statement)
