@@ -83,7 +83,7 @@ class Store(Protocol):
 
         A request that no other replica holds is claimed by this one, as from now. One that another replica holds stays
         with it: its release fails, since the version moved, and it looks again; should it be gone, the request is due
-        once its lease has lapsed. So a write is no right to call: `leased_until` tells.
+        once its lease has lapsed. So a write is no right to call: `lease_left` tells.
 
         Raises errors.Conflict when the request is not at the version below any more, errors.FlowHeld when another
         open request holds the flow, errors.NotRecorded or errors.Unconfirmed. Nothing is written but where the last
@@ -108,8 +108,8 @@ class Store(Protocol):
     async def claim(self, request_id: str) -> requests.Request | None:
         """Lease the request to this replica and return it, unless another replica's lease holds."""
 
-    def leased_until(self, request_id: str) -> float | None:
-        """Return until when this replica's lease holds at least, in its own monotonic seconds; None for no lease.
+    def lease_left(self, request_id: str) -> float:
+        """Return for how many seconds more this replica's lease holds at least, by its own monotonic clock; 0 for none.
 
         It counts from before the lease was asked for: whoever was stopped for longer than that knows so here, without
         asking the database.

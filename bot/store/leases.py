@@ -1,4 +1,4 @@
-"""Until when the leases of this replica hold, by its own monotonic clock.
+"""How long the leases of this replica still hold, by its own monotonic clock.
 
 The database decides who has a lease; this is what a replica may believe of its own without asking, so that one that was
 stopped for longer than a lease knows so when it goes on. It believes in no lease for longer than the database does: the
@@ -20,10 +20,10 @@ class Leases:
         """Return the time by which the leases are told."""
         return self._monotonic()
 
-    def until(self, request_id: str) -> float | None:
-        """Return when the lease ends, in seconds of the monotonic clock; None where there is none any more."""
+    def left(self, request_id: str) -> float:
+        """Return the seconds until the lease ends; 0 where there is none any more."""
         until = self._until.get(request_id)
-        return until if until is not None and self._monotonic() < until else None
+        return 0.0 if until is None else max(0.0, until - self._monotonic())
 
     def given(self, request_id: str, *, asked_at: float) -> None:
         """Remember a lease that was asked for at that time."""
@@ -31,7 +31,7 @@ class Leases:
 
     def renewed(self, request_id: str, *, asked_at: float) -> None:
         """Remember that a lease was renewed, if it held until now: else another replica may have had it."""
-        if self.until(request_id) is not None:
+        if self.left(request_id) > 0:
             self.given(request_id, asked_at=asked_at)
 
     def gone(self, request_id: str) -> None:

@@ -209,9 +209,9 @@ class SqlStore:
             self._leases.gone(request_id)
         return next(iter(claimed), None)
 
-    def leased_until(self, request_id: str) -> float | None:
-        """Return until when this replica's lease holds at least, in its own monotonic seconds; None for no lease."""
-        return self._leases.until(request_id)
+    def lease_left(self, request_id: str) -> float:
+        """Return for how many seconds more this replica's lease holds at least; 0 for none."""
+        return self._leases.left(request_id)
 
     async def claim_due(self, *, limit: int) -> list[requests.Request]:
         """Lease requests that are due and whose lease has lapsed, the most overdue first."""

@@ -263,7 +263,7 @@ class TestRequestLeases:
         approved = records.approved(records.request())
         await other.commit(change(approved))
         assert await other.claim("r1") is None
-        assert other.leased_until("r1") is None
+        assert other.lease_left("r1") == 0
         assert not await mine.release(records.request(), due_at=None)
         assert await mine.claim("r1") == approved
         assert await mine.release(approved, due_at=clock.time)
@@ -291,8 +291,8 @@ class TestRequestLeases:
         await other.commit(change(life.begin(approved, at=clock.time)))
         with pytest.raises(errors.Conflict):
             await mine.commit(change(life.begin(approved, at=clock.time)))
-        assert mine.leased_until("r1") is None
-        assert other.leased_until("r1") == clock.time + store.LEASE
+        assert mine.lease_left("r1") == 0
+        assert other.lease_left("r1") == store.LEASE
 
     async def test_a_replica_whose_request_was_taken_over_gets_no_lease_by_writing_it(
         self, mine: store.SqlStore, other: store.SqlStore, clock: Clock
@@ -301,28 +301,28 @@ class TestRequestLeases:
         clock.time += store.LEASE
         await other.claim("r1")
         await mine.commit(change(records.approved(records.request())))
-        assert mine.leased_until("r1") is None
+        assert mine.lease_left("r1") == 0
         assert await mine.claim("r1") is None
         assert await other.claim("r1") == records.approved(records.request())
 
-    async def test_a_replica_knows_until_when_its_lease_holds(
+    async def test_a_replica_knows_how_long_its_lease_still_holds(
         self, mine: store.SqlStore, other: store.SqlStore, clock: Clock
     ) -> None:
-        assert mine.leased_until("r1") is None
+        assert mine.lease_left("r1") == 0
         await add(mine, records.request())
-        assert mine.leased_until("r1") == clock.time + store.LEASE
+        assert mine.lease_left("r1") == store.LEASE
         clock.time += 10
         await mine.claim("r1")
-        assert mine.leased_until("r1") == clock.time + store.LEASE
+        assert mine.lease_left("r1") == store.LEASE
         clock.time += 10
         await mine.commit(change(records.approved(records.request())))
-        assert mine.leased_until("r1") == clock.time + store.LEASE
+        assert mine.lease_left("r1") == store.LEASE
         assert await mine.release(records.approved(records.request()), due_at=0.0)
-        assert mine.leased_until("r1") is None
+        assert mine.lease_left("r1") == 0
         await other.claim_due(limit=9)
-        assert other.leased_until("r1") == clock.time + store.LEASE
+        assert other.lease_left("r1") == store.LEASE
         clock.time += store.LEASE
-        assert other.leased_until("r1") is None
+        assert other.lease_left("r1") == 0
 
     async def test_a_released_request_is_free_and_due_when_it_says(
         self, mine: store.SqlStore, other: store.SqlStore, clock: Clock

@@ -1,4 +1,4 @@
-"""Until when a replica may believe in its own leases."""
+"""How long a replica may believe in its own leases."""
 
 import pytest
 
@@ -21,16 +21,16 @@ def test_a_lease_holds_from_when_it_was_asked_for(mine: leases.Leases, clock: li
     asked_at = mine.now()
     clock[0] = 110.0
     mine.given("r1", asked_at=asked_at)
-    assert (mine.until("r1"), mine.until("r2")) == (130.0, None)
+    assert (mine.left("r1"), mine.left("r2")) == (20.0, 0.0)
     clock[0] = 130.0
-    assert mine.until("r1") is None
+    assert mine.left("r1") == 0
 
 
 def test_a_lease_that_held_until_now_is_renewed(mine: leases.Leases, clock: list[float]) -> None:
     mine.given("r1", asked_at=100.0)
     clock[0] = 129.0
     mine.renewed("r1", asked_at=128.0)
-    assert mine.until("r1") == 158.0
+    assert mine.left("r1") == 29.0
 
 
 def test_a_lease_that_lapsed_before_the_answer_came_is_not_renewed(mine: leases.Leases, clock: list[float]) -> None:
@@ -38,7 +38,7 @@ def test_a_lease_that_lapsed_before_the_answer_came_is_not_renewed(mine: leases.
     clock[0] = 131.0
     mine.renewed("r1", asked_at=129.0)
     mine.renewed("r2", asked_at=129.0)
-    assert (mine.until("r1"), mine.until("r2")) == (None, None)
+    assert (mine.left("r1"), mine.left("r2")) == (0.0, 0.0)
 
 
 def test_what_has_ended_is_forgotten(mine: leases.Leases, clock: list[float]) -> None:
@@ -49,4 +49,4 @@ def test_what_has_ended_is_forgotten(mine: leases.Leases, clock: list[float]) ->
     mine.forget_lapsed()
     mine.gone("r2")
     clock[0] = 100.0
-    assert (mine.until("r1"), mine.until("r2"), mine.until("r3")) == (None, None, 130.0)
+    assert (mine.left("r1"), mine.left("r2"), mine.left("r3")) == (0.0, 0.0, 30.0)
