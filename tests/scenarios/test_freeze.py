@@ -2,7 +2,7 @@
 
 from bot.playground import world
 
-from .conftest import OpenStage
+from .conftest import OpenStage, takes_two
 
 BEGINS, ENDS = "2023-11-14T22:20:00Z", "2023-11-14T22:30:00Z"
 """400 and 1,000 seconds after the clock of the stage begins."""
@@ -33,11 +33,4 @@ async def test_a_freeze_that_begins_raises_what_an_open_request_needs(open_stage
     card = await stage.asks("U0ALICE", "stop main-feed")
     await stage.passes(500)
 
-    await stage.presses("U0CAROL", card, "approve")
-    await stage.quiet()
-    assert stage.stops() == 0
-    assert "1 of 2" in stage.reads(card)
-
-    await stage.presses("U0DAVE", card, "approve")
-    await stage.quiet()
-    assert stage.stops() == 1
+    await takes_two(stage, card)

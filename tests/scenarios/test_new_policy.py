@@ -2,7 +2,7 @@
 
 import re
 
-from .conftest import INCIDENT, Stage
+from .conftest import INCIDENT, Stage, takes_two
 
 
 def rewrites(stage: Stage, *change: tuple[str, str]) -> None:
@@ -20,14 +20,7 @@ async def test_a_stricter_rule_raises_what_an_open_request_needs(stage: Stage) -
     rewrites(stage, ("approvals = 1", "approvals = 2"))
     await stage.quiet()
 
-    await stage.presses("U0CAROL", card, "approve")
-    await stage.quiet()
-    assert stage.stops() == 0
-    assert "1 of 2" in stage.reads(card)
-
-    await stage.presses("U0DAVE", card, "approve")
-    await stage.quiet()
-    assert stage.stops() == 1
+    await takes_two(stage, card)
 
 
 async def test_each_request_keeps_the_hash_of_the_policy_under_which_it_was_made(stage: Stage) -> None:
