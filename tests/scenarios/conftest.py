@@ -54,14 +54,22 @@ class Stage:
         """Type `/flow …` in a channel."""
         return await self.slack.people.command(user, channel, text, forged=forged)
 
-    async def asks(self, user: str, text: str, *, channel: str = INCIDENT, seen_in: str = INCIDENT) -> Message:
-        """Type a command that opens a request, and return its card."""
+    async def asks(
+        self, user: str, text: str, *, channel: str = INCIDENT, seen_in: str = INCIDENT, others_wait: bool = False
+    ) -> Message:
+        """Type a command that opens a request, and return its card once the bot knows where it stands.
+
+        `others_wait` says that the bot cannot become quiet: it waits for the clock, or for the test, with another
+        request.
+        """
         known = {card.ts for card in self.cards(seen_in)}
         await self.types(user, text, channel=channel)
-        return await self.slack.until(
+        card = await self.slack.until(
             lambda _: next((card for card in self.cards(seen_in) if card.ts not in known and card.buttons), None),
             timeout=PATIENCE,
         )
+        await (self._noted(card) if others_wait else self.quiet())
+        return card
 
     async def presses(self, user: str, card: Message, button: str) -> Ack:
         """Press a button of a card."""
@@ -192,6 +200,12 @@ class Stage:
         """Wait until nobody waits for an answer, while messages of a channel may stand in line by the clock."""
         async with asyncio.timeout(patience):
             while self.select("SELECT 1 FROM inbox WHERE state <> 'done' LIMIT 1"):
+                await asyncio.wait({self._settle()}, timeout=STEP)
+
+    async def _noted(self, card: Message) -> None:
+        """Wait until the bot has on record where a card stands: Slack shows it before that."""
+        async with asyncio.timeout(PATIENCE):
+            while not self.select("SELECT 1 FROM requests WHERE card_ts = ?", card.ts):
                 await asyncio.wait({self._settle()}, timeout=STEP)
 
     async def leaves(self) -> None:
