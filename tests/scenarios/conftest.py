@@ -34,8 +34,11 @@ BOTH_DOORS = ("test_stop", "test_approvals", "test_deny_and_withdraw", "test_dir
 PATIENCE = 20.0
 """Real seconds for the bot to become quiet, on a machine that others use too."""
 
-STEP = 0.01
-"""Real seconds after which a step of the clock is taken although the bot waits: perhaps it waits for the clock."""
+STEP = 0.1
+"""Real seconds after which the clock is turned although the bot is busy: perhaps it waits for the clock."""
+
+TURN = 5.0
+"""The longest turn of the clock, in its seconds."""
 
 
 class Stage:
@@ -185,13 +188,13 @@ class Stage:
         await self.quiet()
 
     async def ticks(self, happened: Callable[[], object], *, most: float = 300.0) -> float:
-        """Let time pass in small steps until it has happened, and return how long that took by the clock."""
+        """Let time pass, from one sleeper to the next, until it has happened; return how long that took by the clock."""
         clock = self.world.clock
         assert isinstance(clock, FakeClock)
         started = clock.now()
         while not happened():
             assert clock.now() - started < most, self.slack.workspace.transcript()
-            clock.turn(0.25)
+            clock.turn(min(clock.next_wake() or STEP, TURN))
             # Something that sleeps by the clock, or that a test holds, keeps the bot from settling: then time goes on.
             await asyncio.wait({self._settle()}, timeout=STEP)
         return clock.now() - started
