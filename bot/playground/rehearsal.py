@@ -52,7 +52,10 @@ def of_file(data: bytes, *, name: str) -> Scene:
 
 
 def _parsed(data: bytes | str, name: str) -> policy.Policy:
-    loaded = policy_file.load(data.encode() if isinstance(data, str) else data, name=name)
+    try:
+        loaded = policy_file.load(data.encode() if isinstance(data, str) else data, name=name)
+    except RecursionError as error:
+        raise errors.SettingsInvalid((errors.Problem(where=name, what="is nested too deeply"),)) from error
     if loaded.policy is None:
         raise errors.SettingsInvalid(loaded.problems)
     return loaded.policy

@@ -188,7 +188,7 @@ class Stage:
         await self.quiet()
 
     async def ticks(self, happened: Callable[[], object], *, most: float = 300.0) -> float:
-        """Let time pass, from one sleeper to the next, until it has happened; return how long that took by the clock."""
+        """Let time pass, from sleeper to sleeper, until it has happened; return how long that took by the clock."""
         clock = self.world.clock
         assert isinstance(clock, FakeClock)
         started = clock.now()
