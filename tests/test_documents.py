@@ -17,7 +17,7 @@ import yaml
 from click.testing import CliRunner
 from packaging.requirements import Requirement
 
-from bot import cli, commands, policy_file, request, settings, variables
+from bot import cli, commands, policy_file, request, variables
 from bot.slack import app as slack_app
 from bot.slack.messages import outcomes
 
