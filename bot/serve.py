@@ -266,7 +266,8 @@ def listen(host: str, port: int) -> socket.socket:
 
     asyncio sets TCP_NODELAY only on sockets that it makes; without it an answer in two writes waits 40 ms for an ack.
     """
-    listener = socket.create_server((host, port))
+    family = socket.AF_INET6 if ":" in host else socket.AF_INET
+    listener = socket.create_server((host, port), family=family)
     listener.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
     return listener
 

@@ -14,55 +14,14 @@ from typing import Any, Final, Literal, NamedTuple, get_args
 
 from pydantic import SecretStr
 
-from bot import errors, policy, policy_file, policy_keys
+from bot import errors, policy, policy_file, policy_keys, variables
 from bot.errors import Problem
 from bot.policy import Policy
-
-SLACK_API_URL: Final = "https://slack.com/api/"
-SECRETS_DIR: Final = "/run/secrets"  # where Docker and Podman mount them; used if it is there
 
 LogFormat = Literal["json", "console"]
 LogLevel = Literal["debug", "info", "warning", "error", "critical"]
 
 
-@dataclasses.dataclass(frozen=True, kw_only=True)
-class Variable:
-    """One variable of the environment, as README and `.env.example` tell of it."""
-
-    name: str
-    meaning: str
-    default: str = ""
-
-
-VARIABLES: Final = (
-    Variable(name="SLACK_BOT_TOKEN", meaning="bot token (xoxb-…); required"),
-    Variable(
-        name="SLACK_SIGNING_SECRET",
-        meaning="the secret that Slack signs its calls with; required without SLACK_APP_TOKEN",
-    ),
-    Variable(name="SLACK_APP_TOKEN", meaning="app-level token (xapp-…); selects Socket Mode"),
-    Variable(name="SLACK_API_URL", meaning="Slack's Web API; plain http for loopback only", default=SLACK_API_URL),
-    Variable(name="HUAWEICLOUD_SDK_AK", meaning="access key of Huawei Cloud"),
-    Variable(name="HUAWEICLOUD_SDK_SK", meaning="its secret key"),
-    Variable(name="HUAWEICLOUD_SDK_SECURITY_TOKEN", meaning="goes with a temporary key"),
-    Variable(name="HUAWEICLOUD_IAM_USER", meaning="IAM user, for tokens in place of keys; used where no AK is set"),
-    Variable(name="HUAWEICLOUD_IAM_PASSWORD", meaning="the IAM user's password"),
-    Variable(name="HUAWEICLOUD_IAM_DOMAIN", meaning="the account that the IAM user belongs to"),
-    Variable(name="HUAWEICLOUD_IAM_ENDPOINT", meaning="what gives the tokens; by default IAM in the project's region"),
-    Variable(name="FLOWBOT_PROJECTS__<NAME>__AK", meaning="access key of one project, where it has its own"),
-    Variable(name="FLOWBOT_PROJECTS__<NAME>__SK", meaning="its secret key"),
-    Variable(name="FLOWBOT_CONFIG", meaning="the policy file", default="flowbot.toml"),
-    Variable(name="DATABASE_URL", meaning="where requests and the audit are kept", default="sqlite:///flowbot.db"),
-    Variable(name="HOST", meaning="address to listen on", default="127.0.0.1"),
-    Variable(name="PORT", meaning="port to listen on; 0 takes any free one", default="3000"),
-    Variable(name="FLOWBOT_LOG_FORMAT", meaning="json or console; by default console on a terminal, else json"),
-    Variable(name="FLOWBOT_LOG_LEVEL", meaning="debug, info, warning, error or critical", default="info"),
-    Variable(
-        name="SECRETS_DIR", meaning="directory with one file for each secret, named after it", default=SECRETS_DIR
-    ),
-)
-
-_DEFAULTS: Final = {variable.name: variable.default for variable in VARIABLES}
 _KEYS: Final = ("HUAWEICLOUD_SDK_AK", "HUAWEICLOUD_SDK_SK")
 _USER: Final = ("HUAWEICLOUD_IAM_USER", "HUAWEICLOUD_IAM_PASSWORD", "HUAWEICLOUD_IAM_DOMAIN")
 _IAM: Final = "HUAWEICLOUD_IAM_ENDPOINT"
@@ -110,13 +69,13 @@ class Settings:
     project_credentials: Mapping[str, Credentials] = dataclasses.field(default_factory=dict)
     iam_user: IamUser | None = None
     slack_app_token: SecretStr | None = None
-    slack_api_url: str = SLACK_API_URL
-    database_url: str = dataclasses.field(default=_DEFAULTS["DATABASE_URL"], repr=False)
-    host: str = _DEFAULTS["HOST"]
-    port: int = int(_DEFAULTS["PORT"])
+    slack_api_url: str = variables.SLACK_API_URL
+    database_url: str = dataclasses.field(default=variables.DEFAULTS["DATABASE_URL"], repr=False)
+    host: str = variables.DEFAULTS["HOST"]
+    port: int = int(variables.DEFAULTS["PORT"])
     log_format: LogFormat | None = None
     log_level: LogLevel = "info"
-    config: pathlib.Path = pathlib.Path(_DEFAULTS["FLOWBOT_CONFIG"])
+    config: pathlib.Path = pathlib.Path(variables.DEFAULTS["FLOWBOT_CONFIG"])
     defects: tuple[Problem, ...] = ()
     warnings: tuple[Problem, ...] = ()
     origin: Origin | None = dataclasses.field(default=None, compare=False)
@@ -195,15 +154,6 @@ def check_report(outcome: Settings | errors.SettingsInvalid) -> tuple[str, ...]:
     return (*lines, *warnings)
 
 
-def env_example() -> str:
-    """Compose `.env.example`."""
-    lines = ["# Copy this to .env and fill it in. A line that starts with # is not read."]
-    for variable in VARIABLES:
-        name = variable.name.replace("<NAME>", "HK")
-        lines += ["", f"# {variable.meaning}", f"#{name}={variable.default}"]
-    return "\n".join(lines) + "\n"
-
-
 def _count(number: int, noun: str) -> str:
     return f"{number} {noun}" if number == 1 else f"{number} {noun}s"
 
@@ -224,37 +174,43 @@ class _Reading:
         given = _named({**self.dotenv(), **{name: value for name, value in environ.items() if value.strip()}})
         secrets = given.get("SECRETS_DIR")
         self.given = {**self.secrets_directory(secrets), **given}
-        self.origin = Origin(environ=dict(environ), directory=directory, secrets=directory / (secrets or SECRETS_DIR))
+        self.origin = Origin(
+            environ=dict(environ), directory=directory, secrets=directory / (secrets or variables.SECRETS_DIR)
+        )
         for name in given:
-            if name.startswith("FLOWBOT_") and name not in _DEFAULTS and not _PROJECT.fullmatch(name):
-                near = difflib.get_close_matches(name, _DEFAULTS, n=1)
+            if name.startswith("FLOWBOT_") and name not in variables.DEFAULTS and not _PROJECT.fullmatch(name):
+                near = difflib.get_close_matches(name, variables.DEFAULTS, n=1)
                 hint = f"; did you mean {near[0]}?" if near else ""
                 self.warnings.append(Problem(where=name, what=f"is no setting of flowbot{hint}"))
 
     def dotenv(self) -> dict[str, str]:
         path = self.directory / ".env"
-        if not path.is_file():
-            return {}
-        from dotenv import dotenv_values  # here, as most deployments have no such file
-
         try:
+            if not path.is_file():
+                return {}
+            from dotenv import dotenv_values  # here, as most deployments have no such file
+
             return {name: value for name, value in dotenv_values(path, interpolate=False).items() if value}
         except (OSError, UnicodeDecodeError):
             self.wrong(".env", "cannot be read")
             return {}
 
     def secrets_directory(self, name: str | None) -> dict[str, str]:
-        path = self.directory / (name or SECRETS_DIR)
+        path = self.directory / (name or variables.SECRETS_DIR)
         found: dict[str, str] = {}
-        if not path.is_dir():
-            if name:
+        try:
+            if name and not path.is_dir():
                 self.wrong("SECRETS_DIR", f"{name} is not a directory")
+            files = sorted(path.iterdir()) if path.is_dir() else []
+        except OSError as error:
+            self.wrong("SECRETS_DIR", f"{path} cannot be read: {error.strerror}")
             return found
-        for file in sorted(path.iterdir()):
+        for file in files:
             variable = file.name.upper()
-            if file.is_file() and (variable in _DEFAULTS or _PROJECT.fullmatch(variable)):
+            if variable in variables.DEFAULTS or _PROJECT.fullmatch(variable):
                 try:
-                    found[variable] = file.read_text(encoding="utf-8")
+                    if file.is_file():
+                        found[variable] = file.read_text(encoding="utf-8")
                 except (OSError, UnicodeDecodeError):
                     self.wrong(variable, f"the file {file} cannot be read")
         return _named(found)
@@ -263,7 +219,7 @@ class _Reading:
         self.problems.append(Problem(where=where, what=what))
 
     def value(self, name: str) -> str:
-        return self.given.get(name, _DEFAULTS[name])
+        return self.given.get(name, variables.DEFAULTS[name])
 
     def secret(self, name: str, *, spaces: bool = False) -> SecretStr | None:
         text = self.given.get(name)

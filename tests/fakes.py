@@ -4,6 +4,7 @@ import asyncio
 import contextlib
 import dataclasses
 import functools
+import math
 import pathlib
 import sqlite3
 import tempfile
@@ -56,6 +57,10 @@ class FakeClock:
             await sleeper.woken.wait()
         finally:
             self._sleepers.remove(sleeper)
+
+    def next_wake(self) -> float:
+        """Return the seconds until the first sleeper wakes; none at all sleep for ever."""
+        return max(0.0, min((sleeper.until for sleeper in self._sleepers), default=math.inf) - self._now)
 
     def turn(self, seconds: float) -> None:
         """Turn the hands on; whoever slept until then wakes."""

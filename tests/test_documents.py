@@ -17,7 +17,7 @@ import yaml
 from click.testing import CliRunner
 from packaging.requirements import Requirement
 
-from bot import cli, commands, policy_file, request, settings
+from bot import cli, commands, policy_file, request, variables
 from bot.slack import app as slack_app
 from bot.slack.messages import outcomes
 
@@ -147,7 +147,7 @@ def _routes() -> dict[str, str]:
 
 def test_the_table_of_settings_is_that_of_the_code() -> None:
     expected = [
-        [_code(each.name), each.meaning, _code(each.default) if each.default else ""] for each in settings.VARIABLES
+        [_code(each.name), each.meaning, _code(each.default) if each.default else ""] for each in variables.VARIABLES
     ]
     assert _rows("variable") == expected
 
@@ -214,7 +214,7 @@ def test_the_help_of_the_command_line_is_what_it_prints() -> None:
 def test_the_exit_codes_are_those_of_the_table(tmp_path: pathlib.Path, monkeypatch: pytest.MonkeyPatch) -> None:
     assert [row[0] for row in _rows("code")] == ["0", "1", "2"]
     monkeypatch.chdir(tmp_path)
-    runner = CliRunner(env=dict.fromkeys(settings._DEFAULTS, ""))
+    runner = CliRunner(env=dict.fromkeys(variables.DEFAULTS, ""))
     assert runner.invoke(cli.main, ["--version"]).exit_code == 0
     for wrong in (["no-such-command"], ["check"], ["migrate"], ["serve"]):
         assert runner.invoke(cli.main, wrong).exit_code == cli.WRONG == 2, wrong
@@ -223,12 +223,12 @@ def test_the_exit_codes_are_those_of_the_table(tmp_path: pathlib.Path, monkeypat
 def test_the_example_files_filled_in_pass_the_check(tmp_path: pathlib.Path, monkeypatch: pytest.MonkeyPatch) -> None:
     shutil.copy(ROOT / "flowbot.toml", tmp_path)
     example = (ROOT / ".env.example").read_text(encoding="utf-8")
-    assert example == settings.env_example()
+    assert example == variables.env_example()
     for name in ("SLACK_BOT_TOKEN", "SLACK_SIGNING_SECRET", "HUAWEICLOUD_SDK_AK", "HUAWEICLOUD_SDK_SK"):
         example = example.replace(f"#{name}=\n", f"{name}=filled-in\n")
     (tmp_path / ".env").write_text(example, encoding="utf-8")
     monkeypatch.chdir(tmp_path)
-    result = CliRunner(env=dict.fromkeys(settings._DEFAULTS, "")).invoke(cli.main, ["check"])
+    result = CliRunner(env=dict.fromkeys(variables.DEFAULTS, "")).invoke(cli.main, ["check"])
     assert (result.exit_code, result.stderr) == (0, "")
 
 

@@ -183,3 +183,9 @@ async def test_a_drain_begins_no_call(desk: Desk) -> None:
 
     assert desk.cloud.stops() == 0
     assert (await desk.now(request_id)).state is State.APPROVED
+
+
+@pytest.mark.parametrize("host", ["127.0.0.1", "::1", "localhost"])
+def test_it_listens_where_host_says_in_either_family(host: str) -> None:
+    with serve.listen(host, 0) as listener, socket.create_connection(listener.getsockname()[:2], timeout=5) as caller:
+        assert caller.getpeername()[:2] == listener.getsockname()[:2]

@@ -53,10 +53,12 @@ async def arrives(desk: Desk, entry: Entry) -> None:
 
 
 def quiet(desk: Desk) -> bool:
-    """Tell whether nothing is due or held."""
-    now = desk.clock.now()
-    held = desk.select("SELECT 1 FROM requests WHERE lease_owner IS NOT NULL OR due_at <= ?", now)
-    return not held and not desk.select("SELECT 1 FROM inbox WHERE state <> 'done'")
+    """Tell whether nothing is due or held, of requests and inbox at one instant: an entry done may be a request due."""
+    return not desk.select(
+        "SELECT 1 FROM requests WHERE lease_owner IS NOT NULL OR due_at <= ?"
+        " UNION ALL SELECT 1 FROM inbox WHERE state <> 'done'",
+        desk.clock.now(),
+    )
 
 
 async def rests(desk: Desk) -> None:

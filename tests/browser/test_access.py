@@ -136,6 +136,18 @@ async def test_the_decision_and_its_buttons_fit_a_phone(
     assert await page.evaluate(AUDIT) == []
 
 
+async def test_a_full_channel_scrolls_by_itself_and_the_page_stays_where_it_is(
+    playground: run.Playground, open_window: OpenWindow
+) -> None:
+    page = await open_window("U0DAVE", viewport=PHONE)
+    for number in range(40):
+        playground.world.slack.workspace.post("C0INCIDENT", "U0ALICE", f"still frozen, look {number}")
+    await expect(messages(page)).to_contain_text("look 39")
+
+    assert await page.evaluate("document.documentElement.scrollHeight") <= PHONE["height"]
+    assert await messages(page).evaluate("node => node.scrollHeight > node.clientHeight")
+
+
 async def test_the_other_side_of_the_glass_is_a_tab_on_a_phone(open_window: OpenWindow) -> None:
     page = await open_window("U0ALICE", viewport=PHONE)
     glass = page.get_by_role("complementary", name="Behind the glass")

@@ -34,8 +34,11 @@ BOTH_DOORS = ("test_stop", "test_approvals", "test_deny_and_withdraw", "test_dir
 PATIENCE = 20.0
 """Real seconds for the bot to become quiet, on a machine that others use too."""
 
-STEP = 0.01
-"""Real seconds after which a step of the clock is taken although the bot waits: perhaps it waits for the clock."""
+STEP = 0.1
+"""Real seconds after which the clock is turned although the bot is busy: perhaps it waits for the clock."""
+
+TURN = 5.0
+"""The longest turn of the clock, in its seconds."""
 
 
 class Stage:
@@ -54,14 +57,22 @@ class Stage:
         """Type `/flow …` in a channel."""
         return await self.slack.people.command(user, channel, text, forged=forged)
 
-    async def asks(self, user: str, text: str, *, channel: str = INCIDENT, seen_in: str = INCIDENT) -> Message:
-        """Type a command that opens a request, and return its card."""
+    async def asks(
+        self, user: str, text: str, *, channel: str = INCIDENT, seen_in: str = INCIDENT, others_wait: bool = False
+    ) -> Message:
+        """Type a command that opens a request, and return its card once the bot knows where it stands.
+
+        `others_wait` says that the bot cannot become quiet: it waits for the clock, or for the test, with another
+        request.
+        """
         known = {card.ts for card in self.cards(seen_in)}
         await self.types(user, text, channel=channel)
-        return await self.slack.until(
+        card = await self.slack.until(
             lambda _: next((card for card in self.cards(seen_in) if card.ts not in known and card.buttons), None),
             timeout=PATIENCE,
         )
+        await (self._noted(card) if others_wait else self.quiet())
+        return card
 
     async def presses(self, user: str, card: Message, button: str) -> Ack:
         """Press a button of a card."""
@@ -177,13 +188,13 @@ class Stage:
         await self.quiet()
 
     async def ticks(self, happened: Callable[[], object], *, most: float = 300.0) -> float:
-        """Let time pass in small steps until it has happened, and return how long that took by the clock."""
+        """Let time pass, from sleeper to sleeper, until it has happened; return how long that took by the clock."""
         clock = self.world.clock
         assert isinstance(clock, FakeClock)
         started = clock.now()
         while not happened():
             assert clock.now() - started < most, self.slack.workspace.transcript()
-            clock.turn(0.25)
+            clock.turn(min(clock.next_wake() or STEP, TURN))
             # Something that sleeps by the clock, or that a test holds, keeps the bot from settling: then time goes on.
             await asyncio.wait({self._settle()}, timeout=STEP)
         return clock.now() - started
@@ -192,6 +203,12 @@ class Stage:
         """Wait until nobody waits for an answer, while messages of a channel may stand in line by the clock."""
         async with asyncio.timeout(patience):
             while self.select("SELECT 1 FROM inbox WHERE state <> 'done' LIMIT 1"):
+                await asyncio.wait({self._settle()}, timeout=STEP)
+
+    async def _noted(self, card: Message) -> None:
+        """Wait until the bot has on record where a card stands: Slack shows it before that."""
+        async with asyncio.timeout(PATIENCE):
+            while not self.select("SELECT 1 FROM requests WHERE card_ts = ?", card.ts):
                 await asyncio.wait({self._settle()}, timeout=STEP)
 
     async def leaves(self) -> None:

@@ -33,11 +33,13 @@ def cards_in(stage: Stage, thread: Message) -> list[Message]:
 
 
 async def asks_in(stage: Stage, thread: Message, text: str, *, user: str = "U0ALICE") -> Message:
-    """Ask for something in a thread, and return its card."""
+    """Ask for something in a thread, and return its card once the bot knows where it stands."""
     await mentions(stage, text, thread=thread, user=user)
-    return await stage.slack.until(
+    card = await stage.slack.until(
         lambda _: next((card for card in cards_in(stage, thread) if card.buttons), None), timeout=PATIENCE
     )
+    await stage.quiet()
+    return card
 
 
 def whispers(stage: Stage, user: str = "U0ALICE", channel: str = INCIDENT) -> list[Message]:

@@ -151,7 +151,7 @@ async def test_flows_do_not_wait_for_each_other(stage: Stage) -> None:
     await stage.live.until(lambda live: bool(live.calls_of("PUT", "/flows/stop")), timeout=20)
     stage.live.faults.clear()
 
-    other = await stage.asks("U0BOB", "stop backup-feed")
+    other = await stage.asks("U0BOB", "stop backup-feed", others_wait=True)
     await stage.presses("U0CAROL", other, "approve")
     await stage.thread_says(other, "STANDBY")
 

@@ -174,7 +174,7 @@ async def test_one_channel_never_blocks_another(open_stage: OpenStage) -> None:
     await asyncio.gather(*(stage.types("U0ALICE", f"stop known-{number:04d}") for number in range(30)))
     await stage.slack.until(lambda workspace: len(workspace.called(POST)) == 10 or None, timeout=20)
 
-    card = await stage.asks("U0ALICE", "stop other-feed", channel=RANDOM, seen_in=RANDOM)
+    card = await stage.asks("U0ALICE", "stop other-feed", channel=RANDOM, seen_in=RANDOM, others_wait=True)
     await stage.presses("U0DAVE", card, "approve")
     await stage.thread_says(card, "is now STANDBY")
 

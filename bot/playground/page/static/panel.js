@@ -45,18 +45,20 @@ export function showPanel(glass) {
 function build(glass) {
   parts.bot = el("div", { class: "bot" });
   parts.switches = el("div", { class: "switches" });
-  const list = (name) => (parts[name] = el("ul", { class: `rows ${name}` }));
+  // A list can be longer than its frame: without a place in the tab order nobody scrolls it by keyboard.
+  const list = (name, title, open) =>
+    part(title, open, (parts[name] = el("ul", { class: `rows ${name}`, tabindex: 0, "aria-label": title })));
   glass.append(
     el("h2", {}, "Behind the glass"),
     part("The bot", true, parts.bot),
-    part("Flows in the cloud", true, list("flows")),
-    part("Requests on record", true, list("requests")),
+    list("flows", "Flows in the cloud", true),
+    list("requests", "Requests on record", true),
     part("What goes wrong", true, parts.switches),
-    part("Calls to the cloud", true, list("cloud")),
-    part("Calls to Slack", false, list("slack")),
-    part("People’s rights", false, list("people")),
-    part("Audit", false, list("audit")),
-    part("The bot’s log", false, list("log")),
+    list("cloud", "Calls to the cloud", true),
+    list("slack", "Calls to Slack", false),
+    list("people", "People’s rights", false),
+    list("audit", "Audit", false),
+    list("log", "The bot’s log", false),
   );
   built = true;
 }
