@@ -38,6 +38,13 @@ class Loaded:
 def load(data: bytes, *, name: str) -> Loaded:
     """Read the bytes of the file called `name`."""
     try:
+        return _load(data, name)
+    except RecursionError:  # from tomllib, at a few hundred brackets one in another
+        return Loaded(policy=None, problems=(Problem(where=name, what="is nested too deeply"),))
+
+
+def _load(data: bytes, name: str) -> Loaded:
+    try:
         text = data.decode("utf-8-sig").replace("\r\n", "\n")
         raw = tomllib.loads(text)
     except UnicodeDecodeError as error:

@@ -71,6 +71,7 @@ def test_a_file_that_is_the_same_keeps_the_same_object(file: pathlib.Path, in_fo
     ("text", "says"),
     [
         ("not toml at all [", "is not TOML"),
+        (f"deep = {'[' * 2000}{']' * 2000}", "is nested too deeply"),
         (STRICTER.replace("verbs", "verb"), "flowbot.toml:"),
         (STRICTER.replace("projects.hk", "projects.other"), "restart the bot"),
     ],
