@@ -16,6 +16,7 @@ from starlette.applications import Starlette
 from starlette.requests import Request
 from starlette.responses import JSONResponse, PlainTextResponse, Response
 from starlette.routing import Route
+from starlette.types import ASGIApp, Receive, Scope, Send
 
 from bot import errors, ports
 from bot.settings import Settings
@@ -28,6 +29,9 @@ LEARN_WITHIN: Final = 1.5
 
 READY_WITHIN: Final = 2.0
 """Seconds that the database may take to be called ready."""
+
+DELIVERIES: Final = "/slack/events"
+"""Where Slack delivers."""
 
 log = structlog.get_logger()
 
@@ -112,7 +116,7 @@ def routes(
     connected: Sockets | None,
     database: ports.Store,
     registry: prometheus_client.CollectorRegistry,
-) -> Starlette:
+) -> ASGIApp:
     """Return the ASGI app: Slack's deliveries where they come by HTTP, and what operators ask."""
 
     async def alive(_: Request) -> Response:
@@ -133,8 +137,8 @@ def routes(
         written = prometheus_client.generate_latest(registry)
         return Response(written, media_type=prometheus_client.CONTENT_TYPE_PLAIN_0_0_4)
 
-    door = [Route("/slack/events", at_the_door.receive, methods=["POST"])] if at_the_door is not None else []
-    return Starlette(
+    door = [Route(DELIVERIES, at_the_door.receive, methods=["POST"])] if at_the_door is not None else []
+    asked = Starlette(
         routes=[
             *door,
             Route("/healthz", alive),
@@ -142,3 +146,17 @@ def routes(
             Route("/metrics", metrics),
         ]
     )
+    return asked if at_the_door is None else _short_way(at_the_door, asked)
+
+
+def _short_way(at_the_door: Guard, rest: ASGIApp) -> ASGIApp:
+    """Hand deliveries to the guard itself: Starlette's own way there is a fifth of what an acknowledgement costs."""
+
+    async def app(scope: Scope, receive: Receive, send: Send) -> None:
+        if scope["type"] == "http" and scope["path"] == DELIVERIES and scope["method"] == "POST":
+            response = await at_the_door.receive(Request(scope, receive))
+            await response(scope, receive, send)
+        else:
+            await rest(scope, receive, send)
+
+    return app

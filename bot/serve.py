@@ -16,7 +16,7 @@ import prometheus_client
 import structlog
 import uvicorn
 from slack_sdk.web.async_client import AsyncWebClient
-from starlette.applications import Starlette
+from starlette.types import ASGIApp
 
 from bot import doors, errors, ports
 from bot.arrivals import Entry
@@ -81,7 +81,7 @@ class Bot:
         installation: Installation,
         sockets: Sockets | None,
         listeners: Listeners,
-        app: Starlette,
+        app: ASGIApp,
     ) -> None:
         self.app = app
         self.store = store
@@ -262,7 +262,7 @@ def listen(host: str, port: int) -> socket.socket:
     return listener
 
 
-def server_config(app: Starlette) -> uvicorn.Config:
+def server_config(app: ASGIApp) -> uvicorn.Config:
     """Return how uvicorn serves the app: its C parser, our logging, the plain loop (uvloop's p99 was far longer)."""
     return uvicorn.Config(
         app,
