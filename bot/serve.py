@@ -3,6 +3,7 @@
 import asyncio
 import contextlib
 import functools
+import gc
 import hashlib
 import secrets
 import signal
@@ -234,6 +235,8 @@ async def _serve(settings: Settings) -> None:
         _on_signals(server.finish)
         if early.is_set():
             server.finish()
+        gc.collect()
+        gc.freeze()  # what was built for good is never looked through again: full collections made the slowest answers
         log.info("serving", host=settings.host, port=listener.getsockname()[1])
         await server.serve(sockets=[listener])
 

@@ -91,7 +91,7 @@ class Outside:
         """Write signed commands of one person, ready for the wire."""
         workspace = self.slack.workspace
         person, channel = workspace.persons[user], workspace.channels[HOME]
-        grants = [self.slack.people._grants(person, HOME, None) for _ in range(count)]  # noqa: SLF001 - see the line above
+        grants = [self.slack.people._grants(person, HOME, None) for _ in range(count)]
         forms = [
             payloads.command(workspace, person, channel, name="/flow", text=text.format(n=number), grants=each)
             for number, each in enumerate(grants)

@@ -81,17 +81,15 @@ def flowbot(environ: Mapping[str, str], database: pathlib.Path | str) -> Iterato
 
 @contextlib.contextmanager
 def _running(command: tuple[str, ...], environ: Mapping[str, str]) -> Iterator["subprocess.Popen[str]"]:
-    with (
-        subprocess.Popen(  # noqa: S603 - our own words
-            [sys.executable, *command],
-            cwd=ROOT,
-            env={"PATH": "", **environ},
-            stdin=subprocess.DEVNULL,
-            stdout=subprocess.DEVNULL,
-            stderr=subprocess.PIPE,
-            text=True,
-        ) as process
-    ):
+    with subprocess.Popen(  # noqa: S603 - our own words
+        [sys.executable, *command],
+        cwd=ROOT,
+        env={"PATH": "", **environ},
+        stdin=subprocess.DEVNULL,
+        stdout=subprocess.DEVNULL,
+        stderr=subprocess.PIPE,
+        text=True,
+    ) as process:
         try:
             yield process
         finally:
