@@ -30,6 +30,7 @@ class Serving:
     pid: int
     port: int
     cold: float
+    database: pathlib.Path = pathlib.Path()
 
     @property
     def url(self) -> str:
@@ -76,7 +77,7 @@ def flowbot(environ: Mapping[str, str], database: pathlib.Path | str) -> Iterato
     url = database if isinstance(database, str) else f"sqlite:///{database}"
     own = {"PORT": str(port), "DATABASE_URL": url, "FLOWBOT_LOG_LEVEL": "warning", "FLOWBOT_LOG_FORMAT": "json"}
     with serving("-m", "bot", "serve", port=port, environ={**environ, **own}, path="/readyz") as bot:
-        yield bot
+        yield dataclasses.replace(bot, database=pathlib.Path(database))
 
 
 @contextlib.contextmanager
@@ -114,6 +115,7 @@ class Outside:
         self._orders = orders
         self._answers = answers
         self._directory = directory
+        self._taken = 0
         self.environ: dict[str, str] = self.order("environ")
 
     def order(self, order: str, **details: object) -> Any:
@@ -124,6 +126,11 @@ class Outside:
         if not answer:
             raise RuntimeError(f"the stand-ins ended at {order}")
         return json.loads(answer)
+
+    def take(self, count: int) -> int:
+        """Take flows that nobody has used yet and return the number of the first."""
+        first, self._taken = self._taken, self._taken + count
+        return first
 
     def deliveries(self, count: int, *, text: str = "stop main-feed") -> pathlib.Path:
         """Have signed commands written, ready for the wire."""
