@@ -250,8 +250,8 @@ class Worker:
     async def _drive(self, request_id: str) -> None:
         doing = self._doing[request_id]
         try:
-            while await self._store.claim(request_id) is not None:
-                await self._carry_out(request_id, doing)
+            while (claimed := await self._claim(request_id, doing)) is not None:
+                await self._carry_out(claimed, doing)
                 seen = await self._store.load(request_id)
                 if seen is None:
                     return
@@ -265,20 +265,23 @@ class Worker:
         finally:
             del self._doing[request_id]
 
-    async def _carry_out(self, request_id: str, doing: _Doing) -> None:
+    async def _claim(self, request_id: str, doing: _Doing) -> Request | None:
+        doing.nudge.clear()  # before the record is read: what changes from now on is looked at again
+        return await self._store.claim(request_id)
+
+    async def _carry_out(self, claimed: Request, doing: _Doing) -> None:
         """Act and tell until neither is due: at most one act and one telling side by side."""
+        seen: Request | None = claimed  # as fresh as a load, which a call would wait for
         try:
-            while True:
-                doing.nudge.clear()
-                seen = await self._store.load(request_id)
-                if seen is None:
-                    return
+            while seen is not None:
                 await self._begin(seen, doing)
                 running = {task for task in (doing.acting, doing.telling) if task is not None}
                 if not running and not self._clicks[seen.id]:
                     return
                 await _first(*running, doing.nudge.wait())
                 _reap(doing)
+                doing.nudge.clear()
+                seen = await self._store.load(claimed.id)
         finally:
             if left := {task for task in (doing.acting, doing.telling) if task is not None}:
                 await asyncio.wait(left)

@@ -4,6 +4,7 @@ Takes orders as lines of JSON on its standard input and answers each with one li
 """
 
 import asyncio
+import functools
 import json
 import pathlib
 import sys
@@ -117,12 +118,15 @@ class Outside:
         for number in range(first, first + count):
             ack = await self.slack.people.command(ASKERS[number], CHANNELS[number], f"stop {FLOWS[number]}")
             assert ack.ok, ack
-            await self.slack.until(lambda _, at=number: self._thread(at) or None, timeout=30)
+            await self.slack.until(functools.partial(self._has_thread, number), timeout=30)
         return count
 
     def _card(self, number: int) -> Message | None:
         posted = self.slack.workspace.messages(CHANNELS[number])
         return next((message for message in posted if message.buttons), None)
+
+    def _has_thread(self, number: int, _: object) -> bool | None:
+        return bool(self._thread(number)) or None
 
     def _thread(self, number: int) -> list[Message]:
         card = self._card(number)
