@@ -94,6 +94,43 @@ async def test_a_request_goes_from_the_command_to_the_outcome(desk: Desk) -> Non
     assert desk.chat.said() == ["asked", "voted", "outcome"]
 
 
+async def rush(desk: Desk) -> list[Entry]:
+    """Let more commands arrive at once than are taken up side by side."""
+    entries = [desk.typed(f"stop nothing-{number}") for number in range(2 * worker.AT_ONCE)]
+    await desk.store.record(entries)
+    for entry in entries:
+        desk.worker.wake_entry(entry)
+    return entries
+
+
+async def test_a_rush_of_commands_is_held_back_and_then_worked_off(desk: Desk) -> None:
+    entries = await rush(desk)
+    for _ in range(10):
+        await asyncio.sleep(0)
+    assert desk.chat.answered == []
+    await rests(desk)
+
+    assert len(desk.chat.answered) == len(entries)
+
+
+async def test_a_click_does_not_wait_for_a_rush_of_commands(desk: Desk) -> None:
+    request_id, gate = await card(desk), asyncio.Event()
+    desk.worker._calmed = gate.wait  # type: ignore[method-assign]  # the rush lasts until the test ends it
+    await rush(desk)
+    await arrives(desk, desk.click("approve", CAROL, request_id))
+    await until(desk.cloud.stops)
+
+    assert desk.chat.answered == []
+    gate.set()
+    await rests(desk)
+
+
+async def test_what_one_command_meets_keeps_none_behind_it_waiting(desk: Desk) -> None:
+    desk.store.before["commit"] += [RuntimeError("a surprise")] * worker.AT_ONCE
+    entries = await rush(desk)
+    await until(lambda: len(desk.chat.answered) == len(entries) - worker.AT_ONCE)
+
+
 async def test_the_call_begins_before_slack_hears_of_the_approval(desk: Desk) -> None:
     request_id = await card(desk)
     heard, gate = list(desk.chat.journal), asyncio.Event()
