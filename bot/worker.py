@@ -31,12 +31,6 @@ CLICKS_AT_ONCE: Final = 64
 CLAIM: Final = 500
 """How many inbox rows are claimed with one statement."""
 
-CALM_AFTER: Final = 0.05
-"""Seconds without a further command after which a rush of them is over: until then acknowledgements go first."""
-
-HELD_AT_MOST: Final = 0.5
-"""Seconds for which a rush holds up a command that has its seat."""
-
 LOOK_AGAIN: Final = 5.0
 """Seconds between two looks for what nobody was woken for."""
 
@@ -85,17 +79,12 @@ class Worker:
         self._line: collections.deque[Claimed] = collections.deque()
         self._seats_taken = 0
         self._click_seats = asyncio.Semaphore(CLICKS_AT_ONCE)
-        self._calm = asyncio.Event()
-        self._calm.set()
-        self._rush: asyncio.TimerHandle | None = None
         self._look_at = 0.0
         self._sooner = asyncio.Event()
         self._draining = False
 
     def wake_entry(self, entry: Entry) -> None:
         """Take up a row of the inbox that this replica has just written."""
-        if len(self._taking) >= AT_ONCE:
-            self._hold_back()
         self._take_up(Claimed(entry=entry))
 
     def wake(self, request_id: str) -> None:
@@ -131,7 +120,6 @@ class Worker:
     async def drain(self) -> None:
         """Take up nothing more, and wait for what is in flight."""
         self._draining = True
-        self._calm.set()
         while self._tasks:
             await asyncio.wait(set(self._tasks))
 
@@ -164,18 +152,6 @@ class Worker:
 
     # — the inbox —
 
-    def _hold_back(self) -> None:
-        """Begin with no further command while they keep coming faster than they are taken up; clicks never wait."""
-        if self._rush is not None:
-            self._rush.cancel()
-        self._calm.clear()
-        self._rush = asyncio.get_running_loop().call_later(CALM_AFTER, self._calm.set)
-
-    async def _calmed(self) -> None:
-        if not self._calm.is_set():
-            with contextlib.suppress(TimeoutError):
-                await asyncio.wait_for(self._calm.wait(), HELD_AT_MOST)
-
     def _take_up(self, claimed: Claimed) -> None:
         if claimed.entry.key in self._taking:  # what takes longer than a lease is not begun twice
             return
@@ -196,9 +172,7 @@ class Worker:
         """Work through the line of commands, on one seat."""
         try:
             while self._line and not self._draining:
-                await self._calmed()
-                if self._line:
-                    await self._entry(self._line.popleft())
+                await self._entry(self._line.popleft())
         finally:
             self._seats_taken -= 1
             self._seat()

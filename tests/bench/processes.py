@@ -30,7 +30,7 @@ class Serving:
     pid: int
     port: int
     cold: float
-    database: pathlib.Path = pathlib.Path()
+    database: pathlib.Path | None = None
 
     @property
     def url(self) -> str:

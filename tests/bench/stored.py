@@ -38,6 +38,15 @@ def fill(path: pathlib.Path, *, template: pathlib.Path, count: int) -> None:
         connection.commit()
 
 
+def done(path: pathlib.Path | None) -> int:
+    """Count the entries that were decided and answered; none where there is no database."""
+    if path is None:
+        return 0
+    with contextlib.closing(sqlite3.connect(path)) as connection:
+        count: int = connection.execute("SELECT count(*) FROM inbox WHERE state = 'done'").fetchone()[0]
+        return count
+
+
 def _numbered(table: str) -> dict[str, str]:
     key = "NULL" if table == "audit" else f"old.{KEYS[table]} || n"
     named = {KEYS[table]: key}
