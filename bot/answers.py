@@ -141,6 +141,16 @@ class CannotPost(Told):
 
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
+class SharedChannel(Told):
+    """People of other organisations see `channel`, so nothing opened; unsure where Slack could not be asked."""
+
+    kind: Literal["shared_channel"] = "shared_channel"
+    channel: str
+    project: str
+    sure: bool = True
+
+
+@dataclasses.dataclass(frozen=True, kw_only=True)
 class NeverShown(Told):
     """The request ended before Slack took its card: what it ended as."""
 
@@ -212,6 +222,7 @@ Answer = Annotated[
     | Unreadable
     | WhichProject
     | CannotPost
+    | SharedChannel
     | NeverShown
     | TooLate
     | Settled

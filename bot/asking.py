@@ -7,7 +7,7 @@ Reads the cloud and the gate, and writes one change: a request with its lock, or
 import dataclasses
 from typing import Final
 
-from bot import answers, commands, errors, finding, life, policy, ports, request
+from bot import answers, commands, errors, finding, life, placing, policy, ports, request
 from bot.arrivals import Actor, Button, Entry, Typed
 from bot.commands import Verb
 from bot.gate import FRESH, Gate, Subject, subject_of
@@ -100,7 +100,10 @@ class Asking:
         outsider = policy.refuse_outsider(await self._gate.person(entry.actor, max_age=FRESH))
         if outsider is not None:
             return answers.Refused(action=command.verb, flow=command.flow, decision=outsider, dry_run=command.dry_run)
-        project = project_for(self._gate.in_force, command.project, typed.channel)
+        paused = await self._gate.refuse_paused()
+        if paused is not None:
+            return answers.Refused(action=command.verb, flow=command.flow, decision=paused, dry_run=command.dry_run)
+        project = placing.project_for(self._gate.in_force, command.project, typed.channel)
         if isinstance(project, answers.WhichProject):
             return dataclasses.replace(project, dry_run=command.dry_run)
         ask = _Ask(request_id=request_id, actor=entry.actor, typed=typed, command=command, project=project)
@@ -129,13 +132,16 @@ class Asking:
 
     async def _decide(self, ask: _Ask, flow: Flow) -> Request | answers.Answer:
         verb, project = ask.command.verb, ask.project
-        channel = card_channel(project, ask.typed.channel)
+        channel = placing.card_channel(project, ask.typed.channel)
         subject = Subject(verb=verb, project=project.name, flow_id=flow.flow_id, flow_name=flow.name, channel=channel)
         decision = await self._gate.decide(ask.actor, subject, max_age=FRESH)
         if isinstance(decision, policy.Refuse):
             return refused(self._gate.in_force, action=verb, flow=flow.name, decision=decision)
         if flow.status == WANTED[verb]:
             return answers.AlreadySo(verb=verb, project=project.name, flow=flow)
+        shared = False if project.allow_shared else await self._gate.is_shared(channel)
+        if shared is not False:
+            return answers.SharedChannel(channel=channel, project=project.name, sure=shared is True)
         if decision.reason_required and ask.command.reason is None:
             typed = commands.render(ask.command)
             return answers.ReasonMissing(
@@ -233,22 +239,6 @@ def _met(verb: Verb, holder: Request) -> answers.Joined | answers.Blocked:
     if holder.verb is verb:
         return answers.Joined(card=card_link(holder))
     return answers.Blocked(verb=verb, card=card_link(holder))
-
-
-def card_channel(project: policy.Project, channel: str) -> str:
-    """Return where the card of a request stands that is asked for in a channel."""
-    return channel if channel in project.channels else policy.home(project)
-
-
-def project_for(in_force: policy.Policy, named: str | None, channel: str) -> policy.Project | answers.WhichProject:
-    """Return the project that is meant: the one named, that of the channel, or the only one."""
-    names = tuple(in_force.projects)
-    if named is not None:
-        return in_force.projects.get(named) or answers.WhichProject(typed=named, projects=names)
-    here = policy.project_of_channel(in_force, channel)
-    if here is not None:
-        return here
-    return in_force.projects[names[0]] if len(names) == 1 else answers.WhichProject(typed=None, projects=names)
 
 
 def _facts(entry: Entry, answer: answers.Answer) -> dict[str, object]:

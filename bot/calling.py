@@ -26,6 +26,9 @@ AGAIN: Final = 2.0
 
 AGAIN_AT_MOST: Final = 20.0
 
+LEASE_NEEDED: Final = 12.0
+"""Seconds that the lease must hold for before a try, which takes ten at most: meanwhile no other replica takes over."""
+
 PASSING: Final = (Fault.THROTTLED, Fault.NEVER_SENT, Fault.UNCERTAIN)
 """Failures of a reading after which reading again is right."""
 
@@ -46,8 +49,8 @@ class Calling:
         """Check again, call once, and record what came of it.
 
         `moved` is called when there is something to tell before the call has ended.
-        Raises errors.Conflict when the request changed before the call began, and errors.StoreError when the database
-        was away by then.
+        Raises errors.Conflict when the request changed before the call began, errors.LeaseLost when another replica may
+        have taken it over, and errors.StoreError when the database was away by then.
         """
         changed = await self._check(seen)
         if changed is not None:
@@ -64,12 +67,17 @@ class Calling:
         return await self.call_again(seen, moved=moved)
 
     async def call_again(self, seen: Request, *, moved: Callable[[], None] = lambda: None) -> None:
-        """Call once, without any further check, and record what came of it. Raises as `call` does."""
+        """Call once, without any further check, and record what came of it.
+
+        Raises as `call` does.
+        """
         at = self._clock.now()
         begun = trying.again(seen, at=at) if seen.operation.tries else life.begin(seen, at=at)
         if begun.operation.awaiting is not Awaiting.REPLY:
             return await self.save(begun, "too late to call again")
         await self.save(begun, "call begins")
+        if self._store.lease_left(begun.id) < LEASE_NEEDED:
+            raise errors.LeaseLost(f"{begun.id} may be another replica's by now: nothing was called")
         reply = await self._put(begun, moved)
         return await self._record(begun, lambda newest, at: trying.after_reply(newest, reply, at=at), "call ended")
 
@@ -85,7 +93,9 @@ class Calling:
 
     async def _check(self, seen: Request) -> Request | None:
         """Let the policy in force decide again; return the request that waits, falls back or ends because of it."""
-        decision = await self._gate.decide(seen.requester, subject_of(seen), max_age=FRESH)
+        decision = await self._gate.refuse_paused() or await self._gate.decide(
+            seen.requester, subject_of(seen), max_age=FRESH
+        )
         if isinstance(decision, policy.Refuse):
             if decision.why is policy.Why.UNREACHABLE:
                 return self._held_up(seen)

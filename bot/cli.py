@@ -1,8 +1,10 @@
 """The `flowbot` command. What is heavy is imported by the command that uses it."""
 
+import getpass
 import pathlib
 import re
 import sys
+import time
 from collections.abc import Callable, Iterable
 from typing import TYPE_CHECKING, Literal, NoReturn, TypeVar
 
@@ -14,6 +16,9 @@ if TYPE_CHECKING:
     from bot.settings import Settings
 
 Result = TypeVar("Result")
+
+NO = 1
+"""Exit code of `explain` where the answer is no."""
 
 WRONG = 2
 """Exit code for wrong usage, settings, policy or database revision."""
@@ -30,8 +35,10 @@ def serve() -> None:
     """Run the bot; SIGTERM drains it and exits 0."""
     settings = _settings()
     from bot import log
+    from bot.store import url
 
-    log.configure(fmt=settings.log_format or _log_format(), level=settings.log_level, secrets=settings.secrets())
+    hidden = (*settings.secrets(), *url.passwords(settings.database_url))
+    log.configure(fmt=settings.log_format or _log_format(), level=settings.log_level, secrets=hidden)
     if settings.database_url.startswith("sqlite:"):
         _migrate(settings.database_url)
     from bot import serve as server
@@ -51,6 +58,55 @@ def check() -> None:
     if outcome.defects:
         _wrong(files.check_report(outcome))
     click.echo("\n".join(files.check_report(outcome)))
+
+
+@main.command(context_settings={"allow_interspersed_args": False})
+@click.option("--user", required=True, metavar="U…", help="Who asks: a Slack user id, of a full member.")
+@click.option("--channel", required=True, metavar="C…", help="Where it is asked.")
+@click.option("--member-of", multiple=True, metavar="S…", help="A user group that they are in; may be repeated.")
+@click.argument("command", nargs=-1, required=True)
+def explain(user: str, channel: str, member_of: tuple[str, ...], command: tuple[str, ...]) -> None:
+    """Say which rule decides on COMMAND, such as "stop main-feed", and why; offline. Exit 1 where the answer is no.
+
+    The flow is taken as an id and as a name. Nobody is asked who is in a user group: say it with --member-of.
+    """
+    settings = _settings()
+    from bot import answers, commands, explaining, freezing, policy
+
+    in_force = freezing.at(settings.policy, time.time())
+    parsed = commands.parse(" ".join(command))
+    if not isinstance(parsed, commands.Change | commands.Read):
+        raise click.UsageError(f'"{" ".join(command)}" is not a command that rules are about, such as: stop main-feed')
+    question = explaining.question(in_force, parsed, user=user, channel=channel)
+    if isinstance(question, answers.WhichProject):
+        raise click.UsageError(f"which project is meant? Add --project, one of: {', '.join(question.projects)}")
+    groups = explaining.assumed_groups(in_force, user, member_of)
+    explanation = explaining.explain(in_force, question, groups)
+    click.echo("\n".join(explaining.report(explanation)))
+    sys.exit(NO if isinstance(explanation.decision, policy.Refuse) else 0)
+
+
+@main.command()
+@click.option("--reason", required=True, help="Why; whoever asks is told so.")
+def pause(reason: str) -> None:
+    """Deny every stop and start at once, until resumed; the bot may be running."""
+    settings = _settings()
+    from bot import pausing
+    from bot.serve import SystemClock
+
+    login = getpass.getuser()
+    click.echo(_or_exit(lambda: pausing.pause(settings.database_url, reason=reason, by=login, clock=SystemClock())))
+
+
+@main.command()
+def resume() -> None:
+    """End the pause."""
+    settings = _settings()
+    from bot import pausing
+    from bot.serve import SystemClock
+
+    login = getpass.getuser()
+    click.echo(_or_exit(lambda: pausing.resume(settings.database_url, by=login, clock=SystemClock())))
 
 
 @main.command()

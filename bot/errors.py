@@ -11,6 +11,7 @@ cannot go on with.
     │   ├── Unconfirmed      the write may be on disk or not
     │   ├── Conflict         somebody else changed the record first
     │   ├── FlowHeld         another open request holds the flow
+    │   ├── LeaseLost        another replica may have taken the request over
     │   └── RevisionMismatch the database is older than the code
     └── ChatError
         ├── ChatRefused      Slack said a definite no
@@ -66,6 +67,10 @@ class Conflict(StoreError):
 
 class FlowHeld(StoreError):
     """Another open request holds the flow: nothing was written."""
+
+
+class LeaseLost(StoreError):
+    """This replica's lease does not hold for long enough: whoever claims the request goes on."""
 
 
 class RevisionMismatch(StoreError):

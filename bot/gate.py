@@ -8,7 +8,7 @@ import dataclasses
 from collections.abc import Callable
 from typing import Final
 
-from bot import policy, ports, request
+from bot import freezing, policy, ports, request
 from bot.arrivals import Actor
 from bot.commands import Verb
 
@@ -47,14 +47,23 @@ Choice = policy.Allow | policy.NeedApproval
 class Gate:
     """Decides on the policy in force at the moment of asking."""
 
-    def __init__(self, *, policy_in_force: Callable[[], policy.Policy], directory: ports.Directory) -> None:
+    def __init__(
+        self,
+        *,
+        policy_in_force: Callable[[], policy.Policy],
+        directory: ports.Directory,
+        switch: ports.Switch,
+        clock: ports.Clock,
+    ) -> None:
         self._policy_in_force = policy_in_force
         self._directory = directory
+        self._switch = switch
+        self._clock = clock
 
     @property
     def in_force(self) -> policy.Policy:
-        """Return the policy in force."""
-        return self._policy_in_force()
+        """Return the policy in force, as its freezes have it now."""
+        return freezing.at(self._policy_in_force(), self._clock.now())
 
     async def person(self, actor: Actor, *, max_age: float) -> policy.Person:
         """Say what somebody is, from an answer at most `max_age` seconds old."""
@@ -67,6 +76,15 @@ class Gate:
             return policy.Refuse(why=policy.Why.NO_RULE)
         question, groups = await self._ask(in_force, actor, subject, max_age=max_age)
         return policy.decide(in_force, question, groups)
+
+    async def is_shared(self, channel: str) -> bool | None:
+        """Tell whether people of other organisations see a channel; None where Slack cannot be asked."""
+        return await self._directory.is_shared(channel, max_age=FRESH)
+
+    async def refuse_paused(self) -> policy.Refuse | None:
+        """Say that every changing verb is paused, or None. Raises errors.StoreError."""
+        paused = await self._switch.paused()
+        return None if paused is None else policy.Refuse(why=policy.Why.PAUSED, because=paused.reason)
 
     async def refuse_vote(
         self,

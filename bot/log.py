@@ -35,6 +35,8 @@ FLOORS: Final[Mapping[str, int]] = {
     "sqlalchemy": logging.WARNING,
     "aiosqlite": logging.WARNING,
     "asyncio": logging.INFO,
+    # Two lines at each start about where it found its own files.
+    "alembic": logging.WARNING,
 }
 """The least level at which a library is heard, however talkative we are told to be."""
 

@@ -40,7 +40,6 @@ class Person:
 Groups: TypeAlias = Mapping[str, frozenset[str] | None]
 """The members (user ids) of each user group asked about; None, or no entry, where Slack could not be asked."""
 
-Persons: TypeAlias = Mapping[str, Person]  # by user id
 Votes: TypeAlias = tuple[requests.Vote, ...]
 
 
@@ -53,13 +52,24 @@ class Effect(enum.StrEnum):
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
 class Project:
-    """One cloud project. `endpoint` is the base URL of its API, with no slash at the end; `channels[0]` is its home."""
+    """One cloud project. `endpoint` is its API's base URL, with no slash at the end; `channels[0]` is its home."""
 
     name: str
     project_id: str
     region: str
     endpoint: str
     channels: tuple[str, ...]
+    allow_shared: bool = False
+
+
+@dataclasses.dataclass(frozen=True, kw_only=True)
+class Freeze:
+    """A time in which a rule asks for at least `approvals`, or denies: from `since` until before `until`."""
+
+    since: float
+    until: float
+    approvals: int = 0
+    deny: bool = False
 
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
@@ -68,7 +78,7 @@ class Rule:
 
     `verbs` are "stop", "start", "read". `who`, `excluded` (the file's `except`), `approvers` and `notify` hold names of
     sets, user ids (U…, W…) and group ids (S…); the first two may hold "*". Empty `projects`, `flows` and `channels`
-    mean all. `expires` is in seconds; `text` is the rule as it stands in the file.
+    mean all. `expires` is in seconds; `text` is the rule as it stands in the file. `freezing` sets `frozen_until`.
     """
 
     name: str
@@ -84,6 +94,8 @@ class Rule:
     notify: tuple[str, ...] = ()
     reason_required: bool = False
     expires: float = 1800.0
+    freezes: tuple[Freeze, ...] = ()
+    frozen_until: float | None = None
     text: str = ""
 
 
@@ -93,7 +105,7 @@ READING: Final = Rule(name="reading is open to full members", verbs=("read",), w
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
 class Policy:
-    """The whole file: projects and named sets by name, rules in their order. `digest` is the file's sha256, in hex."""
+    """The whole file: projects and sets by name, rules in their order. `digest` is the file's sha256, in hex."""
 
     projects: Mapping[str, Project]
     people: Mapping[str, tuple[str, ...]]
@@ -103,7 +115,7 @@ class Policy:
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
 class Question:
-    """What somebody wants to do, with the facts known; `channel` is where the card stands (or would stand)."""
+    """What somebody wants to do; `channel` is where the card stands (or would stand)."""
 
     person: Person
     verb: Verb
@@ -120,6 +132,7 @@ class Why(enum.StrEnum):
     UNREACHABLE = "unreachable"  # Slack could not be asked who they are, or who is in a group that matters
     NO_RULE = "no_rule"  # default deny
     DENY_RULE = "deny_rule"  # a deny rule matches
+    PAUSED = "paused"  # somebody has paused every changing verb
     UNSATISFIABLE = "unsatisfiable"  # the rule asks for more approvers than there are
     OWN_REQUEST = "own_request"  # the requester never counts
     NOT_APPROVER = "not_approver"
@@ -132,7 +145,8 @@ class Refuse:
     """A no, with the rule behind it and who could do it instead.
 
     `who_could` holds entries as rules have them: names of sets, user ids, group ids, "*". `groups` could not be asked
-    about. For UNSATISFIABLE, `approvals` are needed and `candidates` are there. An outsider's carries the kind alone.
+    about. For UNSATISFIABLE, `approvals` are needed and `candidates` are there. For PAUSED, `because` is why. A
+    DENY_RULE that is a freeze ends at `until`. An outsider's carries the kind alone.
     """
 
     why: Why
@@ -142,6 +156,8 @@ class Refuse:
     groups: tuple[str, ...] = ()
     approvals: int = 0
     candidates: int = 0
+    because: str = ""
+    until: float | None = None
 
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
@@ -172,14 +188,14 @@ def decide(policy: Policy, question: Question, groups: Groups) -> Decision:
     """Answer by the rules: default deny, a deny always wins, then the allow that asks for the most approvals."""
     if outsider := refuse_outsider(question.person):
         return outsider
-    found = [(rule, _touches(policy, rule, question, groups)) for rule in _fitting(policy, question)]
+    found = [(rule, all_met(touches(policy, rule, question, groups).values())) for rule in _fitting(policy, question)]
     sure = [rule for rule, touches in found if touches]
     possible = [rule for rule, touches in found if touches is not False]
     deny = next((rule for rule in (*sure, *possible) if rule.effect is Effect.DENY), None)
     if deny is not None:
         unasked = () if deny in sure else _unasked(policy, (*deny.who, *deny.excluded), groups)
         return _no(policy, question, Why.UNREACHABLE if unasked else Why.DENY_RULE, deny, unasked)
-    if _right(question.verb) == "read":
+    if right_of(question.verb) == "read":
         return Allow(rule=READING, reason_required=False, expires=READING.expires)
     if not possible:
         return _no(policy, question, Why.NO_RULE, None)
@@ -255,32 +271,11 @@ def may_withdraw(*, requester: Actor, person: Person) -> Refuse | None:
     return refuse_outsider(person) or (None if own else Refuse(why=Why.NOT_REQUESTER, who_could=(requester.user,)))
 
 
-def valid_votes(decision: Decision, votes: Votes, persons: Persons) -> Votes:
-    """Keep the votes that still count, one a person; of a confirmation in another's place `may_confirm` knows more."""
-    return tuple({vote.actor.user: vote for vote in votes if _counts(decision, vote, persons)}.values())
-
-
-def doubtful_votes(decision: Decision, votes: Votes, persons: Persons) -> Votes:
-    """Name the votes that are not valid only because Slack could not be asked: they have not lost their right."""
-    return tuple(vote for vote in votes if _counts(decision, vote, persons) is None)
-
-
 def mentions(policy: Policy, rule: Rule) -> tuple[str, ...]:
     """Name the users and groups to mention: the approvers, or where they are none or too many, the rule's `notify`."""
     approvers = expand(policy, rule.approvers)
-    if rule.notify and not 0 < len(approvers) <= MENTIONS_AT_MOST:
-        return expand(policy, rule.notify)[:MENTIONS_AT_MOST]
-    return approvers[:MENTIONS_AT_MOST]
-
-
-def home(project: Project) -> str:
-    """Name the channel where cards stand that have no better place."""
-    return project.channels[0]
-
-
-def project_of_channel(policy: Policy, channel: str) -> Project | None:
-    """Find the project that a channel belongs to."""
-    return next((project for project in policy.projects.values() if channel in project.channels), None)
+    told = approvers if 0 < len(approvers) <= MENTIONS_AT_MOST else expand(policy, rule.notify) or approvers
+    return told[:MENTIONS_AT_MOST]
 
 
 def is_group(ident: str) -> bool:
@@ -300,7 +295,8 @@ def refuse_outsider(person: Person) -> Refuse | None:
     return Refuse(why=Why.UNREACHABLE if person.kind is Kind.UNREACHABLE else Why.OUTSIDER, kind=person.kind)
 
 
-def _right(verb: Verb) -> str:
+def right_of(verb: Verb) -> str:
+    """Return the word that a rule has among its `verbs` for a verb: "stop", "start" or "read"."""
     match verb:
         case Verb.STOP | Verb.START:
             return verb.value
@@ -310,32 +306,44 @@ def _right(verb: Verb) -> str:
             assert_never(verb)
 
 
+def conditions(rule: Rule, question: Question) -> Mapping[str, bool]:
+    """Tell, by key of the file, which conditions of a rule are met, but for `who` and `except`.
+
+    Reading needs no allow, so that the effect is a condition there.
+    """
+    right, called = right_of(question.verb), (question.flow_id, question.flow_name)
+    return {
+        "verbs": right in rule.verbs,
+        "effect": right != "read" or rule.effect is Effect.DENY,
+        "projects": not rule.projects or question.project in rule.projects,
+        "channels": not rule.channels or question.channel in rule.channels,
+        "flows": not rule.flows or any(fnmatch.fnmatchcase(word, glob) for glob in rule.flows for word in called),
+    }
+
+
+def touches(policy: Policy, rule: Rule, question: Question, groups: Groups) -> Mapping[str, bool | None]:
+    """Tell whether `who` and `except` let the rule be about this full member; None hangs on an unknown group."""
+    user = question.person.actor.user
+    excluded = _among(expand(policy, rule.excluded), user, groups)
+    return {
+        "who": _among(expand(policy, rule.who), user, groups),
+        "except": None if excluded is None else not excluded,
+    }
+
+
+def all_met(found: Iterable[bool | None]) -> bool | None:
+    """Tell whether every condition is met; None where none fails and one is unknown."""
+    met = tuple(found)
+    return False if False in met else None if None in met else True
+
+
 def _fitting(policy: Policy, question: Question) -> list[Rule]:
-    """List the rules that match in everything but `who`; about reading only a deny has an effect."""
-    right = _right(question.verb)
-    rules = [rule for rule in policy.rules if right != "read" or rule.effect is Effect.DENY]
-    return [rule for rule in rules if right in rule.verbs and _fits(rule, question)]
-
-
-def _fits(rule: Rule, question: Question) -> bool:
-    called = (question.flow_id, question.flow_name)
-    return (
-        (not rule.projects or question.project in rule.projects)
-        and (not rule.channels or question.channel in rule.channels)
-        and (not rule.flows or any(fnmatch.fnmatchcase(word, glob) for glob in rule.flows for word in called))
-    )
-
-
-def _touches(policy: Policy, rule: Rule, question: Question, groups: Groups) -> bool | None:
-    """Tell whether the rule is about this full member; None where that hangs on a group that is unknown."""
-    included = _among(expand(policy, rule.who), question.person.actor.user, groups)
-    excluded = _among(expand(policy, rule.excluded), question.person.actor.user, groups)
-    if included is False or excluded is True:
-        return False
-    return None if included is None or excluded is None else True
+    """List the rules that match in everything but `who` and `except`."""
+    return [rule for rule in policy.rules if all(conditions(rule, question).values())]
 
 
 def _among(idents: tuple[str, ...], user: str, groups: Groups) -> bool | None:
+    """Tell whether somebody is among users and groups; None where that hangs on a group that is unknown."""
     members = [groups.get(ident) for ident in idents if is_group(ident)]
     if EVERYBODY in idents or user in idents or any(known is not None and user in known for known in members):
         return True
@@ -357,24 +365,14 @@ def _with_approvers(policy: Policy, question: Question, groups: Groups, allow: A
     )
 
 
-def _counts(decision: Decision, vote: requests.Vote, persons: Persons) -> bool | None:
-    person = persons.get(vote.actor.user)
-    if person is None or person.kind is Kind.UNREACHABLE:
-        return None
-    if person.kind is not Kind.MEMBER or isinstance(decision, Refuse):
-        return False
-    if isinstance(decision, Allow) or vote.actor.user in decision.approvers:
-        return True
-    return None if decision.unknown else False
-
-
 def _unasked(policy: Policy, entries: Iterable[str], groups: Groups) -> tuple[str, ...]:
     return tuple(ident for ident in expand(policy, entries) if is_group(ident) and groups.get(ident) is None)
 
 
 def _no(policy: Policy, question: Question, why: Why, rule: Rule | None, groups: tuple[str, ...] = ()) -> Refuse:
     could = _who_could(policy, question)
-    return Refuse(why=why, rule=rule.name if rule else None, who_could=could, groups=groups)
+    until = rule.frozen_until if rule and why is Why.DENY_RULE else None
+    return Refuse(why=why, rule=rule.name if rule else None, who_could=could, groups=groups, until=until)
 
 
 def _who_could(policy: Policy, question: Question, *, alone: bool = False) -> tuple[str, ...]:

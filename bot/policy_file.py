@@ -4,30 +4,20 @@ It owns the file's key names and what may stand in them. It reads no file, and m
 """
 
 import dataclasses
-import difflib
 import hashlib
 import re
 import tomllib
-import urllib.parse
 from collections.abc import Iterator, Mapping
-from typing import Annotated, Any, Final, Literal, TypeAlias
+from typing import Annotated, Any, Final
 
-import durationpy
 import pydantic
 import pydantic_core
 
-from bot import policy
+from bot import linting, places, policy, policy_keys
 from bot.errors import Problem
+from bot.places import Path
 
-NOT_YET: Final = frozenset({"protected", "freeze", "cases", "operators", "emergency_limit"})
-SHORTEST, LONGEST = 5.0, 24 * 3600.0
-USER: Final = re.compile(r"[UW][A-Z0-9]+")
-GROUP: Final = re.compile(r"S[A-Z0-9]+")
-CHANNEL: Final = re.compile(r"[CG][A-Z0-9]+")
-LOOPBACK: Final = re.compile(r"localhost|127(\.[0-9]{1,3}){3}|::1")
-ID: Final = re.compile(r"[UWSCGDTE][A-Z0-9]+")
-
-Path: TypeAlias = tuple[str | int, ...]
+NOT_YET: Final = frozenset({"protected", "cases", "operators", "emergency_limit"})
 
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
@@ -48,6 +38,13 @@ class Loaded:
 def load(data: bytes, *, name: str) -> Loaded:
     """Read the bytes of the file called `name`."""
     try:
+        return _load(data, name)
+    except RecursionError:  # from tomllib, at a few hundred brackets one in another
+        return Loaded(policy=None, problems=(Problem(where=name, what="is nested too deeply"),))
+
+
+def _load(data: bytes, name: str) -> Loaded:
+    try:
         text = data.decode("utf-8-sig").replace("\r\n", "\n")
         raw = tomllib.loads(text)
     except UnicodeDecodeError as error:
@@ -60,156 +57,21 @@ def load(data: bytes, *, name: str) -> Loaded:
     return _Reading(name, text, raw).result(hashlib.sha256(data).hexdigest())
 
 
-def url_fault(url: str, *, path_allowed: bool) -> str | None:
-    """Say what is wrong with the base URL of a service, or None. Plain http is for loopback."""
-    try:
-        parts = urllib.parse.urlsplit(url)
-        host, _ = parts.hostname, parts.port
-    except ValueError:
-        return "is not a URL"
-    if parts.scheme not in ("http", "https") or not host or re.search(r"[\s\x00-\x20\\]", url):
-        return "must be a URL like https://host"
-    if parts.username is not None or parts.password is not None:
-        return "must hold no user and no password"
-    if "?" in url or "#" in url or (parts.path.strip("/") and not path_allowed):
-        return "must hold no query and no fragment" if path_allowed else "must hold nothing after the host"
-    if parts.scheme == "http" and not LOOPBACK.fullmatch(host):
-        return "must be https: plain http is for loopback only"
-    return None
-
-
-def _wrong(what: str) -> pydantic_core.PydanticCustomError:
-    return pydantic_core.PydanticCustomError("flowbot", "{what}", {"what": what})
-
-
-def _near(word: str, words: list[str]) -> str:
-    close = difflib.get_close_matches(word, words, n=1)
-    return f'; did you mean "{close[0]}"?' if close else ""
-
-
-def _shaped(pattern: str, what: str) -> pydantic.AfterValidator:
-    def check(text: str) -> str:
-        if not re.fullmatch(pattern, text):
-            raise _wrong(f'"{text}" {what}')
-        return text
-
-    return pydantic.AfterValidator(check)
-
-
-def _who(entry: str, info: pydantic.ValidationInfo) -> str:
-    return entry if entry == policy.EVERYBODY else _entry(entry, info)
-
-
-def _entry(entry: str, info: pydantic.ValidationInfo) -> str:
-    sets = (info.context or {})["people"]
-    if entry in sets or USER.fullmatch(entry) or GROUP.fullmatch(entry):
-        return entry
-    if entry == policy.EVERYBODY or ID.fullmatch(entry):
-        raise _wrong(f'"{entry}" cannot stand here: sets, users (U… or W…) and user groups (S…) can')
-    raise _wrong(f'"{entry}" is no set of [people]{_near(entry, sets)}')
-
-
-def _endpoint(url: str) -> str:
-    if fault := url_fault(url, path_allowed=False):
-        raise _wrong(fault)
-    return url.rstrip("/")
-
-
-def _seconds(text: object) -> float:
-    try:
-        seconds = durationpy.from_str(str(text)).total_seconds()
-    except durationpy.DurationError:
-        raise _wrong('must be a duration in quotes, like "30m" or "1h30m"') from None
-    if not SHORTEST <= seconds <= LONGEST:
-        raise _wrong("must be between 5s and 24h")
-    return float(seconds)
-
-
-def _filled(entries: tuple[str, ...]) -> tuple[str, ...]:
-    if not entries:
-        raise _wrong("must not be empty")
-    return entries
-
-
-def _project_name(name: str, info: pydantic.ValidationInfo) -> str:
-    names = (info.context or {})["projects"]
-    if name not in names:
-        raise _wrong(f'"{name}" is no project of this file{_near(name, names)}')
-    return name
-
-
-Lax = pydantic.Field(strict=False)  # for the tuple, which a list of the file becomes, not for what is in it
-Filled = pydantic.AfterValidator(_filled)
-Text = Annotated[str, pydantic.StringConstraints(min_length=1)]
-Channel = Annotated[str, _shaped(CHANNEL.pattern, "is not the id of a channel (C… or G…)")]
-Who = tuple[Annotated[str, pydantic.AfterValidator(_who)], ...]
-Approvers = Annotated[tuple[Annotated[str, pydantic.AfterValidator(_entry)], ...], Lax]
-Member = Annotated[
-    str, _shaped(f"{USER.pattern}|{GROUP.pattern}", "is not the id of a user (U… or W…) or a group (S…)")
-]
-
-
-class _Table(pydantic.BaseModel):
-    model_config = pydantic.ConfigDict(strict=True, extra="forbid", frozen=True, validate_default=True)
-
-
-class _Project(_Table):
-    project_id: Annotated[str, _shaped(r"[A-Za-z0-9-]{1,64}", "is not 1 to 64 letters, digits and hyphens")]
-    region: Annotated[str, _shaped(r"[a-z0-9]+(-[a-z0-9]+)*", 'is no region, like "ap-southeast-1"')]
-    endpoint: Annotated[str, pydantic.AfterValidator(_endpoint)] | None = None
-    channels: Annotated[tuple[Channel, ...], Lax, Filled]
-    allow_shared: Literal[False] = False
-
-
-class _Rule(_Table):
-    name: Text
-    effect: Literal["allow", "deny"] = "allow"
-    verbs: Annotated[tuple[Literal["stop", "start", "read"], ...], Lax, Filled]
-    who: Annotated[Who, Lax, Filled]
-    excluded: Annotated[Who, Lax] = pydantic.Field(default=(), alias="except")
-    projects: Annotated[tuple[Annotated[str, pydantic.AfterValidator(_project_name)], ...], Lax, Filled] | None = None
-    flows: Annotated[tuple[Text, ...], Lax, Filled] | None = None
-    channels: Annotated[tuple[Channel, ...], Lax, Filled] | None = None
-    approvals: int = pydantic.Field(default=0, ge=0)
-    approvers: Approvers = ()
-    notify: Approvers = ()
-    reason: Literal["required", "optional"] = "optional"
-    expires: Annotated[float, pydantic.BeforeValidator(_seconds)] = pydantic.Field(1800.0, validate_default=False)
-    emergency: Approvers = ()
-
-    @pydantic.field_validator("approvals", "approvers", "notify", "reason", "expires", "emergency")
-    @classmethod
-    def _is_of_an_allow(cls, value: object, info: pydantic.ValidationInfo) -> object:
-        default = cls.model_fields[info.field_name or ""].default
-        if info.data.get("effect") == "deny" and value != default:
-            raise _wrong("has no meaning in a deny rule")
-        return value
-
-    @pydantic.field_validator("approvers")
-    @classmethod
-    def _go_with_approvals(cls, approvers: tuple[str, ...], info: pydantic.ValidationInfo) -> tuple[str, ...]:
-        approvals = info.data.get("approvals")
-        if approvals == 0 and approvers:
-            raise _wrong("would approve nothing: approvals is 0")
-        if approvals and not approvers:
-            raise _wrong("is missing: approvals is more than 0")
-        return approvers
-
-
 _WORDS: Final[Mapping[str, str]] = {
     "missing": "is missing",
     "string_type": "must be text in quotes",
     "tuple_type": "must be a list in brackets",
     "int_type": "must be a whole number",
+    "bool_type": "must be true or false",
     "model_type": "must be a table",
     "string_too_short": "must not be empty",
     "greater_than_equal": "must not be negative",
 }
 
 _TABLES: Final[Mapping[str, pydantic.TypeAdapter[Any]]] = {
-    "projects": pydantic.TypeAdapter(_Project),
-    "people": pydantic.TypeAdapter(Annotated[tuple[Member, ...], Lax]),
-    "rules": pydantic.TypeAdapter(_Rule),
+    "projects": pydantic.TypeAdapter(policy_keys.Project),
+    "people": pydantic.TypeAdapter(Annotated[tuple[policy_keys.Member, ...], policy_keys.Lax]),
+    "rules": pydantic.TypeAdapter(policy_keys.Rule),
 }
 
 
@@ -217,7 +79,7 @@ class _Reading:
     """One reading of one file: what was found so far, and where it stands."""
 
     def __init__(self, name: str, text: str, raw: dict[str, Any]) -> None:
-        self.name, self.raw, self.places = name, raw, _Places(text)
+        self.name, self.raw, self.places = name, raw, places.Places(text)
         self.problems: list[tuple[int, Problem]] = []
         self.names = {key: list(raw[key]) if isinstance(raw.get(key), dict) else [] for key in ("projects", "people")}
 
@@ -238,13 +100,17 @@ class _Reading:
             rules=tuple(_rule(found, self.places.text(path)) for path, found in rules.items()),
             digest=digest,
         )
+        paths = list(rules)
         flaws = {(*path, "approvals"): _flaw(whole, rule) for path, rule in zip(rules, whole.rules, strict=True)}
         idle = [(*path, "emergency") for path, rule in rules.items() if rule.emergency]
         return Loaded(
             policy=whole,
             projects=tuple(projects),
             defects=tuple(self.problem(path, flaw) for path, flaw in flaws.items() if flaw),
-            warnings=tuple(self.problem(path, "gives no rights: this version has no --emergency") for path in idle),
+            warnings=(
+                *(self.problem(path, "gives no rights: this version has no --emergency") for path in idle),
+                *(self.problem((*paths[number], key), what) for number, key, what in linting.lint(whole)),
+            ),
         )
 
     def problem(self, path: Path, what: str) -> Problem:
@@ -282,10 +148,10 @@ class _Reading:
             if alike.setdefault(plain(name), name) != name:
                 self.wrong(("projects", name), f'is too like "{alike[plain(name)]}": their variables have one name')
         for name in self.names["people"]:
-            if not name or name == policy.EVERYBODY or ID.fullmatch(name):
+            if not name or name == policy.EVERYBODY or policy_keys.ID.fullmatch(name):
                 self.wrong(("people", name), f'"{name}" cannot name a set: it looks like an id; use small letters')
 
-    def check_twice(self, projects: Mapping[str, _Project]) -> None:
+    def check_twice(self, projects: Mapping[str, policy_keys.Project]) -> None:
         owners: dict[str, str] = {}
         for project, found in projects.items():
             for n, channel in enumerate(found.channels):
@@ -305,30 +171,48 @@ def plain(name: str) -> str:
 
 
 def _unknown(key: str, known: list[str]) -> str:
-    return "is not in this version yet" if key in NOT_YET else f"is not a key that belongs here{_near(key, known)}"
+    return (
+        "is not in this version yet"
+        if key in NOT_YET
+        else f"is not a key that belongs here{policy_keys.near(key, known)}"
+    )
 
 
 def _told(table: str, error: pydantic_core.ErrorDetails) -> str:
     match error["type"]:
         case "extra_forbidden":
-            fields = (_Project if table == "projects" else _Rule).model_fields
+            inside = policy_keys.Freeze if "freeze" in error["loc"] else policy_keys.Rule
+            fields = (policy_keys.Project if table == "projects" else inside).model_fields
             return _unknown(str(error["loc"][-1]), [field.alias or name for name, field in fields.items()])
         case "literal_error":
-            expected = error["ctx"]["expected"]
-            return "true is not in this version yet" if expected == "False" else f"must be {expected}"
+            return f"must be {error['ctx']['expected']}"
         case known:
             return _WORDS.get(known, error["msg"])
 
 
-def _project(name: str, found: _Project) -> policy.Project:
+def _project(name: str, found: policy_keys.Project) -> policy.Project:
     endpoint = found.endpoint or f"https://live.{found.region}.myhuaweicloud.com"
-    kept = found.model_dump(include={"project_id", "region", "channels"})
+    kept = found.model_dump(include={"project_id", "region", "channels", "allow_shared"})
     return policy.Project(name=name, endpoint=endpoint, **kept)
 
 
-def _rule(found: _Rule, text: str) -> policy.Rule:
-    kept = found.model_dump(exclude={"effect", "reason", "emergency"}, exclude_none=True)
-    kept |= {"effect": policy.Effect(found.effect), "reason_required": found.reason == "required", "text": text}
+def _rule(found: policy_keys.Rule, text: str) -> policy.Rule:
+    kept = found.model_dump(exclude={"effect", "reason", "emergency", "freeze"}, exclude_none=True)
+    freezes = tuple(
+        policy.Freeze(
+            since=freeze.at(freeze.since),
+            until=freeze.at(freeze.until),
+            approvals=freeze.approvals or 0,
+            deny=freeze.deny,
+        )
+        for freeze in found.freeze
+    )
+    kept |= {
+        "freezes": freezes,
+        "effect": policy.Effect(found.effect),
+        "reason_required": found.reason == "required",
+        "text": text,
+    }
     return policy.Rule(**kept)
 
 
@@ -341,59 +225,3 @@ def _flaw(whole: policy.Policy, rule: policy.Rule) -> str | None:
     if most >= rule.approvals or any(map(policy.is_group, approvers)):
         return None
     return f"asks for {rule.approvals}, and there are {most} besides whoever asks: nobody can satisfy this rule"
-
-
-class _Places:
-    """The lines of each key and table in a text that is TOML for sure; tomllib tells only the values.
-
-    A statement is the fewest lines that are TOML by themselves, so no string and no comment can be taken for one.
-    """
-
-    def __init__(self, text: str) -> None:
-        self.rows = text.split("\n")
-        self.spans: dict[Path, tuple[int, int]] = {}
-        self.counts: dict[Path, int] = {}
-        table: Path = ()
-        start = 1
-        for end, _ in enumerate(self.rows, 1):
-            try:
-                found = tomllib.loads("\n".join(self.rows[start - 1 : end]))
-            except tomllib.TOMLDecodeError:
-                continue
-            if self.rows[start - 1].lstrip().startswith("["):
-                table = self.header(found)
-                self.mark(table, None, (start, end))
-            elif found:
-                self.mark(table, found, (start, end))
-            start = end + 1
-
-    def line(self, path: Path) -> int:
-        """Return the line of what stands at the path, or of the nearest table around it."""
-        while path and path not in self.spans:
-            path = path[:-1]
-        return self.spans.get(path, (1, 1))[0]
-
-    def text(self, path: Path) -> str:
-        """Return the lines of a rule as they stand."""
-        start, end = self.spans[path]
-        return "\n".join(self.rows[start - 1 : end])
-
-    def header(self, found: Any) -> Path:
-        path: Path = ()
-        while found and isinstance(found, dict):
-            key, found = next(iter(found.items()))
-            path = (*self.newest(path), key)
-        if found:
-            self.counts[path] = self.counts.get(path, 0) + 1
-        return self.newest(path)
-
-    def newest(self, path: Path) -> Path:
-        return (*path, self.counts[path] - 1) if path in self.counts else path
-
-    def mark(self, path: Path, value: object, span: tuple[int, int]) -> None:
-        for length in range(1, len(path) + 1):
-            start, _ = self.spans.get(path[:length], span)
-            self.spans[path[:length]] = (start, span[1])
-        inside = value.items() if isinstance(value, dict) else enumerate(value) if isinstance(value, list) else ()
-        for key, child in inside:
-            self.mark((*path, key), child, span)

@@ -47,9 +47,8 @@ class Claimed:
 class Change:
     """What one decision changes, written in one transaction with its audit.
 
-    `request` is the new record: version 1 is added, a higher one replaces the version below it. It stays claimed by
-    this replica. `entry` is the key of the inbox row that was decided, with its `answer`; without an answer the row
-    is done.
+    `request` is the new record: version 1 is added, a higher one replaces the version below it. `entry` is the key of
+    the inbox row that was decided, with its `answer`; without an answer the row is done.
     """
 
     audit: tuple[AuditEvent, ...]
@@ -82,6 +81,10 @@ class Store(Protocol):
     async def commit(self, change: Change) -> None:
         """Write one change whole.
 
+        A request that no other replica holds is claimed by this one, as from now. One that another replica holds stays
+        with it: its release fails, since the version moved, and it looks again; should it be gone, the request is due
+        once its lease has lapsed. So a write is no right to call: `lease_left` tells.
+
         Raises errors.Conflict when the request is not at the version below any more, errors.FlowHeld when another
         open request holds the flow, errors.NotRecorded or errors.Unconfirmed. Nothing is written but where the last
         one is raised.
@@ -105,6 +108,13 @@ class Store(Protocol):
     async def claim(self, request_id: str) -> requests.Request | None:
         """Lease the request to this replica and return it, unless another replica's lease holds."""
 
+    def lease_left(self, request_id: str) -> float:
+        """Return for how many seconds more this replica's lease holds at least, by its own monotonic clock; 0 for none.
+
+        It counts from before the lease was asked for: whoever was stopped for longer than that knows so here, without
+        asking the database.
+        """
+
     async def claim_due(self, *, limit: int) -> list[requests.Request]:
         """Lease requests that are due and whose lease has lapsed, the most overdue first."""
 
@@ -119,6 +129,14 @@ class Store(Protocol):
 
     async def reply_sent(self, request_id: str, *, seq: int, ts: str) -> None:
         """Save that Slack has a reply."""
+
+    async def clean_up(self, *, before: float, limit: int) -> int:
+        """Delete some of what is settled and older, and return how many records that were; 0 when none is left.
+
+        One call writes one short transaction of at most `limit` records of one kind: requests with all of theirs, inbox
+        rows of more than 24 hours ago, rows of the audit. A request that is open or unknown is never
+        deleted.
+        """
 
     async def close(self) -> None:
         """Let go of the database."""
@@ -186,6 +204,28 @@ class KeyStore(Protocol):
         """Keep how the key stands."""
 
 
+@dataclasses.dataclass(frozen=True, kw_only=True)
+class Pause:
+    """Every changing verb is denied: since when, why, and by whose login on the machine that was said."""
+
+    at: float
+    reason: str
+    by: str
+
+
+class Switch(Protocol):
+    """Where it stands whether changing verbs are paused. Every method raises errors.StoreError."""
+
+    async def paused(self) -> Pause | None:
+        """Return the pause, or None where there is none."""
+
+    async def pause(self, pause: Pause) -> None:
+        """Begin to pause, or give another reason for it; with its line in the audit."""
+
+    async def resume(self, *, at: float, by: str) -> bool:
+        """End the pause, with its line in the audit; tell whether there was one."""
+
+
 class Chat(Protocol):
     """Slack, as a place to speak. Every method raises errors.ChatRefused or errors.ChatUnavailable."""
 
@@ -227,6 +267,12 @@ class Directory(Protocol):
         """Tell whether only its members see a channel, from an answer at most `max_age` seconds old.
 
         None when Slack cannot be asked.
+        """
+
+    async def is_shared(self, channel: str, *, max_age: float) -> bool | None:
+        """Tell whether people of other organisations see a channel, from an answer at most `max_age` seconds old.
+
+        None when Slack cannot be asked. A channel that Slack does not show us is not shared: nothing is posted there.
         """
 
 

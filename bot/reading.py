@@ -9,7 +9,7 @@ import collections
 import dataclasses
 from typing import Final
 
-from bot import answers, asking, commands, errors, finding, policy, ports, rights, shown
+from bot import answers, asking, commands, errors, finding, placing, policy, ports, rights, shown
 from bot.arrivals import Actor, Typed
 from bot.gate import FRESH, Gate, subject_of
 from bot.request import Flow, Request, State
@@ -106,7 +106,7 @@ class Reading:
         reader = await self._reader(person, typed.channel, rights.groups_deciding(in_force, rights.READ))
         if command.verb is Verb.PENDING:
             return await self._pending(reader)
-        project = asking.project_for(in_force, command.project, typed.channel)
+        project = placing.project_for(in_force, command.project, typed.channel)
         everything = command.verb is Verb.HISTORY and command.about is None
         if isinstance(project, answers.WhichProject):
             everywhere = everything and project.typed is None
@@ -290,9 +290,9 @@ class Reading:
 
 def _places(in_force: policy.Policy, channel: str) -> tuple[rights.Place, ...]:
     """Return what a channel is about: its project, or every project where it belongs to none."""
-    own = policy.project_of_channel(in_force, channel)
+    own = placing.project_of_channel(in_force, channel)
     projects = (own,) if own is not None else tuple(in_force.projects.values())
     return tuple(
-        rights.Place(project=project.name, card_channel=asking.card_channel(project, channel), channel=channel)
+        rights.Place(project=project.name, card_channel=placing.card_channel(project, channel), channel=channel)
         for project in projects
     )

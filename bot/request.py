@@ -130,7 +130,8 @@ class Ending:
     """How a request ended without its operation being called.
 
     `actor` is None where nobody ended it: a clock did, or the policy (`rule`, where one rule is behind it, and
-    `who_could` do it instead), or Slack refused to show the card (`code` is its error code).
+    `who_could` do it instead; with a `reason`, a pause and no rule was), or Slack refused to show the card (`code` is
+    its error code).
     """
 
     actor: Actor | None

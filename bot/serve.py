@@ -28,6 +28,7 @@ from bot.cloud import client as cloud
 from bot.cloud.credentials import CredentialSource
 from bot.finding import Finder
 from bot.gate import Gate
+from bot.in_force import PolicyInForce
 from bot.inbox import Inbox
 from bot.keylock import LockedCloud
 from bot.ports import Recording
@@ -168,10 +169,11 @@ def assemble(
         count=_copies(registry),
     )
     directory = Directory(client=client, installation=installation, clock=clock)
-    gate = Gate(policy_in_force=lambda: settings.policy, directory=directory)
+    in_force = PolicyInForce(settings)
+    gate = Gate(policy_in_force=in_force, directory=directory, switch=database, clock=clock)
     finder = Finder(cloud=live, clock=clock)
     reading = Reading(store=database, finder=finder, gate=gate, directory=directory, clock=clock)
-    worker = _worker(database, live, gate, finder, notifier, clock)
+    worker = _worker(database, live, gate, finder, notifier, clock, in_force.look)
     inbox = Inbox(database, recorded=worker.wake_entry)
     listeners = Listeners(
         record=_counted(inbox, registry),
@@ -208,7 +210,13 @@ def _client(settings: Settings, session: aiohttp.ClientSession) -> AsyncWebClien
 
 
 def _worker(
-    database: store.SqlStore, live: ports.Cloud, gate: Gate, finder: Finder, notifier: Notifier, clock: ports.Clock
+    database: store.SqlStore,
+    live: ports.Cloud,
+    gate: Gate,
+    finder: Finder,
+    notifier: Notifier,
+    clock: ports.Clock,
+    look_beside: Callable[[], None],
 ) -> Worker:
     asking = Asking(store=database, finder=finder, gate=gate, clock=clock)
     return Worker(
@@ -218,6 +226,7 @@ def _worker(
         telling=Telling(store=database, chat=notifier, clock=clock),
         chat=notifier,
         clock=clock,
+        look_beside=look_beside,
     )
 
 

@@ -60,9 +60,9 @@ class Service:
     async def _press(self, entry: Entry, clicked: Clicked, seen: Request) -> Taken:
         match clicked.button:
             case Button.CONFIRM:
-                return await self._confirm(entry, seen)
+                return await self._refuse_paused(entry, clicked, seen) or await self._confirm(entry, seen)
             case Button.APPROVE:
-                return await self._approve(entry, seen)
+                return await self._refuse_paused(entry, clicked, seen) or await self._approve(entry, seen)
             case Button.DENY:
                 return await self._deny(entry, seen, reason=None)
             case Button.WITHDRAW:
@@ -73,6 +73,11 @@ class Service:
                 return await self._ask_again(entry, clicked, seen)
             case Button.ADD_REASON:
                 return await self._tell(entry, answers.NoSuchRequest())
+
+    async def _refuse_paused(self, entry: Entry, clicked: Clicked, seen: Request) -> Taken | None:
+        """Refuse a click that would let a request run while all is paused; whoever is against it may still say so."""
+        paused = await self._gate.refuse_paused() if seen.state is State.PENDING else None
+        return None if paused is None else await self._refuse(entry, seen, clicked.button, paused)
 
     async def _confirm(self, entry: Entry, seen: Request) -> Taken:
         choice = await self._choice(entry, seen, Button.CONFIRM)
@@ -235,7 +240,8 @@ def expired(seen: Request, *, at: float) -> Request:
 
 def denied_by_policy(seen: Request, decision: policy.Refuse, *, at: float) -> Request:
     """End a request that the policy in force refuses now."""
-    ending = request.Ending(actor=None, at=at, rule=decision.rule, who_could=decision.who_could)
+    reason = decision.because or None
+    ending = request.Ending(actor=None, at=at, reason=reason, rule=decision.rule, who_could=decision.who_could)
     return life.end(seen, Event.DENY, ending, said=Said.DENIED)
 
 

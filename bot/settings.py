@@ -14,7 +14,7 @@ from typing import Any, Final, Literal, NamedTuple, get_args
 
 from pydantic import SecretStr
 
-from bot import errors, policy, policy_file
+from bot import errors, policy, policy_file, policy_keys
 from bot.errors import Problem
 from bot.policy import Policy
 
@@ -111,7 +111,7 @@ class Settings:
     iam_user: IamUser | None = None
     slack_app_token: SecretStr | None = None
     slack_api_url: str = SLACK_API_URL
-    database_url: str = _DEFAULTS["DATABASE_URL"]
+    database_url: str = dataclasses.field(default=_DEFAULTS["DATABASE_URL"], repr=False)
     host: str = _DEFAULTS["HOST"]
     port: int = int(_DEFAULTS["PORT"])
     log_format: LogFormat | None = None
@@ -288,7 +288,7 @@ class _Reading:
         if app_token is None and signing is None:
             self.wrong("SLACK_SIGNING_SECRET", "is missing")
         url = self.value("SLACK_API_URL")
-        if fault := policy_file.url_fault(url, path_allowed=True):
+        if fault := policy_keys.url_fault(url, path_allowed=True):
             self.wrong("SLACK_API_URL", fault)
         return {
             "slack_bot_token": token,
@@ -345,7 +345,7 @@ class _Reading:
             self.wrong(missing, f"is missing: {given} is set")
         name, domain = (self.line(each) for each in (_USER[0], _USER[2]))
         password, endpoint = self.secret(_USER[1], spaces=True), self.given.get(_IAM)
-        if endpoint is not None and (fault := policy_file.url_fault(endpoint, path_allowed=False)):
+        if endpoint is not None and (fault := policy_keys.url_fault(endpoint, path_allowed=False)):
             self.wrong(_IAM, fault)
         if name is None or password is None or domain is None:
             return None
@@ -383,10 +383,9 @@ class _Reading:
     def database_url(self) -> str:
         url = self.value("DATABASE_URL")
         scheme, _, rest = url.partition("://")
-        if re.fullmatch(r"postgres(ql)?(\+.*)?", scheme):
-            self.wrong("DATABASE_URL", "PostgreSQL is not in this version yet; use sqlite:///FILE")
-        elif scheme != "sqlite" or not re.fullmatch(r"/[^:?#][^?#]*", rest):
-            self.wrong("DATABASE_URL", "must be sqlite:///FILE")
+        server, file = scheme in ("postgres", "postgresql"), scheme == "sqlite"
+        if not (server and rest) and not (file and re.fullmatch(r"/[^:?#][^?#]*", rest)):
+            self.wrong("DATABASE_URL", "must be sqlite:///FILE or postgresql://USER:PASSWORD@HOST/NAME")
         return url
 
 

@@ -9,7 +9,7 @@ import asyncio
 import collections
 import contextlib
 import dataclasses
-from collections.abc import Coroutine
+from collections.abc import Callable, Coroutine
 from typing import Any, Final
 
 import structlog
@@ -33,6 +33,15 @@ CLAIM: Final = 500
 
 LOOK_AGAIN: Final = 5.0
 """Seconds between two looks for what nobody was woken for."""
+
+KEEP_FOR: Final = 400 * 86_400.0
+"""Seconds for which what is settled, and the audit, is kept: a year and a month."""
+
+CLEAN_EVERY: Final = 3600.0
+"""Seconds between two clean-ups, once nothing is left of the last."""
+
+CLEAN_AT_ONCE: Final = 100
+"""How many records one look takes away at most, so that no acknowledgement waits long for it."""
 
 HEAD_START: Final = 0.2
 """Seconds that a call may take before Slack is told beside it."""
@@ -64,6 +73,7 @@ class Worker:
         telling: Telling,
         chat: ports.Chat,
         clock: ports.Clock,
+        look_beside: Callable[[], None] = lambda: None,
     ) -> None:
         self._store = store
         self._service = service
@@ -71,6 +81,7 @@ class Worker:
         self._telling = telling
         self._chat = chat
         self._clock = clock
+        self._look_beside = look_beside
         self._tasks: set[asyncio.Task[None]] = set()
         self._doing: dict[str, _Doing] = {}
         self._stranded: dict[str, Claimed | None] = {}
@@ -80,6 +91,7 @@ class Worker:
         self._seats_taken = 0
         self._click_seats = asyncio.Semaphore(CLICKS_AT_ONCE)
         self._look_at = 0.0
+        self._clean_at = 0.0
         self._sooner = asyncio.Event()
         self._draining = False
 
@@ -102,6 +114,7 @@ class Worker:
             self._look_at = self._clock.now() + LOOK_AGAIN
             try:
                 await self._look()
+                await self._clean_up()
             except errors.StoreError as failure:
                 log.warning("the database is away", reason=str(failure))
             except Exception as surprise:  # a row that nobody can read must not end the looking
@@ -135,6 +148,7 @@ class Worker:
 
     async def _look(self) -> None:
         """Claim what is due and nobody holds, and take up again what the database kept from being done."""
+        self._look_beside()
         while claimed := await self._store.claim_entries(limit=CLAIM):
             for each in claimed:
                 self._take_up(each)
@@ -144,6 +158,13 @@ class Worker:
         for key, entry in stranded.items():
             self.wake(key) if entry is None else self._take_up(entry)
         self._look_by(await self._store.next_due_at())
+
+    async def _clean_up(self) -> None:
+        """Take away a little of what is too old."""
+        now = self._clock.now()
+        if now >= self._clean_at:
+            gone = await self._store.clean_up(before=now - KEEP_FOR, limit=CLEAN_AT_ONCE)
+            self._clean_at = now if gone else now + CLEAN_EVERY
 
     def _look_by(self, at: float | None) -> None:
         if at is not None and at < self._look_at:
@@ -225,7 +246,11 @@ class Worker:
         doing = self._doing[request_id]
         try:
             while (claimed := await self._claim(request_id, doing)) is not None:
-                await self._carry_out(claimed, doing)
+                try:
+                    await self._carry_out(claimed, doing)
+                except errors.LeaseLost as lost:
+                    log.warning("a request is claimed again before a call", request=request_id, reason=str(lost))
+                    continue
                 seen = await self._store.load(request_id)
                 if seen is None:
                     return

@@ -7,6 +7,7 @@ import functools
 import pathlib
 import sqlite3
 import tempfile
+import time
 from collections import defaultdict, deque
 from collections.abc import AsyncIterator, Awaitable, Callable, Coroutine, Sequence
 from typing import Any, Final, TypeVar
@@ -170,6 +171,7 @@ class FakeDirectory:
         self.kinds = {actor.user: policy.Kind.MEMBER for actor in (ALICE, BOB, CAROL, DAVE, ERIN)}
         self.groups: dict[str, frozenset[str]] = {"S0MEDIAGRP": frozenset({"U0ERIN"})}
         self.private: set[str] = set()
+        self.shared: set[str] = set()
         self.unknown: set[str] = set()
         self.away = False
         self.asked: list[tuple[str, float]] = []
@@ -191,6 +193,10 @@ class FakeDirectory:
     async def is_private(self, channel: str, *, max_age: float) -> bool | None:
         """Tell whether a channel is private."""
         return None if self.away or channel in self.unknown else channel in self.private
+
+    async def is_shared(self, channel: str, *, max_age: float) -> bool | None:
+        """Tell whether other organisations see a channel."""
+        return None if self.away or channel in self.unknown else channel in self.shared
 
 
 class FakeChat:
@@ -274,13 +280,16 @@ class FakeChat:
 class TroubledStore(SqlStore):
     """The real store on a real file, which fails or hangs when a test says so; `away` fails everything.
 
-    A trouble in `before` comes instead of the statement, one in `after` once it is on disk.
+    A trouble in `before` comes instead of the statement, one in `after` once it is on disk. After each change in
+    `stops_after` the process stands still for longer than a lease.
     """
 
     away = False
+    stopped = 0.0
 
     def trouble(self) -> None:
         """Set up; to be called once."""
+        self.stops_after: deque[str] = deque()
         self.journal: list[str] = []
         self.before: dict[str, deque[BaseException | asyncio.Event]] = defaultdict(deque)
         self.after: dict[str, deque[BaseException | asyncio.Event]] = defaultdict(deque)
@@ -293,6 +302,9 @@ class TroubledStore(SqlStore):
         """Write a change."""
         what = change.audit[0].what if change.audit else ""
         await self._through("commit", super().commit(change), note=what)
+        if self.stops_after and self.stops_after[0] == what:
+            self.stops_after.popleft()
+            self.stopped += 60.0
 
     async def load(self, request_id: str) -> Request | None:
         """Read a request."""
@@ -359,7 +371,7 @@ class Desk:
         self.store, self.clock = store, clock
         self.cloud, self.directory, self.chat = FakeCloud(), FakeDirectory(), FakeChat()
         self.policy = policy_of(POLICY)
-        self.gate = Gate(policy_in_force=lambda: self.policy, directory=self.directory)
+        self.gate = Gate(policy_in_force=lambda: self.policy, directory=self.directory, switch=self.store, clock=clock)
         finder = Finder(cloud=self.cloud, clock=clock)
         asking = Asking(store=store, finder=finder, gate=self.gate, clock=clock)
         self.service = Service(store=store, gate=self.gate, asking=asking, clock=clock)
@@ -422,7 +434,8 @@ async def open_desk(directory: pathlib.Path, clock: FakeClock | None = None) -> 
     """Open a desk on a new database in the directory, or on the one that is there."""
     clock = clock or FakeClock()
     url = f"sqlite:///{directory / 'flowbot.db'}" if (directory / "flowbot.db").exists() else database_in(directory)
-    store = TroubledStore(database.open_sqlite(urls.parse(url), busy_timeout=1.5), clock=clock, replica="desk")
+    db = database.open_sqlite(urls.parse(url), busy_timeout=1.5)
+    store = TroubledStore(db, clock=clock, replica="desk", monotonic=lambda: time.monotonic() + store.stopped)
     store.trouble()
     desk = Desk(store, clock)
     try:

@@ -37,6 +37,11 @@ CHANCE_OR_CLOCK: Final = {
 CLOCK_MODULES: Final = {"time", "random", "secrets", "uuid"}
 
 TESTED_ELSEWHERE: Final = {
+    "policy_keys": "tests/test_policy_file.py",  # a value is wrong in a file, with its place
+    "places": "tests/test_policy_file.py",  # the lines that its problems name
+    "store/leases": "tests/store/test_contract.py",  # until when a claim holds
+    "store/cleaning": "tests/store/test_contract.py",
+    "pausing": "tests/scenarios/test_pause.py",
     "__main__": "tests/test_documents.py",  # three lines; the Procfile runs them
     "arrivals": "tests/store/test_contract.py",  # values alone; they are kept and read back
     "answers": "tests/slack/messages/test_answers.py",  # values alone; each has its words
@@ -66,6 +71,7 @@ TESTED_ELSEWHERE: Final = {
 """Modules without a test module of their own, and where they are tested."""
 
 NOT_IMPORTED: Final = {
+    "greenlet": "SQLAlchemy's asyncio needs it",
     "aiosqlite": "SQLAlchemy finds it by the name of the driver in the URL",
     "httptools": "uvicorn finds it by name",
     "hatchling": "builds the package",

@@ -58,6 +58,17 @@ async def test_a_stop_is_on_record_before_it_leaves_and_its_outcome_after(desk: 
     assert desk.store.journal[-2:] == ["call begins", "call ended"]
 
 
+async def test_whoever_stood_still_for_longer_than_its_lease_calls_nothing(desk: Desk) -> None:
+    approved = await desk.approved()
+    desk.store.stops_after.append("call begins")
+
+    with pytest.raises(errors.LeaseLost):
+        await desk.calling.call(approved)
+
+    assert desk.cloud.stops() == 0
+    assert (await desk.now(approved.id)).operation.awaiting is Awaiting.REPLY
+
+
 @pytest.mark.parametrize("failure", [errors.NotRecorded("full"), errors.Conflict("moved"), errors.Unconfirmed("?")])
 async def test_nothing_is_called_that_is_not_on_record(desk: Desk, failure: errors.StoreError) -> None:
     approved = await desk.approved()

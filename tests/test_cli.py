@@ -1,5 +1,6 @@
 """The `flowbot` command as a process of its own: exit codes, sentences instead of tracebacks, and its end."""
 
+import asyncio
 import os
 import pathlib
 import signal
@@ -13,6 +14,7 @@ from click import testing
 
 from bot import cli
 from bot.playground import world
+from bot.playground.slack.records import Message
 from bot.store import hold, schema
 from tests.fakes import database_in
 from tests.test_crash import HERE, Child, open_child
@@ -51,6 +53,27 @@ def test_version_is_that_of_the_package(tmp_path: pathlib.Path) -> None:
     done = flowbot(tmp_path, {}, "--version")
 
     assert (done.returncode, done.stdout.split()[-1]) == (0, metadata.version("flowbot"))
+
+
+@pytest.mark.parametrize(
+    ("arguments", "code", "says"),
+    [
+        (("--user", "U0ALICE", "--channel", "C0INCIDENT", "stop", "main-feed"), 0, "yes, with 1 approval"),
+        (("--user", "U0ALICE", "--channel", "C0RANDOM", "stop", "main-feed", "--project", "hk"), 0, "yes, with 1"),
+        (("--user", "U0NOBODY", "--channel", "C0INCIDENT", "stop", "main-feed"), 1, "no: no rule allows it"),
+        (("--user", "U0NOBODY", "--channel", "C0INCIDENT", "list"), 0, "yes: by rule"),
+        (("--user", "U0ALICE", "--channel", "C0INCIDENT", "halt", "main-feed"), 2, "is not a command"),
+        (("--user", "U0ALICE", "--channel", "C0INCIDENT", "stop", "a", "--project", "x"), 2, "one of: hk"),
+        (("--channel", "C0INCIDENT", "stop", "main-feed"), 2, "--user"),
+    ],
+)
+def test_explain_says_which_rule_decides_and_exits_by_the_answer(
+    tmp_path: pathlib.Path, environ: dict[str, str], arguments: tuple[str, ...], code: int, says: str
+) -> None:
+    done = flowbot(tmp_path, environ, "explain", *arguments)
+
+    assert done.returncode == code, done.stderr
+    assert says in done.stdout + done.stderr
 
 
 def test_check_says_what_it_found(tmp_path: pathlib.Path, environ: dict[str, str]) -> None:
@@ -141,6 +164,26 @@ async def test_serve_migrates_its_file_and_sigterm_ends_it_well(child: Child) ->
 
     assert await child.end(signal.SIGTERM) == 0
     assert "Traceback" not in child.errors.read_text()
+
+
+async def test_pause_and_resume_work_beside_a_bot_that_serves(child: Child, tmp_path: pathlib.Path) -> None:
+    await child.start()
+    people = child.world.slack.people
+
+    for arguments, says in ((("pause", "--reason", "a rehearsal"), "paused"), (("resume",), "resumed")):
+        done = await asyncio.to_thread(flowbot, tmp_path, child.environ, *arguments)
+        assert (done.returncode, done.stderr) == (0, "")
+        assert done.stdout.startswith(says)
+        await people.command("U0ALICE", HERE, "stop main-feed")
+        if says == "paused":
+            await child.world.slack.until(
+                lambda found: _told_of_the_pause(found.ephemerals("U0ALICE", HERE)), timeout=20
+            )
+    await child.world.slack.until(lambda found: found.messages(HERE), timeout=20)
+
+
+def _told_of_the_pause(heard: list[Message]) -> bool:
+    return any("flowbot is paused" in one.plain and "“a rehearsal”" in one.plain for one in heard)
 
 
 async def test_sigint_ends_it_well_too(child: Child) -> None:

@@ -39,6 +39,11 @@ class Child:
         self.process: asyncio.subprocess.Process | None = None
 
     @property
+    def environ(self) -> dict[str, str]:
+        """The environment that it runs in."""
+        return self._environ
+
+    @property
     def url(self) -> str:
         """Where it listens."""
         return f"http://127.0.0.1:{self.port}"

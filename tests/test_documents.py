@@ -330,7 +330,9 @@ def test_every_pin_has_its_hashes_and_no_address(name: str) -> None:
     text = (ROOT / name).read_text(encoding="utf-8")
     assert not re.search(r"https?:|file:|index|find-links|^/|^-e", text, re.MULTILINE)
     pins = re.split(r"\n(?=\S)", re.sub(r"^#.*\n", "", text, flags=re.MULTILINE))
-    assert [pin.splitlines()[0] for pin in pins if not re.match(r"[\w.-]+==\S+( ;.*)? \\\n +--hash=sha256:", pin)] == []
+    assert [
+        pin.splitlines()[0] for pin in pins if not re.match(r"[\w.-]+(\[\w+\])?==\S+( ;.*)? \\\n +--hash=sha256:", pin)
+    ] == []
 
 
 def test_the_pins_are_within_the_ranges_of_the_project() -> None:

@@ -4,7 +4,6 @@ import dataclasses
 import itertools
 import random
 from collections.abc import Iterable
-from typing import ClassVar
 
 import pytest
 from hypothesis import given
@@ -369,33 +368,6 @@ class TestMayWithdraw:
         assert policy.may_withdraw(requester=requester, person=person(user, kind)) == refused
 
 
-class TestVotes:
-    PERSONS: ClassVar = {
-        CAROL: person(CAROL),
-        DAVE: person(DAVE, Kind.DEACTIVATED),
-        BOB: person(BOB, Kind.UNREACHABLE),
-        ERIN: person(ERIN),
-    }
-    ALL = votes(CAROL, CAROL, DAVE, BOB, ERIN, ALICE)
-
-    @pytest.mark.parametrize(
-        ("decision", "valid", "doubtful"),
-        [
-            (approval({CAROL, DAVE, BOB}), (CAROL,), (BOB, ALICE)),
-            (approval({CAROL}, unknown=(GROUP,)), (CAROL,), (BOB, ERIN, ALICE)),
-            (policy.Allow(rule=ALONE, reason_required=False, expires=1.0), (CAROL, ERIN), (BOB, ALICE)),
-            (policy.Refuse(why=Why.NO_RULE), (), (BOB, ALICE)),
-        ],
-    )
-    def test_votes_are_weighed_again(
-        self, decision: policy.Decision, valid: tuple[str, ...], doubtful: tuple[str, ...]
-    ) -> None:
-        counted = policy.valid_votes(decision, self.ALL, self.PERSONS)
-        unsure = policy.doubtful_votes(decision, self.ALL, self.PERSONS)
-        assert tuple(vote.actor.user for vote in counted) == valid
-        assert tuple(vote.actor.user for vote in unsure) == doubtful
-
-
 class TestMentions:
     MANY = tuple(f"U{n}" for n in range(11))
 
@@ -417,13 +389,6 @@ class TestMentions:
     ) -> None:
         rule = dataclasses.replace(STOP_BY_ONCALL, approvers=approvers, notify=notify)
         assert policy.mentions(rules(rule), rule) == expected
-
-
-def test_a_channel_leads_to_its_project_and_the_first_is_home() -> None:
-    assert policy.project_of_channel(rules(), "C0WAR") == HK
-    assert policy.project_of_channel(rules(), "C0EU") == EU
-    assert policy.project_of_channel(rules(), "C0NONE") is None
-    assert policy.home(HK) == "C0HOME"
 
 
 entries = st.lists(st.sampled_from([*USERS, GROUP, OTHER_GROUP, "oncall", "leads"]), max_size=3).map(tuple)

@@ -179,7 +179,7 @@ def test_bytes_that_are_no_text_are_one_problem_with_their_line() -> None:
         ("rule = 1\n" + PROJECT, 'f.toml:1: rule: is not a key that belongs here; did you mean "rules"?'),
         *(
             (f"{key} = 1\n{PROJECT}", f"f.toml:1: {key}: is not in this version yet")
-            for key in ("protected", "freeze", "operators", "emergency_limit")
+            for key in ("protected", "operators", "emergency_limit")
         ),
         (PROJECT + '[[cases]]\nname = "x"', "f.toml:5: cases: is not in this version yet"),
         (
@@ -208,7 +208,7 @@ def test_tables_and_keys_that_do_not_belong(text: str, expected: str) -> None:
         ('["C0INCIDENT", "C0WAR"]', '"C0INCIDENT"', "4: projects.hk.channels: must be a list in brackets"),
         ("C0WAR", "#war", '4: projects.hk.channels: "#war" is not the id of a channel'),
         ("C0WAR", "U0WAR", '4: projects.hk.channels: "U0WAR" is not the id of a channel'),
-        ("channels", "allow_shared = true\nchannels", "4: projects.hk.allow_shared: true is not in this version yet"),
+        ("channels", 'allow_shared = "yes"\nchannels', "4: projects.hk.allow_shared: must be true or false"),
     ],
 )
 def test_a_project(old: str, new: str, expected: str) -> None:
@@ -443,6 +443,53 @@ def test_who_is_excepted_does_not_make_a_rule_satisfiable() -> None:
 def test_a_rule_about_nobody_is_no_defect() -> None:
     found = load(PROJECT + APPROVED + 'except = ["U0ALICE"]')
     assert (found.problems, found.defects) == ((), ())
+
+
+FREEZE = 'from = 2026-12-24T18:00:00\nto = 2026-12-27T06:00:00\nzone = "Europe/Berlin"\n'
+
+
+@pytest.mark.parametrize(
+    ("freeze", "expected"),
+    [
+        (FREEZE + "approvals = 2", policy.Freeze(since=1798131600.0, until=1798347600.0, approvals=2)),
+        (FREEZE + "deny = true", policy.Freeze(since=1798131600.0, until=1798347600.0, deny=True)),
+        (
+            'from = "2026-12-24T18:00:00+01:00"\nto = 2026-12-27T05:00:00Z\ndeny = true',
+            policy.Freeze(since=1798131600.0, until=1798347600.0, deny=True),
+        ),
+    ],
+)
+def test_a_freeze_is_read_in_its_zone(freeze: str, expected: policy.Freeze) -> None:
+    found = load(f"{PROJECT}{APPROVED}[[rules.freeze]]\n{freeze}\n")
+
+    assert found.policy is not None, found.problems
+    assert found.policy.rules[0].freezes == (expected,)
+
+
+@pytest.mark.parametrize(
+    ("freeze", "what"),
+    [
+        (FREEZE, "needs either approvals = NUMBER or deny = true"),
+        (FREEZE + "approvals = 2\ndeny = true", "needs either approvals = NUMBER or deny = true"),
+        (FREEZE.replace("Europe/Berlin", "Middle/Earth") + "deny = true", '"Middle/Earth" is no time zone'),
+        (FREEZE.replace('zone = "Europe/Berlin"', "") + "deny = true", "needs a zone"),
+        (FREEZE.replace("2026-12-27", "2025-12-27") + "deny = true", "ends before it begins"),
+        (FREEZE.replace("2026-12-24T18:00:00", '"soon"') + "deny = true", "must be a time"),
+        (FREEZE + "deny = true\nweekly = true", "is not a key that belongs here"),
+    ],
+)
+def test_what_is_wrong_with_a_freeze_is_said_with_its_place(freeze: str, what: str) -> None:
+    (problem,) = told(f"{PROJECT}{APPROVED}[[rules.freeze]]\n{freeze}\n")
+
+    assert what in problem
+    assert "rule 1, freeze" in problem
+
+
+def test_a_freeze_may_ask_for_approvals_where_the_rule_asks_for_none() -> None:
+    frozen = f"[[rules.freeze]]\n{FREEZE}approvals = 1\n"
+
+    assert told(f"{PROJECT}{RULE}{frozen}") == ["f.toml:5: rule 1, approvers: is missing: approvals is more than 0"]
+    assert load(f'{PROJECT}{RULE}approvers = ["U0BOB"]\n{frozen}').problems == ()
 
 
 @given(st.lists(st.sampled_from([*(PROJECT + EVERY_KEY).splitlines(), "]", '"""', "[[rules]]"]), max_size=12))

@@ -283,13 +283,15 @@ class TestProblems:
                 {"FLOWBOT_LOG_LEVEL": "loud"},
                 ["FLOWBOT_LOG_LEVEL: must be one of debug, info, warning, error, critical"],
             ),
+            *(({"DATABASE_URL": url}, []) for url in ("postgres://u:p@h/d", "postgresql://h:6432/d?sslmode=require")),
             *(
-                ({"DATABASE_URL": url}, ["DATABASE_URL: PostgreSQL is not in this version yet; use sqlite:///FILE"])
-                for url in ("postgres://u:p@h/d", "postgresql://h/d", "postgresql+asyncpg://h/d")
-            ),
-            *(
-                ({"DATABASE_URL": url}, ["DATABASE_URL: must be sqlite:///FILE"])
+                (
+                    {"DATABASE_URL": url},
+                    ["DATABASE_URL: must be sqlite:///FILE or postgresql://USER:PASSWORD@HOST/NAME"],
+                )
                 for url in (
+                    "postgresql+asyncpg://h/d",
+                    "postgres://",
                     "sqlite://",
                     "sqlite:///",
                     "sqlite:///:memory:",
@@ -407,18 +409,19 @@ class TestCheckReport:
             'rule "one": allow stop to leads; 1 of leads to approve',
             'rule "two": deny stop, start to *',
             "warning: flowbot.toml:12: rule 1, emergency: gives no rights: this version has no --emergency",
+            'warning: flowbot.toml:6: rule 1, effect: never allows anything: rule "two" denies all of it',
         )
 
     def test_a_rule_confirmed_alone(self, directory: pathlib.Path) -> None:
-        rule = '[[rules]]\nname = "x"\nverbs = ["stop"]\nwho = ["*"]\n'
+        rule = '[[rules]]\nname = "x"\nverbs = ["stop"]\nwho = ["U0CAROL"]\n'
         (directory / "flowbot.toml").write_text(POLICY + rule)
         lines = settings.check_report(settings.load(GOOD, directory=directory))
-        assert lines[-1] == 'rule "x": allow stop to *; confirmed alone'
+        assert lines[-1] == 'rule "x": allow stop to U0CAROL; confirmed alone'
 
     def test_a_rule_that_nobody_can_satisfy_is_reported_with_its_place(self, directory: pathlib.Path) -> None:
         (directory / "flowbot.toml").write_text(POLICY + RULE.format(3))
         found = settings.load(GOOD, directory=directory)
-        defect, warning = settings.check_report(found)
+        defect, warning, _ = settings.check_report(found)
         assert defect.startswith("flowbot.toml:10: rule 1, approvals: asks for 3")
         assert warning.startswith("warning: flowbot.toml:12: rule 1, emergency: ")
 

@@ -53,10 +53,11 @@ async def arrives(desk: Desk, entry: Entry) -> None:
 
 
 def quiet(desk: Desk) -> bool:
-    """Tell whether nothing is due or held."""
+    """Tell whether nothing is due or held. The inbox is asked first: what it was asked for is a request by then."""
+    if desk.select("SELECT 1 FROM inbox WHERE state <> 'done'"):
+        return False
     now = desk.clock.now()
-    held = desk.select("SELECT 1 FROM requests WHERE lease_owner IS NOT NULL OR due_at <= ?", now)
-    return not held and not desk.select("SELECT 1 FROM inbox WHERE state <> 'done'")
+    return not desk.select("SELECT 1 FROM requests WHERE lease_owner IS NOT NULL OR due_at <= ?", now)
 
 
 async def rests(desk: Desk) -> None:
@@ -341,6 +342,38 @@ async def test_an_approval_that_nothing_came_of_in_two_minutes_lapses(desk: Desk
     assert (await desk.now(request_id)).state is State.EXPIRED
     assert desk.cloud.stops() == 0
     assert desk.chat.said()[-1] == "expired"
+
+
+async def test_what_stood_still_before_a_call_claims_again_and_reads_before_it_calls(desk: Desk) -> None:
+    request_id = await card(desk)
+    task = asyncio.create_task(desk.worker.run())
+    desk.store.stops_after.append("call begins")
+    await arrives(desk, desk.click("approve", CAROL, request_id))
+    await until(lambda: "call interrupted" in desk.store.journal)
+    await rests(desk)
+    assert desk.cloud.stops() == 0
+    desk.clock.turn(2)
+    await rests(desk)
+
+    assert (await desk.now(request_id)).operation.progress is Progress.SUCCEEDED
+    assert [method for method, _ in desk.cloud.calls[-2:]] == ["flow", "stop"]
+    assert desk.cloud.stops() == 1
+    task.cancel()
+    await asyncio.gather(task, return_exceptions=True)
+
+
+@pytest.mark.usefixtures("looking")
+async def test_what_is_settled_for_over_a_year_is_taken_away(desk: Desk) -> None:
+    request_id = await card(desk)
+    await arrives(desk, desk.click("deny", CAROL, request_id))
+    await rests(desk)
+
+    desk.clock.turn(worker.KEEP_FOR)
+    await looked(desk)
+    assert desk.select("SELECT count(*) FROM requests") == [(1,)]
+
+    desk.clock.turn(worker.CLEAN_EVERY)
+    await until(lambda: not desk.select("SELECT 1 FROM requests"))
 
 
 async def test_run_sleeps_exactly_until_something_is_due(tmp_path: pathlib.Path) -> None:

@@ -32,8 +32,19 @@ SLACKBOT: Final = "USLACKBOT"
 
 STRANGERS: Final = frozenset({"user_not_found", "user_not_visible", "users_not_found"})
 
+UNSEEN: Final = "channel_not_found"
+"""Slack's code for a channel that is not there, or that is private and the bot is not in."""
+
 Said = TypeVar("Said")
 log = structlog.get_logger()
+
+
+@dataclasses.dataclass(frozen=True, kw_only=True)
+class Sight:
+    """Who sees a channel: only its members, and perhaps people of other organisations."""
+
+    private: bool
+    shared: bool
 
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
@@ -118,7 +129,7 @@ class Directory:
         self._installation = installation
         self._kinds = _Memory(ask=self._ask_kind, clock=clock)
         self._groups = _Memory(ask=self._ask_members, clock=clock)
-        self._channels = _Memory(ask=self._ask_private, clock=clock)
+        self._channels = _Memory(ask=self._ask_sight, clock=clock)
 
     async def person(self, actor: Actor, *, max_age: float) -> Person:
         """Say what somebody is; Kind.UNREACHABLE when Slack cannot be asked."""
@@ -131,7 +142,13 @@ class Directory:
 
     async def is_private(self, channel: str, *, max_age: float) -> bool | None:
         """Tell whether only its members see a channel; None when Slack cannot be asked."""
-        return await self._channels.get(channel, max_age=max_age)
+        sight = await self._channels.get(channel, max_age=max_age)
+        return None if sight is None else sight.private
+
+    async def is_shared(self, channel: str, *, max_age: float) -> bool | None:
+        """Tell whether people of other organisations see a channel; None when Slack cannot be asked."""
+        sight = await self._channels.get(channel, max_age=max_age)
+        return None if sight is None else sight.shared
 
     async def _ask_kind(self, user: str) -> Kind:
         await self._installation.learn()  # without it everybody would be a stranger
@@ -151,12 +168,20 @@ class Directory:
             raise failures.translate(failure) from failure
         return frozenset(said["users"])
 
-    async def _ask_private(self, channel: str) -> bool:
+    async def _ask_sight(self, channel: str) -> Sight:
         try:
             said = await self._client.conversations_info(channel=channel)
         except (SlackApiError, aiohttp.ClientError, TimeoutError) as failure:
-            raise failures.translate(failure) from failure
-        return is_private(said["channel"])
+            translated = failures.translate(failure)
+            if isinstance(translated, errors.ChatRefused) and translated.code == UNSEEN:
+                return Sight(private=True, shared=False)
+            raise translated from failure
+        return Sight(private=is_private(said["channel"]), shared=is_shared(said["channel"]))
+
+
+def is_shared(channel: Mapping[str, Any]) -> bool:
+    """Tell whether other organisations see a channel, or are invited to, from Slack's conversation object."""
+    return bool(channel.get("is_ext_shared") or channel.get("is_pending_ext_shared"))
 
 
 def is_private(channel: Mapping[str, Any]) -> bool:

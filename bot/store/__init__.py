@@ -1,1 +1,1 @@
-"""Where requests, the inbox and the audit live: SQLAlchemy Core on SQLite."""
+"""Where requests, the inbox and the audit live: SQLAlchemy Core on SQLite or PostgreSQL."""

@@ -1,11 +1,12 @@
 """Connections and transactions: who may write when, and what is known when a write fails.
 
-One connection writes, others read. It knows no table and no record; the statements come in as functions of a
-connection.
+On SQLite one connection writes, and others read; on a server several write. It knows no table and no record; the
+statements come in as functions of a connection.
 """
 
 import asyncio
 import contextlib
+import dataclasses
 from collections.abc import Awaitable, Callable, Coroutine
 from typing import Any, Final, TypeVar
 
@@ -31,15 +32,23 @@ class Database:
     what came of it.
     """
 
-    def __init__(self, *, writer: AsyncEngine, readers: AsyncEngine) -> None:
+    def __init__(
+        self, *, writer: AsyncEngine, readers: AsyncEngine, turns: int = 1, patience: float | None = None
+    ) -> None:
+        """Take the engines; `turns` is how many writes of the worker may run side by side.
+
+        `patience` is how many seconds a transaction may take, from the wait for its connection to its end; without it
+        the database's own limits are enough.
+        """
         self.writer = writer
         self.readers = readers
-        self._turn = asyncio.Lock()
+        self._turn = asyncio.Semaphore(turns)
+        self._patience = patience
         self._running: set[asyncio.Task[Any]] = set()
         self._closed = False
 
     async def write_in_turn(self, work: Work[T]) -> T:
-        """Run a write of the worker: one at a time, so that at most one of them stands before the next `write`."""
+        """Run a write of the worker, in its turn: where one connection writes, at most one stands before a `write`."""
         return await self._finish(self._take_turn(work))
 
     async def write(self, work: Work[T]) -> T:
@@ -55,10 +64,10 @@ class Database:
         if self._closed:
             raise errors.StoreError("the database is closed")
         try:
-            async with self.readers.connect() as connection:
+            async with asyncio.timeout(self._patience), self.readers.connect() as connection:
                 return await work(connection)
-        except exc.SQLAlchemyError as error:
-            raise failures.unread(error) from error
+        except (exc.SQLAlchemyError, TimeoutError) as error:
+            raise failures.unread(error) from failures.shown(error)
 
     async def close(self) -> None:
         """Let the writes that have begun end, then close every connection."""
@@ -80,24 +89,34 @@ class Database:
     async def _transact(self, work: Work[T]) -> T:
         if self._closed:
             raise errors.NotRecorded("nothing was recorded: the database is closed")
+        stage = _Stage()
         try:
-            async with self.writer.connect() as connection:
+            async with asyncio.timeout(self._patience), self.writer.connect() as connection:
                 result = await work(connection)
+                stage.committing = True
                 await _commit(connection)
                 return result
-        except exc.SQLAlchemyError as error:
-            raise failures.refused(error) from error
+        except (exc.SQLAlchemyError, TimeoutError) as error:
+            named = failures.uncommitted(error) if stage.committing else failures.refused(error)
+            raise named from failures.shown(error)
+
+
+@dataclasses.dataclass
+class _Stage:
+    """How far a transaction has come. Before COMMIT is sent, what ends it leaves nothing."""
+
+    committing: bool = False
 
 
 async def _commit(connection: AsyncConnection) -> None:
     try:
         await connection.commit()
-    except exc.SQLAlchemyError as error:
+    except exc.SQLAlchemyError:
         # SQLAlchemy would put the connection back into its pool with the transaction still open, and every later BEGIN
         # on it would fail.
         with contextlib.suppress(exc.SQLAlchemyError):
             await connection.invalidate()
-        raise failures.uncommitted(error) from error
+        raise
 
 
 def open_sqlite(url: sa.URL, *, busy_timeout: float) -> Database:

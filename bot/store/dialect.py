@@ -1,21 +1,55 @@
-"""All that differs between databases in the statements of `store`: a cautious INSERT, and whose clock counts."""
+"""All that differs between databases in the statements of `store`: a cautious INSERT, whose clock counts, how rows are
+chosen.
+"""
+
+from typing import Any, Final
 
 import sqlalchemy as sa
-from sqlalchemy.dialects import sqlite
+from sqlalchemy.dialects import postgresql, sqlite
 from sqlalchemy.ext.asyncio import AsyncConnection
 
 from bot import ports
 
+SERVER_NOW: Final[sa.ColumnElement[float]] = sa.cast(
+    sa.extract("epoch", sa.func.statement_timestamp(type_=sa.DateTime(timezone=True))), sa.Double
+)
+"""The server's clock when the statement reached it. `clock_timestamp()` may change from row to row: no index helps to
+find what is before it."""
 
-def insert(table: sa.Table) -> sqlite.Insert:
-    """Return an INSERT that knows ON CONFLICT. PostgreSQL's own has the same methods."""
-    return sqlite.insert(table)
+Time = float | sa.ColumnElement[float]
+"""Seconds since the epoch (UTC), or the SQL that says them."""
+
+Insert = sqlite.Insert | postgresql.Insert
 
 
-async def now(connection: AsyncConnection, clock: ports.Clock) -> float:
-    """Return the time by which leases are measured: our clock, since one process alone has the file.
+def on_server(connection: AsyncConnection) -> bool:
+    """Tell whether other replicas may be at work on the same database."""
+    return connection.dialect.name == "postgresql"
 
-    Replicas on a server will have to ask the server, inside the transaction.
+
+def insert(table: sa.Table, *, server: bool) -> Insert:
+    """Return an INSERT that knows ON CONFLICT."""
+    return postgresql.insert(table) if server else sqlite.insert(table)
+
+
+def now(connection: AsyncConnection, clock: ports.Clock) -> Time:
+    """Return the time by which leases are measured.
+
+    Replicas on a server agree on its clock; one process alone has a file, and its own clock.
     """
-    del connection
-    return clock.now()
+    return SERVER_NOW if on_server(connection) else clock.now()
+
+
+def plain(**values: Time) -> dict[str, Any]:
+    """Return those of the values that are no SQL."""
+    return {name: value for name, value in values.items() if not isinstance(value, sa.ColumnElement)}
+
+
+def among(connection: AsyncConnection, column: sa.ColumnElement[str], query: sa.Select[Any]) -> sa.ColumnElement[bool]:
+    """Tell rows that a query with FOR UPDATE and LIMIT chooses.
+
+    PostgreSQL may run a subquery of IN several times, and choose others each time; one that makes an array runs once.
+    """
+    if on_server(connection):
+        return column == sa.any_(sa.func.array(query.scalar_subquery(), type_=postgresql.ARRAY(sa.Text)))
+    return column.in_(query)

@@ -1,40 +1,75 @@
 """Bring a database to the revision of this code. Nothing else imports Alembic: import this only where it is used."""
 
+import asyncio
 import contextlib
 from collections.abc import Iterator
-from typing import Any
+from typing import Any, Final
 
 import sqlalchemy as sa
 from alembic import command, config
 from sqlalchemy import event, exc
 
-from bot import errors
 from bot.store import failures, hold, schema
 from bot.store import url as urls
+
+_LOCK: Final = 0x666C6F77626F74
+"""The advisory lock of whoever migrates a server's database: the name of the bot."""
+
+_NEWEST: Final = "head"
+
+_PATIENCE: Final = 10.0
+"""Seconds for a connection to a server. A migration itself takes as long as it takes."""
 
 
 def migrate(url: str) -> str:
     """Bring the database to the newest revision that this code knows, and return the revision it is at then.
 
-    A database made by newer code is left as it is. Blocks, and is safe to repeat. Raises errors.StoreError; a migration
-    that fails leaves nothing behind.
+    A database made by newer code is left as it is. Blocks, and is safe to repeat; of two that migrate a server's
+    database at once, one waits for the other. Raises errors.StoreError; a migration that fails leaves nothing behind.
     """
     parsed = urls.parse(url)
     path = urls.sqlite_file(parsed)
     if path is None:
-        raise errors.StoreError("PostgreSQL is not there yet: DATABASE_URL must be sqlite:///FILE")
+        return asyncio.run(_migrate_server(parsed))
     with _connected(parsed) as connection:
         found = _stored(connection)
-    if found is not None and (found == schema.REVISION or found not in schema.REVISIONS):
-        return found
+    if _is_current(found):
+        return str(found)
     held = hold.hold_file(path)
     try:
         with _connected(parsed) as connection:
-            command.upgrade(_settings(connection), "head")
+            _upgrade(connection)
             connection.commit()
     finally:
         held.release()
     return schema.REVISION
+
+
+async def _migrate_server(url: sa.URL) -> str:
+    from bot.store import postgres  # whoever has a file pays for no driver of a server
+
+    engine = postgres.engine(url, patience=_PATIENCE, limited=False)
+    try:
+        async with engine.begin() as connection:
+            # A lock of the transaction: one of the session would stay behind in a proxy's pool.
+            await connection.execute(sa.select(sa.func.pg_advisory_xact_lock(sa.cast(_LOCK, sa.BigInteger))))
+            return await connection.run_sync(_upgrade_unless_current)
+    except (exc.SQLAlchemyError, TimeoutError) as error:
+        raise failures.refused(error) from failures.shown(error)
+    finally:
+        await engine.dispose()
+
+
+def _upgrade_unless_current(connection: sa.Connection) -> str:
+    found = _stored(connection)
+    if _is_current(found):
+        return str(found)
+    _upgrade(connection)
+    return schema.REVISION
+
+
+def _is_current(found: str | None) -> bool:
+    return found is not None and (found == schema.REVISION or found not in schema.REVISIONS)
 
 
 @contextlib.contextmanager
@@ -62,9 +97,9 @@ def _stored(connection: sa.Connection) -> str | None:
     return found
 
 
-def _settings(connection: Any) -> config.Config:
+def _upgrade(connection: Any) -> None:
     settings = config.Config()
     settings.set_main_option("script_location", "bot.store:migrations")
     settings.set_main_option("path_separator", "os")
     settings.attributes["connection"] = connection
-    return settings
+    command.upgrade(settings, _NEWEST)

@@ -198,6 +198,11 @@ def to_standing(row: sa.RowMapping) -> ports.KeyStanding:
     return ports.KeyStanding(bad_tries=row["bad_tries"], locked_until=row["locked_until"])
 
 
+def to_pause(row: sa.RowMapping) -> ports.Pause:
+    """Read the pause from its row."""
+    return ports.Pause(at=row["at"], reason=row["reason"], by=row["by"])
+
+
 @contextlib.contextmanager
 def _reading(what: str) -> Iterator[None]:
     try:

@@ -9,7 +9,7 @@ from typing import Final
 
 import sqlalchemy as sa
 
-REVISIONS: Final = ("0001",)
+REVISIONS: Final = ("0001", "0002")
 """Every revision that this code knows, the oldest first. One that is missing here was made by newer code."""
 
 REVISION: Final = REVISIONS[-1]
@@ -66,11 +66,18 @@ requests: Final = sa.Table(
     sa.Column("due_at", sa.Double),
     sa.Column("lease_owner", sa.Text),
     sa.Column("lease_until", sa.Double),
+    sa.Column("changed_at", sa.Double),
     sa.Index(
         "due_requests",
         "due_at",
         sqlite_where=sa.text("due_at IS NOT NULL"),
         postgresql_where=sa.text("due_at IS NOT NULL"),
+    ),
+    sa.Index(
+        "settled_requests",
+        "changed_at",
+        sqlite_where=sa.text("due_at IS NULL"),
+        postgresql_where=sa.text("due_at IS NULL"),
     ),
     sa.Index("history_of_flow", "project", "flow_id", "created_at"),
     sa.Index("history_of_project", "project", "created_at"),
@@ -128,6 +135,12 @@ inbox: Final = sa.Table(
         sqlite_where=sa.text("state <> 'done'"),
         postgresql_where=sa.text("state <> 'done'"),
     ),
+    sa.Index(
+        "done_entries",
+        "received_at",
+        sqlite_where=sa.text("state = 'done'"),
+        postgresql_where=sa.text("state = 'done'"),
+    ),
 )
 
 audit: Final = sa.Table(
@@ -155,3 +168,21 @@ keys: Final = sa.Table(
     sa.Column("locked_until", sa.Double, nullable=False),
 )
 """How access keys stand with the cloud; a key goes by a hash."""
+
+pause: Final = sa.Table(
+    "pause",
+    metadata,
+    sa.Column("id", sa.Integer, primary_key=True, autoincrement=False),
+    sa.Column("at", sa.Double, nullable=False),
+    sa.Column("reason", sa.Text, nullable=False),
+    sa.Column("by", sa.Text, nullable=False),
+)
+"""One row while changing verbs are paused, and none else."""
+
+retention: Final = sa.Table(
+    "retention",
+    metadata,
+    sa.Column("id", sa.Integer, primary_key=True, autoincrement=False),
+    sa.Column("audit_before", sa.Double),
+)
+"""One row. Within a transaction that cleans up it says which rows of the audit may go; at any other time, none."""

@@ -5,8 +5,9 @@ It decides nothing about requests: the records come in changed and go out as the
 """
 
 import dataclasses
-from collections.abc import Sequence
-from typing import Any, Final
+import time
+from collections.abc import Callable, Sequence
+from typing import Final
 
 import sqlalchemy as sa
 import structlog
@@ -15,12 +16,12 @@ from sqlalchemy.ext.asyncio import AsyncConnection
 from bot import errors, ports
 from bot import request as requests
 from bot.arrivals import Entry
-from bot.store import audit, database, dialect, hold, revision, rows, schema, statements
+from bot.store import audit, cleaning, database, dialect, hold, leases, revision, rows, schema, statements
 from bot.store import url as urls
 
 log = structlog.get_logger()
 
-LEASE: Final = 30.0
+LEASE: Final = statements.LEASE
 """Seconds for which a claim holds."""
 
 _REQUESTS: Final = schema.requests
@@ -30,20 +31,25 @@ _INBOX: Final = schema.inbox
 
 
 async def open_store(
-    url: str, *, clock: ports.Clock, replica: str, exclusive: bool = True, busy_timeout: float = 1.5
+    url: str,
+    *,
+    clock: ports.Clock,
+    replica: str,
+    exclusive: bool = True,
+    busy_timeout: float = 1.5,
+    monotonic: Callable[[], float] = time.monotonic,
 ) -> "SqlStore":
     """Open the database for one replica, whose name no other replica has at the time.
 
-    An SQLite file is held until `close`, and what was claimed before is free at once; tests of several replicas open it
-    without `exclusive`. Raises errors.RevisionMismatch when the database is older than the code, errors.StoreError when
-    it cannot be used.
+    An SQLite file is held until `close`, and what was claimed before is free at once; whoever does not serve opens it
+    beside the one that does, without `exclusive`. Raises errors.RevisionMismatch when the database is older than the
+    code, errors.StoreError when it cannot be used.
     """
     parsed = urls.parse(url)
     path = urls.sqlite_file(parsed)
-    if path is None:
-        raise errors.StoreError("PostgreSQL is not there yet: DATABASE_URL must be sqlite:///FILE")
-    held = hold.hold_file(path) if exclusive else None
-    store = SqlStore(database.open_sqlite(parsed, busy_timeout=busy_timeout), clock=clock, replica=replica, held=held)
+    held = hold.hold_file(path) if exclusive and path is not None else None
+    db = _open_server(parsed) if path is None else database.open_sqlite(parsed, busy_timeout=busy_timeout)
+    store = SqlStore(db, clock=clock, replica=replica, held=held, monotonic=monotonic)
     try:
         await store.prepare()
     except BaseException:
@@ -52,16 +58,29 @@ async def open_store(
     return store
 
 
+def _open_server(url: sa.URL) -> database.Database:
+    from bot.store import postgres  # whoever has a file pays for no driver of a server
+
+    return postgres.open_postgres(url)
+
+
 class SqlStore:
     """Requests, inbox and audit in one database, as one replica sees them."""
 
     def __init__(
-        self, db: database.Database, *, clock: ports.Clock, replica: str, held: hold.Hold | None = None
+        self,
+        db: database.Database,
+        *,
+        clock: ports.Clock,
+        replica: str,
+        held: hold.Hold | None = None,
+        monotonic: Callable[[], float] = time.monotonic,
     ) -> None:
         self.database = db
         self._clock = clock
         self._replica = replica
         self._held = held
+        self._leases = leases.Leases(seconds=LEASE, monotonic=monotonic)
 
     async def prepare(self) -> None:
         """Check the revision; where nobody else can be alive, end every lease."""
@@ -75,11 +94,12 @@ class SqlStore:
             return frozenset()
         # PostgreSQL refuses to touch one row twice in a statement: the first of a kind counts.
         first = {entry.key: rows.entry(entry) for entry in reversed(entries)}
+        # Two replicas that meet the same rows in another order would wait for each other.
+        in_order = [first[key] for key in sorted(first)]
 
         async def work(connection: AsyncConnection) -> frozenset[str]:
-            lease = self._lease(await self._now(connection))
-            result = await connection.execute(statements.RECORD, [{**row, **lease} for row in first.values()])
-            return frozenset(result.scalars())
+            now = self._now(connection)
+            return await statements.record(connection, in_order, replica=self._replica, now=now)
 
         return await self.database.write(work)
 
@@ -87,7 +107,7 @@ class SqlStore:
         """Return an inbox row of the last 24 hours."""
 
         async def work(connection: AsyncConnection) -> sa.RowMapping | None:
-            since = await self._now(connection) - statements.REPEAT_WITHIN
+            since = self._now(connection) - statements.REPEAT_WITHIN
             query = sa.select(_INBOX).where(_INBOX.c.key == key, _INBOX.c.received_at > since)
             return (await connection.execute(query)).mappings().one_or_none()
 
@@ -98,7 +118,7 @@ class SqlStore:
         """Claim unfinished inbox rows whose lease has lapsed and whose time has come, the oldest first."""
 
         async def work(connection: AsyncConnection) -> Sequence[sa.RowMapping]:
-            now = await self._now(connection)
+            now = self._now(connection)
             free = (
                 sa.select(_INBOX.c.key)
                 .where(statements.UNFINISHED, _INBOX.c.due_at <= now, statements.lapsed(_INBOX, now))
@@ -106,7 +126,9 @@ class SqlStore:
                 .limit(limit)
                 .with_for_update(skip_locked=True)
             )
-            claim = _INBOX.update().where(_INBOX.c.key.in_(free)).values(self._lease(now)).returning(_INBOX)
+            chosen = dialect.among(connection, _INBOX.c.key, free)
+            lease = statements.lease(self._replica, now)
+            claim = _INBOX.update().where(chosen).values(lease).returning(_INBOX)
             return (await connection.execute(claim)).mappings().all()
 
         claimed = await self.database.write_in_turn(work)
@@ -124,22 +146,24 @@ class SqlStore:
         await self._update(_INBOX.update().where(*mine).values(due_at=until, **statements.FREE))
 
     async def commit(self, change: ports.Change) -> None:
-        """Write one change whole.
+        """Write one change whole, and leave a request to the replica that holds it; claim it where none does.
 
         Raises errors.Conflict, errors.FlowHeld, errors.NotRecorded or errors.Unconfirmed.
         """
 
-        async def work(connection: AsyncConnection) -> None:
-            now = await self._now(connection)
-            lease = self._lease(now)
+        async def work(connection: AsyncConnection) -> float:
+            asked_at, now = self._leases.now(), self._now(connection)
             if change.request is not None:
-                await statements.save(connection, change.request, {**lease, "due_at": now})
+                await statements.save(connection, change.request, replica=self._replica, now=now)
             if change.entry is not None:
-                await statements.decide(connection, change, lease)
-            if change.audit:
-                await connection.execute(schema.audit.insert(), [audit.row(event) for event in change.audit])
+                await statements.decide(connection, change, statements.lease(self._replica, now))
+            await _note(connection, *change.audit)
+            return asked_at
 
-        await self.database.write_in_turn(work)
+        asked_at = await self.database.write_in_turn(work)
+        if change.request is not None:
+            keep = self._leases.given if change.request.version == 1 else self._leases.renewed
+            keep(change.request.id, asked_at=asked_at)
 
     async def load(self, request_id: str) -> requests.Request | None:
         """Return a request with the replies that are still unsent."""
@@ -161,42 +185,39 @@ class SqlStore:
         )
 
     async def unsettled(self, *, limit: int) -> list[requests.Request]:
-        """Return the newest requests of which something may still come: whatever may, is due some time."""
-        alive = (requests.State.PENDING.value, requests.State.APPROVED.value)
-
-        async def work(connection: AsyncConnection) -> list[requests.Request]:
-            # SQLite does not find the partial index by IS NOT NULL, which this implies: no time is before the epoch.
-            where = (_REQUESTS.c.due_at >= 0.0, _REQUESTS.c.state.in_(alive))
-            return await statements.read(connection, *where, limit=limit)
-
-        found = await self.database.read(work)
+        """Return the newest requests of which something may still come, dry runs too."""
+        found = await self._several(statements.ALIVE, limit=limit)
         return [one for one in found if requests.is_open(one) or requests.is_read_back(one)]
 
     async def history(self, project: str, *, flow_id: str | None = None, limit: int) -> list[requests.Request]:
         """Return the newest requests of a project, or for one flow of it."""
         of_flow = () if flow_id is None else (_REQUESTS.c.flow_id == flow_id,)
-
-        async def work(connection: AsyncConnection) -> list[requests.Request]:
-            return await statements.read(connection, _REQUESTS.c.project == project, *of_flow, limit=limit)
-
-        return await self.database.read(work)
+        return await self._several(_REQUESTS.c.project == project, *of_flow, limit=limit)
 
     async def claim(self, request_id: str) -> requests.Request | None:
         """Lease the request to this replica and return it, unless another replica's lease holds."""
 
-        async def work(connection: AsyncConnection) -> list[requests.Request]:
-            now = await self._now(connection)
+        async def work(connection: AsyncConnection) -> tuple[float, list[requests.Request]]:
+            asked_at, now = self._leases.now(), self._now(connection)
             free = sa.or_(statements.lapsed(_REQUESTS, now), _REQUESTS.c.lease_owner == self._replica)
-            claim = _REQUESTS.update().where(_REQUESTS.c.id == request_id, free).values(self._lease(now))
-            return await statements.claimed(connection, claim)
+            lease = statements.lease(self._replica, now)
+            claim = _REQUESTS.update().where(_REQUESTS.c.id == request_id, free).values(lease)
+            return asked_at, await statements.claimed(connection, claim)
 
-        return next(iter(await self.database.write_in_turn(work)), None)
+        claimed = self._given(*await self.database.write_in_turn(work))
+        if not claimed:
+            self._leases.gone(request_id)
+        return next(iter(claimed), None)
+
+    def lease_left(self, request_id: str) -> float:
+        """Return for how many seconds more this replica's lease holds at least; 0 for none."""
+        return self._leases.left(request_id)
 
     async def claim_due(self, *, limit: int) -> list[requests.Request]:
         """Lease requests that are due and whose lease has lapsed, the most overdue first."""
 
-        async def work(connection: AsyncConnection) -> list[requests.Request]:
-            now = await self._now(connection)
+        async def work(connection: AsyncConnection) -> tuple[float, list[requests.Request]]:
+            asked_at, now = self._leases.now(), self._now(connection)
             due = (
                 sa.select(_REQUESTS.c.id)
                 .where(_REQUESTS.c.due_at <= now, statements.lapsed(_REQUESTS, now))
@@ -204,16 +225,18 @@ class SqlStore:
                 .limit(limit)
                 .with_for_update(skip_locked=True)
             )
-            claim = _REQUESTS.update().where(_REQUESTS.c.id.in_(due)).values(self._lease(now))
-            return await statements.claimed(connection, claim)
+            chosen = dialect.among(connection, _REQUESTS.c.id, due)
+            claim = _REQUESTS.update().where(chosen).values(statements.lease(self._replica, now))
+            return asked_at, await statements.claimed(connection, claim, skipping=True)
 
-        return await self.database.write_in_turn(work)
+        self._leases.forget_lapsed()
+        return self._given(*await self.database.write_in_turn(work))
 
     async def next_due_at(self) -> float | None:
         """Return when the next request is due that nobody holds."""
 
         async def work(connection: AsyncConnection) -> float | None:
-            free = statements.lapsed(_REQUESTS, await self._now(connection))
+            free = statements.lapsed(_REQUESTS, self._now(connection))
             query = sa.select(sa.func.min(_REQUESTS.c.due_at)).where(_REQUESTS.c.due_at.is_not(None), free)
             due_at: float | None = (await connection.execute(query)).scalar()
             return due_at
@@ -227,7 +250,10 @@ class SqlStore:
             _REQUESTS.c.version == seen.version,
             _REQUESTS.c.lease_owner == self._replica,
         )
-        return await self._update(_REQUESTS.update().where(*mine).values(due_at=due_at, **statements.FREE)) == 1
+        released = await self._update(_REQUESTS.update().where(*mine).values(due_at=due_at, **statements.FREE)) == 1
+        if released:
+            self._leases.gone(seen.id)
+        return released
 
     async def told(self, seen: requests.Request) -> None:
         """Save what Slack shows now; whoever decided something meanwhile is not disturbed."""
@@ -252,9 +278,47 @@ class SqlStore:
         """Keep how an access key stands with the cloud."""
 
         async def work(connection: AsyncConnection) -> None:
-            await connection.execute(statements.NOTE_KEY, {"key": key, **dataclasses.asdict(standing)})
+            await statements.note_key(connection, {"key": key, **dataclasses.asdict(standing)})
 
         await self.database.write_in_turn(work)
+
+    async def paused(self) -> ports.Pause | None:
+        """Return the pause, or None where there is none."""
+
+        async def work(connection: AsyncConnection) -> sa.RowMapping | None:
+            return (await connection.execute(sa.select(schema.pause))).mappings().one_or_none()
+
+        row = await self.database.read(work)
+        return rows.to_pause(row) if row else None
+
+    async def pause(self, pause: ports.Pause) -> None:
+        """Begin to pause, or give another reason for it; with its line in the audit."""
+
+        async def work(connection: AsyncConnection) -> None:
+            await statements.pause(connection, pause)
+            facts: dict[str, object] = {"reason": pause.reason, "by": pause.by}
+            await _note(connection, ports.AuditEvent(at=pause.at, what="paused", facts=facts))
+
+        await self.database.write_in_turn(work)
+
+    async def resume(self, *, at: float, by: str) -> bool:
+        """End the pause, with its line in the audit; tell whether there was one."""
+
+        async def work(connection: AsyncConnection) -> bool:
+            was_paused = (await connection.execute(schema.pause.delete())).rowcount > 0
+            if was_paused:
+                await _note(connection, ports.AuditEvent(at=at, what="resumed", facts={"by": by}))
+            return was_paused
+
+        return await self.database.write_in_turn(work)
+
+    async def clean_up(self, *, before: float, limit: int) -> int:
+        """Delete some of what is settled and older, and return how many records that were; 0 when none is left."""
+
+        for work in cleaning.steps(self._now, before=before, limit=limit):
+            if deleted := await self.database.write_in_turn(work):
+                return deleted
+        return 0
 
     async def close(self) -> None:
         """Let go of the database, after the writes that have begun."""
@@ -262,11 +326,13 @@ class SqlStore:
         if self._held is not None:
             self._held.release()
 
-    async def _now(self, connection: AsyncConnection) -> float:
-        return await dialect.now(connection, self._clock)
+    def _now(self, connection: AsyncConnection) -> dialect.Time:
+        return dialect.now(connection, self._clock)
 
-    def _lease(self, now: float) -> dict[str, Any]:
-        return {"lease_owner": self._replica, "lease_until": now + LEASE}
+    def _given(self, asked_at: float, claimed: list[requests.Request]) -> list[requests.Request]:
+        for request in claimed:
+            self._leases.given(request.id, asked_at=asked_at)
+        return claimed
 
     async def _update(self, statement: sa.Update) -> int:
         async def work(connection: AsyncConnection) -> int:
@@ -274,11 +340,22 @@ class SqlStore:
 
         return await self.database.write_in_turn(work)
 
+    async def _several(self, *where: statements.Where, limit: int) -> list[requests.Request]:
+        async def work(connection: AsyncConnection) -> list[requests.Request]:
+            return await statements.read(connection, *where, limit=limit, skipping=True)
+
+        return await self.database.read(work)
+
     async def _one(self, *where: statements.Where) -> requests.Request | None:
         async def work(connection: AsyncConnection) -> list[requests.Request]:
             return await statements.read(connection, *where, limit=1)
 
         return next(iter(await self.database.read(work)), None)
+
+
+async def _note(connection: AsyncConnection, *events: ports.AuditEvent) -> None:
+    if events:
+        await connection.execute(schema.audit.insert(), [audit.row(event) for event in events])
 
 
 def _readable(row: sa.RowMapping) -> ports.Claimed | None:

@@ -66,7 +66,10 @@ class Replica:
         key = "hash of the key"
         cloud = LockedCloud(cloud=self.tap.of(bench.cloud), keys=lambda _: key, store=database, clock=clock)
         chat = self.tap.of(bench.chat)
-        gate = Gate(policy_in_force=lambda: bench.policies[bench.policy], directory=self.tap.of(bench.people))
+        people = self.tap.of(bench.people)
+        gate = Gate(
+            policy_in_force=lambda: bench.policies[bench.policy], directory=people, switch=database, clock=clock
+        )
         asking = Asking(store=database, finder=Finder(cloud=cloud, clock=clock), gate=gate, clock=clock)
         self.worker = Worker(
             store=database,

@@ -288,3 +288,7 @@ class People:
     async def is_private(self, channel: str, *, max_age: float) -> bool | None:
         """No channel is private here."""
         return None if self.away else False
+
+    async def is_shared(self, channel: str, *, max_age: float) -> bool | None:
+        """No channel is shared here."""
+        return None if self.away else False

@@ -244,6 +244,18 @@ def request_of(card: Message) -> str:
     return str(next(iter(card.buttons.values()))["value"])
 
 
+async def takes_two(stage: Stage, card: Message) -> None:
+    """Let both leads approve, and hold the bot to it that one of them is not enough."""
+    await stage.presses("U0CAROL", card, "approve")
+    await stage.quiet()
+    assert stage.stops() == 0
+    assert "1 of 2" in stage.reads(card)
+
+    await stage.presses("U0DAVE", card, "approve")
+    await stage.quiet()
+    assert stage.stops() == 1
+
+
 class OpenStage(Protocol):
     """Opens a world with this policy and runs the bot in it."""
 

@@ -171,6 +171,7 @@ async def test_a_card_asked_for_in_a_foreign_thread_stands_at_home_and_the_link_
 async def test_a_link_to_a_card_in_a_thread_opens_the_thread(stage: Stage) -> None:
     thread = incident(stage)
     card = await asks_in(stage, thread, "stop main-feed")
+    await stage.quiet()  # by now flowbot has stored where its card stands
 
     await stage.types("U0BOB", "stop main-feed")
     await stage.quiet()

@@ -2,7 +2,8 @@
 
 import pytest
 
-from tests.scenarios.conftest import INCIDENT, RANDOM, Stage
+from bot.playground import world
+from tests.scenarios.conftest import INCIDENT, RANDOM, OpenStage, Stage
 
 
 @pytest.mark.parametrize("private", [True, False], ids=["private", "public"])
@@ -24,6 +25,27 @@ async def test_a_channel_without_the_bot_opens_nothing_and_says_how_to_invite_it
     card = await stage.asks("U0BOB", "stop main-feed")
     await stage.presses("U0DAVE", card, "approve")
     await stage.thread_says(card, "STANDBY")
+
+
+async def test_no_card_stands_in_a_channel_that_other_organisations_see(stage: Stage) -> None:
+    stage.slack.workspace.change_channel(INCIDENT, is_ext_shared=True)
+
+    await stage.types("U0ALICE", "stop main-feed")
+    await stage.quiet()
+
+    (answer,) = stage.heard("U0ALICE")
+    assert "Other organisations see" in answer
+    assert "allow_shared = true" in answer
+    assert stage.cards() == []
+
+
+async def test_a_project_may_allow_cards_where_other_organisations_see_them(open_stage: OpenStage) -> None:
+    stage = await open_stage(world.POLICY.replace("[projects.hk]", "[projects.hk]\nallow_shared = true"))
+    stage.slack.workspace.change_channel(INCIDENT, is_ext_shared=True)
+
+    card = await stage.asks("U0ALICE", "stop main-feed")
+
+    assert card.channel == INCIDENT
 
 
 async def test_an_archived_home_channel_is_told_of(stage: Stage) -> None:

@@ -285,5 +285,33 @@ async def test_slack_is_asked_once_a_minute_whether_a_channel_is_private(asking:
     assert asking.asked("conversations.info") == 2
 
 
-async def test_of_a_channel_that_slack_does_not_show_nothing_is_known(asking: Asking) -> None:
-    assert await asking.directory.is_private("C0NOWHERE", max_age=60.0) is None
+async def test_a_channel_that_slack_does_not_show_is_private_and_gets_no_card(asking: Asking) -> None:
+    assert await asking.directory.is_private("C0NOWHERE", max_age=60.0) is True
+    assert await asking.directory.is_shared("C0NOWHERE", max_age=60.0) is False
+
+
+async def test_slack_says_which_channels_other_organisations_see(asking: Asking) -> None:
+    assert await asking.directory.is_shared("C0INCIDENT", max_age=60.0) is False
+    asking.slack.workspace.change_channel("C0INCIDENT", is_ext_shared=True)
+    asking.clock.turn(1)
+    assert await asking.directory.is_shared("C0INCIDENT", max_age=0.5) is True
+
+
+async def test_whether_a_channel_is_shared_is_unknown_while_slack_is_away(asking: Asking) -> None:
+    asking.slack.faults.down()
+    assert await asking.directory.is_shared("C0INCIDENT", max_age=60.0) is None
+
+
+@pytest.mark.parametrize(
+    ("channel", "shared"),
+    [
+        ({}, False),
+        ({"is_shared": True}, False),
+        ({"is_ext_shared": True}, True),
+        ({"is_pending_ext_shared": True}, True),
+    ],
+)
+def test_a_channel_is_shared_with_others_also_while_they_are_only_invited(
+    channel: dict[str, Any], shared: bool
+) -> None:
+    assert directory.is_shared(channel) is shared

@@ -1,30 +1,49 @@
-"""Databases to test on: real files, opened by as many replicas as a test asks for."""
+"""Databases to test on: real files and a real server, opened by as many replicas as a test asks for."""
 
 import dataclasses
+import itertools
 import pathlib
 import shutil
-from collections.abc import AsyncIterator, Awaitable, Callable
+from collections.abc import AsyncIterator, Awaitable, Callable, Iterator
 
 import pytest
 import sqlalchemy as sa
 
 from bot.store import migrate, store
+from tests import postgres
 
-DATABASES = ("sqlite",)
+DATABASES = ("sqlite", "postgresql")
 
 BUSY = 0.02
 """Seconds that a test waits for a lock."""
 
 
 class Clock:
-    """A clock that a test sets."""
+    """A clock that a test sets: the wall's, the replica's own, and the server's where there is one."""
 
     def __init__(self) -> None:
-        self.time = 1_700_000_000.0
+        self._file: pathlib.Path | None = None
+        self._time = 1_700_000_000.0
+
+    @property
+    def time(self) -> float:
+        """Return the time that was set."""
+        return self._time
+
+    @time.setter
+    def time(self, time: float) -> None:
+        self._time = time
+        if self._file is not None:
+            self._file.write_text(repr(time))
+
+    def show_in(self, file: pathlib.Path) -> None:
+        """Show the time in a file too, where a server reads it."""
+        self._file = file
+        self.time = self._time
 
     def now(self) -> float:
         """Return the time that was set."""
-        return self.time
+        return self._time
 
     async def sleep(self, seconds: float) -> None:
         """Let so many seconds pass at once."""
@@ -47,11 +66,65 @@ def migrated(tmp_path_factory: pytest.TempPathFactory) -> pathlib.Path:
     return file
 
 
-@pytest.fixture(params=DATABASES)
-def url(request: pytest.FixtureRequest, migrated: pathlib.Path, tmp_path: pathlib.Path) -> str:
-    """Return the URL of an empty database of each kind."""
-    assert request.param == "sqlite"
+@pytest.fixture(scope="session")
+def server() -> Iterator[postgres.Server]:
+    """Return a server, started once."""
+    with postgres.running() as server:
+        yield server
+
+
+@pytest.fixture(scope="session")
+def template(server: postgres.Server) -> str:
+    """Return the name of an empty database, made once, in which the server's clock is what a file says."""
+    server.execute("CREATE DATABASE template_of_tests")
+    migrate.migrate(server.url("template_of_tests"))
+    server.execute(
+        "CREATE SCHEMA fake",
+        f"""
+        CREATE FUNCTION fake.statement_timestamp() RETURNS timestamptz LANGUAGE sql STABLE AS $$
+        SELECT to_timestamp(pg_read_file('{server.directory}/clock of ' || current_database())::double precision) $$
+        """,
+        database="template_of_tests",
+    )
+    return "template_of_tests"
+
+
+@pytest.fixture
+def new_database(server: postgres.Server) -> Iterator[Callable[..., str]]:
+    """Return a way to make databases on the server, which are gone after the test."""
+    made: list[str] = []
+
+    def make(*, template: str = "template1") -> str:
+        made.append(f"of_test_{next(_numbers)}")
+        server.execute(f"CREATE DATABASE {made[-1]} TEMPLATE {template}")
+        return made[-1]
+
+    yield make
+    server.execute(*[f"DROP DATABASE {name} WITH (FORCE)" for name in made])
+
+
+_numbers = itertools.count(1)
+
+
+@pytest.fixture
+def server_url(server: postgres.Server, template: str, new_database: Callable[..., str], clock: Clock) -> str:
+    """Return the URL of an empty database on the server."""
+    name = new_database(template=template)
+    clock.show_in(server.directory / f"clock of {name}")
+    return server.url(name)
+
+
+@pytest.fixture
+def file_url(migrated: pathlib.Path, tmp_path: pathlib.Path) -> str:
+    """Return the URL of an empty file."""
     return f"sqlite:///{shutil.copy(migrated, tmp_path / 'flowbot.db')}"
+
+
+@pytest.fixture(params=DATABASES)
+def url(request: pytest.FixtureRequest) -> str:
+    """Return the URL of an empty database of each kind."""
+    found: str = request.getfixturevalue("file_url" if request.param == "sqlite" else "server_url")
+    return found
 
 
 @pytest.fixture
@@ -66,7 +139,11 @@ async def replicas(url: str, clock: Clock) -> AsyncIterator[Replicas]:
     opened: list[store.SqlStore] = []
 
     async def open_one(name: str) -> store.SqlStore:
-        opened.append(await store.open_store(url, clock=clock, replica=name, exclusive=False, busy_timeout=BUSY))
+        opened.append(
+            await store.open_store(
+                url, clock=clock, replica=name, exclusive=False, busy_timeout=BUSY, monotonic=clock.now
+            )
+        )
         return opened[-1]
 
     yield Replicas(url=url, open=open_one)

@@ -9,10 +9,11 @@ from typing import Any
 
 from hypothesis import strategies as st
 
-from bot import life
+from bot import answers, life, ports
 from bot import request as requests
 from bot.arrivals import Actor, Entry, Typed
 from bot.commands import Verb
+from bot.store import store
 
 ALICE = Actor(team="T1", user="UALICE")
 BOB = Actor(team="T1", user="UBOB")
@@ -51,6 +52,20 @@ def denied(before: requests.Request, *, at: float = 130.0, actor: Actor | None =
     """Return the request one version on, denied."""
     ending = requests.Ending(actor=actor, at=at)
     return life.end(before, requests.Event.DENY, ending, said=requests.Said.DENIED)
+
+
+def change(
+    found: requests.Request | None = None, *, entry: str | None = None, answer: answers.Answer | None = None
+) -> ports.Change:
+    """Return a change with one line of audit."""
+    event = ports.AuditEvent(at=1.0, what="changed", actor=ALICE, request_id=found.id if found else None)
+    return ports.Change(audit=(event,), request=found, entry=entry, answer=answer)
+
+
+async def add(opened: store.SqlStore, *found: requests.Request) -> None:
+    """Store new requests."""
+    for one in found:
+        await opened.commit(change(one))
 
 
 def entry(key: str = "k1", *, received_at: float = 1_700_000_000.0, text: str = "stop main") -> Entry:

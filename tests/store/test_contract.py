@@ -15,24 +15,11 @@ from bot.store import store
 
 from . import records
 from .conftest import Clock, Replicas, rows_of
+from .records import add, change
 
 DAY = 86_400.0
 ON_ONE_DATABASE = settings(max_examples=60, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
 NOTED = answers.Noted(what="approved")
-
-
-def change(
-    request: requests.Request | None = None, *, entry: str | None = None, answer: answers.Answer | None = None
-) -> ports.Change:
-    """Return a change with one line of audit."""
-    event = ports.AuditEvent(at=1.0, what="changed", actor=records.ALICE, request_id=request.id if request else None)
-    return ports.Change(audit=(event,), request=request, entry=entry, answer=answer)
-
-
-async def add(opened: store.SqlStore, *found: requests.Request) -> None:
-    """Store new requests."""
-    for one in found:
-        await opened.commit(change(one))
 
 
 class TestRequests:
@@ -159,6 +146,21 @@ class TestFlows:
         assert await mine.last_denial("live", "flow-2", since=0.0) is None
 
 
+class TestPausing:
+    async def test_a_pause_is_seen_by_every_replica_until_it_ends(
+        self, mine: store.SqlStore, other: store.SqlStore
+    ) -> None:
+        assert await mine.paused() is None
+        for reason in ("a release", "a longer release"):
+            pause = ports.Pause(at=5.0, reason=reason, by="root")
+            await other.pause(pause)
+            assert await mine.paused() == pause
+        assert await mine.resume(at=6.0, by="root")
+        assert not await other.resume(at=7.0, by="root")
+        assert await other.paused() is None
+        assert [row["what"] for row in await rows_of(mine, "audit")] == ["paused", "paused", "resumed"]
+
+
 class TestLookingBack:
     """What the verbs that read ask for."""
 
@@ -245,13 +247,82 @@ class TestRequestLeases:
         clock.time += store.LEASE - 1
         assert await other.claim("r1") is None
 
-    async def test_a_replacement_claims_the_request_for_its_replica(
+    async def test_a_replacement_claims_the_request_for_its_replica_where_nobody_holds_it(
         self, mine: store.SqlStore, other: store.SqlStore
     ) -> None:
         await add(mine, records.request())
+        await mine.release(records.request(), due_at=0.0)
         await other.commit(change(records.approved(records.request())))
         assert await mine.claim("r1") is None
         assert await other.claim("r1") == records.approved(records.request())
+
+    async def test_a_replacement_leaves_the_request_to_the_replica_that_holds_it(
+        self, mine: store.SqlStore, other: store.SqlStore, clock: Clock
+    ) -> None:
+        await add(mine, records.request())
+        approved = records.approved(records.request())
+        await other.commit(change(approved))
+        assert await other.claim("r1") is None
+        assert other.lease_left("r1") == 0
+        assert not await mine.release(records.request(), due_at=None)
+        assert await mine.claim("r1") == approved
+        assert await mine.release(approved, due_at=clock.time)
+        assert await other.claim_due(limit=9) == [approved]
+
+    async def test_what_a_replica_left_to_one_that_died_is_due_when_the_lease_lapses(
+        self, mine: store.SqlStore, other: store.SqlStore, clock: Clock
+    ) -> None:
+        await add(mine, records.request())
+        clock.time += store.LEASE - 5
+        approved = records.approved(records.request())
+        await other.commit(change(approved))
+        assert await other.claim_due(limit=9) == []
+        clock.time += 5
+        assert await other.claim_due(limit=9) == [approved]
+
+    async def test_a_replica_whose_request_was_taken_over_and_moved_cannot_write_it(
+        self, mine: store.SqlStore, other: store.SqlStore, clock: Clock
+    ) -> None:
+        approved = records.approved(records.request())
+        await add(mine, records.request())
+        await mine.commit(change(approved))
+        clock.time += store.LEASE
+        assert await other.claim("r1") == approved
+        await other.commit(change(life.begin(approved, at=clock.time)))
+        with pytest.raises(errors.Conflict):
+            await mine.commit(change(life.begin(approved, at=clock.time)))
+        assert mine.lease_left("r1") == 0
+        assert other.lease_left("r1") == store.LEASE
+
+    async def test_a_replica_whose_request_was_taken_over_gets_no_lease_by_writing_it(
+        self, mine: store.SqlStore, other: store.SqlStore, clock: Clock
+    ) -> None:
+        await add(mine, records.request())
+        clock.time += store.LEASE
+        await other.claim("r1")
+        await mine.commit(change(records.approved(records.request())))
+        assert mine.lease_left("r1") == 0
+        assert await mine.claim("r1") is None
+        assert await other.claim("r1") == records.approved(records.request())
+
+    async def test_a_replica_knows_how_long_its_lease_still_holds(
+        self, mine: store.SqlStore, other: store.SqlStore, clock: Clock
+    ) -> None:
+        assert mine.lease_left("r1") == 0
+        await add(mine, records.request())
+        assert mine.lease_left("r1") == store.LEASE
+        clock.time += 10
+        await mine.claim("r1")
+        assert mine.lease_left("r1") == store.LEASE
+        clock.time += 10
+        await mine.commit(change(records.approved(records.request())))
+        assert mine.lease_left("r1") == store.LEASE
+        assert await mine.release(records.approved(records.request()), due_at=0.0)
+        assert mine.lease_left("r1") == 0
+        await other.claim_due(limit=9)
+        assert other.lease_left("r1") == store.LEASE
+        clock.time += store.LEASE
+        assert other.lease_left("r1") == 0
 
     async def test_a_released_request_is_free_and_due_when_it_says(
         self, mine: store.SqlStore, other: store.SqlStore, clock: Clock
@@ -505,6 +576,13 @@ class TestOneTransaction:
             await mine.load("r1")
 
 
+_NOTHING = "audit (id, at, what, facts) VALUES (1, 0, 'nothing', '{}')"
+_REPLACING = {
+    "sqlite": f"INSERT OR REPLACE INTO {_NOTHING}",
+    "postgresql": f"INSERT INTO {_NOTHING} ON CONFLICT (id) DO UPDATE SET what = excluded.what",
+}
+
+
 class TestAudit:
     async def test_an_event_is_kept_with_its_facts_in_order(self, mine: store.SqlStore) -> None:
         events = (
@@ -535,15 +613,16 @@ class TestAudit:
             "UPDATE audit SET what = 'nothing'",
             "UPDATE audit SET facts = '{}'",
             "UPDATE audit SET at = 0",
-            "INSERT OR REPLACE INTO audit (id, at, what, facts) VALUES (1, 0, 'nothing', '{}')",
+            "replace",
         ],
     )
     async def test_an_event_cannot_be_changed(self, mine: store.SqlStore, tampering: str) -> None:
         await mine.commit(change())
         before = await rows_of(mine, "audit")
         async with mine.database.writer.connect() as connection:
+            statement = _REPLACING[connection.dialect.name] if tampering == "replace" else tampering
             with pytest.raises(exc.IntegrityError, match="append-only"):
-                await connection.execute(sa.text(tampering))
+                await connection.execute(sa.text(statement))
         assert await rows_of(mine, "audit") == before
 
     async def test_an_event_is_linked_once(self, mine: store.SqlStore) -> None:

@@ -1,4 +1,4 @@
-"""What is known of a write that fails, who waits for whom, and what an operator is told."""
+"""What is known of a write to a file that fails, who waits for whom, and what an operator is told."""
 
 import asyncio
 import errno
@@ -21,6 +21,12 @@ from . import records
 from .conftest import BUSY, Clock, Replicas, rows_of
 
 CHANGE = ports.Change(audit=(ports.AuditEvent(at=1.0, what="changed"),), request=records.asked())
+
+
+@pytest.fixture
+def url(file_url: str) -> str:
+    """Return a file."""
+    return file_url
 
 
 @pytest.fixture
@@ -115,6 +121,23 @@ class TestFailures:
             await connection.commit()
         assert [one.entry.key for one in await mine.claim_entries(limit=9)] == ["k2"]
         assert "inbox row k1 cannot be read" in capsys.readouterr().out
+
+    async def test_a_request_of_newer_code_is_left_alone_and_keeps_no_other_waiting(
+        self, mine: store.SqlStore, capsys: pytest.CaptureFixture[str]
+    ) -> None:
+        for number in (1, 2):
+            new = records.request(f"r{number}", flow=f"flow-{number}")
+            await mine.commit(ports.Change(audit=(), request=new))
+        async with mine.database.writer.connect() as connection:
+            await connection.exec_driver_sql("UPDATE requests SET lease_until = 0")
+            await connection.exec_driver_sql("UPDATE requests SET reminded = 1, votes = 'sung' WHERE id = 'r1'")
+            await connection.commit()
+        assert [one.id for one in await mine.claim_due(limit=9)] == ["r2"]
+        assert [one.id for one in await mine.unsettled(limit=9)] == ["r2"]
+        assert [one.id for one in await mine.history("live", limit=9)] == ["r2"]
+        assert "request r1 cannot be read" in capsys.readouterr().out
+        with pytest.raises(errors.StoreError, match="request r1 cannot be read"):
+            await mine.claim("r1")
 
 
 class _FromPostgres(Exception):
@@ -273,10 +296,6 @@ class TestOpening:
         monkeypatch.setattr(fcntl, "flock", refuse)
         with pytest.raises(errors.StoreError, match="No locks available; the file must be on a local disk"):
             hold.hold_file(tmp_path / "a.db")
-
-    async def test_postgresql_comes_later(self, clock: Clock) -> None:
-        with pytest.raises(errors.StoreError, match="not there yet"):
-            await store.open_store("postgres://h/d", clock=clock, replica="r")
 
     async def test_a_link_to_a_file_is_that_file(self, url: str, tmp_path: pathlib.Path, clock: Clock) -> None:
         (tmp_path / "link.db").symlink_to(tmp_path / "flowbot.db")

@@ -1,19 +1,29 @@
 """The migrations make exactly the tables that the code expects, whole or not at all."""
 
+import asyncio
+import os
 import pathlib
 import sqlite3
 import subprocess
 import sys
+from collections.abc import Callable
+from typing import TypeVar
 
 import pytest
 import sqlalchemy as sa
 from alembic import autogenerate, config, script
 from alembic.migration import MigrationContext
+from sqlalchemy.ext.asyncio import create_async_engine
 
 from bot import errors
-from bot.store import hold, migrate, revision, schema, store
+from bot.store import hold, migrate, revision, rows, schema, store
+from bot.store import url as urls
+from tests import postgres
 
-from .conftest import Clock
+from . import records
+from .conftest import Clock, rows_of
+
+T = TypeVar("T")
 
 
 def _stamp(file: pathlib.Path, found: str) -> None:
@@ -36,17 +46,133 @@ def file(tmp_path: pathlib.Path) -> pathlib.Path:
     return tmp_path / "flowbot.db"
 
 
-def test_migrated_tables_are_those_of_the_code(file: pathlib.Path) -> None:
-    migrate.migrate(f"sqlite:///{file}")
-    engine = sa.create_engine(f"sqlite:///{file}")
-    with engine.connect() as connection:
+@pytest.fixture
+def empty(server: postgres.Server, new_database: Callable[..., str]) -> str:
+    """Return the URL of a database on a server, without tables."""
+    return server.url(new_database())
+
+
+@pytest.fixture(params=["sqlite", "postgresql"])
+def place(request: pytest.FixtureRequest) -> str:
+    """Return the URL of a database of each kind, without tables."""
+    if request.param == "sqlite":
+        return f"sqlite:///{request.getfixturevalue('file')}"
+    found: str = request.getfixturevalue("empty")
+    return found
+
+
+async def inspect(url: str, look: Callable[[sa.Connection], T]) -> T:
+    """Look at a database of any kind, and keep what was done to it."""
+    engine = create_async_engine(urls.parse(url))
+    async with engine.begin() as connection:
+        found = await connection.run_sync(look)
+    await engine.dispose()
+    return found
+
+
+def migrate_to(url: str, revision: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Make a database as older code made it."""
+    with monkeypatch.context() as patched:
+        patched.setattr(migrate, "_NEWEST", revision)
+        migrate.migrate(url)
+
+
+async def test_migrated_tables_are_those_of_the_code(place: str) -> None:
+    await asyncio.to_thread(migrate.migrate, place)
+
+    def differences(connection: sa.Connection) -> object:
         context = MigrationContext.configure(connection, opts={"compare_type": True, "compare_server_default": True})
-        assert autogenerate.compare_metadata(context, schema.metadata) == []
-        indexes = {row.name: row.sql for row in connection.execute(sa.text("SELECT * FROM sqlite_master"))}
-    engine.dispose()
-    assert indexes["one_open_request_per_flow"].endswith("(project, flow_id) WHERE holds")
-    assert indexes["unfinished_entries"].endswith("WHERE state <> 'done'")
-    assert indexes["due_requests"].endswith("WHERE due_at IS NOT NULL")
+        return autogenerate.compare_metadata(context, schema.metadata)
+
+    assert await inspect(place, differences) == []
+
+
+INDEXES = {
+    "one_open_request_per_flow": "holds",
+    "unfinished_entries": "state <> 'done'",
+    "done_entries": "state = 'done'",
+    "due_requests": "due_at IS NOT NULL",
+    "settled_requests": "due_at IS NULL",
+}
+CATALOGUE = {
+    "sqlite": "SELECT name, sql FROM sqlite_master WHERE type = 'index' AND sql LIKE '%WHERE%'",
+    "postgresql": "SELECT indexname, indexdef FROM pg_indexes WHERE schemaname = 'public' AND indexdef LIKE '%WHERE%'",
+}
+
+
+async def test_indexes_are_partial_as_the_code_says(place: str) -> None:
+    await asyncio.to_thread(migrate.migrate, place)
+
+    def conditions(connection: sa.Connection) -> dict[str, str]:
+        found = connection.exec_driver_sql(CATALOGUE[connection.dialect.name])
+        return {name: sql.partition(" WHERE ")[2].strip("()").replace("::text", "") for name, sql in found}
+
+    assert await inspect(place, conditions) == INDEXES
+
+
+async def test_rows_of_the_first_revision_are_kept(place: str, clock: Clock, monkeypatch: pytest.MonkeyPatch) -> None:
+    await asyncio.to_thread(migrate_to, place, "0001", monkeypatch)
+
+    def fill(connection: sa.Connection) -> None:
+        new = records.asked()
+        values = {"id": new.id, **rows.decided(new), **rows.told(new), "ended_at": 130.0}
+        connection.execute(sa.insert(sa.table("requests", *[sa.column(name) for name in values])).values(values))
+        connection.execute(schema.operations.insert().values(rows.operation(new)))
+        connection.execute(schema.replies.insert(), [rows.reply(new.id, reply) for reply in new.unsent])
+        connection.execute(schema.audit.insert().values(at=1.0, what="asked", facts="{}"))
+
+    await inspect(place, fill)
+    with pytest.raises(errors.RevisionMismatch, match="is at 0001, older than this code: run `flowbot migrate`"):
+        await store.open_store(place, clock=clock, replica="r")
+    assert await asyncio.to_thread(migrate.migrate, place) == "0002"
+    opened = await store.open_store(place, clock=clock, replica="r")
+    assert await opened.load("r1") == records.asked()
+    assert [row["changed_at"] for row in await rows_of(opened, "requests")] == [130.0]
+    with pytest.raises(errors.NotRecorded):
+        await opened.database.write(lambda connection: connection.execute(schema.audit.delete()))
+    assert len(await rows_of(opened, "audit")) == 1
+    await opened.close()
+
+
+async def test_a_database_of_newer_code_is_served_and_left_as_it_is(place: str, clock: Clock) -> None:
+    await asyncio.to_thread(migrate.migrate, place)
+    stamp = "UPDATE alembic_version SET version_num = '9999'"
+    await inspect(place, lambda connection: connection.exec_driver_sql(stamp).close())
+    assert await asyncio.to_thread(migrate.migrate, place) == "9999"
+    opened = await store.open_store(place, clock=clock, replica="r")
+    assert await opened.database.read(revision.stored) == "9999"
+    await opened.close()
+
+
+async def test_a_database_without_tables_is_refused(place: str, clock: Clock) -> None:
+    with pytest.raises(errors.RevisionMismatch, match="no tables yet: run `flowbot migrate`"):
+        await store.open_store(place, clock=clock, replica="r")
+
+
+def test_of_two_that_migrate_a_server_at_once_one_waits(empty: str, tmp_path: pathlib.Path) -> None:
+    environ = {"PATH": os.environ["PATH"], "DATABASE_URL": empty}
+    program = "import os; from bot.store import migrate; print(migrate.migrate(os.environ['DATABASE_URL']))"
+    command = [sys.executable, "-c", program]
+    several = [
+        subprocess.Popen(command, env=environ, stdout=subprocess.PIPE, text=True)  # noqa: S603 - our own program
+        for _ in range(3)
+    ]
+    assert [one.communicate(timeout=60)[0].strip() for one in several] == [schema.REVISION] * 3
+    assert [one.returncode for one in several] == [0, 0, 0]
+
+
+def test_a_migration_of_a_server_that_fails_leaves_nothing(server: postgres.Server, empty: str) -> None:
+    name = empty.rpartition("/")[2]
+    server.execute("CREATE TABLE replies (x int)", database=name)
+    with pytest.raises(errors.NotRecorded):
+        migrate.migrate(empty)
+    server.execute("DROP TABLE replies", database=name)
+    assert migrate.migrate(empty) == schema.REVISION
+
+
+def test_a_server_that_is_not_there_is_told() -> None:
+    with pytest.raises(errors.StoreError, match="cannot be reached"):
+        migrate.migrate("postgresql://127.0.0.1:1/flowbot")
 
 
 def test_the_code_knows_every_revision_in_order() -> None:
@@ -91,27 +217,17 @@ def test_a_file_in_use_is_not_migrated(file: pathlib.Path) -> None:
     held.release()
 
 
-def test_postgresql_comes_later() -> None:
-    with pytest.raises(errors.StoreError, match="not there yet"):
-        migrate.migrate("postgresql://host/name")
-
-
-async def test_an_older_database_is_refused(file: pathlib.Path, clock: Clock, monkeypatch: pytest.MonkeyPatch) -> None:
-    migrate.migrate(f"sqlite:///{file}")
-    _stamp(file, "0000")
-    monkeypatch.setattr(schema, "REVISIONS", ("0000", *schema.REVISIONS))
-    with pytest.raises(errors.RevisionMismatch, match="0000, older"):
-        await store.open_store(f"sqlite:///{file}", clock=clock, replica="r")
-
-
-async def test_a_newer_database_is_opened(file: pathlib.Path, clock: Clock) -> None:
-    migrate.migrate(f"sqlite:///{file}")
-    _stamp(file, "9999")
-    opened = await store.open_store(f"sqlite:///{file}", clock=clock, replica="r")
-    assert await opened.database.read(revision.stored) == "9999"
-    await opened.close()
-
-
 def test_only_migrate_imports_alembic() -> None:
     program = "import sys, bot.store.store; sys.exit('alembic' in sys.modules)"
+    assert subprocess.run([sys.executable, "-c", program], check=False).returncode == 0  # noqa: S603 - our own program
+
+
+def test_who_has_a_file_imports_no_driver_of_a_server(tmp_path: pathlib.Path) -> None:
+    program = f"""
+import asyncio, sys
+from bot.store import migrate, store
+migrate.migrate("sqlite:///{tmp_path}/a.db")
+asyncio.run(store.open_store("sqlite:///{tmp_path}/a.db", clock=None, replica="r"))
+sys.exit("asyncpg" in sys.modules)
+"""
     assert subprocess.run([sys.executable, "-c", program], check=False).returncode == 0  # noqa: S603 - our own program

@@ -34,6 +34,8 @@ def test_a_url_gets_its_asynchronous_driver(text: str, meant: str) -> None:
         ("sqlite:///:memory:", "must name a file"),
         ("sqlite:///file:a.db?uri=true", "must name a file"),
         ("sqlite://hunter2/a.db", "must name a file"),
+        ("postgres://u:hunter2@h/d?sslmode=hunter2", "sslmode of DATABASE_URL must be one of: disable, allow"),
+        ("postgres://u:hunter2@h/d?hunter2=1", "a parameter that is not one of: application_name, dbname"),
     ],
 )
 def test_another_url_is_refused_without_showing_it(text: str, words: str) -> None:
@@ -41,6 +43,34 @@ def test_another_url_is_refused_without_showing_it(text: str, words: str) -> Non
         urls.parse(text)
     assert "hunter2" not in str(caught.value)
     assert caught.value.__suppress_context__ or caught.value.__context__ is None
+
+
+@pytest.mark.parametrize(
+    ("text", "address"),
+    [
+        ("postgres://u:p%40ss@h:5432/d", "postgresql://u:p%40ss@h:5432/d?application_name=flowbot"),
+        (
+            "postgresql://h/d?sslmode=require&channel_binding=require&application_name=x",
+            "postgresql://h/d?application_name=x&sslmode=require",
+        ),
+        ("postgres:///d?host=/run/postgresql", "postgresql:///d?application_name=flowbot&host=%2Frun%2Fpostgresql"),
+    ],
+)
+def test_a_server_is_addressed_in_libpqs_words(text: str, address: str) -> None:
+    assert urls.dsn(urls.parse(text)) == address
+
+
+@pytest.mark.parametrize(
+    ("text", "hidden"),
+    [
+        ("postgres://u:p%40ss@h/d?sslpassword=key", ("p@ss", "key")),
+        ("postgres://u@h/d?password=word", ("word",)),
+        ("postgres://u:hunter2@h:port/d", ("postgres://u:hunter2@h:port/d",)),
+        ("sqlite:///a.db", ()),
+    ],
+)
+def test_the_passwords_of_a_url_are_known_to_whoever_hides_them(text: str, hidden: tuple[str, ...]) -> None:
+    assert urls.passwords(text) == hidden
 
 
 def test_a_relative_file_is_in_the_working_directory() -> None:

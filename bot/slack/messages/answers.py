@@ -44,6 +44,8 @@ def _lines(value: answers.Answer, workspace_url: str) -> tuple[str, ...]:
             return _about_a_flow(value)
         case answers.CannotPost():
             return (_cannot_post(value),)
+        case answers.SharedChannel():
+            return (_shared_channel(value),)
         case answers.NeverShown():
             what = f"{value.card.verb} {code(value.card.flow)}"
             return (
@@ -180,6 +182,19 @@ def _cannot_post(value: answers.CannotPost) -> str:
         return f"I could not post the card in {where}, so nothing was opened. Please {invite}."
     said = f"I could not post the card in {where}; nothing was opened. Slack answered {code(value.code)}."
     return f"{said} If I am not in that channel, {invite}."
+
+
+def _shared_channel(value: answers.SharedChannel) -> str:
+    where, project = channel(value.channel), escape(value.project, most=40)
+    if not value.sure:
+        return (
+            f"Slack could not be asked whether other organisations see {where}, so nothing was opened. "
+            "Please try again in a minute."
+        )
+    return (
+        f"Other organisations see {where}, so I put no card there and nothing was opened. Please ask in another "
+        f"channel of {project}, or have `allow_shared = true` set for it in the policy."
+    )
 
 
 def _about_a_click(value: answers.NoSuchRequest | answers.Checking | answers.Noted | answers.DenyReasonAsked) -> str:

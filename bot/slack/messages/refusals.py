@@ -9,7 +9,7 @@ from typing import assert_never
 from bot import policy
 from bot.arrivals import Button
 from bot.policy import Kind, Refuse, Why
-from bot.slack.messages.text import code, escape, listed, mention, quote
+from bot.slack.messages.text import code, date, escape, listed, mention, quote
 
 MOST_NAMED = 6
 
@@ -29,15 +29,16 @@ def refusal(decision: Refuse, *, action: str, flow: str, people: tuple[str, ...]
         case Why.NO_RULE:
             said = f"No rule lets you {what} here."
         case Why.DENY_RULE:
-            said = f"{_sentence(rule)} forbids you to {what}."
+            until = f" until {date(decision.until)}" if decision.until is not None else ""
+            said = f"{_sentence(rule)} forbids you to {what}{until}."
+        case Why.PAUSED:
+            return paused(decision.because, what)
         case Why.UNSATISFIABLE:
             said = _unsatisfiable(decision, rule, what)
         case Why.OWN_REQUEST:
             own = f"The request for {code(flow)} is your own, so you may not {escape(action, most=20)} it"
             said = f"{own}: {rule} asks for somebody else."
-        case Why.NOT_APPROVER:
-            said = f"Under {rule}, you may not {what}."
-        case Why.NOT_REQUESTER:
+        case Why.NOT_APPROVER | Why.NOT_REQUESTER:
             said = f"Under {rule}, you may not {what}."
         case Why.ALREADY_VOTED:
             said = f"Your approval counts already, and {rule} counts each person once."
@@ -45,6 +46,15 @@ def refusal(decision: Refuse, *, action: str, flow: str, people: tuple[str, ...]
         case _:
             assert_never(decision.why)
     return f"{said}{_instead(decision, 'could do it instead', people)}"
+
+
+def paused(because: str, what: str) -> str:
+    """Return that nothing that changes a flow is done now, and who can end that."""
+    why = f": {quote(because, most=300)}" if because else ""
+    return (
+        f"flowbot is paused, so you may not {what} now{why}. "
+        "Nothing was done; whoever runs flowbot ends the pause with `flowbot resume`."
+    )
 
 
 def doing(action: str, flow: str) -> str:

@@ -91,8 +91,7 @@ def _denied(request: Request, reply: Reply, workspace_url: str) -> str:
     if reply.actor is not None:
         why = f" Reason: {quote(reply.reason)}" if reply.reason else ""
         return f"{_asker(request)}: {_actor(reply)} denied {what}. {UNTOUCHED}.{why}"
-    rule = request.ending.rule if request.ending is not None else None
-    because = f", under rule {quote(rule, most=100)}" if rule else ": no rule allows it now"
+    because = state.policy_because(request.ending)
     return f"{_asker(request)}: {what} is denied by policy{because}. {UNTOUCHED}.{_instead(request, workspace_url)}"
 
 

@@ -164,10 +164,18 @@ def _ended(request: Request, operation: Operation) -> Line:
 
 def _denied(ending: Ending | None) -> Line:
     if ending is None or ending.actor is None:
-        rule = f", under rule {quote(ending.rule, most=100)}" if ending and ending.rule else ": no rule allows it now"
-        return Line(lead="Denied by policy", rest=f"{rule}; {UNTOUCHED}{_when(ending)}")
+        return Line(lead="Denied by policy", rest=f"{policy_because(ending)}; {UNTOUCHED}{_when(ending)}")
     why = f". Reason: {quote(ending.reason, most=200)}" if ending.reason else ""
     return Line(lead="Denied", rest=f" by {user(ending.actor.user)}; {UNTOUCHED}{_when(ending)}{why}")
+
+
+def policy_because(ending: Ending | None) -> str:
+    """Return why the policy denied, fit to follow "denied by policy": a pause, a rule, or that no rule allows it."""
+    if ending is not None and ending.reason:
+        return f": flowbot is paused, {quote(ending.reason, most=200)}"
+    if ending is not None and ending.rule:
+        return f", under rule {quote(ending.rule, most=100)}"
+    return ": no rule allows it now"
 
 
 def _withdrawn(ending: Ending | None) -> Line:

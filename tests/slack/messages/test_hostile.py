@@ -156,6 +156,7 @@ hostile_answers = st.one_of(
     ),
     st.builds(answers.Unreadable, typed=texts, project=texts, failure=failures),
     st.builds(answers.WhichProject, typed=st.none() | texts, projects=st.lists(texts, max_size=12).map(tuple)),
+    st.builds(answers.SharedChannel, channel=texts, project=texts),
     st.builds(answers.CannotPost, channel=texts, code=texts),
     st.builds(answers.Noted, what=texts),
     st.builds(answers.DenyReasonAsked, request_id=texts, flow=texts),

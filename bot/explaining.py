@@ -1,0 +1,155 @@
+"""Why the policy decides as it does: every rule with the condition by which it matches or not, then the decision.
+
+Pure. It decides nothing: whether a condition is met is asked of the same functions as `policy.decide` asks. It owns
+the lines of `flowbot explain`.
+"""
+
+import dataclasses
+from collections.abc import Iterable, Mapping
+from typing import assert_never
+
+from bot import answers, commands, placing, policy
+from bot.arrivals import Actor
+from bot.policy import Decision, Groups, Kind, Person, Policy, Question, Refuse, Rule, Why
+
+
+@dataclasses.dataclass(frozen=True, kw_only=True)
+class Look:
+    """One rule, and whether its conditions are met, by key of the file; None where that hangs on a group."""
+
+    rule: Rule
+    conditions: Mapping[str, bool | None]
+
+    @property
+    def matches(self) -> bool | None:
+        """Tell whether the rule matches; None where that hangs on a group that is unknown."""
+        return policy.all_met(self.conditions.values())
+
+
+@dataclasses.dataclass(frozen=True, kw_only=True)
+class Explanation:
+    """What each rule says to a question, and the decision."""
+
+    looks: tuple[Look, ...]
+    decision: Decision
+
+
+def question(
+    in_force: Policy, command: commands.Change | commands.Read, *, user: str, channel: str
+) -> Question | answers.WhichProject:
+    """Return what a full member asks with a command in a channel; the flow is taken as an id and as a name."""
+    project = placing.project_for(in_force, command.project, channel)
+    if isinstance(project, answers.WhichProject):
+        return project
+    changes = isinstance(command, commands.Change)
+    flow = command.flow if isinstance(command, commands.Change) else command.about or ""
+    return Question(
+        person=Person(actor=Actor(team="", user=user), kind=Kind.MEMBER),
+        verb=command.verb,
+        project=project.name,
+        flow_id=flow,
+        flow_name=flow,
+        channel=placing.card_channel(project, channel) if changes else channel,
+    )
+
+
+def explain(in_force: Policy, question: Question, groups: Groups) -> Explanation:
+    """Decide, and say how every rule had its part in it."""
+    looks = tuple(
+        Look(
+            rule=rule,
+            conditions={**policy.conditions(rule, question), **policy.touches(in_force, rule, question, groups)},
+        )
+        for rule in in_force.rules
+    )
+    return Explanation(looks=looks, decision=policy.decide(in_force, question, groups))
+
+
+def assumed_groups(in_force: Policy, user: str, groups: Iterable[str]) -> Groups:
+    """Return what is taken for true of the groups of a policy where Slack is not asked.
+
+    The user is in the groups named and in no other; each has people enough besides.
+    """
+    of_user = frozenset(groups)
+    enough = max((rule.approvals for rule in in_force.rules), default=0)
+    entries = [entry for rule in in_force.rules for entry in (*rule.who, *rule.excluded, *rule.approvers)]
+    named = filter(policy.is_group, policy.expand(in_force, entries))
+    others = [f"member {number}" for number in range(enough)]
+    return {
+        name: frozenset([*(f"{other} of {name}" for other in others), *([user] * (name in of_user))]) for name in named
+    }
+
+
+def report(explanation: Explanation) -> tuple[str, ...]:
+    """Compose the lines of `flowbot explain`."""
+    return (*map(_line, explanation.looks), _decision(explanation))
+
+
+def _line(look: Look) -> str:
+    frozen = "" if look.rule.frozen_until is None else ", by a freeze"
+    rule = f'rule "{look.rule.name}" ({look.rule.effect}{frozen})'
+    match look.matches:
+        case True:
+            return f"{rule}: matches"
+        case None:
+            return f"{rule}: may match, it hangs on a user group"
+        case False:
+            failed = next(key for key, met in look.conditions.items() if met is False)
+            return f"{rule}: does not match by {_by(failed, look.rule)}"
+
+
+def _by(key: str, rule: Rule) -> str:
+    values = {
+        "verbs": rule.verbs,
+        "projects": rule.projects,
+        "channels": rule.channels,
+        "flows": rule.flows,
+        "who": rule.who,
+        "except": rule.excluded,
+    }
+    return f"{key} = {', '.join(values[key])}" if key in values else "its effect: reading needs no rule that allows it"
+
+
+def _decision(explanation: Explanation) -> str:
+    decision = explanation.decision
+    match decision:
+        case policy.Allow():
+            return f'yes: by rule "{decision.rule.name}", alone{_besides(decision)}'
+        case policy.NeedApproval():
+            number = f"{decision.approvals} {'approval' if decision.approvals == 1 else 'approvals'}"
+            by = ", ".join(decision.rule.approvers)
+            return f'yes, with {number} of {by}: by rule "{decision.rule.name}"{_besides(decision)}'
+        case policy.Refuse():
+            return f"no: {_why(decision)}{_instead(decision)}"
+        case _:
+            assert_never(decision)
+
+
+def _besides(decision: policy.Allow | policy.NeedApproval) -> str:
+    reason = "; a reason is required" if decision.reason_required else ""
+    return f"{reason}; open for {decision.expires:g} seconds"
+
+
+def _why(decision: Refuse) -> str:
+    rule = f'rule "{decision.rule}"'
+    match decision.why:
+        case Why.NO_RULE:
+            return "no rule allows it"
+        case Why.DENY_RULE:
+            return f"{rule} denies it"
+        case Why.UNSATISFIABLE:
+            return f"{rule} asks for {decision.approvals} approvals, and {decision.candidates} could give one"
+        case Why.UNREACHABLE:
+            return f"{rule} hangs on user groups that are unknown: {', '.join(decision.groups)}"
+        case Why.PAUSED:
+            return "flowbot is paused"
+        case Why.OUTSIDER:
+            return f"they are a {decision.kind}"
+        case Why.OWN_REQUEST | Why.NOT_APPROVER | Why.NOT_REQUESTER | Why.ALREADY_VOTED:
+            return f"{rule} does not let them decide"
+        case _:
+            assert_never(decision.why)
+
+
+def _instead(decision: Refuse) -> str:
+    return f"; who could: {', '.join(decision.who_could)}" if decision.who_could else ""

@@ -1,0 +1,91 @@
+"""What is old and settled goes, a little at a time; what somebody may still act on stays."""
+
+import dataclasses
+
+import pytest
+import sqlalchemy as sa
+from sqlalchemy import exc
+
+from bot import life, ports
+from bot import request as requests
+from bot.store import store
+
+from . import records
+from .conftest import Clock, rows_of
+from .records import add, change
+
+DAY = 86_400.0
+
+
+async def settle(opened: store.SqlStore, *found: requests.Request) -> None:
+    """Store requests that were denied, and of which nothing is due any more."""
+    for one in found:
+        await add(opened, one)
+        await opened.commit(change(records.denied(one)))
+        assert await opened.release(records.denied(one), due_at=None)
+
+
+async def clean(opened: store.SqlStore, *, before: float, limit: int = 100) -> int:
+    """Clean up until nothing is left, and return how many records are gone."""
+    gone = 0
+    while deleted := await opened.clean_up(before=before, limit=limit):
+        assert deleted <= limit
+        gone += deleted
+    return gone
+
+
+class TestCleaningUp:
+    async def test_what_is_settled_and_old_goes_with_all_of_its_own(
+        self, mine: store.SqlStore, other: store.SqlStore, clock: Clock
+    ) -> None:
+        await settle(mine, records.asked("r1"))
+        clock.time += DAY
+        await settle(mine, records.request("r2"))
+        assert await other.clean_up(before=clock.time, limit=9) == 1
+        for table, ids in (("requests", "id"), ("operations", "request_id"), ("replies", "request_id")):
+            assert {row[ids] for row in await rows_of(mine, table)} == {"r2"}
+
+    async def test_at_most_so_many_go_at_once_the_oldest_first(self, mine: store.SqlStore, clock: Clock) -> None:
+        for number in range(5):
+            await settle(mine, records.request(f"r{number}"))
+            clock.time += 1
+        assert await mine.clean_up(before=clock.time, limit=2) == 2
+        assert {row["id"] for row in await rows_of(mine, "requests")} == {"r2", "r3", "r4"}
+
+    async def test_what_somebody_may_still_act_on_stays(self, mine: store.SqlStore, clock: Clock) -> None:
+        pending, due = records.request("r1"), records.request("r2", flow="due")
+        unknown, held = records.request("r4", flow="unknown"), records.request("r5", flow="held")
+        await add(mine, pending, due, unknown)
+        await settle(mine, held)
+        await mine.commit(change(records.denied(due)))
+        lost = life.finish(
+            life.begin(records.approved(unknown), at=1.0), requests.Outcome(how=requests.How.LOST), at=2.0
+        )
+        for version in (records.approved(unknown), life.begin(records.approved(unknown), at=1.0), lost):
+            await mine.commit(change(version))
+        for last in (pending, lost):
+            await mine.release(last, due_at=None)
+        clock.time += DAY
+        await mine.claim("r5")
+        await clean(mine, before=clock.time)
+        assert {row["id"] for row in await rows_of(mine, "requests")} == {"r1", "r2", "r4", "r5"}
+
+    async def test_a_delivery_repeated_within_a_day_is_still_known(self, mine: store.SqlStore, clock: Clock) -> None:
+        old, young = records.entry("old", received_at=clock.time), records.entry("young", received_at=clock.time + 1)
+        waits = records.entry("waits", received_at=clock.time - DAY)
+        await mine.record([old, young, waits])
+        for one in (old, young):
+            await mine.finish_entry(one.key)
+        clock.time += DAY
+        assert await clean(mine, before=0.0) == 1
+        assert {row["key"] for row in await rows_of(mine, "inbox")} == {"young", "waits"}
+        assert await mine.record([dataclasses.replace(young, received_at=clock.time)]) == frozenset()
+
+    async def test_the_old_audit_goes_and_the_rest_stays_as_it_was_written(self, mine: store.SqlStore) -> None:
+        for at in (1.0, 2.0, 1.5, 3.0):
+            await mine.commit(ports.Change(audit=(ports.AuditEvent(at=at, what="changed"),)))
+        assert await clean(mine, before=2.0) == 2
+        assert [row["at"] for row in await rows_of(mine, "audit")] == [2.0, 3.0]
+        async with mine.database.writer.connect() as connection:
+            with pytest.raises(exc.IntegrityError, match="append-only"):
+                await connection.execute(sa.text("DELETE FROM audit"))

@@ -1,0 +1,130 @@
+"""The explanation: it agrees with the decision, and names the condition that keeps a rule from matching."""
+
+import dataclasses
+
+import pytest
+from hypothesis import given
+
+from bot import explaining, policy
+from bot.commands import Verb
+from bot.policy import Effect, Why
+from tests.test_policy import (
+    ALICE,
+    ALONE,
+    BOB,
+    CAROL,
+    ERIN,
+    FREEZE,
+    GROUP,
+    STOP_BY_ONCALL,
+    ask,
+    rules,
+    some_groups,
+    some_policy,
+    some_question,
+)
+
+
+def matches(explanation: explaining.Explanation) -> list[bool | None]:
+    """Return what is said of each rule."""
+    return [look.matches for look in explanation.looks]
+
+
+@given(some_policy, some_question, some_groups)
+def test_explain_agrees_with_decide_on_any_policy(
+    gate: policy.Policy, question: policy.Question, groups: policy.Groups
+) -> None:
+    explanation = explaining.explain(gate, question, groups)
+
+    decision = explanation.decision
+    assert decision == policy.decide(gate, question, groups)
+    perhaps = [look.rule for look in explanation.looks if look.matches is not False]
+    surely = [look.rule for look in explanation.looks if look.matches]
+    denied = isinstance(decision, policy.Refuse) and any(rule.effect is Effect.DENY for rule in perhaps)
+    assert denied == any(rule.effect is Effect.DENY for rule in perhaps)
+    if not isinstance(decision, policy.Refuse):
+        assert decision.rule in (*surely, policy.READING)
+    elif decision.why is Why.NO_RULE:
+        assert perhaps == []
+    elif decision.why is Why.DENY_RULE:
+        assert decision.rule in [rule.name for rule in perhaps if rule.effect is Effect.DENY]
+
+
+@given(some_policy, some_question, some_groups)
+def test_a_rule_alone_decides_as_its_explanation_says(
+    gate: policy.Policy, question: policy.Question, groups: policy.Groups
+) -> None:
+    for look in explaining.explain(gate, question, groups).looks:
+        alone = policy.decide(rules(dataclasses.replace(look.rule, approvals=0)), question, groups)
+        allowed = isinstance(alone, policy.Allow) and alone.rule is not policy.READING
+        assert allowed == (look.matches is True and look.rule.effect is Effect.ALLOW)
+
+
+@pytest.mark.parametrize(
+    ("rule", "verb", "failed"),
+    [
+        (dataclasses.replace(STOP_BY_ONCALL, verbs=("start",)), Verb.STOP, "verbs = start"),
+        (dataclasses.replace(STOP_BY_ONCALL, projects=("eu",)), Verb.STOP, "projects = eu"),
+        (dataclasses.replace(STOP_BY_ONCALL, channels=("C0EU",)), Verb.STOP, "channels = C0EU"),
+        (dataclasses.replace(STOP_BY_ONCALL, flows=("news-*", "b-*")), Verb.STOP, "flows = news-*, b-*"),
+        (dataclasses.replace(STOP_BY_ONCALL, who=(CAROL,)), Verb.STOP, f"who = {CAROL}"),
+        (dataclasses.replace(STOP_BY_ONCALL, who=("*",), excluded=(ALICE,)), Verb.STOP, f"except = {ALICE}"),
+        (
+            dataclasses.replace(STOP_BY_ONCALL, verbs=("read",)),
+            Verb.STATUS,
+            "its effect: reading needs no rule that allows it",
+        ),
+    ],
+)
+def test_the_first_condition_that_fails_is_named(rule: policy.Rule, verb: Verb, failed: str) -> None:
+    line, _ = explaining.report(explaining.explain(rules(rule), ask(ALICE, verb), {GROUP: frozenset()}))
+
+    assert line == f'rule "on-call stops" (allow): does not match by {failed}'
+
+
+@pytest.mark.parametrize(
+    ("found", "user", "groups", "line"),
+    [
+        ((ALONE,), CAROL, {}, 'yes: by rule "leads alone", alone; open for 1800 seconds'),
+        (
+            (STOP_BY_ONCALL,),
+            ALICE,
+            {},
+            'yes, with 1 approval of leads: by rule "on-call stops"; a reason is required; open for 1800 seconds',
+        ),
+        ((FREEZE, ALONE), ALICE, {}, 'no: rule "frozen" denies it; who could: leads'),
+        ((STOP_BY_ONCALL,), ERIN, {GROUP: frozenset()}, "no: no rule allows it; who could: oncall"),
+        ((STOP_BY_ONCALL,), ERIN, {}, f'no: rule "on-call stops" hangs on user groups that are unknown: {GROUP}'),
+        (
+            (dataclasses.replace(STOP_BY_ONCALL, approvals=3),),
+            BOB,
+            {},
+            'no: rule "on-call stops" asks for 3 approvals, and 2 could give one',
+        ),
+    ],
+)
+def test_the_decision_is_the_last_line(
+    found: tuple[policy.Rule, ...], user: str, groups: policy.Groups, line: str
+) -> None:
+    *_, last = explaining.report(explaining.explain(rules(*found), ask(user), groups))
+
+    assert last.startswith(line)
+
+
+def test_a_rule_that_hangs_on_an_unknown_group_may_match() -> None:
+    explanation = explaining.explain(rules(STOP_BY_ONCALL, ALONE), ask(ERIN), {})
+
+    assert matches(explanation) == [None, False]
+    assert explaining.report(explanation)[0] == 'rule "on-call stops" (allow): may match, it hangs on a user group'
+
+
+def test_groups_are_assumed_to_hold_the_user_only_where_it_is_said() -> None:
+    asks_two = dataclasses.replace(STOP_BY_ONCALL, approvals=2, approvers=(GROUP,))
+
+    without = explaining.assumed_groups(rules(asks_two), ERIN, ())
+    within = explaining.assumed_groups(rules(asks_two), ERIN, (GROUP,))
+
+    assert len(without[GROUP] or ()) == 2
+    assert within[GROUP] == (without[GROUP] or frozenset()) | {ERIN}
+    decisions = [explaining.explain(rules(asks_two), ask(ERIN), groups).decision for groups in (without, within)]
+    assert [type(decision) for decision in decisions] == [policy.Refuse, policy.NeedApproval]

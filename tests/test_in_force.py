@@ -1,0 +1,114 @@
+"""The policy in force: it follows its file, and nothing that is wrong with the file changes it."""
+
+import os
+import pathlib
+
+import pytest
+from structlog.testing import capture_logs
+
+from bot import settings
+from bot.in_force import PolicyInForce
+from tests.fakes import POLICY
+
+ENVIRON = {
+    "SLACK_BOT_TOKEN": "a-bot-token",
+    "SLACK_SIGNING_SECRET": "a-signing-secret",
+    "HUAWEICLOUD_SDK_AK": "AKEXAMPLE",
+    "HUAWEICLOUD_SDK_SK": "known-to-nobody",
+}
+STRICTER = POLICY.replace("approvals = 1", "approvals = 2")
+
+
+@pytest.fixture
+def file(tmp_path: pathlib.Path) -> pathlib.Path:
+    """Return a policy file that is in order."""
+    path = tmp_path / "flowbot.toml"
+    path.write_text(POLICY)
+    return path
+
+
+@pytest.fixture
+def in_force(file: pathlib.Path) -> PolicyInForce:
+    """Return what was in force at the start."""
+    return PolicyInForce(settings.load(ENVIRON, directory=file.parent))
+
+
+def strictest(in_force: PolicyInForce) -> int:
+    """Return the most approvals that a rule asks for."""
+    return max(rule.approvals for rule in in_force().rules)
+
+
+def test_a_changed_file_is_in_force_from_the_next_look(file: pathlib.Path, in_force: PolicyInForce) -> None:
+    file.write_text(STRICTER)
+    assert strictest(in_force) == 1
+
+    in_force.look()
+
+    assert strictest(in_force) == 2
+
+
+def test_a_file_that_was_replaced_by_another_is_read(file: pathlib.Path, in_force: PolicyInForce) -> None:
+    in_force.look()
+    other = file.with_name("new.toml")
+    other.write_text(STRICTER)
+    os.replace(other, file)
+
+    in_force.look()
+
+    assert strictest(in_force) == 2
+
+
+def test_a_file_that_is_the_same_keeps_the_same_object(file: pathlib.Path, in_force: PolicyInForce) -> None:
+    before = in_force()
+    in_force.look()
+    file.touch()
+    in_force.look()
+
+    assert in_force() is before
+
+
+@pytest.mark.parametrize(
+    ("text", "says"),
+    [
+        ("not toml at all [", "is not TOML"),
+        (f"deep = {'[' * 2000}{']' * 2000}", "is nested too deeply"),
+        (STRICTER.replace("verbs", "verb"), "flowbot.toml:"),
+        (STRICTER.replace("projects.hk", "projects.other"), "restart the bot"),
+    ],
+)
+def test_a_wrong_file_keeps_the_old_policy_and_says_so_once(
+    file: pathlib.Path, in_force: PolicyInForce, text: str, says: str
+) -> None:
+    file.write_text(text)
+
+    with capture_logs() as logged:
+        in_force.look()
+        in_force.look()
+
+    assert strictest(in_force) == 1
+    (line,) = logged
+    assert line["log_level"] == "error"
+    assert says in str(line["problems"])
+
+
+def test_a_file_that_is_gone_keeps_the_old_policy_until_it_is_back(file: pathlib.Path, in_force: PolicyInForce) -> None:
+    in_force.look()
+    file.unlink()
+    with capture_logs() as logged:
+        in_force.look()
+        in_force.look()
+    assert [line["log_level"] for line in logged] == ["error"]
+    assert strictest(in_force) == 1
+
+    file.write_text(STRICTER)
+    in_force.look()
+
+    assert strictest(in_force) == 2
+
+
+def test_the_digest_of_another_policy_is_in_the_log(file: pathlib.Path, in_force: PolicyInForce) -> None:
+    file.write_text(STRICTER)
+    with capture_logs() as logged:
+        in_force.look()
+
+    assert [line["digest"] for line in logged] == [in_force().digest]
