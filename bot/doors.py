@@ -16,6 +16,7 @@ from starlette.applications import Starlette
 from starlette.requests import Request
 from starlette.responses import JSONResponse, PlainTextResponse, Response
 from starlette.routing import Route
+from starlette.types import ASGIApp, Receive, Scope, Send
 
 from bot import errors, ports
 from bot.settings import Settings
@@ -112,7 +113,7 @@ def routes(
     connected: Sockets | None,
     database: ports.Store,
     registry: prometheus_client.CollectorRegistry,
-) -> Starlette:
+) -> ASGIApp:
     """Return the ASGI app: Slack's deliveries where they come by HTTP, and what operators ask."""
 
     async def alive(_: Request) -> Response:
@@ -134,7 +135,7 @@ def routes(
         return Response(written, media_type=prometheus_client.CONTENT_TYPE_PLAIN_0_0_4)
 
     door = [Route("/slack/events", at_the_door.receive, methods=["POST"])] if at_the_door is not None else []
-    return Starlette(
+    asked = Starlette(
         routes=[
             *door,
             Route("/healthz", alive),
@@ -142,3 +143,17 @@ def routes(
             Route("/metrics", metrics),
         ]
     )
+    return asked if at_the_door is None else _short_way(at_the_door, asked, path=door[0].path)
+
+
+def _short_way(at_the_door: Guard, rest: ASGIApp, *, path: str) -> ASGIApp:
+    """Hand deliveries to the guard itself: Starlette's own way there is a fifth of what an acknowledgement costs."""
+
+    async def app(scope: Scope, receive: Receive, send: Send) -> None:
+        if scope["type"] == "http" and scope["path"] == path and scope["method"] == "POST":
+            response = await at_the_door.receive(Request(scope, receive))
+            await response(scope, receive, send)
+        else:
+            await rest(scope, receive, send)
+
+    return app

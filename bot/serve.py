@@ -3,6 +3,7 @@
 import asyncio
 import contextlib
 import functools
+import gc
 import hashlib
 import secrets
 import signal
@@ -16,7 +17,7 @@ import prometheus_client
 import structlog
 import uvicorn
 from slack_sdk.web.async_client import AsyncWebClient
-from starlette.applications import Starlette
+from starlette.types import ASGIApp
 
 from bot import doors, errors, ports
 from bot.arrivals import Entry
@@ -82,7 +83,7 @@ class Bot:
         installation: Installation,
         sockets: Sockets | None,
         listeners: Listeners,
-        app: Starlette,
+        app: ASGIApp,
     ) -> None:
         self.app = app
         self.store = store
@@ -243,6 +244,8 @@ async def _serve(settings: Settings) -> None:
         _on_signals(server.finish)
         if early.is_set():
             server.finish()
+        gc.collect()
+        gc.freeze()  # what was built for good is never looked through again: full collections made the slowest answers
         log.info("serving", host=settings.host, port=listener.getsockname()[1])
         await server.serve(sockets=[listener])
 
@@ -272,7 +275,7 @@ def listen(host: str, port: int) -> socket.socket:
     return listener
 
 
-def server_config(app: Starlette) -> uvicorn.Config:
+def server_config(app: ASGIApp) -> uvicorn.Config:
     """Return how uvicorn serves the app: its C parser, our logging, the plain loop (uvloop's p99 was far longer)."""
     return uvicorn.Config(
         app,

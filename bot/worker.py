@@ -87,7 +87,8 @@ class Worker:
         self._stranded: dict[str, Claimed | None] = {}
         self._taking: set[str] = set()
         self._clicks: collections.Counter[str] = collections.Counter()
-        self._seats = asyncio.Semaphore(AT_ONCE)
+        self._line: collections.deque[Claimed] = collections.deque()
+        self._seats_taken = 0
         self._click_seats = asyncio.Semaphore(CLICKS_AT_ONCE)
         self._look_at = 0.0
         self._clean_at = 0.0
@@ -173,10 +174,29 @@ class Worker:
     # — the inbox —
 
     def _take_up(self, claimed: Claimed) -> None:
-        if claimed.entry.key not in self._taking:  # what takes longer than a lease is not begun twice
-            self._taking.add(claimed.entry.key)
-            self._clicks[_clicked_on(claimed.entry)] += 1
+        if claimed.entry.key in self._taking:  # what takes longer than a lease is not begun twice
+            return
+        self._taking.add(claimed.entry.key)
+        self._clicks[_clicked_on(claimed.entry)] += 1
+        if isinstance(claimed.entry.arrival, Typed):
+            self._line.append(claimed)  # no task of its own: a rush of thousands would weigh on every acknowledgement
+            self._seat()
+        else:
             self._start(self._entry(claimed))
+
+    def _seat(self) -> None:
+        if self._line and self._seats_taken < AT_ONCE and not self._draining:
+            self._seats_taken += 1
+            self._start(self._entry_by_entry())
+
+    async def _entry_by_entry(self) -> None:
+        """Work through the line of commands, on one seat."""
+        try:
+            while self._line and not self._draining:
+                await self._entry(self._line.popleft())
+        finally:
+            self._seats_taken -= 1
+            self._seat()
 
     async def _entry(self, claimed: Claimed) -> None:
         request_id = _clicked_on(claimed.entry)
@@ -190,7 +210,7 @@ class Worker:
 
     async def _decide_and_answer(self, claimed: Claimed) -> None:
         entry = claimed.entry
-        async with self._seats if isinstance(entry.arrival, Typed) else self._click_seats:
+        async with contextlib.nullcontext() if isinstance(entry.arrival, Typed) else self._click_seats:
             if self._draining:
                 return
             try:
@@ -225,9 +245,9 @@ class Worker:
     async def _drive(self, request_id: str) -> None:
         doing = self._doing[request_id]
         try:
-            while await self._store.claim(request_id) is not None:
+            while (claimed := await self._claim(request_id, doing)) is not None:
                 try:
-                    await self._carry_out(request_id, doing)
+                    await self._carry_out(claimed, doing)
                 except errors.LeaseLost as lost:
                     log.warning("a request is claimed again before a call", request=request_id, reason=str(lost))
                     continue
@@ -244,20 +264,23 @@ class Worker:
         finally:
             del self._doing[request_id]
 
-    async def _carry_out(self, request_id: str, doing: _Doing) -> None:
+    async def _claim(self, request_id: str, doing: _Doing) -> Request | None:
+        doing.nudge.clear()  # before the record is read: what changes from now on is looked at again
+        return await self._store.claim(request_id)
+
+    async def _carry_out(self, claimed: Request, doing: _Doing) -> None:
         """Act and tell until neither is due: at most one act and one telling side by side."""
+        seen: Request | None = claimed  # as fresh as a load, which a call would wait for
         try:
-            while True:
-                doing.nudge.clear()
-                seen = await self._store.load(request_id)
-                if seen is None:
-                    return
+            while seen is not None:
                 await self._begin(seen, doing)
                 running = {task for task in (doing.acting, doing.telling) if task is not None}
                 if not running and not self._clicks[seen.id]:
                     return
                 await _first(*running, doing.nudge.wait())
                 _reap(doing)
+                doing.nudge.clear()
+                seen = await self._store.load(claimed.id)
         finally:
             if left := {task for task in (doing.acting, doing.telling) if task is not None}:
                 await asyncio.wait(left)

@@ -96,6 +96,42 @@ async def test_a_request_goes_from_the_command_to_the_outcome(desk: Desk) -> Non
     assert desk.chat.said() == ["asked", "voted", "outcome"]
 
 
+async def rush(desk: Desk) -> list[Entry]:
+    """Let more commands arrive at once than are taken up side by side."""
+    entries = [desk.typed(f"stop nothing-{number}") for number in range(2 * worker.AT_ONCE)]
+    await desk.store.record(entries)
+    for entry in entries:
+        desk.worker.wake_entry(entry)
+    return entries
+
+
+async def test_a_rush_of_commands_is_worked_off(desk: Desk) -> None:
+    entries = await rush(desk)
+    await rests(desk)
+
+    assert len(desk.chat.answered) == len(entries)
+
+
+async def test_a_click_does_not_wait_for_the_commands_in_line(desk: Desk) -> None:
+    request_id, gates = await card(desk), [asyncio.Event() for _ in range(worker.AT_ONCE)]
+    desk.store.before["commit"] += gates
+    await rush(desk)
+    await until(lambda: not desk.store.before["commit"])  # every seat is held
+    await arrives(desk, desk.click("approve", CAROL, request_id))
+    await until(desk.cloud.stops)
+
+    assert desk.chat.answered == []
+    for gate in gates:
+        gate.set()
+    await rests(desk)
+
+
+async def test_what_one_command_meets_keeps_none_behind_it_waiting(desk: Desk) -> None:
+    desk.store.before["commit"] += [RuntimeError("a surprise")] * worker.AT_ONCE
+    entries = await rush(desk)
+    await until(lambda: len(desk.chat.answered) == len(entries) - worker.AT_ONCE)
+
+
 async def test_the_call_begins_before_slack_hears_of_the_approval(desk: Desk) -> None:
     request_id = await card(desk)
     heard, gate = list(desk.chat.journal), asyncio.Event()

@@ -99,6 +99,7 @@ async def test_a_second_request_for_the_flow_leads_to_the_open_card(stage: Stage
     card = await stage.asks("U0ALICE", "stop main-feed")
     await stage.quiet()  # by now flowbot has stored where its card stands
     link = f"/archives/{card.channel}/p{card.ts.replace('.', '')}|"
+    await stage.quiet()  # the card stands in Slack a moment before its place is on record, and only then is it linked
 
     await stage.types("U0BOB", "stop main-feed because of me too")
     await stage.types("U0BOB", f"stop {MAIN}", channel="C0RANDOM")
