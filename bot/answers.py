@@ -186,6 +186,15 @@ class TooLate(Told):
 
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
+class TooMany(Told):
+    """Somebody has sent `most` commands within a minute: nothing opened, and in `wait` seconds they may send more."""
+
+    kind: Literal["too_many"] = "too_many"
+    most: int
+    wait: float
+
+
+@dataclasses.dataclass(frozen=True, kw_only=True)
 class Settled(Told):
     """A click on a request that is past it: what the request is now, and who made it so."""
 
@@ -244,6 +253,7 @@ Answer = Annotated[
     | SharedChannel
     | NeverShown
     | TooLate
+    | TooMany
     | Settled
     | NoSuchRequest
     | Checking

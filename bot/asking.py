@@ -7,7 +7,7 @@ Reads the cloud and the gate, and writes one change: a request with its lock, or
 import dataclasses
 from typing import Final
 
-from bot import answers, commands, errors, finding, life, placing, policy, ports, request
+from bot import answers, commands, errors, finding, life, limiting, placing, policy, ports, request
 from bot.arrivals import Actor, Button, Entry, Typed
 from bot.commands import Verb
 from bot.gate import FRESH, Choice, Gate, Subject, subject_of
@@ -63,6 +63,7 @@ class Asking:
         self._finder = finder
         self._gate = gate
         self._clock = clock
+        self._limit = limiting.Limit(clock=clock)
 
     async def ask(self, entry: Entry, typed: Typed, *, request_id: str, name: str | None = None) -> Taken:
         """Open a request for what was typed, or settle the entry with the reason why nothing opened.
@@ -102,6 +103,9 @@ class Asking:
         command = commands.parse(typed.text)
         if not isinstance(command, commands.Change):
             return answers.NoSuchRequest()
+        too_many = self._refuse_too_many(entry, command)
+        if too_many is not None:
+            return too_many
         outsider = policy.refuse_outsider(await self._gate.person(entry.actor, max_age=FRESH))
         if outsider is not None:
             return answers.Refused(action=command.verb, flow=command.flow, decision=outsider, dry_run=command.dry_run)
@@ -123,6 +127,11 @@ class Asking:
         probably = self._finder.remembered(project, command.flow) or command.flow
         opened = await self._meet(ask, probably) or await self._find(ask, met=probably)
         return opened if isinstance(opened, Request) else dataclasses.replace(opened, dry_run=command.dry_run)
+
+    def _refuse_too_many(self, entry: Entry, command: commands.Change) -> answers.TooMany | None:
+        """Say that somebody has sent too many commands, or None; a click, or what completes a command, is none."""
+        wait = self._limit.wait(entry) if isinstance(entry.arrival, Typed) else 0.0
+        return answers.TooMany(most=limiting.COMMANDS, wait=wait, dry_run=command.dry_run) if wait else None
 
     async def _meet(self, ask: _Ask, flow_id: str) -> answers.Answer | None:
         """Lead who may ask for the same to the open request for the flow, if there is one; dry runs meet nobody."""

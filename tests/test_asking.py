@@ -7,8 +7,8 @@ from collections.abc import AsyncIterator
 
 import pytest
 
-from bot import answers, asking, errors, policy, ports
-from bot.arrivals import Typed
+from bot import answers, asking, errors, limiting, policy, ports
+from bot.arrivals import Modal, Submitted, Typed
 from bot.commands import Door, Verb
 from bot.errors import CloudFailure, Fault
 from bot.policy import Why
@@ -266,6 +266,49 @@ async def test_the_audit_tells_what_was_typed_as_the_name(desk: Desk) -> None:
     (wrong,), (right,) = desk.select("SELECT facts FROM audit ORDER BY id")
     assert '"typed_name":"flow-1"' in wrong
     assert '"typed_name":"main-feed"' in right
+
+
+async def test_who_sends_too_many_commands_opens_nothing_and_learns_when_to_go_on(desk: Desk) -> None:
+    for _ in range(limiting.COMMANDS):
+        await answer(desk, "stop nothing")
+    desk.cloud.calls.clear()
+    desk.directory.asked.clear()
+    desk.clock.turn(20)
+
+    assert await answer(desk, "stop main-feed --dry-run") == answers.TooMany(most=60, wait=40.0, dry_run=True)
+    assert (desk.cloud.calls, desk.directory.asked) == ([], [])
+    assert audited(desk)[-1] == "nothing opened"
+    ((facts,),) = desk.select("SELECT facts FROM audit ORDER BY id DESC LIMIT 1")
+    assert '"answer":"too_many"' in facts
+    assert (await desk.opened(actor=CAROL)).requester == CAROL
+    desk.clock.turn(40)
+    assert (await desk.opened("stop main-feed --dry-run")).dry_run
+
+
+async def test_an_entry_whose_request_is_there_already_is_not_too_many(desk: Desk) -> None:
+    entry = desk.typed("stop flow-1")
+    await desk.take(entry)
+    for _ in range(limiting.COMMANDS):
+        await answer(desk)
+
+    assert isinstance((await desk.service.take(entry)).answer, answers.Joined)
+
+
+async def test_clicks_and_what_completes_a_command_are_never_too_many(desk: Desk) -> None:
+    opened = await desk.opened()
+    desk.policy = policy_of(REASON)
+    entry = desk.typed("stop flow-1 --dry-run")
+    await desk.take(entry)
+    desk.clock.turn(1800)
+    await desk.take(desk.click("deny", DAVE, opened.id))  # too late: it has expired
+    for _ in range(limiting.COMMANDS):
+        await answer(desk, "stop nothing")
+
+    completed = Submitted(modal=Modal.ADD_REASON, request_id=entry.key, reason="it loops")
+    assert (await desk.take(desk.entry(completed))).request_id == entry.key
+    again = await desk.take(desk.click("ask_again", ALICE, opened.id))
+    assert isinstance(again.answer, answers.ReasonMissing)
+    assert isinstance(await answer(desk, "stop nothing"), answers.TooMany)
 
 
 async def test_an_unknown_flow_opens_nothing(desk: Desk) -> None:

@@ -4,6 +4,7 @@ Owns the words for every kind of `answers.Answer`. Must not know how an answer r
 others.
 """
 
+import math
 from typing import assert_never
 
 from slack_sdk.models import blocks
@@ -53,11 +54,8 @@ def _lines(value: answers.Answer, workspace_url: str) -> tuple[str, ...]:
                 f"Slack did not take the card of your request to {what}, nobody saw it and the flow was not touched; "
                 f"it is {value.state}. Please ask again if it is still needed.",
             )
-        case answers.TooLate():
-            return (
-                f"I could take this up only {value.waited:.0f} seconds after you sent it, so nothing was opened. "
-                "Please send it again if you still want it.",
-            )
+        case answers.TooLate() | answers.TooMany():
+            return (_not_taken_up(value),)
         case answers.NoSuchRequest() | answers.Checking() | answers.Noted() | answers.DenyReasonAsked():
             return (_about_a_click(value),)
         case _:
@@ -195,6 +193,18 @@ def _shared_channel(value: answers.SharedChannel) -> str:
     return (
         f"Other organisations see {where}, so I put no card there and nothing was opened. Please ask in another "
         f"channel of {project}, or have `allow_shared = true` set for it in the policy."
+    )
+
+
+def _not_taken_up(value: answers.TooLate | answers.TooMany) -> str:
+    if isinstance(value, answers.TooLate):
+        late = f"I could take this up only {value.waited:.0f} seconds after you sent it, so nothing was opened."
+        return f"{late} Please send it again if you still want it."
+    seconds = max(1, math.ceil(value.wait))
+    when = "in 1 second" if seconds == 1 else f"in {seconds} seconds"
+    return (
+        f"You have sent {value.most} commands within a minute, and I take no more than that from one person, "
+        f"so nothing was opened. Please send it again {when}; buttons work as always."
     )
 
 

@@ -381,6 +381,8 @@ ANSWERS: Final[Mapping[str, answers.Answer]] = {
     },
     "never shown dry run": answers.NeverShown(card=UNPOSTED, state=State.EXPIRED, dry_run=True),
     "too late": answers.TooLate(waited=75.4),
+    "too many": answers.TooMany(most=60, wait=12.1),
+    "too many dry run": answers.TooMany(most=60, wait=0.2, dry_run=True),
     "settled pending": settled(State.PENDING, Progress.WAITING, by=None),
     **{f"settled approved {progress}": settled(State.APPROVED, progress) for progress in Progress},
     "settled denied": settled(State.DENIED),
