@@ -89,6 +89,24 @@ class ReasonMissing(Told):
 
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
+class NameMissing(Told):
+    """The flow is protected, and its name was not typed, or another one (`typed`): nothing opened.
+
+    `entry` is the id under which the command can be completed with it; `reason_too` where a reason is missing as well.
+    `flow` is what has to be typed: the flow's name, or its id where it is `nameless`.
+    """
+
+    kind: Literal["name_missing"] = "name_missing"
+    entry: str
+    verb: Verb
+    flow: str
+    rule: str
+    typed: str | None = None
+    nameless: bool = False
+    reason_too: bool = False
+
+
+@dataclasses.dataclass(frozen=True, kw_only=True)
 class AlreadySo(Told):
     """The flow is in the wanted state: nothing opened."""
 
@@ -168,6 +186,15 @@ class TooLate(Told):
 
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
+class TooMany(Told):
+    """Somebody has sent `most` commands within a minute: nothing opened, and in `wait` seconds they may send more."""
+
+    kind: Literal["too_many"] = "too_many"
+    most: int
+    wait: float
+
+
+@dataclasses.dataclass(frozen=True, kw_only=True)
 class Settled(Told):
     """A click on a request that is past it: what the request is now, and who made it so."""
 
@@ -217,6 +244,7 @@ Answer = Annotated[
     | Blocked
     | Refused
     | ReasonMissing
+    | NameMissing
     | AlreadySo
     | NoSuchFlow
     | Unreadable
@@ -225,6 +253,7 @@ Answer = Annotated[
     | SharedChannel
     | NeverShown
     | TooLate
+    | TooMany
     | Settled
     | NoSuchRequest
     | Checking

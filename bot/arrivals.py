@@ -18,6 +18,7 @@ class Button(enum.StrEnum):
     DENY = "deny"
     WITHDRAW = "withdraw"
     ADD_REASON = "add_reason"
+    TYPE_NAME = "type_name"
     CHECK_NOW = "check_now"
     ASK_AGAIN = "ask_again"
 
@@ -27,6 +28,7 @@ class Modal(enum.StrEnum):
 
     DENY_REASON = "deny_reason"
     ADD_REASON = "add_reason"
+    TYPE_NAME = "type_name"
 
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
@@ -67,12 +69,13 @@ class Clicked:
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
 class Submitted:
-    """A modal that was submitted, with the reason typed in it."""
+    """A modal that was submitted, with the reason typed in it, and the flow's name where that was asked for."""
 
     kind: Literal["submitted"] = "submitted"
     modal: Modal
     request_id: str
     reason: str | None
+    name: str | None = None
 
 
 Arrival = Typed | Clicked | Submitted

@@ -7,10 +7,10 @@ Reads the cloud and the gate, and writes one change: a request with its lock, or
 import dataclasses
 from typing import Final
 
-from bot import answers, commands, errors, finding, life, placing, policy, ports, request
+from bot import answers, commands, errors, finding, life, limiting, placing, policy, ports, request
 from bot.arrivals import Actor, Button, Entry, Typed
 from bot.commands import Verb
-from bot.gate import FRESH, Gate, Subject, subject_of
+from bot.gate import FRESH, Choice, Gate, Subject, subject_of
 from bot.request import Flow, Request, Said
 from bot.trying import WANTED
 
@@ -41,9 +41,14 @@ class Taken:
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
 class _Ask:
-    """One command on its way: who typed it where, in which project, and the id that its request would have."""
+    """One command on its way: who typed it where, in which project, and the id that its request would have.
+
+    `entry` is what can be completed if something is missing; `name` is what was typed as the name of a protected flow.
+    """
 
     request_id: str
+    entry: str
+    name: str | None
     actor: Actor
     typed: Typed
     command: commands.Change
@@ -58,13 +63,14 @@ class Asking:
         self._finder = finder
         self._gate = gate
         self._clock = clock
+        self._limit = limiting.Limit(clock=clock)
 
-    async def ask(self, entry: Entry, typed: Typed, *, request_id: str) -> Taken:
+    async def ask(self, entry: Entry, typed: Typed, *, request_id: str, name: str | None = None) -> Taken:
         """Open a request for what was typed, or settle the entry with the reason why nothing opened.
 
-        Raises errors.StoreError.
+        `name` is what was typed as the name of the flow, which a protected one needs. Raises errors.StoreError.
         """
-        opened = await self._open(entry, typed, request_id)
+        opened = await self._open(entry, typed, request_id, name)
         if not isinstance(opened, Request):
             return await self._tell(entry, opened)
         facts: dict[str, object] = {
@@ -74,6 +80,7 @@ class Asking:
             "rule": opened.terms.rule,
             "dry_run": opened.dry_run,
             "reason": opened.reason,
+            **({} if name is None else {"typed_name": name}),
         }
         event = ports.AuditEvent(at=opened.asked_at, what="asked", actor=entry.actor, request_id=opened.id, facts=facts)
         try:
@@ -85,18 +92,20 @@ class Asking:
             return await self._tell(entry, _met(opened.verb, holder))
         return Taken(request_id=opened.id)
 
-    async def _open(self, entry: Entry, typed: Typed, request_id: str) -> Request | answers.Answer:
+    async def _open(self, entry: Entry, typed: Typed, request_id: str, name: str | None) -> Request | answers.Answer:
         waited = self._clock.now() - entry.received_at
         if waited > TAKE_UP_WITHIN:
             return answers.TooLate(waited=waited)
         again = await self._store.load(request_id)
         if again is not None:
-            return (
-                answers.Joined(card=card_link(again)) if request.is_open(again) else settled(again, Button.ADD_REASON)
-            )
+            pressed = Button.ADD_REASON if name is None else Button.TYPE_NAME
+            return answers.Joined(card=card_link(again)) if request.is_open(again) else settled(again, pressed)
         command = commands.parse(typed.text)
         if not isinstance(command, commands.Change):
             return answers.NoSuchRequest()
+        too_many = self._refuse_too_many(entry, command)
+        if too_many is not None:
+            return too_many
         outsider = policy.refuse_outsider(await self._gate.person(entry.actor, max_age=FRESH))
         if outsider is not None:
             return answers.Refused(action=command.verb, flow=command.flow, decision=outsider, dry_run=command.dry_run)
@@ -106,10 +115,23 @@ class Asking:
         project = placing.project_for(self._gate.in_force, command.project, typed.channel)
         if isinstance(project, answers.WhichProject):
             return dataclasses.replace(project, dry_run=command.dry_run)
-        ask = _Ask(request_id=request_id, actor=entry.actor, typed=typed, command=command, project=project)
+        ask = _Ask(
+            request_id=request_id,
+            entry=entry.key,
+            name=name,
+            actor=entry.actor,
+            typed=typed,
+            command=command,
+            project=project,
+        )
         probably = self._finder.remembered(project, command.flow) or command.flow
         opened = await self._meet(ask, probably) or await self._find(ask, met=probably)
         return opened if isinstance(opened, Request) else dataclasses.replace(opened, dry_run=command.dry_run)
+
+    def _refuse_too_many(self, entry: Entry, command: commands.Change) -> answers.TooMany | None:
+        """Say that somebody has sent too many commands, or None; a click, or what completes a command, is none."""
+        wait = self._limit.wait(entry) if isinstance(entry.arrival, Typed) else 0.0
+        return answers.TooMany(most=limiting.COMMANDS, wait=wait, dry_run=command.dry_run) if wait else None
 
     async def _meet(self, ask: _Ask, flow_id: str) -> answers.Answer | None:
         """Lead who may ask for the same to the open request for the flow, if there is one; dry runs meet nobody."""
@@ -142,17 +164,32 @@ class Asking:
         shared = False if project.allow_shared else await self._gate.is_shared(channel)
         if shared is not False:
             return answers.SharedChannel(channel=channel, project=project.name, sure=shared is True)
-        if decision.reason_required and ask.command.reason is None:
-            typed = commands.render(ask.command)
-            return answers.ReasonMissing(
-                entry=ask.request_id,
-                verb=verb,
-                flow=flow.name,
-                rule=decision.rule.name,
-                typed=typed,
-                door=ask.typed.door,
+        return await self._missing(ask, flow, subject, decision) or await self._request(ask, flow, channel, decision)
+
+    async def _missing(self, ask: _Ask, flow: Flow, subject: Subject, choice: Choice) -> answers.Answer | None:
+        """Ask for what has to be typed besides the command: the name of a protected flow, and a reason."""
+        lacks_reason = choice.reason_required and ask.command.reason is None
+        guard = await self._gate.guard(ask.actor, subject, max_age=FRESH)
+        if guard is not None and not _is_name(ask.name, flow):
+            return answers.NameMissing(
+                entry=ask.entry,
+                verb=ask.command.verb,
+                flow=flow.name.strip() or flow.flow_id,
+                rule=guard.name,
+                typed=ask.name,
+                nameless=not flow.name.strip(),
+                reason_too=lacks_reason,
             )
-        return await self._request(ask, flow, channel, decision)
+        if not lacks_reason:
+            return None
+        return answers.ReasonMissing(
+            entry=ask.request_id,
+            verb=ask.command.verb,
+            flow=flow.name,
+            rule=choice.rule.name,
+            typed=commands.render(ask.command),
+            door=ask.typed.door,
+        )
 
     async def _request(
         self, ask: _Ask, flow: Flow, channel: str, choice: policy.Allow | policy.NeedApproval
@@ -241,10 +278,17 @@ def _met(verb: Verb, holder: Request) -> answers.Joined | answers.Blocked:
     return answers.Blocked(verb=verb, card=card_link(holder))
 
 
+def _is_name(typed: str | None, flow: Flow) -> bool:
+    """Tell whether exactly the flow's name was typed, or its id where it has none; spaces around it do not count."""
+    return typed is not None and typed.strip() == (flow.name.strip() or flow.flow_id)
+
+
 def _facts(entry: Entry, answer: answers.Answer) -> dict[str, object]:
     facts: dict[str, object] = {"answer": answer.kind}
     if isinstance(entry.arrival, Typed):
         facts |= {"typed": entry.arrival.text, "door": entry.arrival.door}
     if isinstance(answer, answers.Refused):
         facts |= {"why": answer.decision.why, "rule": answer.decision.rule}
+    if isinstance(answer, answers.NameMissing):
+        facts |= {"rule": answer.rule, "typed_name": answer.typed}
     return facts

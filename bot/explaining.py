@@ -8,7 +8,7 @@ import dataclasses
 from collections.abc import Iterable, Mapping
 from typing import assert_never
 
-from bot import answers, commands, placing, policy
+from bot import answers, commands, placing, policy, protecting
 from bot.arrivals import Actor
 from bot.policy import Decision, Groups, Kind, Person, Policy, Question, Refuse, Rule, Why
 
@@ -28,10 +28,11 @@ class Look:
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
 class Explanation:
-    """What each rule says to a question, and the decision."""
+    """What each rule says to a question, and the decision; `guard` is the rule for which the flow's name is typed."""
 
     looks: tuple[Look, ...]
     decision: Decision
+    guard: Rule | None = None
 
 
 def question(
@@ -62,7 +63,8 @@ def explain(in_force: Policy, question: Question, groups: Groups) -> Explanation
         )
         for rule in in_force.rules
     )
-    return Explanation(looks=looks, decision=policy.decide(in_force, question, groups))
+    decision, guard = policy.decide(in_force, question, groups), protecting.guard(in_force, question, groups)
+    return Explanation(looks=looks, decision=decision, guard=guard)
 
 
 def assumed_groups(in_force: Policy, user: str, groups: Iterable[str]) -> Groups:
@@ -114,20 +116,21 @@ def _decision(explanation: Explanation) -> str:
     decision = explanation.decision
     match decision:
         case policy.Allow():
-            return f'yes: by rule "{decision.rule.name}", alone{_besides(decision)}'
+            return f'yes: by rule "{decision.rule.name}", alone{_besides(decision, explanation.guard)}'
         case policy.NeedApproval():
             number = f"{decision.approvals} {'approval' if decision.approvals == 1 else 'approvals'}"
             by = ", ".join(decision.rule.approvers)
-            return f'yes, with {number} of {by}: by rule "{decision.rule.name}"{_besides(decision)}'
+            return f'yes, with {number} of {by}: by rule "{decision.rule.name}"{_besides(decision, explanation.guard)}'
         case policy.Refuse():
             return f"no: {_why(decision)}{_instead(decision)}"
         case _:
             assert_never(decision)
 
 
-def _besides(decision: policy.Allow | policy.NeedApproval) -> str:
+def _besides(decision: policy.Allow | policy.NeedApproval, guard: Rule | None) -> str:
     reason = "; a reason is required" if decision.reason_required else ""
-    return f"{reason}; open for {decision.expires:g} seconds"
+    name = f'; the flow\'s name has to be typed, by rule "{guard.name}"' if guard is not None else ""
+    return f"{reason}{name}; open for {decision.expires:g} seconds"
 
 
 def _why(decision: Refuse) -> str:

@@ -8,7 +8,7 @@ import dataclasses
 from collections.abc import Callable
 from typing import Final
 
-from bot import freezing, policy, ports, request
+from bot import freezing, policy, ports, protecting, request
 from bot.arrivals import Actor
 from bot.commands import Verb
 
@@ -76,6 +76,15 @@ class Gate:
             return policy.Refuse(why=policy.Why.NO_RULE)
         question, groups = await self._ask(in_force, actor, subject, max_age=max_age)
         return policy.decide(in_force, question, groups)
+
+    async def guard(self, actor: Actor, subject: Subject, *, max_age: float) -> policy.Rule | None:
+        """Return the rule for which somebody has to type the flow's name to do this, or None."""
+        in_force = self.in_force
+        flow_id, flow_name = subject.flow_id, subject.flow_name
+        if not any(protecting.fits(rule, flow_id=flow_id, flow_name=flow_name) for rule in in_force.rules):
+            return None
+        question, groups = await self._ask(in_force, actor, subject, max_age=max_age)
+        return protecting.guard(in_force, question, groups)
 
     async def is_shared(self, channel: str) -> bool | None:
         """Tell whether people of other organisations see a channel; None where Slack cannot be asked."""

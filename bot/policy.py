@@ -78,7 +78,7 @@ class Rule:
 
     `verbs` are "stop", "start", "read". `who`, `excluded` (the file's `except`), `approvers` and `notify` hold names of
     sets, user ids (U…, W…) and group ids (S…); the first two may hold "*". Empty `projects`, `flows` and `channels`
-    mean all. `expires` is in seconds; `text` is the rule as it stands in the file. `freezing` sets `frozen_until`.
+    mean all; `protected` has globs. `expires` is in seconds; `text` is as in the file. `freezing` sets `frozen_until`.
     """
 
     name: str
@@ -92,6 +92,7 @@ class Rule:
     approvals: int = 0
     approvers: tuple[str, ...] = ()
     notify: tuple[str, ...] = ()
+    protected: tuple[str, ...] = ()
     reason_required: bool = False
     expires: float = 1800.0
     freezes: tuple[Freeze, ...] = ()

@@ -17,7 +17,7 @@ from bot import linting, places, policy, policy_keys
 from bot.errors import Problem
 from bot.places import Path
 
-NOT_YET: Final = frozenset({"protected", "cases", "operators", "emergency_limit"})
+NOT_YET: Final = frozenset({"cases", "operators", "emergency_limit"})
 
 
 @dataclasses.dataclass(frozen=True, kw_only=True)

@@ -187,11 +187,14 @@ class Rule(Table):
     freeze: Annotated[tuple[Freeze, ...], Lax] = ()
     approvers: Approvers = ()
     notify: Approvers = ()
+    protected: Annotated[tuple[Text, ...], Lax, Filled] | None = None
     reason: Literal["required", "optional"] = "optional"
     expires: Annotated[float, pydantic.BeforeValidator(_seconds)] = pydantic.Field(1800.0, validate_default=False)
     emergency: Approvers = ()
 
-    @pydantic.field_validator("approvals", "approvers", "notify", "reason", "expires", "emergency", "freeze")
+    @pydantic.field_validator(
+        "approvals", "approvers", "notify", "protected", "reason", "expires", "emergency", "freeze"
+    )
     @classmethod
     def _is_of_an_allow(cls, value: object, info: pydantic.ValidationInfo) -> object:
         default = cls.model_fields[info.field_name or ""].default

@@ -8,7 +8,7 @@ import asyncio
 import dataclasses
 
 from bot import answers, asking, commands, errors, gate, life, policy, ports, request
-from bot.arrivals import Actor, Button, Clicked, Entry, Modal, Submitted, Typed
+from bot.arrivals import Actor, Arrival, Button, Clicked, Entry, Modal, Submitted, Typed
 from bot.asking import Taken
 from bot.commands import Door
 from bot.request import Event, Request, Said, State
@@ -71,7 +71,7 @@ class Service:
                 return await self._check_now(entry, seen)
             case Button.ASK_AGAIN:
                 return await self._ask_again(entry, clicked, seen)
-            case Button.ADD_REASON:
+            case Button.ADD_REASON | Button.TYPE_NAME:
                 return await self._tell(entry, answers.NoSuchRequest())
 
     async def _refuse_paused(self, entry: Entry, clicked: Clicked, seen: Request) -> Taken | None:
@@ -135,20 +135,14 @@ class Service:
         """Ask for the same once more, in the name of whoever pressed the button."""
         if not request.may_be_asked_again(seen):
             return await self._tell(entry, asking.settled(seen, Button.ASK_AGAIN))
-        same = commands.Change(
-            verb=seen.verb, flow=seen.flow.flow_id, project=seen.project, reason=seen.reason, dry_run=seen.dry_run
-        )
-        channel = clicked.channel or seen.card.channel
-        door = Door.MENTION if seen.card.thread else Door.SLASH
-        typed = Typed(text=commands.render(same), channel=channel, thread_ts=seen.card.thread, door=door)
-        return await self._asking.ask(entry, typed, request_id=entry.key)
+        return await self._asking.ask(entry, _once_more(seen, clicked), request_id=entry.key)
 
     async def _submit(self, entry: Entry, submitted: Submitted) -> Taken:
         match submitted.modal:
             case Modal.DENY_REASON:
                 return await self._deny_with_reason(entry, submitted)
-            case Modal.ADD_REASON:
-                return await self._ask_with_reason(entry, submitted)
+            case Modal.ADD_REASON | Modal.TYPE_NAME:
+                return await self._complete(entry, submitted)
 
     async def _deny_with_reason(self, entry: Entry, submitted: Submitted) -> Taken:
         seen = await self._store.load(submitted.request_id)
@@ -161,16 +155,27 @@ class Service:
         explained = life.explain_denial(seen, reason=submitted.reason, at=entry.received_at)
         return await self._save(entry, explained, "explained a denial")
 
-    async def _ask_with_reason(self, entry: Entry, submitted: Submitted) -> Taken:
+    async def _complete(self, entry: Entry, submitted: Submitted) -> Taken:
+        """Ask once more what a reason or the flow's name was missing for, with what was typed since."""
+        reason = submitted.reason
         first = await self._store.entry(submitted.request_id)
-        if first is None or not isinstance(first.arrival, Typed):
+        while first is not None and isinstance(first.arrival, Submitted):  # the name was wrong, the reason still counts
+            reason = reason or first.arrival.reason
+            first = await self._store.entry(first.arrival.request_id)
+        typed = None if first is None or first.actor.user != entry.actor.user else await self._command_of(first.arrival)
+        command = None if typed is None else commands.parse(typed.text)
+        if first is None or typed is None or not isinstance(command, commands.Change):
             return await self._tell(entry, answers.NoSuchRequest())
-        command = commands.parse(first.arrival.text)
-        if first.actor.user != entry.actor.user or not isinstance(command, commands.Change):
-            return await self._tell(entry, answers.NoSuchRequest())
-        complete = dataclasses.replace(command, reason=submitted.reason)
-        typed = dataclasses.replace(first.arrival, text=commands.render(complete))
-        return await self._asking.ask(entry, typed, request_id=first.key)
+        complete = dataclasses.replace(command, reason=reason or command.reason)
+        typed = dataclasses.replace(typed, text=commands.render(complete))
+        return await self._asking.ask(entry, typed, request_id=first.key, name=submitted.name)
+
+    async def _command_of(self, arrival: Arrival) -> Typed | None:
+        """Return the command that was typed, or that Ask Again stands for."""
+        if isinstance(arrival, Clicked) and arrival.button is Button.ASK_AGAIN:
+            seen = await self._store.load(arrival.request_id)
+            return None if seen is None else _once_more(seen, arrival)
+        return arrival if isinstance(arrival, Typed) else None
 
     async def _choice(self, entry: Entry, seen: Request, button: Button) -> Choice | Taken:
         """Decide again for the requester, on the stored record; a click that cannot count is answered here."""
@@ -250,6 +255,16 @@ def _copy(seen: Request, clicked: Clicked) -> asking.Copy | None:
     if not seen.card.ts or clicked.message_ts is None or clicked.message_ts == seen.card.ts:
         return None
     return asking.Copy(channel=clicked.channel, ts=clicked.message_ts, card=asking.card_link(seen))
+
+
+def _once_more(seen: Request, clicked: Clicked) -> Typed:
+    """Return the command that asks for the same as a request did."""
+    same = commands.Change(
+        verb=seen.verb, flow=seen.flow.flow_id, project=seen.project, reason=seen.reason, dry_run=seen.dry_run
+    )
+    channel = clicked.channel or seen.card.channel
+    door = Door.MENTION if seen.card.thread else Door.SLASH
+    return Typed(text=commands.render(same), channel=channel, thread_ts=seen.card.thread, door=door)
 
 
 def _has_button(seen: Request, button: Button) -> bool:

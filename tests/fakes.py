@@ -378,8 +378,8 @@ class Desk:
         self.policy = policy_of(POLICY)
         self.gate = Gate(policy_in_force=lambda: self.policy, directory=self.directory, switch=self.store, clock=clock)
         finder = Finder(cloud=self.cloud, clock=clock)
-        asking = Asking(store=store, finder=finder, gate=self.gate, clock=clock)
-        self.service = Service(store=store, gate=self.gate, asking=asking, clock=clock)
+        self.asking = Asking(store=store, finder=finder, gate=self.gate, clock=clock)
+        self.service = Service(store=store, gate=self.gate, asking=self.asking, clock=clock)
         self.calling = Calling(store=store, cloud=self.cloud, gate=self.gate, clock=clock)
         self.telling = Telling(store=store, chat=self.chat, clock=clock)
         self.worker = Worker(

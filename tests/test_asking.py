@@ -7,13 +7,13 @@ from collections.abc import AsyncIterator
 
 import pytest
 
-from bot import answers, asking, errors, policy, ports
-from bot.arrivals import Typed
+from bot import answers, asking, errors, limiting, policy, ports
+from bot.arrivals import Modal, Submitted, Typed
 from bot.commands import Door, Verb
 from bot.errors import CloudFailure, Fault
 from bot.policy import Why
 from bot.request import Said
-from tests.fakes import ALICE, CAROL, DAVE, POLICY, STANDING, Desk, open_desk, policy_of
+from tests.fakes import ALICE, CAROL, DAVE, MAIN, POLICY, STANDING, Desk, open_desk, policy_of
 
 SECOND = """\
 [projects.sg]
@@ -23,6 +23,7 @@ endpoint   = "http://127.0.0.1:9"
 channels   = ["C0SG"]
 
 """
+PROTECTED = POLICY.replace('verbs     = ["stop"]\n', 'verbs     = ["stop"]\nprotected = ["main-*"]\n')
 REASON = POLICY.replace('verbs     = ["stop"]\n', 'verbs     = ["stop"]\nreason = "required"\n')
 
 
@@ -185,6 +186,129 @@ async def test_a_missing_reason_is_asked_for_and_opens_nothing(desk: Desk) -> No
     assert "main-feed" in missing.typed
     assert missing.dry_run
     assert desk.select("SELECT count(*) FROM requests") == [(0,)]
+
+
+async def test_a_protected_flow_needs_its_name_before_anything_opens(desk: Desk) -> None:
+    desk.policy = policy_of(PROTECTED)
+    entry = desk.typed("stop flow-1 --dry-run")
+
+    missing = (await desk.take(entry)).answer
+
+    assert missing == answers.NameMissing(
+        entry=entry.key, verb=Verb.STOP, flow="main-feed", rule="on-call stops, a lead approves", dry_run=True
+    )
+    assert desk.select("SELECT count(*) FROM requests") == [(0,)]
+    assert audited(desk) == ["nothing opened"]
+
+
+async def test_a_missing_reason_is_asked_for_along_with_the_name(desk: Desk) -> None:
+    desk.policy = policy_of(REASON.replace('reason = "required"', 'reason = "required"\nprotected = ["flow-?"]'))
+
+    missing = await answer(desk)
+    typed = await answer(desk, "stop main-feed because it loops")
+
+    assert isinstance(missing, answers.NameMissing)
+    assert isinstance(typed, answers.NameMissing)
+    assert (missing.reason_too, typed.reason_too) == (True, False)
+
+
+async def test_who_is_refused_or_led_to_a_card_is_asked_for_no_name(desk: Desk) -> None:
+    opened = await desk.opened()
+    desk.policy = policy_of(PROTECTED)
+
+    joined = await answer(desk)
+    assert isinstance(joined, answers.Joined)
+    assert joined.card.request_id == opened.id
+    desk.policy = policy_of(PROTECTED.replace('"U0ALICE", ', ""))
+    assert isinstance(await answer(desk), answers.Refused)
+
+
+@pytest.mark.parametrize(
+    ("name", "typed", "opens"),
+    [
+        ("main-feed", "main-feed", True),
+        (" main-feed", "main-feed ", True),
+        ("main-feed", "flow-1", False),
+        ("main-feed", "", False),
+        ("main-feed", None, False),
+        ("main-feed", "MAIN-FEED", False),
+        ("", "flow-1", True),
+        ("", "", False),
+        (" ", "flow-1", True),
+    ],
+)
+async def test_the_name_is_the_clouds_or_the_id_where_there_is_none(
+    desk: Desk, name: str, typed: str | None, opens: bool
+) -> None:
+    desk.policy = policy_of(PROTECTED.replace("main-*", "flow-1"))
+    desk.cloud.there["flow-1"] = dataclasses.replace(MAIN, name=name)
+    entry = desk.typed("stop flow-1")
+    assert isinstance(entry.arrival, Typed)
+    await desk.store.record([entry])
+
+    taken = await desk.asking.ask(entry, entry.arrival, request_id=entry.key, name=typed)
+
+    assert (taken.request_id is not None) is opens
+    assert isinstance(taken.answer, answers.NameMissing) is not opens
+    if isinstance(taken.answer, answers.NameMissing):
+        assert (taken.answer.typed, taken.answer.nameless) == (typed, not name.strip())
+
+
+async def test_the_audit_tells_what_was_typed_as_the_name(desk: Desk) -> None:
+    desk.policy = policy_of(PROTECTED)
+    entry = desk.typed("stop flow-1")
+    assert isinstance(entry.arrival, Typed)
+    await desk.store.record([entry])
+
+    for name in ("flow-1", "main-feed"):
+        await desk.asking.ask(entry, entry.arrival, request_id=entry.key, name=name)
+
+    (wrong,), (right,) = desk.select("SELECT facts FROM audit ORDER BY id")
+    assert '"typed_name":"flow-1"' in wrong
+    assert '"typed_name":"main-feed"' in right
+
+
+async def test_who_sends_too_many_commands_opens_nothing_and_learns_when_to_go_on(desk: Desk) -> None:
+    for _ in range(limiting.COMMANDS):
+        await answer(desk, "stop nothing")
+    desk.cloud.calls.clear()
+    desk.directory.asked.clear()
+    desk.clock.turn(20)
+
+    assert await answer(desk, "stop main-feed --dry-run") == answers.TooMany(most=60, wait=40.0, dry_run=True)
+    assert (desk.cloud.calls, desk.directory.asked) == ([], [])
+    assert audited(desk)[-1] == "nothing opened"
+    ((facts,),) = desk.select("SELECT facts FROM audit ORDER BY id DESC LIMIT 1")
+    assert '"answer":"too_many"' in facts
+    assert (await desk.opened(actor=CAROL)).requester == CAROL
+    desk.clock.turn(40)
+    assert (await desk.opened("stop main-feed --dry-run")).dry_run
+
+
+async def test_an_entry_whose_request_is_there_already_is_not_too_many(desk: Desk) -> None:
+    entry = desk.typed("stop flow-1")
+    await desk.take(entry)
+    for _ in range(limiting.COMMANDS):
+        await answer(desk)
+
+    assert isinstance((await desk.service.take(entry)).answer, answers.Joined)
+
+
+async def test_clicks_and_what_completes_a_command_are_never_too_many(desk: Desk) -> None:
+    opened = await desk.opened()
+    desk.policy = policy_of(REASON)
+    entry = desk.typed("stop flow-1 --dry-run")
+    await desk.take(entry)
+    desk.clock.turn(1800)
+    await desk.take(desk.click("deny", DAVE, opened.id))  # too late: it has expired
+    for _ in range(limiting.COMMANDS):
+        await answer(desk, "stop nothing")
+
+    completed = Submitted(modal=Modal.ADD_REASON, request_id=entry.key, reason="it loops")
+    assert (await desk.take(desk.entry(completed))).request_id == entry.key
+    again = await desk.take(desk.click("ask_again", ALICE, opened.id))
+    assert isinstance(again.answer, answers.ReasonMissing)
+    assert isinstance(await answer(desk, "stop nothing"), answers.TooMany)
 
 
 async def test_an_unknown_flow_opens_nothing(desk: Desk) -> None:

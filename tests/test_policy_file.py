@@ -51,6 +51,7 @@ notify    = ["U0CAROL"]
 reason    = "required"
 expires   = "1h30m"
 emergency = ["media-leads"]
+protected = ["premium-*", "live"]
 
 # between the rules
 
@@ -108,11 +109,12 @@ def test_every_key_arrives() -> None:
         approvals=1,
         approvers=("media-leads",),
         notify=("U0CAROL",),
+        protected=("premium-*", "live"),
         reason_required=True,
         expires=5400.0,
-        text="\n".join(lines[11:26]),
+        text="\n".join(lines[11:27]),
     )
-    assert (second.effect, second.verbs, second.text) == (policy.Effect.DENY, ("read",), "\n".join(lines[29:34]))
+    assert (second.effect, second.verbs, second.text) == (policy.Effect.DENY, ("read",), "\n".join(lines[30:35]))
 
 
 def test_defaults_are_those_of_a_rule() -> None:
@@ -179,12 +181,12 @@ def test_bytes_that_are_no_text_are_one_problem_with_their_line() -> None:
         ("rule = 1\n" + PROJECT, 'f.toml:1: rule: is not a key that belongs here; did you mean "rules"?'),
         *(
             (f"{key} = 1\n{PROJECT}", f"f.toml:1: {key}: is not in this version yet")
-            for key in ("protected", "operators", "emergency_limit")
+            for key in ("operators", "emergency_limit")
         ),
         (PROJECT + '[[cases]]\nname = "x"', "f.toml:5: cases: is not in this version yet"),
         (
-            PROJECT + "[[rules]]\n'protected' = 1\n" + RULE[10:],
-            "f.toml:6: rule 1, protected: is not in this version yet",
+            PROJECT + "[[rules]]\n'operators' = 1\n" + RULE[10:],
+            "f.toml:6: rule 1, operators: is not in this version yet",
         ),
     ],
 )
@@ -315,6 +317,16 @@ def test_a_set(line: str, expected: str | None) -> None:
         (APPROVED.replace("U0BOB", "bob"), 10, 'approvers: "bob" is no set of [people]'),
         (APPROVED + 'notify = ["*"]', 11, 'notify: "*" cannot stand here'),
         (APPROVED + 'emergency = ["bob"]', 11, 'emergency: "bob" is no set of [people]'),
+        (RULE + "protected = []", 9, "protected: must not be empty"),
+        (RULE + 'protected = [""]', 9, "protected: must not be empty"),
+        (RULE + 'protected = "premium-*"', 9, "protected: must be a list in brackets"),
+        (RULE + "protected = [1]", 9, "protected: must be text in quotes"),
+        (RULE + 'protect = ["premium-*"]', 9, 'protect: is not a key that belongs here; did you mean "protected"?'),
+        (
+            '[[rules]]\neffect = "deny"\n' + RULE[10:] + 'protected = ["premium-*"]',
+            10,
+            "protected: has no meaning in a deny rule",
+        ),
         (RULE + 'reason = "yes"', 9, "reason: must be 'required' or 'optional'"),
         (RULE + "expires = 30", 9, 'expires: must be a duration in quotes, like "30m"'),
         (RULE + 'expires = "30"', 9, 'expires: must be a duration in quotes, like "30m"'),

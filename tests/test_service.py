@@ -16,6 +16,7 @@ from tests.fakes import ALICE, BOB, CAROL, DAVE, ERIN, POLICY, Desk, open_desk, 
 TWO = POLICY.replace("approvals = 1", "approvals = 2")
 STRICTER = POLICY.replace("approvals = 0", 'approvals = 1\napprovers = ["U0DAVE"]')
 NOBODY = POLICY.partition("[[rules]]")[0] + '[[rules]]\nname = "others"\nverbs = ["stop"]\nwho = ["U0ZED"]\n'
+PROTECTED = POLICY.replace('verbs     = ["stop"]\n', 'verbs     = ["stop"]\nprotected = ["main-*"]\n')
 REASON = POLICY.replace('verbs     = ["stop"]\n', 'verbs     = ["stop"]\nreason = "required"\n')
 STRANGER = Actor(team="T9", user="U9STRANGER")
 
@@ -32,9 +33,11 @@ async def press(desk: Desk, button: str, actor: Actor, seen: Request) -> answers
     return (await desk.take(desk.click(button, actor, seen.id))).answer
 
 
-async def submit(desk: Desk, modal: Modal, actor: Actor, about: str, reason: str | None) -> answers.Answer | None:
+async def submit(
+    desk: Desk, modal: Modal, actor: Actor, about: str, reason: str | None, *, name: str | None = None
+) -> answers.Answer | None:
     """Submit a modal and return what its sender is told."""
-    sent = Submitted(modal=modal, request_id=about, reason=reason)
+    sent = Submitted(modal=modal, request_id=about, reason=reason, name=name)
     return (await desk.take(desk.entry(sent, actor))).answer
 
 
@@ -65,14 +68,14 @@ async def test_a_click_received_after_the_end_expires_the_request(desk: Desk) ->
     assert (await desk.now(opened.id)).votes == ()
 
 
-@pytest.mark.parametrize("button", ["confirm", "approve", "deny", "withdraw", "add_reason"])
+@pytest.mark.parametrize("button", ["confirm", "approve", "deny", "withdraw", "add_reason", "type_name"])
 async def test_a_click_on_a_request_that_is_nowhere_is_answered(desk: Desk, button: str) -> None:
     taken = await desk.take(desk.click(button, CAROL, "no such"))
 
     assert taken.answer == answers.NoSuchRequest()
 
 
-@pytest.mark.parametrize(("button", "actor"), [("confirm", ALICE), ("add_reason", ALICE)])
+@pytest.mark.parametrize(("button", "actor"), [("confirm", ALICE), ("add_reason", ALICE), ("type_name", ALICE)])
 async def test_a_button_that_the_card_does_not_have_changes_nothing(desk: Desk, button: str, actor: Actor) -> None:
     opened = await desk.opened()
 
@@ -289,6 +292,89 @@ async def test_a_missing_reason_given_twice_opens_one_request(desk: Desk) -> Non
     await submit(desk, Modal.ADD_REASON, ALICE, first.key, "it loops")
 
     assert isinstance(await submit(desk, Modal.ADD_REASON, ALICE, first.key, "again"), answers.Joined)
+
+
+async def test_a_name_that_was_missing_completes_the_command(desk: Desk) -> None:
+    desk.policy = policy_of(PROTECTED)
+    first = desk.typed("stop flow-1 --dry-run because it loops")
+    await desk.take(first)
+
+    assert await submit(desk, Modal.TYPE_NAME, ALICE, first.key, None, name="main-feed") is None
+
+    seen = await desk.now(first.key)
+    assert (seen.reason, seen.dry_run, seen.requester) == ("it loops", True, ALICE)
+
+
+async def test_after_a_wrong_name_the_reason_that_came_with_it_still_counts(desk: Desk) -> None:
+    desk.policy = policy_of(PROTECTED.replace("protected", 'reason = "required"\nprotected'))
+    first = desk.typed("stop main-feed")
+    await desk.take(first)
+
+    wrong = await submit(desk, Modal.TYPE_NAME, ALICE, first.key, "it loops", name="main")
+    assert isinstance(wrong, answers.NameMissing)
+    assert (wrong.typed, wrong.reason_too) == ("main", False)
+    worse = await submit(desk, Modal.TYPE_NAME, ALICE, wrong.entry, None, name="feed")
+    assert isinstance(worse, answers.NameMissing)
+    assert await submit(desk, Modal.TYPE_NAME, ALICE, worse.entry, None, name="main-feed") is None
+
+    assert (await desk.now(first.key)).reason == "it loops"
+
+
+async def test_nobody_completes_the_command_of_another_with_a_name(desk: Desk) -> None:
+    desk.policy = policy_of(PROTECTED)
+    first = desk.typed("stop main-feed")
+    await desk.take(first)
+    wrong = await submit(desk, Modal.TYPE_NAME, ALICE, first.key, None, name="main")
+    assert isinstance(wrong, answers.NameMissing)
+
+    for about in (first.key, wrong.entry):
+        assert await submit(desk, Modal.TYPE_NAME, BOB, about, None, name="main-feed") == answers.NoSuchRequest()
+
+
+async def test_a_name_that_is_not_needed_any_more_does_no_harm(desk: Desk) -> None:
+    desk.policy = policy_of(PROTECTED)
+    first = desk.typed("stop main-feed")
+    await desk.take(first)
+    desk.policy = policy_of(REASON)
+
+    missing = await submit(desk, Modal.TYPE_NAME, ALICE, first.key, None, name="anything")
+
+    assert isinstance(missing, answers.ReasonMissing)
+    assert await submit(desk, Modal.ADD_REASON, ALICE, missing.entry, "it loops") is None
+
+
+async def test_a_name_typed_once_more_leads_to_the_card_or_tells_what_became_of_it(desk: Desk) -> None:
+    desk.policy = policy_of(PROTECTED)
+    first = desk.typed("stop main-feed")
+    await desk.take(first)
+    await submit(desk, Modal.TYPE_NAME, ALICE, first.key, None, name="main-feed")
+
+    assert isinstance(await submit(desk, Modal.TYPE_NAME, ALICE, first.key, None, name="main"), answers.Joined)
+    await desk.take(desk.click("withdraw", ALICE, first.key))
+    settled = await submit(desk, Modal.TYPE_NAME, ALICE, first.key, None, name="main-feed")
+
+    assert isinstance(settled, answers.Settled)
+    assert settled.button is arrivals.Button.TYPE_NAME
+
+
+@pytest.mark.parametrize(
+    ("text", "modal", "name"), [(PROTECTED, Modal.TYPE_NAME, "main-feed"), (REASON, Modal.ADD_REASON, None)]
+)
+async def test_what_is_missing_when_it_is_asked_for_again_can_be_completed(
+    desk: Desk, text: str, modal: Modal, name: str | None
+) -> None:
+    opened = await desk.opened()
+    desk.clock.turn(1800)
+    await desk.take(desk.click("approve", CAROL, opened.id))
+    desk.policy = policy_of(text)
+
+    missing = await press(desk, "ask_again", BOB, opened)
+
+    assert isinstance(missing, answers.NameMissing | answers.ReasonMissing)
+    assert await submit(desk, modal, ALICE, missing.entry, "it loops", name=name) == answers.NoSuchRequest()
+    assert await submit(desk, modal, BOB, missing.entry, "it loops", name=name) is None
+    again = await desk.now(missing.entry)
+    assert (again.requester, again.reason, again.flow.flow_id) == (BOB, "it loops", "flow-1")
 
 
 async def test_nobody_completes_the_command_of_another(desk: Desk) -> None:

@@ -120,10 +120,11 @@ class Listeners:
         except ValueError:
             await ack()  # a link, or a button of a later version
             return
-        if clicked.button is Button.ADD_REASON:
+        view = _modal_behind(clicked, body)
+        if view is not None:
             await ack()
             self._remember(entry, body)
-            self._beside_the_answer(self._open_add_reason(entry, clicked))
+            self._beside_the_answer(self._open(entry, view))
             return
         said = messages.recording(await self._keep(entry, body))
         await ack()
@@ -140,17 +141,17 @@ class Listeners:
     async def view(self, ack: AsyncAck, body: Body) -> None:
         """Take a submitted modal; what is wrong with it is answered in the response."""
         entry, submitted = payloads.submitted(body, received_at=self._clock.now())
-        wrong = _wrong_reason(submitted)
-        if wrong is not None:
+        wrong = _wrong_name(submitted) | _wrong_reason(submitted)
+        if wrong:
             await ack(response_action="errors", errors=wrong)
             return
         match await self._keep(entry, body):
             case Recording.NEW | Recording.REPEATED:
                 await ack()
             case Recording.FULL | Recording.NOT_RECORDED:
-                await ack(response_action="errors", errors=modals.not_recorded())
+                await ack(response_action="errors", errors=modals.not_recorded(submitted.modal))
             case Recording.UNCONFIRMED:
-                await ack(response_action="errors", errors=modals.unconfirmed())
+                await ack(response_action="errors", errors=modals.unconfirmed(submitted.modal))
 
     async def drain(self) -> None:
         """Wait for what is still to be told."""
@@ -178,19 +179,33 @@ class Listeners:
         url = payloads.response_url(body, api_url=self._api_url)
         self._returns.remember(entry.key, response_url=url, trigger_id=body.get("trigger_id"))
 
-    async def _open_add_reason(self, entry: Entry, clicked: Clicked) -> None:
-        if not await self._notifier.open_modal(entry.key, modals.add_reason(clicked.request_id)):
+    async def _open(self, entry: Entry, view: dict[str, object]) -> None:
+        if not await self._notifier.open_modal(entry.key, view):
             await self._tell(entry, messages.modal_not_opened())
 
 
-def _wrong_reason(submitted: Submitted) -> dict[str, str] | None:
-    """Return what is wrong with the reason typed in a modal, as Slack shows it; a denial needs none."""
+def _modal_behind(clicked: Clicked, body: Body) -> dict[str, object] | None:
+    """Return the modal that a button opens at once; None where what the button does is recorded."""
+    if clicked.button is Button.ADD_REASON:
+        return modals.add_reason(clicked.request_id)
+    if clicked.button is Button.TYPE_NAME:
+        return modals.type_name(clicked.request_id, reason_too=payloads.asks_reason_too(body))
+    return None
+
+
+def _wrong_name(submitted: Submitted) -> dict[str, str]:
+    """Return, as Slack shows it, that no name was typed; whether it is the flow's is found out by reading the cloud."""
+    return modals.name_empty() if submitted.modal is Modal.TYPE_NAME and submitted.name is None else {}
+
+
+def _wrong_reason(submitted: Submitted) -> dict[str, str]:
+    """Return what is wrong with the reason typed in a modal, as Slack shows it; only the modal for it needs one."""
     if submitted.reason is None:
-        return modals.reason_empty() if submitted.modal is Modal.ADD_REASON else None
+        return modals.reason_empty() if submitted.modal is Modal.ADD_REASON else {}
     wrong = commands.judge_reason(submitted.reason)
     if wrong is Problem.OPTION_IN_REASON and submitted.modal is Modal.DENY_REASON:
-        return None  # nothing is typed after it that an option could belong to
-    return None if wrong is None else modals.reason_wrong(wrong)
+        return {}  # nothing is typed after it that an option could belong to
+    return {} if wrong is None else modals.reason_wrong(wrong)
 
 
 async def _say(ack: AsyncAck, said: Message) -> None:

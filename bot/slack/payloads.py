@@ -131,11 +131,19 @@ def clicked(payload: Payload, *, received_at: float) -> tuple[Entry, Clicked]:
     return Entry(key=key("click", payload), actor=_clicker(payload), arrival=arrival, received_at=received_at), arrival
 
 
+def asks_reason_too(payload: Payload) -> bool:
+    """Tell whether the button that opens the modal for a name stands where a reason is missing as well."""
+    return bool(payload["actions"][0].get("block_id") == modals.BOTH_MISSING)
+
+
 def submitted(payload: Payload, *, received_at: float) -> tuple[Entry, Submitted]:
     """Read a submitted modal. Raises ValueError for a modal that is not ours."""
     view = payload["view"]
     arrival = Submitted(
-        modal=Modal(view["callback_id"]), request_id=str(view.get("private_metadata") or ""), reason=_reason(view)
+        modal=Modal(view["callback_id"]),
+        request_id=str(view.get("private_metadata") or ""),
+        reason=_typed_in(view, modals.REASON_BLOCK, modals.REASON_ACTION),
+        name=_typed_in(view, modals.NAME_BLOCK, modals.NAME_ACTION),
     )
     return Entry(
         key=key("submission", payload), actor=_clicker(payload), arrival=arrival, received_at=received_at
@@ -193,7 +201,7 @@ def _clicker(payload: Payload) -> Actor:
     return Actor(team=str(user.get("team_id") or _team(payload)), user=user["id"])
 
 
-def _reason(view: Payload) -> str | None:
+def _typed_in(view: Payload, block: str, action: str) -> str | None:
     values = (view.get("state") or {}).get("values") or {}
-    value = ((values.get(modals.REASON_BLOCK) or {}).get(modals.REASON_ACTION) or {}).get("value")
+    value = ((values.get(block) or {}).get(action) or {}).get("value")
     return value.strip() or None if isinstance(value, str) else None

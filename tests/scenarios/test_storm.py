@@ -7,10 +7,15 @@ from bot.playground import world
 from tests.scenarios.conftest import Stage
 
 SAME, UNKNOWN, KNOWN = 800, 150, 50
-SENDERS = ("U0ALICE", "U0BOB", "U0ERIN")
+SENDERS = tuple(f"U0ERIN{number}" for number in range(20))
+"""So many that none of them sends more than one person may within a minute."""
 
 
 async def test_a_thousand_commands_at_once_are_all_acknowledged_and_answered(stage: Stage) -> None:
+    for sender in SENDERS:
+        stage.slack.workspace.add_person(sender, sender.lower())
+        stage.slack.workspace.join("C0INCIDENT", sender)
+    stage.slack.workspace.change_group("S0MEDIAGRP", members=SENDERS)
     for number in range(KNOWN):
         stage.live.add_flow(world.PROJECT_ID, f"known-{number:04d}", f"feed-{number:04d}")
     texts = ["stop main-feed"] * SAME

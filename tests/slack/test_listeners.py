@@ -41,9 +41,12 @@ def click(dispatching: Dispatching, button: str, **more: Any) -> dict[str, Any]:
     return {**CLICK, "actions": [{"type": "button", "action_id": button, "block_id": "b", "value": "r1"}], **more}
 
 
-def submission(reason: str | None, callback: str = "deny_reason") -> dict[str, Any]:
+def submission(reason: str | None, callback: str = "deny_reason", *, name: str | None = None) -> dict[str, Any]:
     """Return a submitted modal."""
-    values = {modals.REASON_BLOCK: {modals.REASON_ACTION: {"value": reason}}}
+    values = {
+        modals.REASON_BLOCK: {modals.REASON_ACTION: {"value": reason}},
+        modals.NAME_BLOCK: {modals.NAME_ACTION: {"value": name}},
+    }
     return {**VIEW, "view": {**VIEW["view"], "callback_id": callback, "state": {"values": values}}}
 
 
@@ -235,6 +238,44 @@ async def test_add_reason_says_so_when_its_modal_does_not_open(dispatching: Disp
 
     told = dispatching.slack.workspace.ephemerals("U0CAROL", "C0INCIDENT")
     assert "did not open" in told[0].plain
+
+
+@pytest.mark.parametrize(("block_id", "asked"), [("b", ["name"]), (modals.BOTH_MISSING, ["name", "reason"])])
+async def test_type_name_opens_one_modal_for_all_that_is_missing_and_records_nothing(
+    dispatching: Dispatching, block_id: str, asked: list[str]
+) -> None:
+    trigger = dispatching.slack.people._triggers.issue("U0CAROL")
+    pressed = click(dispatching, "type_name", trigger_id=trigger)
+    pressed["actions"][0]["block_id"] = block_id
+
+    await dispatching.send(pressed)
+    await dispatching.listeners.drain()
+
+    view = dispatching.slack.workspace.top_view("U0CAROL")
+    assert view is not None
+    assert view.content["private_metadata"] == "r1"
+    assert [block["block_id"] for block in view.content["blocks"] if block["type"] == "input"] == asked
+    assert dispatching.entries == []
+
+
+@pytest.mark.parametrize("name", [None, "   "])
+@pytest.mark.parametrize(("reason", "wrong"), [("why", {"name"}), ("why --dry-run", {"name", "reason"})])
+async def test_a_missing_name_is_told_in_the_modal_and_not_recorded(
+    dispatching: Dispatching, name: str | None, reason: str, wrong: set[str]
+) -> None:
+    answered = await dispatching.send(submission(reason, "type_name", name=name))
+
+    said = json.loads(bytes(answered.body))
+    assert (said["response_action"], set(said["errors"])) == ("errors", wrong)
+    assert dispatching.entries == []
+
+
+async def test_a_name_is_recorded_as_typed_whatever_flow_is_meant(dispatching: Dispatching) -> None:
+    assert bytes((await dispatching.send(submission(None, "type_name", name="premium-1"))).body) == b""
+
+    arrival = dispatching.entries[0].arrival
+    assert isinstance(arrival, Submitted)
+    assert (arrival.name, arrival.reason) == ("premium-1", None)
 
 
 async def test_a_submission_is_recorded_and_closes_the_modal(dispatching: Dispatching) -> None:

@@ -196,6 +196,21 @@ def test_a_view_without_the_input_has_no_reason(state: object) -> None:
     assert payloads.submitted(payload, received_at=5.0)[1].reason is None
 
 
+@pytest.mark.parametrize(("typed", "name"), [(" premium-1 \n", "premium-1"), ("  ", None), (None, None), (7, None)])
+def test_a_submitted_name_stands_beside_the_reason(typed: object, name: str | None) -> None:
+    payload = submission("it loops", callback="type_name", metadata="e1")
+    payload["view"]["state"]["values"][modals.NAME_BLOCK] = {modals.NAME_ACTION: {"value": typed}}
+
+    _, submitted = payloads.submitted(payload, received_at=5.0)
+
+    assert submitted == Submitted(modal=Modal.TYPE_NAME, request_id="e1", reason="it loops", name=name)
+
+
+@pytest.mark.parametrize(("block_id", "both"), [(modals.BOTH_MISSING, True), ("b", False), (None, False), (7, False)])
+def test_the_place_of_a_button_tells_whether_a_reason_is_missing_besides_the_name(block_id: object, both: bool) -> None:
+    assert payloads.asks_reason_too({"actions": [{"action_id": "type_name", "block_id": block_id}]}) is both
+
+
 def test_a_modal_that_is_not_ours_is_a_value_error() -> None:
     with pytest.raises(ValueError, match="other"):
         payloads.submitted(submission("x", callback="other"), received_at=5.0)

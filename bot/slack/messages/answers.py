@@ -4,6 +4,7 @@ Owns the words for every kind of `answers.Answer`. Must not know how an answer r
 others.
 """
 
+import math
 from typing import assert_never
 
 from slack_sdk.models import blocks
@@ -12,7 +13,7 @@ from bot import answers
 from bot.arrivals import Button
 from bot.errors import CloudFailure
 from bot.request import Progress, State
-from bot.slack.messages import outcomes
+from bot.slack.messages import modals, outcomes
 from bot.slack.messages.direct import CHECKING
 from bot.slack.messages.message import Message, actions, message, plain, section, tell
 from bot.slack.messages.refusals import refusal
@@ -29,7 +30,8 @@ def answer(value: answers.Answer, *, workspace_url: str) -> Message:
     """Return the answer's words. `workspace_url` is Slack's own, for example `https://team.slack.com/`."""
     first, *small = _lines(value, workspace_url)
     marked = f"{'Dry run: ' if value.dry_run else ''}{first}"
-    return _reason_missing(value, marked) if isinstance(value, answers.ReasonMissing) else tell(marked, *small)
+    button = _button(value)
+    return tell(marked, *small) if button is None else message(marked, section(marked), button)
 
 
 def _lines(value: answers.Answer, workspace_url: str) -> tuple[str, ...]:
@@ -38,8 +40,8 @@ def _lines(value: answers.Answer, workspace_url: str) -> tuple[str, ...]:
             return (_about_a_card(value, workspace_url),)
         case answers.Refused():
             return (refusal(value.decision, action=value.action, flow=value.flow, people=value.people),)
-        case answers.ReasonMissing():
-            return _reason_lines(value)
+        case answers.ReasonMissing() | answers.NameMissing():
+            return (_missing(value),)
         case answers.AlreadySo() | answers.NoSuchFlow() | answers.Unreadable() | answers.WhichProject():
             return _about_a_flow(value)
         case answers.CannotPost():
@@ -52,11 +54,8 @@ def _lines(value: answers.Answer, workspace_url: str) -> tuple[str, ...]:
                 f"Slack did not take the card of your request to {what}, nobody saw it and the flow was not touched; "
                 f"it is {value.state}. Please ask again if it is still needed.",
             )
-        case answers.TooLate():
-            return (
-                f"I could take this up only {value.waited:.0f} seconds after you sent it, so nothing was opened. "
-                "Please send it again if you still want it.",
-            )
+        case answers.TooLate() | answers.TooMany():
+            return (_not_taken_up(value),)
         case answers.NoSuchRequest() | answers.Checking() | answers.Noted() | answers.DenyReasonAsked():
             return (_about_a_click(value),)
         case _:
@@ -197,6 +196,18 @@ def _shared_channel(value: answers.SharedChannel) -> str:
     )
 
 
+def _not_taken_up(value: answers.TooLate | answers.TooMany) -> str:
+    if isinstance(value, answers.TooLate):
+        late = f"I could take this up only {value.waited:.0f} seconds after you sent it, so nothing was opened."
+        return f"{late} Please send it again if you still want it."
+    seconds = max(1, math.ceil(value.wait))
+    when = "in 1 second" if seconds == 1 else f"in {seconds} seconds"
+    return (
+        f"You have sent {value.most} commands within a minute, and I take no more than that from one person, "
+        f"so nothing was opened. Please send it again {when}; buttons work as always."
+    )
+
+
 def _about_a_click(value: answers.NoSuchRequest | answers.Checking | answers.Noted | answers.DenyReasonAsked) -> str:
     match value:
         case answers.NoSuchRequest():
@@ -211,14 +222,37 @@ def _about_a_click(value: answers.NoSuchRequest | answers.Checking | answers.Not
             assert_never(value)
 
 
-def _reason_lines(value: answers.ReasonMissing) -> tuple[str, ...]:
+def _missing(value: answers.ReasonMissing | answers.NameMissing) -> str:
+    if isinstance(value, answers.NameMissing):
+        return _name_missing(value)
     typed = code(f"{CALLED[value.door]} {value.typed} because …", most=160)
     return (
         f"To {value.verb} {code(value.flow)}, rule {quote(value.rule, most=100)} asks for a reason, "
-        f"so nothing was opened yet. Please add one, or type {typed}.",
+        f"so nothing was opened yet. Please add one, or type {typed}."
     )
 
 
-def _reason_missing(value: answers.ReasonMissing, said: str) -> Message:
-    button = blocks.ButtonElement(text=plain("Add Reason"), action_id=Button.ADD_REASON.value, value=value.entry)
-    return message(said, section(said), actions(button))
+def _name_missing(value: answers.NameMissing) -> str:
+    flow, name = code(value.flow), "id, as it has no name" if value.nameless else "name"
+    wants = f"rule {quote(value.rule, most=100)} asks that you type the flow's {name}"
+    reason = ", and for a reason" if value.reason_too else ""
+    if value.typed is None:
+        return (
+            f"To {value.verb} {flow}, {wants}{reason}, so nothing was opened yet. Please press the button and type it."
+        )
+    said = f"You typed {code(value.typed, most=100)}, which is not {flow}, so nothing was opened"
+    return f"{said}. To {value.verb} it, {wants}{reason}; please press the button to try again."
+
+
+def _button(value: answers.Answer) -> blocks.Block | None:
+    """Return the button that opens the modal for what is missing, with the id under which it can be completed."""
+    match value:
+        case answers.ReasonMissing():
+            text, button, block_id = "Add Reason", Button.ADD_REASON, None
+        case answers.NameMissing():
+            text, button = "Type Name", Button.TYPE_NAME
+            block_id = modals.BOTH_MISSING if value.reason_too else None
+        case _:
+            return None
+    element = blocks.ButtonElement(text=plain(text), action_id=button.value, value=value.entry)
+    return actions(element, block_id=block_id)

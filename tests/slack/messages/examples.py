@@ -323,6 +323,10 @@ REFUSALS: Final[Mapping[str, answers.Refused]] = {
     "already voted": refused(Why.ALREADY_VOTED, action=Button.APPROVE, who_could=("media-leads",)),
 }
 
+NAME_MISSING: Final = answers.NameMissing(
+    entry="entry-1", verb=Verb.STOP, flow="premium-1", rule="on-call stops, a lead approves"
+)
+
 ANSWERS: Final[Mapping[str, answers.Answer]] = {
     "opened": answers.Opened(card=LINK),
     "opened dry run": answers.Opened(card=LINK, dry_run=True),
@@ -346,6 +350,12 @@ ANSWERS: Final[Mapping[str, answers.Answer]] = {
         typed="stop main-feed --dry-run",
         dry_run=True,
     ),
+    "name missing": NAME_MISSING,
+    "name missing dry run": dataclasses.replace(NAME_MISSING, dry_run=True),
+    "name and reason missing": dataclasses.replace(NAME_MISSING, reason_too=True),
+    "name wrong": dataclasses.replace(NAME_MISSING, typed="premium-2"),
+    "name wrong and reason missing": dataclasses.replace(NAME_MISSING, typed="premium-2", reason_too=True),
+    "name missing of a nameless flow": dataclasses.replace(NAME_MISSING, flow=FLOW.flow_id, nameless=True),
     "already so": answers.AlreadySo(verb=Verb.STOP, project="hk", flow=dataclasses.replace(FLOW, status="STANDBY")),
     "no such flow": answers.NoSuchFlow(typed="main-fed", project="hk"),
     "no such flow but near": answers.NoSuchFlow(
@@ -371,6 +381,8 @@ ANSWERS: Final[Mapping[str, answers.Answer]] = {
     },
     "never shown dry run": answers.NeverShown(card=UNPOSTED, state=State.EXPIRED, dry_run=True),
     "too late": answers.TooLate(waited=75.4),
+    "too many": answers.TooMany(most=60, wait=12.1),
+    "too many dry run": answers.TooMany(most=60, wait=0.2, dry_run=True),
     "settled pending": settled(State.PENDING, Progress.WAITING, by=None),
     **{f"settled approved {progress}": settled(State.APPROVED, progress) for progress in Progress},
     "settled denied": settled(State.DENIED),

@@ -77,6 +77,25 @@ def test_a_missing_reason_can_be_added_by_a_button_or_typed() -> None:
     assert "`/flow stop main-feed because …`" in message.text
 
 
+@pytest.mark.parametrize(
+    ("name", "block_id"), [("name missing", None), ("name wrong", None), ("name and reason missing", "name_and_reason")]
+)
+def test_a_missing_name_is_typed_behind_a_button_that_tells_whether_a_reason_is_missing_too(
+    name: str, block_id: str | None
+) -> None:
+    row = show(examples.ANSWERS[name]).blocks[-1]
+    button = row["elements"]
+    assert isinstance(button, list)
+    assert (button[0]["action_id"], button[0]["value"]) == (Button.TYPE_NAME, "entry-1")
+    assert row.get("block_id") == block_id
+
+
+def test_a_wrong_name_is_told_with_what_was_typed_and_that_nothing_opened() -> None:
+    text = show(examples.ANSWERS["name wrong"]).text
+    assert "`premium-2`" in text
+    assert "nothing was opened" in text
+
+
 @pytest.mark.parametrize("name", ["opened", "joined", "blocked", "settled denied"])
 def test_an_answer_about_a_card_links_it(name: str) -> None:
     text = show(examples.ANSWERS[name]).text

@@ -146,6 +146,16 @@ hostile_answers = st.one_of(
     st.builds(
         answers.ReasonMissing, entry=st.just("entry-1"), verb=st.sampled_from(Verb), flow=texts, rule=texts, typed=texts
     ),
+    st.builds(
+        answers.NameMissing,
+        entry=st.just("entry-1"),
+        verb=st.sampled_from(Verb),
+        flow=texts,
+        rule=texts,
+        typed=st.none() | texts,
+        nameless=st.booleans(),
+        reason_too=st.booleans(),
+    ),
     st.builds(answers.AlreadySo, verb=st.sampled_from(Verb), project=texts, flow=flows),
     st.builds(
         answers.NoSuchFlow,

@@ -3,6 +3,7 @@
 import pytest
 from syrupy.assertion import SnapshotAssertion
 
+from bot.arrivals import Modal
 from bot.commands import MAX_REASON, Problem, Verb
 from bot.playground.slack import blocks as block_kit
 from bot.slack.messages import modals
@@ -13,6 +14,8 @@ VIEWS = {
     "deny reason": modals.deny_reason("req-1", "main-feed"),
     "add reason alone": modals.add_reason("entry-1"),
     "add reason": modals.add_reason("entry-1", Verb.STOP, "main-feed"),
+    "type name": modals.type_name("entry-1", reason_too=False),
+    "type name and reason": modals.type_name("entry-1", reason_too=True),
 }
 
 
@@ -27,19 +30,29 @@ def test_a_modal_keeps_within_slacks_limits(name: str) -> None:
 
 
 @pytest.mark.parametrize(
-    ("name", "carried"), [("deny reason", "req-1"), ("add reason", "entry-1"), ("add reason alone", "entry-1")]
+    ("name", "carried"), [(name, "req-1" if name == "deny reason" else "entry-1") for name in VIEWS]
 )
 def test_a_modal_carries_an_id_and_nothing_else(name: str, carried: str) -> None:
     assert VIEWS[name]["private_metadata"] == carried
 
 
-@pytest.mark.parametrize(("name", "optional"), [("deny reason", True), ("add reason", False)])
+@pytest.mark.parametrize(
+    ("name", "optional"), [("deny reason", True), ("add reason", False), ("type name and reason", False)]
+)
 def test_only_a_denier_may_leave_the_reason_out(name: str, optional: bool) -> None:
     blocks = VIEWS[name]["blocks"]
     assert isinstance(blocks, list)
     field = blocks[-1]
     assert field["optional"] is optional
     assert (field["block_id"], field["element"]["action_id"]) == (modals.REASON_BLOCK, modals.REASON_ACTION)
+
+
+@pytest.mark.parametrize(("name", "asked"), [("type name", ["name"]), ("type name and reason", ["name", "reason"])])
+def test_one_modal_asks_for_all_that_is_missing(name: str, asked: list[str]) -> None:
+    blocks = VIEWS[name]["blocks"]
+    assert isinstance(blocks, list)
+    assert [field["block_id"] for field in blocks if field["type"] == "input"] == asked
+    assert not any(field.get("optional") for field in blocks)
 
 
 @pytest.mark.parametrize("problem", Problem)
@@ -55,9 +68,11 @@ def test_a_reason_that_cannot_be_taken_is_told_why() -> None:
     assert "--dry-run" in modals.reason_wrong(Problem.OPTION_IN_REASON)["reason"]
 
 
-def test_a_submission_that_was_not_recorded_says_so_and_one_that_may_have_been_does_not() -> None:
-    assert "Nothing was recorded" in modals.not_recorded()["reason"]
-    assert "Nothing was recorded" not in modals.unconfirmed()["reason"]
+@pytest.mark.parametrize("modal", Modal)
+def test_a_submission_that_was_not_recorded_says_so_and_one_that_may_have_been_does_not(modal: Modal) -> None:
+    first = "name" if modal is Modal.TYPE_NAME else "reason"
+    assert "Nothing was recorded" in modals.not_recorded(modal)[first]
+    assert "Nothing was recorded" not in modals.unconfirmed(modal)[first]
 
 
 def test_a_hostile_name_stays_inside_the_modal() -> None:

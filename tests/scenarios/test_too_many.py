@@ -1,0 +1,31 @@
+"""Somebody who sends more commands than one person may: acknowledged, answered, and nothing done for them."""
+
+import asyncio
+
+from bot import limiting
+from tests.scenarios.conftest import Stage
+
+PATIENCE = 60
+
+
+async def test_who_sends_too_many_commands_is_told_when_to_go_on(stage: Stage) -> None:
+    await asyncio.gather(*(stage.types("U0ALICE", f"stop nothing-{n}") for n in range(limiting.COMMANDS)))
+    await stage.quiet(patience=PATIENCE)
+    asked = len(stage.live.calls_of("GET", "/flows"))
+
+    ack = await stage.types("U0ALICE", "stop main-feed")
+    await stage.quiet(patience=PATIENCE)
+
+    assert ack.shown is not None
+    assert ack.shown.plain.startswith("Reading ")
+    assert "Please send it again in 60 seconds" in stage.heard("U0ALICE")[-1]
+    assert len(stage.heard("U0ALICE")) == limiting.COMMANDS + 1
+    assert stage.cards() == []
+    assert len(stage.live.calls_of("GET", "/flows")) == asked
+    card = await stage.asks("U0BOB", "stop main-feed")
+    await stage.presses("U0ALICE", card, "approve")
+    await stage.told("U0ALICE", "you may not approve")
+    await stage.passes(60)
+    await stage.types("U0ALICE", "stop main-feed")
+    await stage.quiet()
+    assert "is open already" in stage.heard("U0ALICE")[-1]
