@@ -49,13 +49,13 @@ LEAKS = ["s3cr3t", KEY, "s3kr1t", "xoxb", "xoxp", "Mi0yLTE", "f00d", "T01", "808
 @pytest.fixture(autouse=True)
 def _logging_as_before() -> collections.abc.Iterator[None]:
     root, hook = logging.getLogger(), sys.excepthook
-    handlers, level = root.handlers[:], root.level
+    handlers, level, before = root.handlers[:], root.level, structlog.get_config()
     yield
     root.handlers[:], sys.excepthook = handlers, hook
     root.setLevel(level)
     for library in log.FLOORS:
         logging.getLogger(library).setLevel(logging.NOTSET)
-    structlog.reset_defaults()
+    structlog.configure(**before)
 
 
 @pytest.fixture(params=["json", "console"])
