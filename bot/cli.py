@@ -71,17 +71,12 @@ def explain(user: str, channel: str, member_of: tuple[str, ...], command: tuple[
     The flow is taken as an id and as a name. Nobody is asked who is in a user group: say it with --member-of.
     """
     settings = _settings()
-    from bot import answers, commands, explaining, freezing, policy
+    from bot import explaining, freezing, policy
 
-    in_force = freezing.at(settings.policy, time.time())
-    parsed = commands.parse(" ".join(command))
-    if not isinstance(parsed, commands.Change | commands.Read):
-        raise click.UsageError(f'"{" ".join(command)}" is not a command that rules are about, such as: stop main-feed')
-    question = explaining.question(in_force, parsed, user=user, channel=channel)
-    if isinstance(question, answers.WhichProject):
-        raise click.UsageError(f"which project is meant? Add --project, one of: {', '.join(question.projects)}")
-    groups = explaining.assumed_groups(in_force, user, member_of)
-    explanation = explaining.explain(in_force, question, groups)
+    in_force, typed = freezing.at(settings.policy, time.time()), " ".join(command)
+    explanation = explaining.of_command(in_force, typed, user=user, channel=channel, member_of=member_of)
+    if isinstance(explanation, explaining.Unclear):
+        raise click.UsageError(explanation.why)
     click.echo("\n".join(explaining.report(explanation)))
     sys.exit(NO if isinstance(explanation.decision, policy.Refuse) else 0)
 

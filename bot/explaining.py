@@ -35,6 +35,29 @@ class Explanation:
     guard: Rule | None = None
 
 
+@dataclasses.dataclass(frozen=True, kw_only=True)
+class Unclear:
+    """Why nothing is decided about what was typed."""
+
+    why: str
+
+
+def of_command(
+    in_force: Policy, text: str, *, user: str, channel: str, member_of: Iterable[str]
+) -> Explanation | Unclear:
+    """Explain what is decided about a command as a full member types it in a channel; nobody is asked anything.
+
+    They are in the groups `member_of` and in no other.
+    """
+    parsed = commands.parse(text)
+    if not isinstance(parsed, commands.Change | commands.Read):
+        return Unclear(why=f'"{text}" is not a command that rules are about, such as: stop main-feed')
+    asked = question(in_force, parsed, user=user, channel=channel)
+    if isinstance(asked, answers.WhichProject):
+        return Unclear(why=f"which project is meant? Add --project, one of: {', '.join(asked.projects)}")
+    return explain(in_force, asked, assumed_groups(in_force, user, member_of))
+
+
 def question(
     in_force: Policy, command: commands.Change | commands.Read, *, user: str, channel: str
 ) -> Question | answers.WhichProject:
@@ -84,7 +107,7 @@ def assumed_groups(in_force: Policy, user: str, groups: Iterable[str]) -> Groups
 
 def report(explanation: Explanation) -> tuple[str, ...]:
     """Compose the lines of `flowbot explain`."""
-    return (*map(_line, explanation.looks), _decision(explanation))
+    return (*map(_line, explanation.looks), verdict(explanation))
 
 
 def _line(look: Look) -> str:
@@ -112,7 +135,8 @@ def _by(key: str, rule: Rule) -> str:
     return f"{key} = {', '.join(values[key])}" if key in values else "its effect: reading needs no rule that allows it"
 
 
-def _decision(explanation: Explanation) -> str:
+def verdict(explanation: Explanation) -> str:
+    """Say what is decided, and by which rule."""
     decision = explanation.decision
     match decision:
         case policy.Allow():

@@ -13,11 +13,11 @@ from typing import Annotated, Any, Final
 import pydantic
 import pydantic_core
 
-from bot import linting, places, policy, policy_keys
+from bot import cases, linting, places, policy, policy_keys
 from bot.errors import Problem
 from bot.places import Path
 
-NOT_YET: Final = frozenset({"cases", "operators", "emergency_limit"})
+NOT_YET: Final = frozenset({"operators", "emergency_limit"})
 
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
@@ -25,10 +25,12 @@ class Loaded:
     """What came of a file.
 
     `policy` is None where there are `problems`: nothing may start then. `projects` are all names of the file. `defects`
-    fail `flowbot check`, while a bot runs with them and refuses what they ask; `warnings` are for reading only.
+    fail `flowbot check`, while a bot runs with them and refuses what they ask; `warnings` are for reading only. `cases`
+    is how many cases of the file hold: one that does not is a problem.
     """
 
     policy: policy.Policy | None
+    cases: int = 0
     projects: tuple[str, ...] = ()
     problems: tuple[Problem, ...] = ()
     defects: tuple[Problem, ...] = ()
@@ -72,7 +74,11 @@ _TABLES: Final[Mapping[str, pydantic.TypeAdapter[Any]]] = {
     "projects": pydantic.TypeAdapter(policy_keys.Project),
     "people": pydantic.TypeAdapter(Annotated[tuple[policy_keys.Member, ...], policy_keys.Lax]),
     "rules": pydantic.TypeAdapter(policy_keys.Rule),
+    "cases": pydantic.TypeAdapter(policy_keys.Case),
 }
+
+_LISTS: Final = {"rules": "rule", "cases": "case"}
+"""The tables that are lists, and what one entry is called."""
 
 
 class _Reading:
@@ -89,22 +95,26 @@ class _Reading:
         projects = {str(path[1]): found for path, found in self.each("projects")}
         people = {str(path[1]): found for path, found in self.each("people")}
         rules = dict(self.each("rules"))
+        tests = dict(self.each("cases"))
         self.check_names()
         self.check_twice(projects)
         if self.problems:
-            problems = tuple(problem for _, problem in sorted(self.problems, key=lambda found: found[0]))
-            return Loaded(policy=None, projects=tuple(self.names["projects"]), problems=problems)
+            return self.failed()
         whole = policy.Policy(
             projects={name: _project(name, found) for name, found in projects.items()},
             people=people,
             rules=tuple(_rule(found, self.places.text(path)) for path, found in rules.items()),
             digest=digest,
         )
+        self.check_cases(whole, tests)
+        if self.problems:
+            return self.failed()
         paths = list(rules)
         flaws = {(*path, "approvals"): _flaw(whole, rule) for path, rule in zip(rules, whole.rules, strict=True)}
         idle = [(*path, "emergency") for path, rule in rules.items() if rule.emergency]
         return Loaded(
             policy=whole,
+            cases=len(tests),
             projects=tuple(projects),
             defects=tuple(self.problem(path, flaw) for path, flaw in flaws.items() if flaw),
             warnings=(
@@ -113,9 +123,13 @@ class _Reading:
             ),
         )
 
+    def failed(self) -> Loaded:
+        problems = tuple(problem for _, problem in sorted(self.problems, key=lambda found: found[0]))
+        return Loaded(policy=None, projects=tuple(self.names["projects"]), problems=problems)
+
     def problem(self, path: Path, what: str) -> Problem:
         keys = [key for key in path if isinstance(key, str)]
-        number = [f"rule {key + 1}" for key in path[1:2] if isinstance(key, int)]
+        number = [f"{_LISTS[keys[0]]} {key + 1}" for key in path[1:2] if isinstance(key, int)]
         label = ", ".join([*number, *keys[1:]]) if number else ".".join(keys)
         return Problem(where=f"{self.name}:{self.places.line(path)}: {label}", what=what)
 
@@ -124,10 +138,10 @@ class _Reading:
 
     def each(self, key: str) -> Iterator[tuple[Path, Any]]:
         """Give each entry of a top-level table that is right, with its path; note what is wrong with the others."""
-        kind: type[Any] = list if key == "rules" else dict
+        kind: type[Any] = list if key in _LISTS else dict
         table = self.raw.get(key, kind())
         if not isinstance(table, kind):
-            self.wrong((key,), f"must be written as {'[[rules]]' if kind is list else f'[{key}]'}")
+            self.wrong((key,), f"must be written as {f'[[{key}]]' if kind is list else f'[{key}]'}")
             return
         for name, raw in enumerate(table) if kind is list else table.items():
             try:
@@ -137,6 +151,11 @@ class _Reading:
                     self.wrong((key, name, *one["loc"]), _told(key, one))
             else:
                 yield (key, name), found
+
+    def check_cases(self, whole: policy.Policy, tests: Mapping[Path, policy_keys.Case]) -> None:
+        for path, case in tests.items():
+            for key, what in cases.judge(whole, case):
+                self.wrong((*path, key), what)
 
     def check_names(self) -> None:
         if self.raw.get("projects", {}) == {}:
@@ -181,8 +200,12 @@ def _unknown(key: str, known: list[str]) -> str:
 def _told(table: str, error: pydantic_core.ErrorDetails) -> str:
     match error["type"]:
         case "extra_forbidden":
-            inside = policy_keys.Freeze if "freeze" in error["loc"] else policy_keys.Rule
-            fields = (policy_keys.Project if table == "projects" else inside).model_fields
+            models: dict[str, type[policy_keys.Table]] = {
+                "projects": policy_keys.Project,
+                "rules": policy_keys.Freeze if "freeze" in error["loc"] else policy_keys.Rule,
+                "cases": policy_keys.Case,
+            }
+            fields = models[table].model_fields
             return _unknown(str(error["loc"][-1]), [field.alias or name for name, field in fields.items()])
         case "literal_error":
             return f"must be {error['ctx']['expected']}"

@@ -212,3 +212,24 @@ class Rule(Table):
         if (approvals or asks_in_a_freeze) and not approvers:
             raise wrong("is missing: approvals is more than 0")
         return approvers
+
+
+class Case(Table):
+    """One of `[[cases]]`: a command, and what its author expects the rules to decide."""
+
+    user: Annotated[str, _shaped(USER.pattern, "is not the id of a user (U… or W…)")]
+    channel: Channel
+    command: Text
+    member_of: Annotated[
+        tuple[Annotated[str, _shaped(GROUP.pattern, "is not the id of a user group (S…)")], ...], Lax
+    ] = ()
+    expect: Literal["allow", "deny"]
+    approvals: int | None = pydantic.Field(default=None, ge=0)
+    rule: Text | None = None
+
+    @pydantic.field_validator("approvals")
+    @classmethod
+    def _is_of_an_allow(cls, approvals: int | None, info: pydantic.ValidationInfo) -> int | None:
+        if approvals is not None and info.data.get("expect") == "deny":
+            raise wrong("has no meaning where a deny is expected")
+        return approvals

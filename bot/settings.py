@@ -59,7 +59,8 @@ class Settings:
     """What the bot runs with. `credentials` are for every project that has none of its own in `project_credentials`.
 
     Without them, the tokens of `iam_user` are. `log_format` is None where the terminal decides. `defects` fail
-    `flowbot check` alone, `warnings` nothing. `origin` is None where the settings were made by hand.
+    `flowbot check` alone, `warnings` nothing. So many `cases` of the policy hold. `origin` is None where the settings
+    were made by hand.
     """
 
     slack_bot_token: SecretStr
@@ -78,6 +79,7 @@ class Settings:
     config: pathlib.Path = pathlib.Path(variables.DEFAULTS["FLOWBOT_CONFIG"])
     defects: tuple[Problem, ...] = ()
     warnings: tuple[Problem, ...] = ()
+    cases: int = 0
     origin: Origin | None = dataclasses.field(default=None, compare=False)
 
     def credentials_for(self, project: str) -> Credentials | IamUser:
@@ -108,9 +110,8 @@ def load(environ: Mapping[str, str] | None = None, *, directory: pathlib.Path) -
     problems = (*reading.problems, *loaded.problems)
     if problems or loaded.policy is None:
         raise errors.SettingsInvalid(problems)
-    warnings = (*reading.warnings, *loaded.warnings)
-    origin = reading.origin
-    return Settings(**fields, policy=loaded.policy, defects=loaded.defects, warnings=warnings, origin=origin)
+    fields |= {"warnings": (*reading.warnings, *loaded.warnings), "defects": loaded.defects, "cases": loaded.cases}
+    return Settings(**fields, policy=loaded.policy, origin=reading.origin)
 
 
 def chooses_socket_mode(environ: Mapping[str, str] | None = None, *, directory: pathlib.Path) -> bool:
@@ -141,12 +142,10 @@ def check_report(outcome: Settings | errors.SettingsInvalid) -> tuple[str, ...]:
     if outcome.defects:
         return (*map(str, outcome.defects), *warnings)
     found = outcome.policy
-    counts = [
-        _count(len(found.projects), "project"),
-        _count(len(found.people), "set"),
-        _count(len(found.rules), "rule"),
-    ]
-    lines = [f"{outcome.config}: in order; {', '.join(counts)}"]
+    sizes = {"project": len(found.projects), "set": len(found.people), "rule": len(found.rules)}
+    counts = [_count(number, noun) for noun, number in sizes.items()]
+    held = f"; cases that hold: {outcome.cases}" if outcome.cases else ""
+    lines = [f"{outcome.config}: in order; {', '.join(counts)}{held}"]
     for project in found.projects.values():
         lines.append(f"project {project.name}: {project.endpoint}, channels {', '.join(project.channels)}")
     lines += [f"set {name}: {', '.join(entries) or 'nobody'}" for name, entries in found.people.items()]

@@ -84,6 +84,22 @@ def test_check_says_what_it_found(tmp_path: pathlib.Path, environ: dict[str, str
     assert not (tmp_path / "flowbot.db").exists()
 
 
+@pytest.mark.parametrize("command", ["check", "serve"])
+def test_a_policy_that_breaks_its_own_case_is_not_started_with(
+    tmp_path: pathlib.Path, environ: dict[str, str], command: str
+) -> None:
+    case = '\n[[cases]]\nuser = "U0BOB"\nchannel = "C0INCIDENT"\ncommand = "stop a"\nexpect = "deny"\n'
+    text = (tmp_path / "flowbot.toml").read_text() + case
+    (tmp_path / "flowbot.toml").write_text(text)
+
+    done = flowbot(tmp_path, environ, command)
+
+    place = f"flowbot.toml:{text.count(chr(10))}: case 1, expect"
+    decided = 'yes, with 1 approval of media-leads: by rule "on-call stops, a lead approves"'
+    assert (done.returncode, done.stdout) == (2, "")
+    assert done.stderr.startswith(f'{place}: expects "deny"; the decision is {decided}')
+
+
 @pytest.mark.parametrize("command", ["check", "serve", "migrate"])
 def test_every_problem_of_the_settings_is_told_at_once(
     tmp_path: pathlib.Path, environ: dict[str, str], command: str

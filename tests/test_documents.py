@@ -165,7 +165,9 @@ def test_the_table_of_options_is_that_of_the_code() -> None:
     assert told == {_code(option): "no" if option in commands.NOT_BUILT else "yes" for option in commands.Option}
 
 
-@pytest.mark.parametrize(("first", "model"), [("key of a project", "projects"), ("key of a rule", "rules")])
+@pytest.mark.parametrize(
+    ("first", "model"), [("key of a project", "projects"), ("key of a rule", "rules"), ("key of a case", "cases")]
+)
 def test_the_tables_of_the_policy_are_those_of_the_code(first: str, model: str) -> None:
     schema = policy_file._TABLES[model].json_schema(mode="validation")
     assert [row[0] for row in _rows(first)] == [_code(key) for key in schema["properties"]]

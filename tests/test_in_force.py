@@ -16,6 +16,14 @@ ENVIRON = {
     "HUAWEICLOUD_SDK_AK": "AKEXAMPLE",
     "HUAWEICLOUD_SDK_SK": "known-to-nobody",
 }
+CASE = """
+[[cases]]
+user = "U0ALICE"
+channel = "C0INCIDENT"
+command = "stop main-feed"
+expect = "allow"
+approvals = 1
+"""
 STRICTER = POLICY.replace("approvals = 1", "approvals = 2")
 
 
@@ -74,6 +82,7 @@ def test_a_file_that_is_the_same_keeps_the_same_object(file: pathlib.Path, in_fo
         (f"deep = {'[' * 2000}{']' * 2000}", "is nested too deeply"),
         (STRICTER.replace("verbs", "verb"), "flowbot.toml:"),
         (STRICTER.replace("projects.hk", "projects.other"), "restart the bot"),
+        (STRICTER + CASE, "case 1, approvals: expects 1 approval; the decision is yes, with 2 approvals"),
     ],
 )
 def test_a_wrong_file_keeps_the_old_policy_and_says_so_once(

@@ -1,6 +1,7 @@
 """The policy file: what it may say, and where each mistake in it is found."""
 
 import hashlib
+import json
 import pathlib
 import textwrap
 
@@ -183,7 +184,7 @@ def test_bytes_that_are_no_text_are_one_problem_with_their_line() -> None:
             (f"{key} = 1\n{PROJECT}", f"f.toml:1: {key}: is not in this version yet")
             for key in ("operators", "emergency_limit")
         ),
-        (PROJECT + '[[cases]]\nname = "x"', "f.toml:5: cases: is not in this version yet"),
+        (PROJECT + "[cases]\nname = 1", "f.toml:5: cases: must be written as [[cases]]"),
         (
             PROJECT + "[[rules]]\n'operators' = 1\n" + RULE[10:],
             "f.toml:6: rule 1, operators: is not in this version yet",
@@ -502,6 +503,123 @@ def test_a_freeze_may_ask_for_approvals_where_the_rule_asks_for_none() -> None:
 
     assert told(f"{PROJECT}{RULE}{frozen}") == ["f.toml:5: rule 1, approvers: is missing: approvals is more than 0"]
     assert load(f'{PROJECT}{RULE}approvers = ["U0BOB"]\n{frozen}').problems == ()
+
+
+def case(**keys: object) -> str:
+    """Write a case about Alice, who may stop flows by the rule "one"; None leaves a key out."""
+    given = {"user": "U0ALICE", "channel": "C0WAR", "command": "stop main-feed", "expect": "allow", **keys}
+    lines = [f"{key} = {json.dumps(value)}" for key, value in given.items() if value is not None]
+    return "\n".join(("[[cases]]", *lines, ""))
+
+
+def cases_told(text: str, *, of: str = RULE) -> list[str]:
+    """Return what is wrong with cases below a project and a rule: they begin in line 9, with their keys from 10 on."""
+    return [line.removeprefix("f.toml:") for line in told(PROJECT + of + text)]
+
+
+@pytest.mark.parametrize(
+    "keys",
+    [
+        {},
+        {"approvals": 0, "rule": "one"},
+        {"user": "U0BOB", "expect": "deny"},
+        {"command": "start main-feed", "expect": "deny"},
+        {"command": "STOP `main-feed` --project hk --dry-run because it loops"},
+        {"command": "status main-feed"},
+    ],
+)
+def test_a_case_that_holds(keys: dict[str, object]) -> None:
+    found = load(PROJECT + RULE + case(**keys))
+
+    assert (found.problems, found.cases) == ((), 1)
+
+
+@pytest.mark.parametrize(
+    ("keys", "expected"),
+    [
+        ({"user": None}, "9: case 1, user: is missing"),
+        ({"user": "alice"}, '10: case 1, user: "alice" is not the id of a user (U… or W…)'),
+        ({"channel": "war"}, '11: case 1, channel: "war" is not the id of a channel (C… or G…)'),
+        ({"channel": "C0WER"}, '11: case 1, channel: "C0WER" is no channel of this file; did you mean "C0WAR"?'),
+        (
+            {"command": "stpo main-feed"},
+            '12: case 1, command: "stpo main-feed" is not a command that rules are about, such as: stop main-feed',
+        ),
+        ({"command": ""}, "12: case 1, command: must not be empty"),
+        ({"command": "help"}, '12: case 1, command: "help" is not a command that rules are about'),
+        ({"command": "stop a --project eu"}, "12: case 1, command: which project is meant? Add --project, one of: hk"),
+        ({"expect": "yes"}, "13: case 1, expect: must be 'allow' or 'deny'"),
+        ({"expects": "allow"}, '14: case 1, expects: is not a key that belongs here; did you mean "expect"?'),
+        ({"member_of": "S0ONE"}, "14: case 1, member_of: must be a list in brackets"),
+        ({"member_of": ["leads"]}, '14: case 1, member_of: "leads" is not the id of a user group (S…)'),
+        ({"member_of": ["S0ONE"]}, '14: case 1, member_of: "S0ONE" is in no set and no rule'),
+        ({"approvals": -1}, "14: case 1, approvals: must not be negative"),
+        ({"approvals": "1"}, "14: case 1, approvals: must be a whole number"),
+        (
+            {"expect": "deny", "approvals": 0, "user": "U0BOB"},
+            "14: case 1, approvals: has no meaning where a deny is expected",
+        ),
+        ({"rule": "ones"}, '14: case 1, rule: "ones" is no rule of this file; did you mean "one"?'),
+        (
+            {"expect": "deny"},
+            '13: case 1, expect: expects "deny"; the decision is yes: by rule "one", alone; open for 1800 seconds',
+        ),
+        (
+            {"user": "U0BOB"},
+            '13: case 1, expect: expects "allow"; the decision is no: no rule allows it; who could: U0ALICE',
+        ),
+        ({"approvals": 1}, '14: case 1, approvals: expects 1 approval; the decision is yes: by rule "one", alone;'),
+        ({"approvals": 2}, "14: case 1, approvals: expects 2 approvals; the decision is"),
+    ],
+)
+def test_a_case_that_does_not_hold_is_a_problem_in_its_line(keys: dict[str, object], expected: str) -> None:
+    (found,) = cases_told(case(**keys))
+    assert found.startswith(expected)
+
+
+def test_a_case_says_which_rule_must_decide() -> None:
+    both = RULE + RULE.replace("one", "two") + 'effect = "deny"\nflows = ["archive-*"]\n'
+
+    assert cases_told(case(rule="one") + case(command="stop archive-1", expect="deny", rule="two"), of=both) == []
+    assert cases_told(case(command="stop archive-1", expect="deny", rule="one"), of=both) == [
+        '20: case 1, rule: expects rule "one" to decide; the decision is no: rule "two" denies it'
+    ]
+
+
+def test_a_case_says_in_which_groups_its_user_is() -> None:
+    grouped = RULE.replace("U0ALICE", "S0ONE") + 'approvals = 2\napprovers = ["S0TWO"]\n'
+
+    assert cases_told(case(member_of=["S0ONE"], approvals=2) + case(expect="deny"), of=grouped) == []
+    assert cases_told(case(member_of=["S0TWO"], expect="allow"), of=grouped)[0].startswith(
+        "15: case 1, expect: expects"
+    )
+
+
+def test_every_case_that_does_not_hold_is_told_in_the_order_of_the_file() -> None:
+    text = case(expect="deny") + case() + case(user="U0BOB")
+
+    assert [line.partition(": expects")[0] for line in cases_told(text)] == ["13: case 1, expect", "23: case 3, expect"]
+
+
+def test_cases_may_stand_before_the_rules_and_wait_for_what_is_wrong_there() -> None:
+    assert told(PROJECT + case(expect="deny") + RULE)[0].startswith("f.toml:9: case 1, expect: expects")
+    assert told(PROJECT + case(expect="deny") + RULE.replace("stop", "stpo")) == [
+        "f.toml:12: rule 1, verbs: must be 'stop', 'start' or 'read'"
+    ]
+
+
+def test_a_case_is_decided_by_the_rules_without_their_freezes() -> None:
+    frozen = RULE + "freeze = [{ from = 1970-01-01T00:00:00Z, to = 9999-01-01T00:00:00Z, deny = true }]\n"
+
+    assert cases_told(case(), of=frozen) == []
+
+
+def test_a_case_changes_the_hash() -> None:
+    with_one, without = (load(PROJECT + RULE + text).policy for text in (case(), ""))
+    assert with_one is not None
+    assert without is not None
+    assert with_one.rules == without.rules
+    assert with_one.digest != without.digest
 
 
 @given(st.lists(st.sampled_from([*(PROJECT + EVERY_KEY).splitlines(), "]", '"""', "[[rules]]"]), max_size=12))

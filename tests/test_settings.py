@@ -422,6 +422,12 @@ class TestCheckReport:
             'warning: flowbot.toml:6: rule 1, effect: never allows anything: rule "two" denies all of it',
         )
 
+    def test_the_cases_that_hold_are_counted(self, directory: pathlib.Path) -> None:
+        case = '[[cases]]\nuser = "U0EVE"\nchannel = "C0WAR"\ncommand = "stop a"\nexpect = "deny"\n'
+        (directory / "flowbot.toml").write_text(POLICY + RULE.format(1) + 2 * case)
+        first, *_ = settings.check_report(settings.load(GOOD, directory=directory))
+        assert first == "flowbot.toml: in order; 1 project, 2 sets, 2 rules; cases that hold: 2"
+
     def test_a_rule_confirmed_alone(self, directory: pathlib.Path) -> None:
         rule = '[[rules]]\nname = "x"\nverbs = ["stop"]\nwho = ["U0CAROL"]\n'
         (directory / "flowbot.toml").write_text(POLICY + rule)

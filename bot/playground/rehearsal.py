@@ -4,6 +4,7 @@ Pure, apart from what it puts into the stand-ins. It must not know what the rule
 """
 
 import dataclasses
+import datetime
 import json
 import re
 import tomllib
@@ -144,8 +145,9 @@ def _fresh(stem: str, taken: Iterable[str], *, numbered: bool = False) -> str:
 
 
 def _flow_names(found: policy.Policy, project: str) -> list[str]:
-    """Return names of sample flows: usual ones, and one for each pattern of a rule for this project."""
-    patterns = [glob for rule in found.rules if project in (rule.projects or (project,)) for glob in rule.flows]
+    """Return names of sample flows: usual ones, and one for each pattern in a rule for this project."""
+    rules = [rule for rule in found.rules if project in (rule.projects or (project,))]
+    patterns = [glob for rule in rules for glob in (*rule.flows, *rule.protected)]
     fitting = [
         re.sub(r"[^A-Za-z0-9_.-]", "", glob.replace("*", "sample").replace("?", "x"))
         for glob in patterns
@@ -173,6 +175,10 @@ def _pairs(table: Mapping[str, Any]) -> Iterator[str]:
 def _value(value: Any) -> str:
     if isinstance(value, list):
         return f"[{', '.join(map(_value, value))}]"
+    if isinstance(value, dict):
+        return f"{{ {', '.join(_pairs(value))} }}"
+    if isinstance(value, datetime.datetime):
+        return value.isoformat()
     return _quoted(value) if isinstance(value, str) else json.dumps(value)
 
 

@@ -374,6 +374,19 @@ def test_a_policy_keeps_its_rules_when_it_is_written_anew() -> None:
     assert (again.rules[0].flows, again.rules[0].reason_required, again.rules[0].expires) == (("news-*",), True, 600.0)
 
 
+def test_freezes_and_protected_flows_of_a_policy_are_rehearsed_too() -> None:
+    times = 'from = 2026-12-24T18:00:00, to = 2026-12-27T06:00:00Z, zone = "Europe/Berlin"'
+    more = f'protected = ["premium-*"]\nfreeze = [{{ {times}, deny = true }}]\n'
+    scene = rehearsal.of_file((POLICY + more).encode(), name="flowbot.toml")
+
+    again = rehearsal.of_file(scene.text.replace("{endpoint}", "http://127.0.0.1:1").encode(), name="again").policy
+
+    (before,), (after,) = scene.policy.rules, again.rules
+    assert (after.protected, after.freezes) == (before.protected, before.freezes)
+    assert len(after.freezes) == 1
+    assert "premium-sample" in rehearsal._flow_names(again, next(iter(again.projects)))
+
+
 def test_a_wrong_policy_is_refused_with_its_places() -> None:
     with pytest.raises(errors.SettingsInvalid, match=r"mine\.toml:1: is not TOML"):
         rehearsal.of_file(b"rules = [", name="mine.toml")
