@@ -197,15 +197,3 @@ async def test_a_group_that_is_no_more_is_unknown_and_costs_no_more_than_the_tie
         found.cancel()
 
     assert limited(crowd) == []
-
-
-async def test_a_clock_that_goes_back_costs_one_question(crowd: Asking) -> None:
-    gate = asyncio.Event()
-    crowd.slack.faults.hold("users.info", gate)
-    kind = asyncio.create_task(crowd.kind(max_age=FRESHEST))
-    await until(lambda: not crowd.slack.faults._planned["users.info"])
-    crowd.clock.turn(-100)
-    gate.set()
-    await in_order(kind)
-
-    assert (kind.result(), crowd.asked()) == (Kind.MEMBER, 1)
