@@ -90,6 +90,8 @@ CONSOLE = "https://console-intl.huaweicloud.com/live/?region=ap-southeast-1"
         f"<{CONSOLE}#/flows/detail?flow_id={UUID}|{CONSOLE}#/flows/detail?flow_id={UUID}>",
         f"<{CONSOLE}#/flows/{UUID}/detail?tab=1>",
         f"<{CONSOLE}#/flows/{UUID}?flowId={UUID}|Flow details - main feed>",
+        f"<{CONSOLE}#/flows/{UUID}?tab=1>",
+        f"<{CONSOLE}#/flows/detail?flow_id={UUID}&amp;back=/flows?page=2>",
         f"`{CONSOLE}#/flows/{UUID}`",
         f"{CONSOLE}&amp;FLOW_ID={UUID}",
         f"<HTTPS://console.example/v1/0123456789abcdef0123456789abcdef/flows/{UUID}>",
@@ -215,6 +217,8 @@ def test_a_reason_may_be_opened_in_many_ways(opening: str) -> None:
         ("see <https://a.b/c?d=1&amp;e>", "see https://a.b/c?d=1&e"),
         ("see <http://a.b|a.b>", "see a.b"),
         ("see <https://a.b|https://a.b>", "see https://a.b"),
+        ("see <http://a.b:8080/c|a.b:8080/c>", "see a.b:8080/c"),
+        ("see <http://X.example|X.example>", "see X.example"),
         ("see <https://a.b/incident|c>", "see c (https://a.b/incident)"),
         ("see <https://a.b|>", "see https://a.b"),
         ("ask <mailto:a@b.c|a@b.c>", "ask a@b.c"),
@@ -528,6 +532,36 @@ def test_law_any_text_is_answered_and_a_change_is_always_whole(text: str) -> Non
     if isinstance(parsed, Read) and parsed.verb is not Verb.LIST:
         assert parsed.about is None or commands.FLOW.fullmatch(parsed.about)
         assert commands.parse(commands.render(parsed)) == parsed
+
+
+@pytest.mark.parametrize(
+    ("command", "text"),
+    [
+        (
+            stop("main-feed", project="hk", dry_run=True, reason="it loops"),
+            "stop main-feed --project hk --dry-run because it loops",
+        ),
+        (stop("-", project="--"), "stop `-` --project `--`"),
+        (stop("because", verb=Verb.START), "start `because`"),
+        (stop("main-feed", reason="a <b> & c"), "stop main-feed because a &lt;b&gt; &amp; c"),
+        (read(Verb.LIST, "a <b> & &lt; --x"), "list a &lt;b&gt; &amp; &amp;lt; `--x`"),
+        (read(Verb.PENDING), "pending"),
+        (Help(verb=Verb.STOP), "help stop"),
+    ],
+)
+def test_a_command_is_written_with_quotes_only_where_it_needs_them(command: Change | Read | Help, text: str) -> None:
+    assert commands.render(command) == text
+
+
+def test_a_text_may_be_as_long_as_slack_sends_it_and_no_longer() -> None:
+    longest = "list ".ljust(commands.MAX_TEXT, "x")
+    assert commands.parse(longest) == read(Verb.LIST, longest.removeprefix("list "))
+    assert commands.parse(f"{longest}x") == wrong(Problem.TOO_LONG, verb=None)
+
+
+@pytest.mark.parametrize(("word", "shown"), [("x" * 80, "x" * 80), ("x" * 81, "x" * 79 + "…")])
+def test_what_was_typed_is_repeated_whole_where_it_is_short_enough(word: str, shown: str) -> None:
+    assert commands.parse(word) == wrong(Problem.UNKNOWN_VERB, shown, verb=None)
 
 
 @hypothesis.given(CHANGES | HELPS | READS)

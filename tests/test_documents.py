@@ -40,7 +40,9 @@ SCOPE_OF: Final = {
     "chat.postEphemeral": "chat:write",
     "chat.update": "chat:write",
     "users.info": "users:read",
+    "users.list": "users:read",
     "usergroups.users.list": "usergroups:read",
+    "usergroups.list": "usergroups:read",
     "conversations.info": "channels:read",  # and groups:read, for private channels
 }
 """The bot scope that each method of the Web API needs (docs.slack.dev, the page of each method)."""

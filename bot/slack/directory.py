@@ -1,15 +1,14 @@
 """Slack as a directory: who somebody is, and who is in a user group.
 
-Answers are remembered as long as their asker allows. What Slack cannot be asked is unknown, and nobody guesses.
+Answers are remembered as long as their asker allows (`memory`); when single questions run out, a page about everybody
+answers (`pages`). What Slack cannot be asked is unknown, and nobody guesses.
 """
 
-import asyncio
 import dataclasses
-from collections.abc import Awaitable, Callable, Mapping
-from typing import Any, Final, Generic, TypeVar
+from collections.abc import Mapping
+from typing import Any, Final
 
 import aiohttp
-import structlog
 from slack_sdk.errors import SlackApiError
 from slack_sdk.web.async_client import AsyncWebClient
 
@@ -18,15 +17,16 @@ from bot.arrivals import Actor
 from bot.policy import Kind, Person
 from bot.slack import failures
 from bot.slack.installation import Installation
+from bot.slack.memory import Known, Memory
+from bot.slack.pages import Pages
+from bot.slack.tiers import Tier
 
-PATIENCE: Final = 30.0
-"""Seconds to wait for Slack's rate limit before older answers count."""
+PAGE: Final = 1000
+"""People on a page of `users.list`; Slack gives no more."""
 
-FALLBACK_AGE: Final = 60.0
-"""Seconds that an answer may be old when the rate limit lasts longer than that."""
-
-REMEMBERED: Final = 10_000
-"""Answers kept of each kind."""
+USERS_INFO: Final = 100
+USERGROUPS_USERS_LIST: Final = 20
+"""Calls a minute that Slack allows: tiers 4 and 2."""
 
 SLACKBOT: Final = "USLACKBOT"
 
@@ -35,8 +35,11 @@ STRANGERS: Final = frozenset({"user_not_found", "user_not_visible", "users_not_f
 UNSEEN: Final = "channel_not_found"
 """Slack's code for a channel that is not there, or that is private and the bot is not in."""
 
-Said = TypeVar("Said")
-log = structlog.get_logger()
+# Flags of Slack's user object, by what they make of somebody; `is_app_user` only says that they authorised the app.
+OUT_OF_USE: Final = ("deleted", "is_forgotten", "is_invited_user")
+AUTOMATIC: Final = ("is_bot", "is_workflow_bot", "is_connector_bot")
+FOREIGN: Final = ("is_stranger", "is_external")
+LIMITED: Final = ("is_restricted", "is_ultra_restricted")
 
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
@@ -47,89 +50,19 @@ class Sight:
     shared: bool
 
 
-@dataclasses.dataclass(frozen=True, kw_only=True)
-class _Known(Generic[Said]):
-    said: Said
-    at: float
-
-
-class _Memory(Generic[Said]):
-    """Answers of one kind: asked once for all who wait, remembered with their time."""
-
-    def __init__(self, *, ask: Callable[[str], Awaitable[Said]], clock: ports.Clock) -> None:
-        self._ask = ask
-        self._clock = clock
-        self._known: dict[str, _Known[Said]] = {}
-        self._asking: dict[str, _Known[asyncio.Task[Said]]] = {}
-
-    async def get(self, name: str, *, max_age: float) -> Said | None:
-        """Return an answer at most so old, or None where there is none to be had."""
-        known = self._fresh(name, max_age)
-        if known is not None:
-            return known
-        try:
-            return await self._ask_patiently(name, max_age)
-        except errors.ChatUnavailable as failure:
-            log.warning("Slack could not be asked", about=name, reason=str(failure))
-            limited = failure.retry_after is not None and str(failure) not in failures.OPERATORS
-            return self._fresh(name, FALLBACK_AGE) if limited else None
-        except errors.ChatRefused as failure:
-            log.warning("Slack would not say", about=name, code=failure.code)
-            return None
-        except (AttributeError, KeyError, TypeError, ValueError):
-            log.warning("Slack answered in a shape that nobody knows", about=name)
-            return None
-
-    def _fresh(self, name: str, max_age: float) -> Said | None:
-        known = self._known.get(name)
-        return known.said if known is not None and 0 <= self._clock.now() - known.at <= max_age else None
-
-    async def _ask_patiently(self, name: str, max_age: float) -> Said:
-        give_up = self._clock.now() + PATIENCE
-        while True:
-            try:
-                return await self._ask_once(name, max_age)
-            except errors.ChatUnavailable as failure:
-                wait = failure.retry_after
-                if wait is None or self._clock.now() + wait > give_up:
-                    raise
-                await self._clock.sleep(max(wait, 1.0))
-
-    async def _ask_once(self, name: str, max_age: float) -> Said:
-        """Ask, or wait with whoever asked so short a time ago that the answer will be fresh enough."""
-        now, asking = self._clock.now(), self._asking.get(name)
-        if asking is None or not 0 <= now - asking.at <= max_age:
-            task = asyncio.create_task(self._ask_and_keep(name))
-            asking = self._asking[name] = _Known(said=task, at=now)
-            task.add_done_callback(lambda done: self._asked(name, done))
-        return await asyncio.shield(asking.said)
-
-    def _asked(self, name: str, done: asyncio.Task[Said]) -> None:
-        asking = self._asking.get(name)
-        if asking is not None and asking.said is done:
-            del self._asking[name]
-        if not done.cancelled():
-            done.exception()  # whoever waits gets it; where nobody waits any more, nobody needs it
-
-    async def _ask_and_keep(self, name: str) -> Said:
-        asked_at = self._clock.now()
-        said = await self._ask(name)
-        known = self._known.pop(name, None)
-        self._known[name] = known if known is not None and known.at > asked_at else _Known(said=said, at=asked_at)
-        if len(self._known) > REMEMBERED:
-            del self._known[next(iter(self._known))]
-        return said
-
-
 class Directory:
     """ports.Directory over the Web API."""
 
     def __init__(self, *, client: AsyncWebClient, installation: Installation, clock: ports.Clock) -> None:
         self._client = client
         self._installation = installation
-        self._kinds = _Memory(ask=self._ask_kind, clock=clock)
-        self._groups = _Memory(ask=self._ask_members, clock=clock)
-        self._channels = _Memory(ask=self._ask_sight, clock=clock)
+        self._clock = clock
+        users, members = (Tier(per_minute=most, clock=clock) for most in (USERS_INFO, USERGROUPS_USERS_LIST))
+        people = Pages(ask=self._ask_kind, ask_page=self._ask_people, tier=users, clock=clock)
+        groups = Pages(ask=self._ask_members, ask_page=self._ask_groups, tier=members, clock=clock)
+        self._kinds = Memory(ask=people.answer, clock=clock)
+        self._groups = Memory(ask=groups.answer, clock=clock)
+        self._channels = Memory(ask=self._ask_sight, clock=clock)
 
     async def person(self, actor: Actor, *, max_age: float) -> Person:
         """Say what somebody is; Kind.UNREACHABLE when Slack cannot be asked."""
@@ -161,6 +94,15 @@ class Directory:
             raise translated from failure
         return kind_of(said["user"], ours=self._installation.teams())
 
+    async def _ask_people(self) -> Mapping[str, Kind]:
+        """Ask about everybody, or the first of them where they are more than a page."""
+        await self._installation.learn()
+        try:
+            said = await self._client.users_list(limit=PAGE)
+        except (SlackApiError, aiohttp.ClientError, TimeoutError) as failure:
+            raise failures.translate(failure) from failure
+        return {user["id"]: kind_of(user, ours=self._installation.teams()) for user in said["members"]}
+
     async def _ask_members(self, group: str) -> frozenset[str]:
         try:
             said = await self._client.usergroups_users_list(usergroup=group)
@@ -168,15 +110,24 @@ class Directory:
             raise failures.translate(failure) from failure
         return frozenset(said["users"])
 
-    async def _ask_sight(self, channel: str) -> Sight:
+    async def _ask_groups(self) -> Mapping[str, frozenset[str]]:
+        try:
+            said = await self._client.usergroups_list(include_users=True)
+        except (SlackApiError, aiohttp.ClientError, TimeoutError) as failure:
+            raise failures.translate(failure) from failure
+        return {group["id"]: frozenset(group["users"]) for group in said["usergroups"]}
+
+    async def _ask_sight(self, channel: str, since: float) -> Known[Sight]:
+        asked_at = self._clock.now()
         try:
             said = await self._client.conversations_info(channel=channel)
         except (SlackApiError, aiohttp.ClientError, TimeoutError) as failure:
             translated = failures.translate(failure)
             if isinstance(translated, errors.ChatRefused) and translated.code == UNSEEN:
-                return Sight(private=True, shared=False)
+                return Known(said=Sight(private=True, shared=False), at=asked_at)
             raise translated from failure
-        return Sight(private=is_private(said["channel"]), shared=is_shared(said["channel"]))
+        sight = Sight(private=is_private(said["channel"]), shared=is_shared(said["channel"]))
+        return Known(said=sight, at=asked_at)
 
 
 def is_shared(channel: Mapping[str, Any]) -> bool:
@@ -192,14 +143,16 @@ def is_private(channel: Mapping[str, Any]) -> bool:
 
 def kind_of(user: Mapping[str, Any], *, ours: frozenset[str]) -> Kind:
     """Say what somebody is from Slack's user object (docs.slack.dev, objects/user-object)."""
-    if user.get("deleted"):
+    if _is(user, *OUT_OF_USE):
         return Kind.DEACTIVATED
-    if user.get("is_bot") or user.get("is_workflow_bot") or user.get("id") == SLACKBOT:
+    if _is(user, *AUTOMATIC) or user.get("id") == SLACKBOT:
         return Kind.BOT
     organisation = user.get("enterprise_user") or {}
     theirs = {user.get("team_id"), organisation.get("enterprise_id"), *(organisation.get("teams") or ())}
-    if user.get("is_stranger") or not theirs & ours:
+    if _is(user, *FOREIGN) or not theirs & ours:
         return Kind.STRANGER
-    if user.get("is_restricted") or user.get("is_ultra_restricted"):
-        return Kind.GUEST
-    return Kind.MEMBER
+    return Kind.GUEST if _is(user, *LIMITED) else Kind.MEMBER
+
+
+def _is(user: Mapping[str, Any], *flags: str) -> bool:
+    return any(user.get(flag) for flag in flags)

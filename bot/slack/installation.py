@@ -57,10 +57,12 @@ class Installation:
             if str(translated) in failures.OPERATORS:
                 raise errors.ChatRefused(str(translated)) from failure
             raise translated from failure
-        if not isinstance(said.data, dict) or not isinstance(said.data.get("team_id"), str):
+        data = said.data if isinstance(said.data, dict) else {}
+        team = data.get("team_id") or data.get("enterprise_id")  # an organisation's installation may be in no workspace
+        if not isinstance(team, str):
             raise errors.ChatUnavailable("auth.test answered without a team")
         return Identity(
-            team=said["team_id"],
+            team=team,
             enterprise=said.get("enterprise_id"),
             bot_user=str(said.get("user_id") or ""),
             bot=str(said.get("bot_id") or ""),

@@ -20,6 +20,12 @@ Payload = Mapping[str, Any]
 OF_PEOPLE: Final = (None, "thread_broadcast", "file_share")
 """Subtypes of a message that somebody wrote themselves; an edit is `message_changed`."""
 
+OF_APPS: Final = ("bot_id", "bot_profile", "app_id")
+"""Fields of a message that an app posted, also in the name of a person."""
+
+OF_SOMEBODY: Final = ("block_actions", "view_submission")
+"""Interactions that act in the name of whoever made them."""
+
 LOOPBACK: Final = ("127.0.0.1", "localhost", "::1")
 
 
@@ -45,7 +51,8 @@ def check(payload: Payload) -> None:
     elif payload.get("type") == "event_callback":
         wanted = [_inner(payload.get("event")).get(name) for name in ("type", "channel", "ts", "text")]
     else:
-        wanted = [_inner(payload.get("user")).get("id")] if "user" in payload else []
+        needed = "user" in payload or payload.get("type") in OF_SOMEBODY
+        wanted = [_inner(payload.get("user")).get("id")] if needed else []
     actions = payload.get("actions")
     if payload.get("type") == "block_actions":
         wanted += [isinstance(actions, list) and actions and _inner(actions[0]).get("action_id")]
@@ -93,7 +100,8 @@ def mentioned(payload: Payload, *, bot_user: str, received_at: float) -> tuple[E
     event = payload["event"]
     user = event.get("user")
     text = cleaned.after_mention(event["text"], bot_user)
-    if text is None or not isinstance(user, str) or event.get("bot_id") or event.get("subtype") not in OF_PEOPLE:
+    automatic = any(event.get(sign) for sign in OF_APPS)
+    if text is None or not isinstance(user, str) or automatic or event.get("subtype") not in OF_PEOPLE:
         return None
     channel, ts, thread = event["channel"], event["ts"], _thread(event)
     team = event.get("user_team") or event.get("team") or _team(payload)
@@ -193,7 +201,10 @@ def _object(text: str) -> dict[str, Any]:
 
 
 def _team(payload: Payload) -> str:
-    return str(payload.get("team_id") or (payload.get("team") or {}).get("id") or payload.get("enterprise_id") or "")
+    """Return the workspace that a delivery is for, or the organisation where the app is installed in that."""
+    within = (_inner(payload.get(key)).get("id") for key in ("team", "enterprise"))
+    ids = (payload.get("team_id"), *within, payload.get("enterprise_id"))
+    return str(next((id for id in ids if id), ""))
 
 
 def _clicker(payload: Payload) -> Actor:

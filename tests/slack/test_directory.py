@@ -13,7 +13,7 @@ from bot.arrivals import Actor
 from bot.playground import world
 from bot.playground.slack.server import SlackStandIn
 from bot.policy import Kind
-from bot.slack import directory
+from bot.slack import directory, memory
 from bot.slack.directory import Directory, kind_of
 from bot.slack.installation import Installation
 from tests.fakes import ALICE, FakeClock, in_order, until
@@ -96,6 +96,19 @@ OURS = frozenset({"T1", "E1"})
         ({"team_id": "T1", "is_bot": True}, Kind.BOT),
         ({"team_id": "T1", "deleted": True, "is_bot": True}, Kind.DEACTIVATED),
         ({"team_id": "T1", "id": "USLACKBOT"}, Kind.BOT),
+        ({"team_id": "T1", "is_connector_bot": True}, Kind.BOT),
+        ({"team_id": "T1", "is_external": True}, Kind.STRANGER),
+        ({"team_id": "T1", "is_invited_user": True}, Kind.DEACTIVATED),
+        ({"team_id": "T1", "is_forgotten": True}, Kind.DEACTIVATED),
+        ({"team_id": "T1", "is_app_user": True}, Kind.MEMBER),
+        ({"team_id": "T1", "is_restricted": True, "is_ultra_restricted": True}, Kind.GUEST),
+        ({"team_id": "T1", "is_stranger": True, "is_restricted": True}, Kind.STRANGER),
+        ({"team_id": "T2", "deleted": True}, Kind.DEACTIVATED),
+        ({"team_id": None, "enterprise_user": {"id": "W1", "enterprise_id": "E1", "teams": ["T2"]}}, Kind.MEMBER),
+        ({"team_id": None, "enterprise_user": {"id": "W1", "enterprise_id": "E1"}, "deleted": True}, Kind.DEACTIVATED),
+        ({"team_id": "T1", "enterprise_user": None}, Kind.MEMBER),
+        ({"team_id": None, "enterprise_user": None}, Kind.STRANGER),
+        ({"team_id": "T1", "is_bot": None, "is_restricted": None, "deleted": None}, Kind.MEMBER),
     ],
 )
 def test_a_kind_is_read_from_slacks_user_object(user: Mapping[str, Any], kind: Kind) -> None:
@@ -250,7 +263,7 @@ async def test_a_group_that_cannot_be_asked_for_is_unknown(asking: Asking, troub
 
 
 async def test_memory_is_bounded(asking: Asking, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(directory, "REMEMBERED", 2)
+    monkeypatch.setattr(memory, "REMEMBERED", 2)
     for user in ("U0ALICE", "U0BOB", "U0CAROL", "U0ALICE"):
         await asking.kind(user)
 

@@ -8,6 +8,7 @@ import pytest
 from slack_sdk.web.async_client import AsyncWebClient
 
 from bot import errors
+from bot.playground.slack import api
 from bot.playground.slack.server import SlackStandIn
 from bot.slack.installation import Identity, Installation
 
@@ -67,6 +68,27 @@ async def test_it_asks_again_while_slack_does_not_answer(slack: SlackStandIn, in
             await installation.learn()
 
     assert (await installation.learn()).team == "T0PLAYGROUND"
+
+
+@pytest.mark.parametrize("said", [{"team_id": "E0GRID"}, {"team_id": None}])
+async def test_an_organisations_own_installation_may_be_in_no_workspace(
+    slack: SlackStandIn, installation: Installation, monkeypatch: pytest.MonkeyPatch, said: dict[str, object]
+) -> None:
+    answer = {"enterprise_id": "E0GRID", "is_enterprise_install": True, "user_id": "W0BOT", **said}
+    monkeypatch.setitem(api.METHODS, "auth.test", lambda workspace, args: answer)
+
+    assert (await installation.learn()).team == "E0GRID"
+    assert installation.teams() == {"E0GRID"}
+
+
+async def test_whoever_is_nowhere_is_not_known(
+    slack: SlackStandIn, installation: Installation, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setitem(api.METHODS, "auth.test", lambda workspace, args: {"user_id": "U0BOT", "team_id": None})
+
+    with pytest.raises(errors.ChatUnavailable):
+        await installation.learn()
+    assert installation.teams() == frozenset()
 
 
 @pytest.mark.parametrize("code", ["invalid_auth", "account_inactive", "token_revoked"])

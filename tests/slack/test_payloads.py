@@ -93,6 +93,8 @@ def test_a_mention_counts_from_when_it_was_written_and_never_from_the_future(
         {"text": "hey <@UBOT> stop main"},
         {"text": "<@UBOT2> stop main"},
         {"bot_id": "B1"},
+        {"bot_profile": {"id": "B1"}},
+        {"app_id": "A1"},
         {"subtype": "message_changed"},
         {"subtype": "bot_message"},
         {"user": None},
@@ -145,6 +147,34 @@ def test_an_event_is_for_whom_it_is_authorized() -> None:
 
     assert payloads.teams(shared) == {"T9", "T1", "E1"}
     assert payloads.teams({"team_id": "T9", "authorizations": 7}) == {"T9"}
+
+
+@pytest.mark.parametrize(
+    ("user", "grid", "team"),
+    [
+        ({"team_id": "E1"}, {"team": None, "enterprise": {"id": "E1"}}, "E1"),
+        ({"team_id": None}, {"team": None, "enterprise": {"id": "E1"}, "is_enterprise_install": True}, "E1"),
+        ({"team_id": "T2"}, {"team": {"id": "T1", "enterprise_id": "E1"}, "enterprise": {"id": "E1"}}, "T2"),
+        ({}, {"team": {"id": "T1"}, "enterprise": None}, "T1"),
+    ],
+)
+def test_a_click_in_an_organisation_is_of_a_workspace_or_of_the_organisation(
+    user: dict[str, Any], grid: dict[str, Any], team: str
+) -> None:
+    entry, _ = payloads.clicked({**CLICK, **grid, "user": {"id": "W1", **user}}, received_at=5.0)
+
+    assert entry.actor == Actor(team=team, user="W1")
+
+
+@pytest.mark.parametrize("kind", ["block_actions", "view_submission"])
+@pytest.mark.parametrize("user", [None, {}, {"id": None}, {"id": 7}, {"id": ""}, "U1", {"team_id": "T1"}])
+def test_what_is_done_in_nobodys_name_is_incomplete(kind: str, user: object) -> None:
+    payload = {**CLICK, **submission("x"), "actions": CLICK["actions"], "type": kind}
+    payloads.check(payload)
+
+    for bad in ({**payload, "user": user}, {name: value for name, value in payload.items() if name != "user"}):
+        with pytest.raises(ValueError, match="incomplete"):
+            payloads.check(bad)
 
 
 def test_a_click_becomes_a_value_with_its_own_team() -> None:
@@ -241,6 +271,9 @@ def test_without_a_trigger_the_whole_payload_is_the_key() -> None:
         ({"team_id": "T1", "enterprise_id": "E1"}, "T1"),
         ({"team": {"id": "T1"}}, "T1"),
         ({"team": None, "enterprise_id": "E1"}, "E1"),
+        ({"team": None, "enterprise": {"id": "E1", "name": "Grid"}}, "E1"),
+        ({"team": {"id": "T1"}, "enterprise": {"id": "E1"}}, "T1"),
+        ({"team_id": None, "team": {"id": None}, "enterprise": None, "enterprise_id": "E1"}, "E1"),
         ({}, ""),
     ],
 )

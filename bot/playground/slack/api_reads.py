@@ -88,6 +88,13 @@ def users_info(workspace: Workspace, args: Json) -> Json:
     return {"user": person.as_user()}
 
 
+def users_list(workspace: Workspace, args: Json) -> Json:
+    """users.list, in pages; whoever is of another organisation is on none."""
+    people: list[Json] = [one.as_user() for one in workspace.persons.values() if not one.is_stranger]
+    members, metadata = page(args, people, usual=100)
+    return {"members": members, "response_metadata": metadata}
+
+
 def usergroups_list(workspace: Workspace, args: Json) -> Json:
     """usergroups.list; disabled groups only when asked for."""
     with_disabled, with_users = flag(args, "include_disabled"), flag(args, "include_users")
@@ -118,6 +125,7 @@ METHODS: Mapping[str, Callable[[Workspace, Json], Json]] = {
     "conversations.members": conversations_members,
     "conversations.replies": conversations_replies,
     "users.info": users_info,
+    "users.list": users_list,
     "usergroups.list": usergroups_list,
     "usergroups.users.list": usergroups_users_list,
 }

@@ -17,7 +17,7 @@ HANDSHAKE = "handshake"
 
 Kind = Literal["ratelimited", "server_error", "drop_before", "drop_after", "delay", "hold", "error"]
 PER_MINUTE: Mapping[str, int] = {
-    **dict.fromkeys(("usergroups.list", "usergroups.users.list"), 20),
+    **dict.fromkeys(("usergroups.list", "usergroups.users.list", "users.list"), 20),
     **dict.fromkeys(("chat.update", "chat.delete", "conversations.info", "conversations.open"), 50),
     **dict.fromkeys(("conversations.replies", "bots.info"), 50),
     **dict.fromkeys(("chat.postEphemeral", "users.info", "conversations.members"), 100),

@@ -26,6 +26,7 @@ class Person:
     is_stranger: bool = False
     is_bot: bool = False
     is_workflow_bot: bool = False
+    is_invited_user: bool = False
     deleted: bool = False
 
     def as_user(self) -> Json:
@@ -41,8 +42,7 @@ class Person:
             "is_bot": self.is_bot or self.is_workflow_bot,
             "is_app_user": False,
         }
-        if self.is_workflow_bot:
-            user["is_workflow_bot"] = True
+        user |= {flag: True for flag in ("is_workflow_bot", "is_invited_user") if getattr(self, flag)}
         if not self.deleted:
             user |= {"is_restricted": self.is_restricted, "is_ultra_restricted": self.is_ultra_restricted}
         if self.is_stranger:

@@ -1,0 +1,12 @@
+"""Hypothesis as mutation testing needs it: the same examples each time, in a process that runs the laws again and again."""
+
+from hypothesis import HealthCheck, settings
+
+settings.register_profile(
+    "mutants",
+    derandomize=True,
+    database=None,
+    deadline=None,
+    max_examples=50,
+    suppress_health_check=[HealthCheck.differing_executors],
+)
