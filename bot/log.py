@@ -33,7 +33,6 @@ FLOORS: Final[Mapping[str, int]] = {
     "aiohttp": logging.WARNING,
     # Statements with their parameters, which hold what people wrote.
     "sqlalchemy": logging.WARNING,
-    "aiosqlite": logging.WARNING,
     "asyncio": logging.INFO,
     # Two lines at each start about where it found its own files.
     "alembic": logging.WARNING,

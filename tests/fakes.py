@@ -22,7 +22,7 @@ from bot.gate import Gate
 from bot.playground import world
 from bot.request import Flow, Reply, Request
 from bot.service import Service
-from bot.store import database, migrate
+from bot.store import migrate, sqlite
 from bot.store import url as urls
 from bot.store.store import SqlStore
 from bot.telling import Telling
@@ -429,8 +429,10 @@ class Desk:
 
     def select(self, query: str, *values: object) -> list[tuple[Any, ...]]:
         """Look into the database file."""
-        file = str(self.store.database.writer.url.database)
-        with contextlib.closing(sqlite3.connect(f"file:{file}?mode=ro", uri=True)) as connection:
+        writer = self.store.database.writer
+        assert isinstance(writer, sqlite.Threads)
+        file = f"file:{writer.engine.url.database}?mode=ro"
+        with contextlib.closing(sqlite3.connect(file, uri=True)) as connection:
             return connection.execute(query, values).fetchall()
 
 
@@ -439,7 +441,7 @@ async def open_desk(directory: pathlib.Path, clock: FakeClock | None = None) -> 
     """Open a desk on a new database in the directory, or on the one that is there."""
     clock = clock or FakeClock()
     url = f"sqlite:///{directory / 'flowbot.db'}" if (directory / "flowbot.db").exists() else database_in(directory)
-    db = database.open_sqlite(urls.parse(url), busy_timeout=1.5)
+    db = sqlite.open_sqlite(urls.parse(url), busy_timeout=1.5)
     store = TroubledStore(db, clock=clock, replica="desk", monotonic=lambda: time.monotonic() + store.stopped)
     store.trouble()
     desk = Desk(store, clock)

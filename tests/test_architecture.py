@@ -72,7 +72,6 @@ TESTED_ELSEWHERE: Final = {
 
 NOT_IMPORTED: Final = {
     "greenlet": "SQLAlchemy's asyncio needs it",
-    "aiosqlite": "SQLAlchemy finds it by the name of the driver in the URL",
     "httptools": "uvicorn finds it by name",
     "hatchling": "builds the package",
     "editables": "builds the package",

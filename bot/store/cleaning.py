@@ -8,7 +8,6 @@ from collections.abc import Callable
 from typing import Final
 
 import sqlalchemy as sa
-from sqlalchemy.ext.asyncio import AsyncConnection
 
 from bot import request as requests
 from bot.store import database, dialect, schema, statements
@@ -20,9 +19,7 @@ _KNOWN_ENDS: Final = (
 )
 
 
-def steps(
-    now: Callable[[AsyncConnection], dialect.Time], *, before: float, limit: int
-) -> tuple[database.Work[int], ...]:
+def steps(now: Callable[[sa.Connection], dialect.Time], *, before: float, limit: int) -> tuple[database.Work[int], ...]:
     """Return what there is to clean up, as one transaction for each kind; each says how many records it deleted."""
     return (
         lambda connection: _delete_requests(connection, before=before, limit=limit, now=now(connection)),
@@ -31,7 +28,7 @@ def steps(
     )
 
 
-async def _delete_requests(connection: AsyncConnection, *, before: float, limit: int, now: dialect.Time) -> int:
+def _delete_requests(connection: sa.Connection, *, before: float, limit: int, now: dialect.Time) -> int:
     """Delete settled requests that nobody has changed since then and on which nothing is due, with all of theirs."""
     table, operations = schema.requests, schema.operations
     ended = sa.exists().where(operations.c.request_id == table.c.id, operations.c.progress.in_(_KNOWN_ENDS))
@@ -48,15 +45,15 @@ async def _delete_requests(connection: AsyncConnection, *, before: float, limit:
         .limit(limit)
         .with_for_update(skip_locked=True)
     )
-    ids = (await connection.execute(settled)).scalars().all()
+    ids = connection.execute(settled).scalars().all()
     if ids:
         for children in (schema.replies, operations):
-            await connection.execute(children.delete().where(children.c.request_id.in_(ids)))
-        await connection.execute(table.delete().where(table.c.id.in_(ids)))
+            connection.execute(children.delete().where(children.c.request_id.in_(ids)))
+        connection.execute(table.delete().where(table.c.id.in_(ids)))
     return len(ids)
 
 
-async def _delete_entries(connection: AsyncConnection, *, limit: int, now: dialect.Time) -> int:
+def _delete_entries(connection: sa.Connection, *, limit: int, now: dialect.Time) -> int:
     """Delete rows of the inbox that are done and too old to be met by a repeated delivery."""
     table = schema.inbox
     done = table.c.state == sa.literal_column(f"'{schema.EntryState.DONE}'")
@@ -68,10 +65,10 @@ async def _delete_entries(connection: AsyncConnection, *, limit: int, now: diale
         .with_for_update(skip_locked=True)
     )
     chosen = dialect.among(connection, table.c.key, old)
-    return (await connection.execute(table.delete().where(chosen))).rowcount
+    return connection.execute(table.delete().where(chosen)).rowcount
 
 
-async def _delete_audit(connection: AsyncConnection, *, before: float, limit: int) -> int:
+def _delete_audit(connection: sa.Connection, *, before: float, limit: int) -> int:
     """Delete the oldest rows of the audit, as far as they are older.
 
     The oldest stand first, within the seconds by which replicas write side by side: no index by time is needed, which
@@ -79,9 +76,9 @@ async def _delete_audit(connection: AsyncConnection, *, before: float, limit: in
     """
     table, keep = schema.audit, schema.retention.update().where(schema.retention.c.id == 1)
     first = sa.select(table.c.id, table.c.at).where(table.c.id > 0).order_by(table.c.id).limit(limit)
-    old = [row.id for row in await connection.execute(first) if row.at < before]
+    old = [row.id for row in connection.execute(first) if row.at < before]
     if old:
-        await connection.execute(keep.values(audit_before=before))
-        await connection.execute(table.delete().where(table.c.id.in_(old)))
-        await connection.execute(keep.values(audit_before=None))
+        connection.execute(keep.values(audit_before=before))
+        connection.execute(table.delete().where(table.c.id.in_(old)))
+        connection.execute(keep.values(audit_before=None))
     return len(old)

@@ -1,18 +1,18 @@
-"""Connections and transactions: who may write when, and what is known when a write fails.
+"""Transactions: who may write when, and what is known when a write fails.
 
 On SQLite one connection writes, and others read; on a server several write. It knows no table and no record; the
-statements come in as functions of a connection.
+statements of a transaction come in as one function of a connection, so that a transaction is one trip to wherever the
+connection lives, and never one for each statement.
 """
 
 import asyncio
 import contextlib
 import dataclasses
-from collections.abc import Awaitable, Callable, Coroutine
-from typing import Any, Final, TypeVar
+from collections.abc import Callable, Coroutine
+from typing import Any, Final, Protocol, TypeVar
 
 import sqlalchemy as sa
-from sqlalchemy import event, exc
-from sqlalchemy.ext.asyncio import AsyncConnection, AsyncEngine, create_async_engine
+from sqlalchemy import exc
 
 from bot import errors
 from bot.store import failures
@@ -21,8 +21,18 @@ READERS: Final = 4
 """Connections that read at the same time."""
 
 T = TypeVar("T")
-Work = Callable[[AsyncConnection], Awaitable[T]]
-"""The statements of one transaction. It awaits nothing but its connection."""
+Work = Callable[[sa.Connection], T]
+"""The statements of one transaction. It waits for nothing but its connection, and may run beside the event loop."""
+
+
+class Connections(Protocol):
+    """Connections that are alike."""
+
+    async def run(self, work: Work[T]) -> T:
+        """Run the function with one of them, and roll back what it has not committed."""
+
+    async def close(self) -> None:
+        """Close them all, after what runs."""
 
 
 class Database:
@@ -33,9 +43,9 @@ class Database:
     """
 
     def __init__(
-        self, *, writer: AsyncEngine, readers: AsyncEngine, turns: int = 1, patience: float | None = None
+        self, *, writer: Connections, readers: Connections, turns: int = 1, patience: float | None = None
     ) -> None:
-        """Take the engines; `turns` is how many writes of the worker may run side by side.
+        """Take the connections; `turns` is how many writes of the worker may run side by side.
 
         `patience` is how many seconds a transaction may take, from the wait for its connection to its end; without it
         the database's own limits are enough.
@@ -64,8 +74,8 @@ class Database:
         if self._closed:
             raise errors.StoreError("the database is closed")
         try:
-            async with asyncio.timeout(self._patience), self.readers.connect() as connection:
-                return await work(connection)
+            async with asyncio.timeout(self._patience):
+                return await self.readers.run(work)
         except (exc.SQLAlchemyError, TimeoutError) as error:
             raise failures.unread(error) from failures.shown(error)
 
@@ -73,8 +83,8 @@ class Database:
         """Let the writes that have begun end, then close every connection."""
         self._closed = True
         await asyncio.gather(*self._running, return_exceptions=True)
-        await self.readers.dispose()
-        await self.writer.dispose()
+        await self.readers.close()
+        await self.writer.close()
 
     async def _finish(self, writing: Coroutine[Any, Any, T]) -> T:
         task = asyncio.create_task(writing)
@@ -91,11 +101,8 @@ class Database:
             raise errors.NotRecorded("nothing was recorded: the database is closed")
         stage = _Stage()
         try:
-            async with asyncio.timeout(self._patience), self.writer.connect() as connection:
-                result = await work(connection)
-                stage.committing = True
-                await _commit(connection)
-                return result
+            async with asyncio.timeout(self._patience):
+                return await self.writer.run(lambda connection: _whole(connection, work, stage))
         except (exc.SQLAlchemyError, TimeoutError) as error:
             named = failures.uncommitted(error) if stage.committing else failures.refused(error)
             raise named from failures.shown(error)
@@ -108,44 +115,15 @@ class _Stage:
     committing: bool = False
 
 
-async def _commit(connection: AsyncConnection) -> None:
+def _whole(connection: sa.Connection, work: Work[T], stage: _Stage) -> T:
+    result = work(connection)
+    stage.committing = True
     try:
-        await connection.commit()
+        connection.commit()
     except exc.SQLAlchemyError:
         # SQLAlchemy would put the connection back into its pool with the transaction still open, and every later BEGIN
         # on it would fail.
         with contextlib.suppress(exc.SQLAlchemyError):
-            await connection.invalidate()
+            connection.invalidate()
         raise
-
-
-def open_sqlite(url: sa.URL, *, busy_timeout: float) -> Database:
-    """Prepare the engines of an SQLite file; they connect when they are used first. `busy_timeout` is in seconds."""
-    # Autocommit in the driver leaves BEGIN to us: its own would come late, and deferred.
-    driver = {"timeout": busy_timeout, "isolation_level": None}
-    writer = create_async_engine(
-        url, connect_args=driver, pool_size=1, max_overflow=0, pool_timeout=5 * busy_timeout, hide_parameters=True
-    )
-    readers = create_async_engine(
-        url, connect_args=driver, pool_size=READERS, max_overflow=0, pool_timeout=5 * busy_timeout, hide_parameters=True
-    )
-    _prepare(writer, "PRAGMA journal_mode = WAL", "PRAGMA synchronous = FULL", "PRAGMA foreign_keys = ON")
-    _prepare(readers, "PRAGMA query_only = ON")
-    _begin(writer, "BEGIN IMMEDIATE")
-    _begin(readers, "BEGIN")
-    return Database(writer=writer, readers=readers)
-
-
-def _prepare(engine: AsyncEngine, *pragmas: str) -> None:
-    @event.listens_for(engine.sync_engine, "connect")
-    def connected(connection: Any, _record: object) -> None:
-        cursor = connection.cursor()
-        for pragma in pragmas:
-            cursor.execute(pragma)
-        cursor.close()
-
-
-def _begin(engine: AsyncEngine, statement: str) -> None:
-    @event.listens_for(engine.sync_engine, "begin")
-    def begun(connection: sa.Connection) -> None:
-        connection.exec_driver_sql(statement)
+    return result

@@ -6,7 +6,6 @@ from typing import Any, Final
 
 import sqlalchemy as sa
 from sqlalchemy.dialects import postgresql, sqlite
-from sqlalchemy.ext.asyncio import AsyncConnection
 
 from bot import ports
 
@@ -22,7 +21,7 @@ Time = float | sa.ColumnElement[float]
 Insert = sqlite.Insert | postgresql.Insert
 
 
-def on_server(connection: AsyncConnection) -> bool:
+def on_server(connection: sa.Connection) -> bool:
     """Tell whether other replicas may be at work on the same database."""
     return connection.dialect.name == "postgresql"
 
@@ -32,7 +31,7 @@ def insert(table: sa.Table, *, server: bool) -> Insert:
     return postgresql.insert(table) if server else sqlite.insert(table)
 
 
-def now(connection: AsyncConnection, clock: ports.Clock) -> Time:
+def now(connection: sa.Connection, clock: ports.Clock) -> Time:
     """Return the time by which leases are measured.
 
     Replicas on a server agree on its clock; one process alone has a file, and its own clock.
@@ -45,7 +44,7 @@ def plain(**values: Time) -> dict[str, Any]:
     return {name: value for name, value in values.items() if not isinstance(value, sa.ColumnElement)}
 
 
-def among(connection: AsyncConnection, column: sa.ColumnElement[str], query: sa.Select[Any]) -> sa.ColumnElement[bool]:
+def among(connection: sa.Connection, column: sa.ColumnElement[str], query: sa.Select[Any]) -> sa.ColumnElement[bool]:
     """Tell rows that a query with FOR UPDATE and LIMIT chooses.
 
     PostgreSQL may run a subquery of IN several times, and choose others each time; one that makes an array runs once.

@@ -5,7 +5,7 @@ transaction mode) may stand between: no named statement, no SET but for one tran
 """
 
 import asyncio
-from typing import Any, Final
+from typing import Any, Final, TypeVar
 
 import asyncpg
 import sqlalchemy as sa
@@ -31,6 +31,8 @@ LIMITS: Final = (
 )
 """What the server shall end by itself. It travels with BEGIN: a round trip of its own would cost as much as a write."""
 
+T = TypeVar("T")
+
 _FAILURES: Final = (OSError, asyncpg.PostgresError, asyncpg.InterfaceError, asyncio.IncompleteReadError)
 
 
@@ -49,12 +51,28 @@ class _Connection(asyncpg.Connection):  # type: ignore[misc]  # asyncpg has no t
             self.terminate()
 
 
+class Pool:
+    """Connections to a server. What asyncpg waits for, the event loop waits for, within the function that runs."""
+
+    def __init__(self, engine: AsyncEngine) -> None:
+        self.engine = engine
+
+    async def run(self, work: database.Work[T]) -> T:
+        """Run the function with a connection."""
+        async with self.engine.connect() as connection:
+            return await connection.run_sync(work)
+
+    async def close(self) -> None:
+        """Close every connection."""
+        await self.engine.dispose()
+
+
 def open_postgres(url: sa.URL, *, patience: float = PATIENCE) -> database.Database:
     """Prepare the engines of a server; they connect when they are used first."""
     writer = engine(url, patience=patience, pool_size=WRITERS)
     readers = engine(url, patience=patience, pool_size=database.READERS, isolation_level="REPEATABLE READ")
     readers = readers.execution_options(postgresql_readonly=True)
-    return database.Database(writer=writer, readers=readers, turns=WRITERS - 1, patience=patience)
+    return database.Database(writer=Pool(writer), readers=Pool(readers), turns=WRITERS - 1, patience=patience)
 
 
 def engine(url: sa.URL, *, patience: float, limited: bool = True, **options: Any) -> AsyncEngine:

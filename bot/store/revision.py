@@ -1,7 +1,6 @@
 """Which revision a database is at, without Alembic: `serve` asks this at every start."""
 
 import sqlalchemy as sa
-from sqlalchemy.ext.asyncio import AsyncConnection
 
 from bot import errors
 from bot.store import schema
@@ -9,11 +8,11 @@ from bot.store import schema
 _ALEMBIC = sa.table("alembic_version", sa.column("version_num", sa.Text))
 
 
-async def stored(connection: AsyncConnection) -> str | None:
+def stored(connection: sa.Connection) -> str | None:
     """Return the revision in the database; None where `flowbot migrate` never ran."""
-    if not await connection.run_sync(lambda found: sa.inspect(found).has_table(_ALEMBIC.name)):
+    if not sa.inspect(connection).has_table(_ALEMBIC.name):
         return None
-    return (await connection.execute(sa.select(_ALEMBIC.c.version_num))).scalar()
+    return connection.execute(sa.select(_ALEMBIC.c.version_num)).scalar()
 
 
 def require(found: str | None) -> None:

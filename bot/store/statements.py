@@ -10,7 +10,6 @@ from typing import Any, Final
 
 import sqlalchemy as sa
 import structlog
-from sqlalchemy.ext.asyncio import AsyncConnection
 
 from bot import errors, ports
 from bot import request as requests
@@ -106,34 +105,34 @@ _ADD: Final = {
 }
 
 
-async def record(
-    connection: AsyncConnection, entries: Iterable[rows.Columns], *, replica: str, now: dialect.Time
+def record(
+    connection: sa.Connection, entries: Iterable[rows.Columns], *, replica: str, now: dialect.Time
 ) -> frozenset[str]:
     """Add rows to the inbox, or replace rows that are too old to be the same delivery; return the keys."""
     leased = {"lease_owner": replica, **dialect.plain(lease_until=now + LEASE)}
-    result = await connection.execute(_RECORD[dialect.on_server(connection)], [{**row, **leased} for row in entries])
+    result = connection.execute(_RECORD[dialect.on_server(connection)], [{**row, **leased} for row in entries])
     return frozenset(result.scalars())
 
 
-async def note_key(connection: AsyncConnection, columns: rows.Columns) -> None:
+def note_key(connection: sa.Connection, columns: rows.Columns) -> None:
     """Add or replace how an access key stands."""
-    await connection.execute(_NOTE_KEY[dialect.on_server(connection)], columns)
+    connection.execute(_NOTE_KEY[dialect.on_server(connection)], columns)
 
 
-async def pause(connection: AsyncConnection, pause: ports.Pause) -> None:
+def pause(connection: sa.Connection, pause: ports.Pause) -> None:
     """Put a pause in the place of whatever pause there is."""
-    await connection.execute(schema.pause.delete())
-    await connection.execute(schema.pause.insert(), {"id": 1, **dataclasses.asdict(pause)})
+    connection.execute(schema.pause.delete())
+    connection.execute(schema.pause.insert(), {"id": 1, **dataclasses.asdict(pause)})
 
 
-async def lapse_all(connection: AsyncConnection) -> None:
+def lapse_all(connection: sa.Connection) -> None:
     """End every lease, of whatever replica."""
-    await connection.execute(schema.requests.update().where(schema.requests.c.lease_owner.is_not(None)).values(FREE))
-    await connection.execute(schema.inbox.update().where(UNFINISHED).values(FREE))
+    connection.execute(schema.requests.update().where(schema.requests.c.lease_owner.is_not(None)).values(FREE))
+    connection.execute(schema.inbox.update().where(UNFINISHED).values(FREE))
 
 
-async def read(
-    connection: AsyncConnection, *where: Where, limit: int | None = None, skipping: bool = False
+def read(
+    connection: sa.Connection, *where: Where, limit: int | None = None, skipping: bool = False
 ) -> list[requests.Request]:
     """Read requests, the newest first. With `skipping`, one that cannot be read keeps none of the others waiting."""
     query = (
@@ -143,8 +142,8 @@ async def read(
         .order_by(schema.requests.c.created_at.desc())
         .limit(limit)
     )
-    found = (await connection.execute(query)).mappings().all()
-    unsent = await _unsent(connection, [row["id"] for row in found])
+    found = connection.execute(query).mappings().all()
+    unsent = _unsent(connection, [row["id"] for row in found])
     if not skipping:
         return [rows.to_request(row, unsent[row["id"]]) for row in found]
     read = (_readable(row, unsent[row["id"]]) for row in found)
@@ -159,47 +158,47 @@ def _readable(row: sa.RowMapping, unsent: list[sa.RowMapping]) -> requests.Reque
         return None
 
 
-async def claimed(connection: AsyncConnection, claim: sa.Update, *, skipping: bool = False) -> list[requests.Request]:
+def claimed(connection: sa.Connection, claim: sa.Update, *, skipping: bool = False) -> list[requests.Request]:
     """Carry out a claim and read the requests that it got, the most overdue first."""
-    got = (await connection.execute(claim.returning(schema.requests.c.id, schema.requests.c.due_at))).all()
+    got = connection.execute(claim.returning(schema.requests.c.id, schema.requests.c.due_at)).all()
     due = {row.id: row.due_at for row in got}
-    found = await read(connection, schema.requests.c.id.in_(due), skipping=skipping) if due else []
+    found = read(connection, schema.requests.c.id.in_(due), skipping=skipping) if due else []
     return sorted(found, key=lambda request: due[request.id] or 0.0)
 
 
-async def save(connection: AsyncConnection, request: requests.Request, *, replica: str, now: dialect.Time) -> None:
+def save(connection: sa.Connection, request: requests.Request, *, replica: str, now: dialect.Time) -> None:
     """Add version 1 of a request, or put a higher version in the place of the one below it; with operation and replies.
 
     Raises errors.Conflict when it is not there to be replaced, or there already.
     """
     # Plain statements and no upsert: SQLAlchemy compiles an ON CONFLICT anew each time.
     if request.version == 1:
-        await _add(connection, request, replica=replica, now=now)
+        _add(connection, request, replica=replica, now=now)
     else:
-        await _put(connection, request, replica=replica, now=now)
+        _put(connection, request, replica=replica, now=now)
     if request.unsent:
         insert = dialect.insert(schema.replies, server=dialect.on_server(connection))
         new = [rows.reply(request.id, reply) for reply in request.unsent]
-        await connection.execute(insert.on_conflict_do_nothing(), new)
+        connection.execute(insert.on_conflict_do_nothing(), new)
 
 
-async def _add(connection: AsyncConnection, request: requests.Request, *, replica: str, now: dialect.Time) -> None:
+def _add(connection: sa.Connection, request: requests.Request, *, replica: str, now: dialect.Time) -> None:
     leased = {"lease_owner": replica, **dialect.plain(lease_until=now + LEASE, due_at=now, changed_at=now)}
     new = {"id": request.id, **rows.decided(request), **leased, **rows.told(request)}
-    await connection.execute(_ADD[dialect.on_server(connection)], new)
-    await connection.execute(schema.operations.insert(), rows.operation(request))
+    connection.execute(_ADD[dialect.on_server(connection)], new)
+    connection.execute(schema.operations.insert(), rows.operation(request))
 
 
-async def _put(connection: AsyncConnection, request: requests.Request, *, replica: str, now: dialect.Time) -> None:
+def _put(connection: sa.Connection, request: requests.Request, *, replica: str, now: dialect.Time) -> None:
     below = {"the_id": request.id, "the_version_below": request.version - 1, "the_replica": replica}
     columns = {**rows.decided(request), **below, **dialect.plain(the_time=now)}
-    if (await connection.execute(_REPLACE[dialect.on_server(connection)], columns)).rowcount != 1:
+    if connection.execute(_REPLACE[dialect.on_server(connection)], columns).rowcount != 1:
         raise errors.Conflict(f"{request.id} was changed by somebody else")
     this = schema.operations.c.request_id == request.id
-    await connection.execute(schema.operations.update().where(this).values(rows.operation(request)))
+    connection.execute(schema.operations.update().where(this).values(rows.operation(request)))
 
 
-async def decide(connection: AsyncConnection, change: ports.Change, leased: Mapping[str, Any]) -> None:
+def decide(connection: sa.Connection, change: ports.Change, leased: Mapping[str, Any]) -> None:
     """Store the answer of an inbox row, which stays claimed until it is told; without one the row is done.
 
     Also a row that was done may get an answer: a card that turns out to be impossible is told of there.
@@ -207,14 +206,14 @@ async def decide(connection: AsyncConnection, change: ports.Change, leased: Mapp
     done = change.answer is None
     state = schema.EntryState.DONE if done else schema.EntryState.DECIDED
     settled = {"state": state.value, "answer": rows.answer(change.answer), **(FREE if done else leased)}
-    await connection.execute(schema.inbox.update().where(schema.inbox.c.key == change.entry).values(settled))
+    connection.execute(schema.inbox.update().where(schema.inbox.c.key == change.entry).values(settled))
 
 
-async def _unsent(connection: AsyncConnection, ids: list[str]) -> dict[str, list[sa.RowMapping]]:
+def _unsent(connection: sa.Connection, ids: list[str]) -> dict[str, list[sa.RowMapping]]:
     found: dict[str, list[sa.RowMapping]] = defaultdict(list)
     if ids:
         replies = schema.replies
         query = sa.select(replies).where(replies.c.request_id.in_(ids), replies.c.ts.is_(None)).order_by(replies.c.seq)
-        for row in (await connection.execute(query)).mappings():
+        for row in connection.execute(query).mappings():
             found[row["request_id"]].append(row)
     return found

@@ -11,12 +11,11 @@ from typing import Final
 
 import sqlalchemy as sa
 import structlog
-from sqlalchemy.ext.asyncio import AsyncConnection
 
 from bot import errors, ports
 from bot import request as requests
 from bot.arrivals import Entry
-from bot.store import audit, cleaning, database, dialect, hold, leases, revision, rows, schema, statements
+from bot.store import audit, cleaning, database, dialect, hold, leases, revision, rows, schema, sqlite, statements
 from bot.store import url as urls
 
 log = structlog.get_logger()
@@ -48,7 +47,7 @@ async def open_store(
     parsed = urls.parse(url)
     path = urls.sqlite_file(parsed)
     held = hold.hold_file(path) if exclusive and path is not None else None
-    db = _open_server(parsed) if path is None else database.open_sqlite(parsed, busy_timeout=busy_timeout)
+    db = _open_server(parsed) if path is None else sqlite.open_sqlite(parsed, busy_timeout=busy_timeout)
     store = SqlStore(db, clock=clock, replica=replica, held=held, monotonic=monotonic)
     try:
         await store.prepare()
@@ -97,19 +96,19 @@ class SqlStore:
         # Two replicas that meet the same rows in another order would wait for each other.
         in_order = [first[key] for key in sorted(first)]
 
-        async def work(connection: AsyncConnection) -> frozenset[str]:
+        def work(connection: sa.Connection) -> frozenset[str]:
             now = self._now(connection)
-            return await statements.record(connection, in_order, replica=self._replica, now=now)
+            return statements.record(connection, in_order, replica=self._replica, now=now)
 
         return await self.database.write(work)
 
     async def entry(self, key: str) -> Entry | None:
         """Return an inbox row of the last 24 hours."""
 
-        async def work(connection: AsyncConnection) -> sa.RowMapping | None:
+        def work(connection: sa.Connection) -> sa.RowMapping | None:
             since = self._now(connection) - statements.REPEAT_WITHIN
             query = sa.select(_INBOX).where(_INBOX.c.key == key, _INBOX.c.received_at > since)
-            return (await connection.execute(query)).mappings().one_or_none()
+            return connection.execute(query).mappings().one_or_none()
 
         row = await self.database.read(work)
         return rows.to_entry(row) if row else None
@@ -117,7 +116,7 @@ class SqlStore:
     async def claim_entries(self, *, limit: int) -> list[ports.Claimed]:
         """Claim unfinished inbox rows whose lease has lapsed and whose time has come, the oldest first."""
 
-        async def work(connection: AsyncConnection) -> Sequence[sa.RowMapping]:
+        def work(connection: sa.Connection) -> Sequence[sa.RowMapping]:
             now = self._now(connection)
             free = (
                 sa.select(_INBOX.c.key)
@@ -129,7 +128,7 @@ class SqlStore:
             chosen = dialect.among(connection, _INBOX.c.key, free)
             lease = statements.lease(self._replica, now)
             claim = _INBOX.update().where(chosen).values(lease).returning(_INBOX)
-            return (await connection.execute(claim)).mappings().all()
+            return connection.execute(claim).mappings().all()
 
         claimed = await self.database.write_in_turn(work)
         found = (_readable(row) for row in sorted(claimed, key=lambda row: row["received_at"]))
@@ -151,13 +150,13 @@ class SqlStore:
         Raises errors.Conflict, errors.FlowHeld, errors.NotRecorded or errors.Unconfirmed.
         """
 
-        async def work(connection: AsyncConnection) -> float:
+        def work(connection: sa.Connection) -> float:
             asked_at, now = self._leases.now(), self._now(connection)
             if change.request is not None:
-                await statements.save(connection, change.request, replica=self._replica, now=now)
+                statements.save(connection, change.request, replica=self._replica, now=now)
             if change.entry is not None:
-                await statements.decide(connection, change, statements.lease(self._replica, now))
-            await _note(connection, *change.audit)
+                statements.decide(connection, change, statements.lease(self._replica, now))
+            _note(connection, *change.audit)
             return asked_at
 
         asked_at = await self.database.write_in_turn(work)
@@ -197,12 +196,12 @@ class SqlStore:
     async def claim(self, request_id: str) -> requests.Request | None:
         """Lease the request to this replica and return it, unless another replica's lease holds."""
 
-        async def work(connection: AsyncConnection) -> tuple[float, list[requests.Request]]:
+        def work(connection: sa.Connection) -> tuple[float, list[requests.Request]]:
             asked_at, now = self._leases.now(), self._now(connection)
             free = sa.or_(statements.lapsed(_REQUESTS, now), _REQUESTS.c.lease_owner == self._replica)
             lease = statements.lease(self._replica, now)
             claim = _REQUESTS.update().where(_REQUESTS.c.id == request_id, free).values(lease)
-            return asked_at, await statements.claimed(connection, claim)
+            return asked_at, statements.claimed(connection, claim)
 
         claimed = self._given(*await self.database.write_in_turn(work))
         if not claimed:
@@ -216,7 +215,7 @@ class SqlStore:
     async def claim_due(self, *, limit: int) -> list[requests.Request]:
         """Lease requests that are due and whose lease has lapsed, the most overdue first."""
 
-        async def work(connection: AsyncConnection) -> tuple[float, list[requests.Request]]:
+        def work(connection: sa.Connection) -> tuple[float, list[requests.Request]]:
             asked_at, now = self._leases.now(), self._now(connection)
             due = (
                 sa.select(_REQUESTS.c.id)
@@ -227,7 +226,7 @@ class SqlStore:
             )
             chosen = dialect.among(connection, _REQUESTS.c.id, due)
             claim = _REQUESTS.update().where(chosen).values(statements.lease(self._replica, now))
-            return asked_at, await statements.claimed(connection, claim, skipping=True)
+            return asked_at, statements.claimed(connection, claim, skipping=True)
 
         self._leases.forget_lapsed()
         return self._given(*await self.database.write_in_turn(work))
@@ -235,10 +234,10 @@ class SqlStore:
     async def next_due_at(self) -> float | None:
         """Return when the next request is due that nobody holds."""
 
-        async def work(connection: AsyncConnection) -> float | None:
+        def work(connection: sa.Connection) -> float | None:
             free = statements.lapsed(_REQUESTS, self._now(connection))
             query = sa.select(sa.func.min(_REQUESTS.c.due_at)).where(_REQUESTS.c.due_at.is_not(None), free)
-            due_at: float | None = (await connection.execute(query)).scalar()
+            due_at: float | None = connection.execute(query).scalar()
             return due_at
 
         return await self.database.read(work)
@@ -267,8 +266,8 @@ class SqlStore:
     async def key_standing(self, key: str) -> ports.KeyStanding:
         """Return how an access key stands with the cloud."""
 
-        async def work(connection: AsyncConnection) -> sa.RowMapping | None:
-            found = await connection.execute(sa.select(schema.keys).where(schema.keys.c.key == key))
+        def work(connection: sa.Connection) -> sa.RowMapping | None:
+            found = connection.execute(sa.select(schema.keys).where(schema.keys.c.key == key))
             return found.mappings().one_or_none()
 
         row = await self.database.read(work)
@@ -277,16 +276,16 @@ class SqlStore:
     async def note_key(self, key: str, standing: ports.KeyStanding) -> None:
         """Keep how an access key stands with the cloud."""
 
-        async def work(connection: AsyncConnection) -> None:
-            await statements.note_key(connection, {"key": key, **dataclasses.asdict(standing)})
+        def work(connection: sa.Connection) -> None:
+            statements.note_key(connection, {"key": key, **dataclasses.asdict(standing)})
 
         await self.database.write_in_turn(work)
 
     async def paused(self) -> ports.Pause | None:
         """Return the pause, or None where there is none."""
 
-        async def work(connection: AsyncConnection) -> sa.RowMapping | None:
-            return (await connection.execute(sa.select(schema.pause))).mappings().one_or_none()
+        def work(connection: sa.Connection) -> sa.RowMapping | None:
+            return connection.execute(sa.select(schema.pause)).mappings().one_or_none()
 
         row = await self.database.read(work)
         return rows.to_pause(row) if row else None
@@ -294,20 +293,20 @@ class SqlStore:
     async def pause(self, pause: ports.Pause) -> None:
         """Begin to pause, or give another reason for it; with its line in the audit."""
 
-        async def work(connection: AsyncConnection) -> None:
-            await statements.pause(connection, pause)
+        def work(connection: sa.Connection) -> None:
+            statements.pause(connection, pause)
             facts: dict[str, object] = {"reason": pause.reason, "by": pause.by}
-            await _note(connection, ports.AuditEvent(at=pause.at, what="paused", facts=facts))
+            _note(connection, ports.AuditEvent(at=pause.at, what="paused", facts=facts))
 
         await self.database.write_in_turn(work)
 
     async def resume(self, *, at: float, by: str) -> bool:
         """End the pause, with its line in the audit; tell whether there was one."""
 
-        async def work(connection: AsyncConnection) -> bool:
-            was_paused = (await connection.execute(schema.pause.delete())).rowcount > 0
+        def work(connection: sa.Connection) -> bool:
+            was_paused = connection.execute(schema.pause.delete()).rowcount > 0
             if was_paused:
-                await _note(connection, ports.AuditEvent(at=at, what="resumed", facts={"by": by}))
+                _note(connection, ports.AuditEvent(at=at, what="resumed", facts={"by": by}))
             return was_paused
 
         return await self.database.write_in_turn(work)
@@ -326,7 +325,7 @@ class SqlStore:
         if self._held is not None:
             self._held.release()
 
-    def _now(self, connection: AsyncConnection) -> dialect.Time:
+    def _now(self, connection: sa.Connection) -> dialect.Time:
         return dialect.now(connection, self._clock)
 
     def _given(self, asked_at: float, claimed: list[requests.Request]) -> list[requests.Request]:
@@ -335,27 +334,27 @@ class SqlStore:
         return claimed
 
     async def _update(self, statement: sa.Update) -> int:
-        async def work(connection: AsyncConnection) -> int:
-            return (await connection.execute(statement)).rowcount
+        def work(connection: sa.Connection) -> int:
+            return connection.execute(statement).rowcount
 
         return await self.database.write_in_turn(work)
 
     async def _several(self, *where: statements.Where, limit: int) -> list[requests.Request]:
-        async def work(connection: AsyncConnection) -> list[requests.Request]:
-            return await statements.read(connection, *where, limit=limit, skipping=True)
+        def work(connection: sa.Connection) -> list[requests.Request]:
+            return statements.read(connection, *where, limit=limit, skipping=True)
 
         return await self.database.read(work)
 
     async def _one(self, *where: statements.Where) -> requests.Request | None:
-        async def work(connection: AsyncConnection) -> list[requests.Request]:
-            return await statements.read(connection, *where, limit=1)
+        def work(connection: sa.Connection) -> list[requests.Request]:
+            return statements.read(connection, *where, limit=1)
 
         return next(iter(await self.database.read(work)), None)
 
 
-async def _note(connection: AsyncConnection, *events: ports.AuditEvent) -> None:
+def _note(connection: sa.Connection, *events: ports.AuditEvent) -> None:
     if events:
-        await connection.execute(schema.audit.insert(), [audit.row(event) for event in events])
+        connection.execute(schema.audit.insert(), [audit.row(event) for event in events])
 
 
 def _readable(row: sa.RowMapping) -> ports.Claimed | None:

@@ -11,7 +11,7 @@ from sqlalchemy import exc
 from bot import errors
 
 _DRIVERS = {
-    "sqlite": "sqlite+aiosqlite",
+    "sqlite": "sqlite+pysqlite",
     "postgres": "postgresql+asyncpg",
     "postgresql": "postgresql+asyncpg",
 }
@@ -60,7 +60,7 @@ _SSL_MODES = ("disable", "allow", "prefer", "require", "verify-ca", "verify-full
 
 
 def parse(text: str) -> sa.URL:
-    """Return the URL with the asynchronous driver in it.
+    """Return the URL with our driver in it.
 
     Raises errors.StoreError for anything but `sqlite:///FILE`, `postgres://…` and `postgresql://…`.
     """

@@ -8,6 +8,7 @@ import time
 from collections.abc import AsyncIterator
 
 import pytest
+import sqlalchemy as sa
 
 from bot.playground.slack.acks import Ack
 from bot.playground.slack.records import Message
@@ -42,17 +43,16 @@ async def _full(stage: Stage) -> AsyncIterator[None]:
     """Leave no room on the disk: no page more than there are."""
     assert stage.bot is not None
     writer = stage.bot.store.database.writer  # type: ignore[attr-defined]  # an SqlStore
-    pages = 2**30
-    async with writer.connect() as connection:
-        used = (await connection.exec_driver_sql("PRAGMA page_count")).scalar()
-        await connection.exec_driver_sql(f"PRAGMA max_page_count = {used}")
-        await connection.rollback()
+
+    def limit(connection: sa.Connection) -> None:
+        used = connection.exec_driver_sql("PRAGMA page_count").scalar()
+        connection.exec_driver_sql(f"PRAGMA max_page_count = {used}")
+
+    await writer.run(limit)
     try:
         yield
     finally:
-        async with writer.connect() as connection:
-            await connection.exec_driver_sql(f"PRAGMA max_page_count = {pages}")
-            await connection.rollback()
+        await writer.run(lambda connection: connection.exec_driver_sql(f"PRAGMA max_page_count = {2**30}").close())
 
 
 async def _card(stage: Stage) -> Message:

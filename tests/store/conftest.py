@@ -168,6 +168,19 @@ Rows = list[dict[str, object]]
 
 async def rows_of(opened: store.SqlStore, table: str) -> Rows:
     """Return all rows of a table, as they stand."""
-    async with opened.database.readers.connect() as connection:
-        found = await connection.execute(sa.select(sa.text("*")).select_from(sa.table(table)))
+
+    def work(connection: sa.Connection) -> Rows:
+        found = connection.execute(sa.select(sa.text("*")).select_from(sa.table(table)))
         return [dict(row) for row in found.mappings()]
+
+    return await opened.database.read(work)
+
+
+async def changed(opened: store.SqlStore, *statements: str) -> None:
+    """Do something to the database, past the store."""
+
+    def work(connection: sa.Connection) -> None:
+        for statement in statements:
+            connection.exec_driver_sql(statement)
+
+    await opened.database.write(work)

@@ -619,19 +619,27 @@ class TestAudit:
     async def test_an_event_cannot_be_changed(self, mine: store.SqlStore, tampering: str) -> None:
         await mine.commit(change())
         before = await rows_of(mine, "audit")
-        async with mine.database.writer.connect() as connection:
+
+        def tamper(connection: sa.Connection) -> None:
             statement = _REPLACING[connection.dialect.name] if tampering == "replace" else tampering
             with pytest.raises(exc.IntegrityError, match="append-only"):
-                await connection.execute(sa.text(statement))
+                connection.execute(sa.text(statement))
+            connection.rollback()
+
+        await mine.database.write(tamper)
         assert await rows_of(mine, "audit") == before
 
     async def test_an_event_is_linked_once(self, mine: store.SqlStore) -> None:
         await mine.commit(change())
-        async with mine.database.writer.connect() as connection:
+
+        def twice(connection: sa.Connection) -> None:
             link = sa.text("UPDATE audit SET seq = 1, prev = '', hash = 'h'")
-            await connection.execute(link)
+            connection.execute(link)
             with pytest.raises(exc.IntegrityError, match="append-only"):
-                await connection.execute(link)
+                connection.execute(link)
+            connection.rollback()
+
+        await mine.database.write(twice)
 
 
 class TestKeys:

@@ -6,19 +6,19 @@ import fcntl
 import pathlib
 import shutil
 import sqlite3
+import threading
 from collections.abc import AsyncIterator
 
 import pytest
 import sqlalchemy as sa
 from sqlalchemy import exc
-from sqlalchemy.ext.asyncio import AsyncConnection
 
 from bot import errors, ports
-from bot.store import database, failures, hold, migrate, store
+from bot.store import database, failures, hold, migrate, sqlite, store
 from bot.store import url as urls
 
 from . import records
-from .conftest import BUSY, Clock, Replicas, rows_of
+from .conftest import BUSY, Clock, Replicas, changed, rows_of
 
 CHANGE = ports.Change(audit=(ports.AuditEvent(at=1.0, what="changed"),), request=records.asked())
 
@@ -32,7 +32,7 @@ def url(file_url: str) -> str:
 @pytest.fixture
 async def db(url: str) -> AsyncIterator[database.Database]:
     """Return connections without a store."""
-    opened = database.open_sqlite(urls.parse(url), busy_timeout=BUSY)
+    opened = sqlite.open_sqlite(urls.parse(url), busy_timeout=BUSY)
     yield opened
     await opened.close()
 
@@ -49,9 +49,7 @@ class TestFailures:
     async def test_a_write_that_the_database_refuses_is_not_recorded(
         self, mine: store.SqlStore, sabotage: str, words: str
     ) -> None:
-        async with mine.database.writer.connect() as connection:
-            await connection.exec_driver_sql(sabotage)
-            await connection.commit()
+        await changed(mine, sabotage)
         many = [records.entry(f"k{number}") for number in range(2000)]
         with pytest.raises(errors.NotRecorded, match=words):
             await mine.record(many) if "audit" not in sabotage else await mine.commit(CHANGE)
@@ -75,10 +73,10 @@ class TestFailures:
         assert await mine.record([records.entry()]) == {"k1"}
 
     async def test_a_commit_that_fails_is_unconfirmed(self, db: database.Database) -> None:
-        async def orphan(connection: AsyncConnection) -> None:
+        def orphan(connection: sa.Connection) -> None:
             # A constraint that is checked at COMMIT: the one statement of SQLite that can be made to fail there.
-            await connection.exec_driver_sql("PRAGMA defer_foreign_keys = ON")
-            await connection.exec_driver_sql(
+            connection.exec_driver_sql("PRAGMA defer_foreign_keys = ON")
+            connection.exec_driver_sql(
                 "INSERT INTO replies (request_id, seq, said, at, count, needed) VALUES ('nobody', 1, 'asked', 0, 0, 0)"
             )
 
@@ -87,27 +85,20 @@ class TestFailures:
         assert await db.write(_count) == 0
 
     async def test_no_message_or_chained_exception_holds_what_a_user_typed(self, mine: store.SqlStore) -> None:
-        async with mine.database.writer.connect() as connection:
-            await connection.exec_driver_sql("DROP TABLE inbox")
-            await connection.commit()
+        await changed(mine, "DROP TABLE inbox")
         with pytest.raises(errors.NotRecorded) as caught:
             await mine.record([records.entry(text="stop something-telling")])
         assert "INSERT" in str(caught.value.__cause__)
         assert "something-telling" not in f"{caught.value} {caught.value.__cause__}"
 
     async def test_a_read_that_fails_is_told(self, mine: store.SqlStore) -> None:
-        async with mine.database.writer.connect() as connection:
-            await connection.exec_driver_sql("DROP TABLE replies")
-            await connection.exec_driver_sql("DROP TABLE operations")
-            await connection.commit()
+        await changed(mine, "DROP TABLE replies", "DROP TABLE operations")
         with pytest.raises(errors.StoreError, match="could not be read"):
             await mine.load("r1")
 
     async def test_a_record_of_newer_code_is_told(self, mine: store.SqlStore) -> None:
         await mine.commit(CHANGE)
-        async with mine.database.writer.connect() as connection:
-            await connection.exec_driver_sql("UPDATE requests SET state = 'paused'")
-            await connection.commit()
+        await changed(mine, "UPDATE requests SET state = 'paused'")
         with pytest.raises(errors.StoreError, match="request r1 cannot be read"):
             await mine.load("r1")
 
@@ -115,10 +106,11 @@ class TestFailures:
         self, mine: store.SqlStore, capsys: pytest.CaptureFixture[str]
     ) -> None:
         await mine.record([records.entry(), records.entry("k2")])
-        async with mine.database.writer.connect() as connection:
-            await connection.exec_driver_sql("UPDATE inbox SET lease_until = 0")
-            await connection.exec_driver_sql("""UPDATE inbox SET answer = '{"kind": "sung"}' WHERE key = 'k1'""")
-            await connection.commit()
+        await changed(
+            mine,
+            "UPDATE inbox SET lease_until = 0",
+            """UPDATE inbox SET answer = '{"kind": "sung"}' WHERE key = 'k1'""",
+        )
         assert [one.entry.key for one in await mine.claim_entries(limit=9)] == ["k2"]
         assert "inbox row k1 cannot be read" in capsys.readouterr().out
 
@@ -128,10 +120,11 @@ class TestFailures:
         for number in (1, 2):
             new = records.request(f"r{number}", flow=f"flow-{number}")
             await mine.commit(ports.Change(audit=(), request=new))
-        async with mine.database.writer.connect() as connection:
-            await connection.exec_driver_sql("UPDATE requests SET lease_until = 0")
-            await connection.exec_driver_sql("UPDATE requests SET reminded = 1, votes = 'sung' WHERE id = 'r1'")
-            await connection.commit()
+        await changed(
+            mine,
+            "UPDATE requests SET lease_until = 0",
+            "UPDATE requests SET reminded = 1, votes = 'sung' WHERE id = 'r1'",
+        )
         assert [one.id for one in await mine.claim_due(limit=9)] == ["r2"]
         assert [one.id for one in await mine.unsettled(limit=9)] == ["r2"]
         assert [one.id for one in await mine.history("live", limit=9)] == ["r2"]
@@ -173,18 +166,18 @@ def test_a_commit_is_known_to_have_failed_only_where_a_page_did_not_fit(
 class TestTurns:
     async def test_a_batch_for_the_inbox_waits_for_one_write_only(self, db: database.Database) -> None:
         done: list[str] = []
-        begun, go_on = asyncio.Event(), asyncio.Event()
+        begun, go_on = threading.Event(), threading.Event()
 
         def writing(name: str) -> database.Work[None]:
-            async def work(_connection: AsyncConnection) -> None:
+            def work(_connection: sa.Connection) -> None:
                 begun.set()
-                await go_on.wait()
+                go_on.wait()
                 done.append(name)
 
             return work
 
         first = asyncio.create_task(db.write_in_turn(writing("first of the worker")))
-        await begun.wait()
+        await asyncio.to_thread(begun.wait)
         later = [asyncio.create_task(db.write_in_turn(writing(f"{n} of the worker"))) for n in ("second", "third")]
         batch = asyncio.create_task(db.write(writing("batch")))
         while not batch.done():
@@ -194,10 +187,10 @@ class TestTurns:
         assert done == ["first of the worker", "batch", "second of the worker", "third of the worker"]
 
     async def test_a_write_that_waits_too_long_for_another_is_not_recorded(self, db: database.Database) -> None:
-        go_on = asyncio.Event()
+        go_on = threading.Event()
 
-        async def slow(_connection: AsyncConnection) -> None:
-            await go_on.wait()
+        def slow(_connection: sa.Connection) -> None:
+            go_on.wait()
 
         first = asyncio.create_task(db.write_in_turn(slow))
         with pytest.raises(errors.NotRecorded, match="too slow"):
@@ -208,8 +201,8 @@ class TestTurns:
     async def test_a_write_has_the_database_for_itself_from_its_beginning(
         self, db: database.Database, replicas: Replicas
     ) -> None:
-        async def work(connection: AsyncConnection) -> None:
-            await _count(connection)
+        def work(connection: sa.Connection) -> None:
+            _count(connection)
             rival = sqlite3.connect(str(urls.sqlite_file(urls.parse(replicas.url))), isolation_level=None, timeout=0)
             try:
                 with pytest.raises(sqlite3.OperationalError, match="locked"):
@@ -220,31 +213,33 @@ class TestTurns:
         await db.write(work)
 
     async def test_readers_cannot_write(self, db: database.Database) -> None:
-        async def work(connection: AsyncConnection) -> None:
-            await connection.exec_driver_sql("DELETE FROM inbox")
+        def work(connection: sa.Connection) -> None:
+            connection.exec_driver_sql("DELETE FROM inbox")
 
         with pytest.raises(errors.StoreError, match="read-only"):
             await db.read(work)
 
     async def test_a_reader_sees_one_state(self, mine: store.SqlStore) -> None:
-        async def work(connection: AsyncConnection) -> list[int]:
-            before = await _count(connection)
-            await mine.record([records.entry()])
-            return [before, await _count(connection)]
+        loop = asyncio.get_running_loop()
+
+        def work(connection: sa.Connection) -> list[int]:
+            before = _count(connection)
+            asyncio.run_coroutine_threadsafe(mine.record([records.entry()]), loop).result()
+            return [before, _count(connection)]
 
         assert await mine.database.read(work) == [0, 0]
         assert await mine.database.read(_count) == 1
 
     async def test_every_commit_is_synchronised_to_the_disk(self, db: database.Database) -> None:
-        async def work(connection: AsyncConnection) -> list[object]:
+        def work(connection: sa.Connection) -> list[object]:
             names = ("journal_mode", "synchronous", "foreign_keys", "busy_timeout")
-            return [(await connection.exec_driver_sql(f"PRAGMA {name}")).scalar() for name in names]
+            return [connection.exec_driver_sql(f"PRAGMA {name}").scalar() for name in names]
 
         assert await db.write(work) == ["wal", 2, 1, BUSY * 1000]
 
 
-async def _count(connection: AsyncConnection) -> int:
-    found: int = (await connection.execute(sa.text("SELECT count(*) FROM inbox"))).scalar_one()
+def _count(connection: sa.Connection) -> int:
+    found: int = connection.execute(sa.text("SELECT count(*) FROM inbox")).scalar_one()
     return found
 
 

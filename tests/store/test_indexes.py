@@ -3,10 +3,11 @@
 from typing import Any
 
 import pytest
+import sqlalchemy as sa
 from sqlalchemy import event
 
 from bot import answers, ports
-from bot.store import store
+from bot.store import sqlite, store
 
 from . import records
 from .conftest import Clock
@@ -49,7 +50,9 @@ async def test_every_row_is_found_by_an_index(mine: store.SqlStore, clock: Clock
         several = bool(parameters) and isinstance(parameters[0], tuple)
         ran.append((statement, parameters[0] if several else parameters))
 
-    engines = [engine.sync_engine for engine in (mine.database.writer, mine.database.readers)]
+    threads = (mine.database.writer, mine.database.readers)
+    engines = [each.engine for each in threads if isinstance(each, sqlite.Threads)]
+    assert len(engines) == len(threads)
     for engine in engines:
         event.listen(engine, "before_cursor_execute", note)
     await _use_every_method(mine, clock)
@@ -62,9 +65,11 @@ async def test_every_row_is_found_by_an_index(mine: store.SqlStore, clock: Clock
 
 
 async def _plan(opened: store.SqlStore, statement: str, parameters: Any) -> list[str]:
-    async with opened.database.writer.connect() as connection:
-        found = await connection.exec_driver_sql(f"EXPLAIN QUERY PLAN {statement}", tuple(parameters))
+    def work(connection: sa.Connection) -> list[str]:
+        found = connection.exec_driver_sql(f"EXPLAIN QUERY PLAN {statement}", tuple(parameters))
         return [row.detail for row in found]
+
+    return await opened.database.write(work)
 
 
 def _scans(plan: list[str]) -> bool:

@@ -63,9 +63,16 @@ def place(request: pytest.FixtureRequest) -> str:
 
 async def inspect(url: str, look: Callable[[sa.Connection], T]) -> T:
     """Look at a database of any kind, and keep what was done to it."""
-    engine = create_async_engine(urls.parse(url))
-    async with engine.begin() as connection:
-        found = await connection.run_sync(look)
+    parsed = urls.parse(url)
+    if urls.sqlite_file(parsed) is not None:
+        file = sa.create_engine(parsed)
+        with file.begin() as connection:
+            found = look(connection)
+        file.dispose()
+        return found
+    engine = create_async_engine(parsed)
+    async with engine.begin() as remote:
+        found = await remote.run_sync(look)
     await engine.dispose()
     return found
 
@@ -129,7 +136,7 @@ async def test_rows_of_the_first_revision_are_kept(place: str, clock: Clock, mon
     assert await opened.load("r1") == records.asked()
     assert [row["changed_at"] for row in await rows_of(opened, "requests")] == [130.0]
     with pytest.raises(errors.NotRecorded):
-        await opened.database.write(lambda connection: connection.execute(schema.audit.delete()))
+        await opened.database.write(lambda connection: connection.execute(schema.audit.delete()).close())
     assert len(await rows_of(opened, "audit")) == 1
     await opened.close()
 

@@ -11,7 +11,7 @@ from collections.abc import AsyncIterator, Callable, Iterator
 
 import pytest
 import sqlalchemy as sa
-from sqlalchemy.ext.asyncio import AsyncConnection
+from sqlalchemy.util import await_only
 
 from bot import errors, life, ports
 from bot import request as requests
@@ -59,8 +59,8 @@ async def on_frail(frail: servers.Server) -> AsyncIterator[store.SqlStore]:
 async def query(opened: database.Database, statement: str) -> object:
     """Run one statement where the store writes."""
 
-    async def work(connection: AsyncConnection) -> object:
-        result = await connection.exec_driver_sql(statement)
+    def work(connection: sa.Connection) -> object:
+        result = connection.exec_driver_sql(statement)
         return result.scalar() if result.returns_rows else None
 
     return await opened.write(work)
@@ -128,18 +128,18 @@ class TestLosingTheServer:
     async def test_a_connection_that_ends_during_the_commit_leaves_it_unconfirmed(
         self, db: database.Database, server: servers.Server
     ) -> None:
-        async def work(connection: AsyncConnection) -> None:
-            pid = (await connection.exec_driver_sql("SELECT pg_backend_pid()")).scalar()
-            await connection.exec_driver_sql("CREATE TABLE slow (x int)")
-            await connection.exec_driver_sql(
+        def work(connection: sa.Connection) -> None:
+            pid = connection.exec_driver_sql("SELECT pg_backend_pid()").scalar()
+            connection.exec_driver_sql("CREATE TABLE slow (x int)")
+            connection.exec_driver_sql(
                 "CREATE FUNCTION wait_for_end() RETURNS trigger LANGUAGE plpgsql AS $$ "
                 "BEGIN PERFORM pg_terminate_backend(pg_backend_pid()); PERFORM pg_sleep(1); RETURN NULL; END $$"
             )
-            await connection.exec_driver_sql(
+            connection.exec_driver_sql(
                 "CREATE CONSTRAINT TRIGGER at_commit AFTER INSERT ON slow DEFERRABLE INITIALLY DEFERRED "
                 "FOR EACH ROW EXECUTE FUNCTION wait_for_end()"
             )
-            await connection.exec_driver_sql("INSERT INTO slow VALUES (1)")
+            connection.exec_driver_sql("INSERT INTO slow VALUES (1)")
             assert isinstance(pid, int)
 
         with pytest.raises(errors.Unconfirmed, match="not known whether this was recorded"):
@@ -147,9 +147,9 @@ class TestLosingTheServer:
         assert await query(db, "SELECT 1") == 1
 
     async def test_a_commit_that_breaks_a_constraint_is_not_recorded(self, db: database.Database) -> None:
-        async def work(connection: AsyncConnection) -> None:
-            await connection.exec_driver_sql("CREATE TABLE once (x int UNIQUE DEFERRABLE INITIALLY DEFERRED)")
-            await connection.exec_driver_sql("INSERT INTO once VALUES (1), (1)")
+        def work(connection: sa.Connection) -> None:
+            connection.exec_driver_sql("CREATE TABLE once (x int UNIQUE DEFERRABLE INITIALLY DEFERRED)")
+            connection.exec_driver_sql("INSERT INTO once VALUES (1), (1)")
 
         with pytest.raises(errors.NotRecorded, match="UniqueViolationError"):
             await db.write(work)
@@ -158,17 +158,17 @@ class TestLosingTheServer:
     async def test_a_commit_that_hangs_is_unconfirmed(self, server: servers.Server, url: str) -> None:
         hasty = postgres.open_postgres(urls.parse(url), patience=0.3)
 
-        async def work(connection: AsyncConnection) -> None:
-            await connection.exec_driver_sql("CREATE TABLE slow (x int)")
-            await connection.exec_driver_sql(
+        def work(connection: sa.Connection) -> None:
+            connection.exec_driver_sql("CREATE TABLE slow (x int)")
+            connection.exec_driver_sql(
                 "CREATE FUNCTION sleep() RETURNS trigger LANGUAGE plpgsql AS $$ "
                 "BEGIN PERFORM pg_sleep(9); RETURN NULL; END $$"
             )
-            await connection.exec_driver_sql(
+            connection.exec_driver_sql(
                 "CREATE CONSTRAINT TRIGGER at_commit AFTER INSERT ON slow DEFERRABLE INITIALLY DEFERRED "
                 "FOR EACH ROW EXECUTE FUNCTION sleep()"
             )
-            await connection.exec_driver_sql("INSERT INTO slow VALUES (1)")
+            connection.exec_driver_sql("INSERT INTO slow VALUES (1)")
 
         with pytest.raises(errors.Unconfirmed, match="does not answer"):
             await hasty.write(work)
@@ -190,9 +190,9 @@ class TestRefusals:
     ) -> None:
         if words is None:
 
-            async def read_only(connection: AsyncConnection) -> None:
-                await connection.exec_driver_sql("SET TRANSACTION READ ONLY")
-                await connection.exec_driver_sql("DELETE FROM inbox")
+            def read_only(connection: sa.Connection) -> None:
+                connection.exec_driver_sql("SET TRANSACTION READ ONLY")
+                connection.exec_driver_sql("DELETE FROM inbox")
 
             with pytest.raises(errors.NotRecorded, match="read-only"):
                 await db.write(read_only)
@@ -287,12 +287,13 @@ class TestTransactions:
         names = ("statement_timeout", "idle_in_transaction_session_timeout")
         assert [await query(db, f"SHOW {name}") for name in names] == ["1s", "5s"]
 
-        async def read(connection: AsyncConnection) -> list[object]:
+        def read(connection: sa.Connection) -> list[object]:
             asked = ("transaction_isolation", "transaction_read_only", *names)
-            return [(await connection.exec_driver_sql(f"SHOW {name}")).scalar() for name in asked]
+            return [connection.exec_driver_sql(f"SHOW {name}").scalar() for name in asked]
 
         assert await db.read(read) == ["repeatable read", "on", "1s", "5s"]
-        async with db.writer.connect() as connection:
+        assert isinstance(db.writer, postgres.Pool)
+        async with db.writer.engine.connect() as connection:
             raw = (await connection.get_raw_connection()).driver_connection
             assert raw is not None
             assert [await raw.fetchval(f"SHOW {name}") for name in names] == ["0", "0"]
@@ -300,8 +301,8 @@ class TestTransactions:
     async def test_a_batch_for_the_inbox_waits_for_no_write_of_the_worker(self, db: database.Database) -> None:
         go_on = asyncio.Event()
 
-        async def slow(_connection: AsyncConnection) -> None:
-            await go_on.wait()
+        def slow(_connection: sa.Connection) -> None:
+            await_only(go_on.wait())
 
         worker = [asyncio.create_task(db.write_in_turn(slow)) for _ in range(20)]
         await asyncio.sleep(0)
@@ -310,13 +311,13 @@ class TestTransactions:
         await asyncio.gather(*worker)
 
     async def test_a_reader_sees_one_state(self, mine: store.SqlStore) -> None:
-        async def count(connection: AsyncConnection) -> int:
-            return int((await connection.execute(sa.text("SELECT count(*) FROM inbox"))).scalar_one())
+        def count(connection: sa.Connection) -> int:
+            return int(connection.execute(sa.text("SELECT count(*) FROM inbox")).scalar_one())
 
-        async def work(connection: AsyncConnection) -> list[int]:
-            before = await count(connection)
-            await mine.record([records.entry()])
-            return [before, await count(connection)]
+        def work(connection: sa.Connection) -> list[int]:
+            before = count(connection)
+            await_only(mine.record([records.entry()]))
+            return [before, count(connection)]
 
         assert await mine.database.read(work) == [0, 0]
         assert await mine.database.read(count) == 1
@@ -393,10 +394,10 @@ class TestRaces:
         stopped = postgres.open_postgres(urls.parse(url), patience=30)
         locked, never = asyncio.Event(), asyncio.Event()
 
-        async def stop_within(connection: AsyncConnection) -> None:
-            await connection.exec_driver_sql("UPDATE requests SET reminded = true")
+        def stop_within(connection: sa.Connection) -> None:
+            connection.exec_driver_sql("UPDATE requests SET reminded = true")
             locked.set()
-            await never.wait()
+            await_only(never.wait())
 
         stopping = asyncio.create_task(stopped.write(stop_within))
         await locked.wait()

@@ -11,8 +11,8 @@ from bot.store import url as urls
 @pytest.mark.parametrize(
     ("text", "meant"),
     [
-        ("sqlite:///flowbot.db", "sqlite+aiosqlite:///flowbot.db"),
-        ("sqlite:////var/lib/flowbot.db", "sqlite+aiosqlite:////var/lib/flowbot.db"),
+        ("sqlite:///flowbot.db", "sqlite+pysqlite:///flowbot.db"),
+        ("sqlite:////var/lib/flowbot.db", "sqlite+pysqlite:////var/lib/flowbot.db"),
         ("postgres://u:p@h:5432/d", "postgresql+asyncpg://u:p@h:5432/d"),
         ("postgresql://h/d", "postgresql+asyncpg://h/d"),
     ],
@@ -28,7 +28,7 @@ def test_a_url_gets_its_asynchronous_driver(text: str, meant: str) -> None:
         ("flowbot.db", "is not a URL"),
         ("postgres://u:hunter2@h:port/d", "is not a URL"),
         ("mysql://u:hunter2@h/d", "must begin with"),
-        ("sqlite+aiosqlite:///a.db", "must begin with"),
+        ("sqlite+pysqlite:///a.db", "must begin with"),
         ("sqlite://", "must name a file"),
         ("sqlite:///", "must name a file"),
         ("sqlite:///:memory:", "must name a file"),
