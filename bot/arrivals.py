@@ -20,6 +20,9 @@ class Button(enum.StrEnum):
     ADD_REASON = "add_reason"
     CHECK_NOW = "check_now"
     ASK_AGAIN = "ask_again"
+    EMERGENCY_FIRST = "emergency_first"
+    EMERGENCY_CONFIRM = "emergency_confirm"
+    REVIEW = "review"
 
 
 class Modal(enum.StrEnum):
@@ -27,6 +30,14 @@ class Modal(enum.StrEnum):
 
     DENY_REASON = "deny_reason"
     ADD_REASON = "add_reason"
+    REVIEW = "review"
+
+
+class Verdict(enum.StrEnum):
+    """What a reviewer says of an emergency."""
+
+    JUSTIFIED = "justified"
+    NOT_JUSTIFIED = "not_justified"
 
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
@@ -67,12 +78,13 @@ class Clicked:
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
 class Submitted:
-    """A modal that was submitted, with the reason typed in it."""
+    """A modal that was submitted, with the reason typed in it, and the verdict where it is a review."""
 
     kind: Literal["submitted"] = "submitted"
     modal: Modal
     request_id: str
     reason: str | None
+    verdict: Verdict | None = None
 
 
 Arrival = Typed | Clicked | Submitted

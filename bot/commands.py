@@ -81,6 +81,7 @@ class Change:
     project: str | None = None
     reason: str | None = None
     dry_run: bool = False
+    emergency: bool = False
 
 
 @dataclasses.dataclass(frozen=True, kw_only=True)

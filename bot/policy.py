@@ -131,6 +131,7 @@ class Why(enum.StrEnum):
     OUTSIDER = "outsider"  # not a full member (kind says which)
     UNREACHABLE = "unreachable"  # Slack could not be asked who they are, or who is in a group that matters
     NO_RULE = "no_rule"  # default deny
+    NO_EMERGENCY = "no_emergency"  # no rule that fits lets them pass over its approvals
     DENY_RULE = "deny_rule"  # a deny rule matches
     PAUSED = "paused"  # somebody has paused every changing verb
     UNSATISFIABLE = "unsatisfiable"  # the rule asks for more approvers than there are
