@@ -6,7 +6,7 @@ from urllib.parse import urlencode
 
 import pytest
 
-from bot.arrivals import Actor, Button, Clicked, Modal, Submitted, Typed
+from bot.arrivals import Actor, Button, Clicked, Modal, Submitted, Typed, Verdict
 from bot.slack import payloads
 from bot.slack.messages import modals
 from bot.verbs import Door
@@ -194,6 +194,25 @@ def test_a_view_without_the_input_has_no_reason(state: object) -> None:
     payload["view"]["state"] = state
 
     assert payloads.submitted(payload, received_at=5.0)[1].reason is None
+
+
+@pytest.mark.parametrize(
+    ("chosen", "verdict"),
+    [
+        ({"value": "justified"}, Verdict.JUSTIFIED),
+        ({"value": "not_justified", "text": {"type": "plain_text", "text": "x"}}, Verdict.NOT_JUSTIFIED),
+        ({"value": "whatever"}, None),
+        ({}, None),
+        ("justified", None),
+        (None, None),
+    ],
+)
+def test_a_review_carries_its_verdict_and_its_comment(chosen: object, verdict: Verdict | None) -> None:
+    payload = submission(" it burned ", callback="review")
+    field = {modals.VERDICT_ACTION: {"type": "radio_buttons", "selected_option": chosen}}
+    payload["view"]["state"]["values"][modals.VERDICT_BLOCK] = field
+    _, submitted = payloads.submitted(payload, received_at=1.0)
+    assert submitted == Submitted(modal=Modal.REVIEW, request_id="r1", reason="it burned", verdict=verdict)
 
 
 def test_a_modal_that_is_not_ours_is_a_value_error() -> None:

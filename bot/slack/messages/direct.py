@@ -9,6 +9,7 @@ from typing import Final, assert_never
 from bot import commands, shown
 from bot.commands import VERBS, Door, Option, Problem, Verb
 from bot.ports import Recording
+from bot.slack.messages import emergencies
 from bot.slack.messages.message import Message, tell
 from bot.slack.messages.text import code
 
@@ -77,9 +78,9 @@ def not_yet(value: commands.NotYet) -> Message:
     return tell(f"This version of flowbot does not have {code(value.what)} yet. Nothing was done.")
 
 
-def reading(flow: str, *, dry_run: bool = False) -> Message:
+def reading(flow: str, *, dry_run: bool = False, emergency: bool = False) -> Message:
     """Return that the flow is being read; `flow` is as typed. No blocks: this is made before every acknowledgement."""
-    return Message(text=f"{'Dry run: ' if dry_run else ''}Reading {code(flow)}…", blocks=())
+    return Message(text=f"{emergencies.mark(dry_run=dry_run, emergency=emergency)}Reading {code(flow)}…", blocks=())
 
 
 def looking(command: commands.Read) -> Message:

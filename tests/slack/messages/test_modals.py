@@ -3,6 +3,7 @@
 import pytest
 from syrupy.assertion import SnapshotAssertion
 
+from bot.arrivals import Verdict
 from bot.commands import MAX_REASON, Problem, Verb
 from bot.playground.slack import blocks as block_kit
 from bot.slack.messages import modals
@@ -13,6 +14,7 @@ VIEWS = {
     "deny reason": modals.deny_reason("req-1", "main-feed"),
     "add reason alone": modals.add_reason("entry-1"),
     "add reason": modals.add_reason("entry-1", Verb.STOP, "main-feed"),
+    "review": modals.review("req-1", Verb.STOP, "main-feed"),
 }
 
 
@@ -27,7 +29,8 @@ def test_a_modal_keeps_within_slacks_limits(name: str) -> None:
 
 
 @pytest.mark.parametrize(
-    ("name", "carried"), [("deny reason", "req-1"), ("add reason", "entry-1"), ("add reason alone", "entry-1")]
+    ("name", "carried"),
+    [("deny reason", "req-1"), ("add reason", "entry-1"), ("add reason alone", "entry-1"), ("review", "req-1")],
 )
 def test_a_modal_carries_an_id_and_nothing_else(name: str, carried: str) -> None:
     assert VIEWS[name]["private_metadata"] == carried
@@ -40,6 +43,16 @@ def test_only_a_denier_may_leave_the_reason_out(name: str, optional: bool) -> No
     field = blocks[-1]
     assert field["optional"] is optional
     assert (field["block_id"], field["element"]["action_id"]) == (modals.REASON_BLOCK, modals.REASON_ACTION)
+
+
+def test_a_review_asks_for_a_verdict_and_takes_a_comment() -> None:
+    blocks = VIEWS["review"]["blocks"]
+    assert isinstance(blocks, list)
+    _, choice, comment = blocks
+    assert (choice["block_id"], choice["optional"]) == (modals.VERDICT_BLOCK, False)
+    assert [option["value"] for option in choice["element"]["options"]] == list(Verdict)
+    assert (comment["block_id"], comment["optional"]) == (modals.REASON_BLOCK, True)
+    assert set(modals.verdict_missing()) == {modals.VERDICT_BLOCK}
 
 
 @pytest.mark.parametrize("problem", Problem)
@@ -61,6 +74,7 @@ def test_a_submission_that_was_not_recorded_says_so_and_one_that_may_have_been_d
 
 
 def test_a_hostile_name_stays_inside_the_modal() -> None:
-    view = modals.deny_reason("req-1", "`<!channel>" * 500)
-    assert block_kit.view_problems(view) == []
-    assert limits.foreign(view) == []
+    name = "`<!channel>" * 500
+    for view in (modals.deny_reason("req-1", name), modals.review("req-1", Verb.STOP, name)):
+        assert block_kit.view_problems(view) == []
+        assert limits.foreign(view) == []
