@@ -100,7 +100,7 @@ async def test_a_choice_that_is_missing_is_asked_for_and_one_that_was_made_stays
     view = workspace.open_view("U0ALICE", _view("First", choice))
     kind = alice.get_by_role("radiogroup", name="Kind")
 
-    await alice.get_by_role("button", name="Send").click()
+    await alice.get_by_role("dialog").get_by_role("button", name="Send").click()
     await expect(kind).to_have_accessible_description("Please fill this in.")
     await expect(kind.get_by_role("radio", name="live")).to_be_focused()
 
