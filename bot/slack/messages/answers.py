@@ -94,7 +94,12 @@ def _press(button: Button, verb: Verb) -> str:
 def _is_now(value: answers.Settled) -> str:
     by = f" by {user(value.by)}" if value.by else ""
     at = f" · {date(value.at)}" if value.at is not None else ""
+    if value.button is Button.REVIEW:
+        return f"is reviewed{by}{at}" if by else "has no review to close"
     match value.state:
+        case State.PENDING if value.button is Button.EMERGENCY_FIRST and at:
+            following = emergencies.label(Button.EMERGENCY_CONFIRM, value.card.verb)
+            return f"has its first press{by}{at}; “{following}” on its card is next"
         case State.PENDING:
             return "still waits, but not for that button"
         case State.APPROVED:

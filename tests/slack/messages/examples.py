@@ -462,10 +462,17 @@ ANSWERS: Final[Mapping[str, answers.Answer]] = {
     "noted": answers.Noted(what="denied without a reason"),
     "noted without words": answers.Noted(what=""),
     "settled pressed already": dataclasses.replace(
-        settled(State.PENDING, Progress.WAITING, by=None), button=Button.EMERGENCY_FIRST
+        settled(State.PENDING, Progress.WAITING, by="U0ALICE"), button=Button.EMERGENCY_FIRST
     ),
     "settled confirms nothing": dataclasses.replace(
-        settled(State.PENDING, Progress.WAITING, by=None), button=Button.EMERGENCY_CONFIRM
+        settled(State.PENDING, Progress.WAITING, by=None), button=Button.EMERGENCY_CONFIRM, at=None
+    ),
+    "settled presses nothing": dataclasses.replace(
+        settled(State.PENDING, Progress.WAITING, by=None), button=Button.EMERGENCY_FIRST, at=None
+    ),
+    "settled reviewed": dataclasses.replace(settled(State.APPROVED, Progress.SUCCEEDED), button=Button.REVIEW),
+    "settled nothing to review": dataclasses.replace(
+        settled(State.APPROVED, Progress.RUNNING, by=None), button=Button.REVIEW, at=None
     ),
     "too soon": answers.TooSoon(flow="main-feed", wait=1.2),
     "too soon by a second": answers.TooSoon(flow="main-feed", wait=0.4, dry_run=True),
