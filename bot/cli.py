@@ -81,7 +81,8 @@ def explain(user: str, channel: str, member_of: tuple[str, ...], command: tuple[
     if isinstance(question, answers.WhichProject):
         raise click.UsageError(f"which project is meant? Add --project, one of: {', '.join(question.projects)}")
     groups = explaining.assumed_groups(in_force, user, member_of)
-    explanation = explaining.explain(in_force, question, groups)
+    emergency = isinstance(parsed, commands.Change) and parsed.emergency
+    explanation = explaining.explain(in_force, question, groups, emergency=emergency)
     click.echo("\n".join(explaining.report(explanation)))
     sys.exit(NO if isinstance(explanation.decision, policy.Refuse) else 0)
 

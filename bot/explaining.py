@@ -8,9 +8,9 @@ import dataclasses
 from collections.abc import Iterable, Mapping
 from typing import assert_never
 
-from bot import answers, commands, placing, policy
+from bot import answers, commands, passing_over, placing, policy
 from bot.arrivals import Actor
-from bot.policy import Decision, Groups, Kind, Person, Policy, Question, Refuse, Rule, Why
+from bot.policy import Decision, Effect, Groups, Kind, Person, Policy, Question, Refuse, Rule, Why
 
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
@@ -31,7 +31,7 @@ class Explanation:
     """What each rule says to a question, and the decision."""
 
     looks: tuple[Look, ...]
-    decision: Decision
+    decision: Decision | passing_over.Emergency
 
 
 def question(
@@ -53,16 +53,19 @@ def question(
     )
 
 
-def explain(in_force: Policy, question: Question, groups: Groups) -> Explanation:
-    """Decide, and say how every rule had its part in it."""
-    looks = tuple(
-        Look(
-            rule=rule,
-            conditions={**policy.conditions(rule, question), **policy.touches(in_force, rule, question, groups)},
-        )
-        for rule in in_force.rules
-    )
-    return Explanation(looks=looks, decision=policy.decide(in_force, question, groups))
+def explain(in_force: Policy, question: Question, groups: Groups, *, emergency: bool = False) -> Explanation:
+    """Decide, about an emergency or as ever, and say how every rule had its part in it."""
+    looks = tuple(_look(in_force, rule, question, groups, emergency=emergency) for rule in in_force.rules)
+    decide = passing_over.decide if emergency else policy.decide
+    return Explanation(looks=looks, decision=decide(in_force, question, groups))
+
+
+def _look(in_force: Policy, rule: Rule, question: Question, groups: Groups, *, emergency: bool) -> Look:
+    """Look whom a rule is about: an emergency asks whom it lets go without approvals, but for a deny."""
+    about: Mapping[str, bool | None] = policy.touches(in_force, rule, question, groups)
+    if emergency and rule.effect is Effect.ALLOW:
+        about = {"emergency": passing_over.holds(in_force, rule, question, groups)}
+    return Look(rule=rule, conditions={**policy.conditions(rule, question), **about})
 
 
 def assumed_groups(in_force: Policy, user: str, groups: Iterable[str]) -> Groups:
@@ -72,12 +75,16 @@ def assumed_groups(in_force: Policy, user: str, groups: Iterable[str]) -> Groups
     """
     of_user = frozenset(groups)
     enough = max((rule.approvals for rule in in_force.rules), default=0)
-    entries = [entry for rule in in_force.rules for entry in (*rule.who, *rule.excluded, *rule.approvers)]
+    entries = [entry for rule in in_force.rules for entry in _named(rule)]
     named = filter(policy.is_group, policy.expand(in_force, entries))
     others = [f"member {number}" for number in range(enough)]
     return {
         name: frozenset([*(f"{other} of {name}" for other in others), *([user] * (name in of_user))]) for name in named
     }
+
+
+def _named(rule: Rule) -> tuple[str, ...]:
+    return (*rule.who, *rule.excluded, *rule.approvers, *rule.emergency)
 
 
 def report(explanation: Explanation) -> tuple[str, ...]:
@@ -106,6 +113,7 @@ def _by(key: str, rule: Rule) -> str:
         "flows": rule.flows,
         "who": rule.who,
         "except": rule.excluded,
+        "emergency": rule.emergency or ("nobody",),
     }
     return f"{key} = {', '.join(values[key])}" if key in values else "its effect: reading needs no rule that allows it"
 
@@ -119,6 +127,11 @@ def _decision(explanation: Explanation) -> str:
             number = f"{decision.approvals} {'approval' if decision.approvals == 1 else 'approvals'}"
             by = ", ".join(decision.rule.approvers)
             return f'yes, with {number} of {by}: by rule "{decision.rule.name}"{_besides(decision)}'
+        case passing_over.Emergency():
+            over = ", ".join(decision.passed_over) or "nobody"
+            rule = f'by rule "{decision.rule.name}", passing over {over}'
+            second = f"more than {decision.limit} in 24 hours need a second of {', '.join(decision.members)}"
+            return f"yes, as an emergency: {rule}; a reason is required; {second}; {_open_for(decision.expires)}"
         case policy.Refuse():
             return f"no: {_why(decision)}{_instead(decision)}"
         case _:
@@ -127,7 +140,11 @@ def _decision(explanation: Explanation) -> str:
 
 def _besides(decision: policy.Allow | policy.NeedApproval) -> str:
     reason = "; a reason is required" if decision.reason_required else ""
-    return f"{reason}; open for {decision.expires:g} seconds"
+    return f"{reason}; {_open_for(decision.expires)}"
+
+
+def _open_for(seconds: float) -> str:
+    return f"open for {seconds:g} seconds"
 
 
 def _why(decision: Refuse) -> str:
@@ -135,6 +152,8 @@ def _why(decision: Refuse) -> str:
     match decision.why:
         case Why.NO_RULE:
             return "no rule allows it"
+        case Why.NO_EMERGENCY:
+            return "no rule lets them use --emergency here"
         case Why.DENY_RULE:
             return f"{rule} denies it"
         case Why.UNSATISFIABLE:

@@ -80,6 +80,10 @@ PROGRESS: Final[Mapping[tuple[Progress, Step], Progress]] = {
 }
 
 
+APART: Final = 3.0
+"""Seconds that the two presses of an emergency are apart at least."""
+
+
 @dataclasses.dataclass(frozen=True, kw_only=True)
 class Part:
     """A source or an output of a flow, by what may be shown of it."""
@@ -91,7 +95,11 @@ class Part:
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
 class Flow:
-    """A flow as the cloud described it; `status` is the cloud's own word, `ACTIVE` or `STANDBY`."""
+    """A flow as the cloud described it; `status` is the cloud's own word, `ACTIVE` or `STANDBY`.
+
+    An emergency goes on where the cloud cannot be read: then `status` is empty, and `name` too where only an id is
+    known.
+    """
 
     flow_id: str
     name: str
@@ -99,6 +107,11 @@ class Flow:
     status: str
     sources: tuple[Part, ...] = ()
     outputs: tuple[Part, ...] = ()
+
+    @property
+    def called(self) -> str:
+        """What people call it: its name, or its id where no name is known."""
+        return self.name or self.flow_id
 
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
