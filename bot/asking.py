@@ -193,8 +193,19 @@ class Asking:
             recently_denied_by=denial.ending.actor if denial is not None and denial.ending is not None else None,
             emergency=_emergency(choice, home=ask.project.channels[0], channel=channel),
         )
-        opened = _announced(opened) if opened.emergency is not None else _asked_for(opened)
+        opened = await self._announced(opened) if opened.emergency is not None else _asked_for(opened)
         return opened if channel == ask.typed.channel else life.say(opened, Said.LINKED, at=now, actor=ask.actor)
+
+    async def _announced(self, opened: Request) -> Request:
+        """Queue what tells the channels of an emergency: the card's, and the project's home where that is another.
+
+        The home learns the reason only where everybody sees the card's channel.
+        """
+        said = life.say(opened, Said.EMERGENCY, at=opened.asked_at, actor=opened.requester)
+        if opened.emergency is None or opened.emergency.announced_in is None:
+            return said
+        reason = opened.reason if await self._gate.is_private(opened.card.channel) is False else None
+        return life.say(said, Said.ANNOUNCED, at=opened.asked_at, actor=opened.requester, reason=reason)
 
     def _terms(self, choice: Choice, requester: Actor) -> request.Terms:
         if isinstance(choice, passing_over.Emergency):
@@ -255,9 +266,12 @@ def settled(seen: Request, button: Button) -> answers.Settled:
 
 
 def _settled_by(seen: Request, button: Button) -> tuple[Actor | None, float | None]:
-    review = None if seen.emergency is None else seen.emergency.review
-    if button is Button.REVIEW and review is not None:
-        return review.actor, review.at
+    emergency = seen.emergency
+    if button is Button.REVIEW:
+        review = None if emergency is None else emergency.review
+        return (None, None) if review is None else (review.actor, review.at)
+    if button is Button.EMERGENCY_FIRST and seen.state is State.PENDING and emergency is not None:
+        return (None if emergency.first_at is None else seen.requester), emergency.first_at
     if seen.ending is not None:
         return seen.ending.actor, seen.ending.at
     return (seen.votes[-1].actor if seen.votes else None), seen.decided_at
@@ -283,14 +297,6 @@ def _emergency(choice: Choice, *, home: str, channel: str) -> request.Emergency 
         passed_over=choice.passed_over,
         announced_in=home if channel != home else None,
     )
-
-
-def _announced(opened: Request) -> Request:
-    """Queue what tells the channels of an emergency: the card's, and the project's home where that is another."""
-    announced = life.say(opened, Said.EMERGENCY, at=opened.asked_at, actor=opened.requester)
-    if opened.emergency is None or opened.emergency.announced_in is None:
-        return announced
-    return life.say(announced, Said.ANNOUNCED, at=opened.asked_at, actor=opened.requester)
 
 
 def _asked_for(opened: Request) -> Request:

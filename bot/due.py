@@ -88,6 +88,7 @@ def tell(request: Request, now: float) -> Tell | None:
     """Tell the next thing that Slack must hear, if it may be tried now.
 
     The card comes first; then, of the replies in their order, the ones that call people, then the card's newest state.
+    An announcement that Slack does not take holds back no version of the card: it has the next button.
     """
     if now < request.tell_at:
         return None
@@ -96,9 +97,12 @@ def tell(request: Request, now: float) -> Tell | None:
         return Tell.POST_CARD if request.ending is None else None if told_already else Tell.NEVER_SHOWN
     if request.card.ts == NO_CARD:
         return None
+    behind = request.card.shown < request.version
+    if behind and request.emergency is not None and request.tell_failures % 2 == 1:
+        return Tell.EDIT_CARD  # after each failure the other is tried first
     if request.unsent and request.unsent[0].said in _FIRST:
         return Tell.REPLY
-    if request.card.shown < request.version and not (request.tell_failures and request.unsent):
+    if behind and not (request.tell_failures and request.unsent):
         return Tell.EDIT_CARD
     return Tell.REPLY if request.unsent else None
 

@@ -106,6 +106,10 @@ class Gate:
         """Tell whether people of other organisations see a channel; None where Slack cannot be asked."""
         return await self._directory.is_shared(channel, max_age=FRESH)
 
+    async def is_private(self, channel: str) -> bool | None:
+        """Tell whether only its members see a channel; None where Slack cannot be asked."""
+        return await self._directory.is_private(channel, max_age=FRESH)
+
     async def refuse_paused(self) -> policy.Refuse | None:
         """Say that every changing verb is paused, or None. Raises errors.StoreError."""
         paused = await self._switch.paused()

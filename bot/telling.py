@@ -106,7 +106,7 @@ class Telling:
         await self._store.told(life.shown(seen, dataclasses.replace(seen.card, ts=ts, shown=seen.version)))
 
     async def _put_off(self, seen: Request, failure: errors.ChatUnavailable) -> None:
-        wait = failure.retry_after or min(AGAIN_AT_MOST, AGAIN * 2 ** min(seen.tell_failures, 10))
+        wait = failure.retry_after or min(_most(seen), AGAIN * 2 ** min(seen.tell_failures, 10))
         log.info("Slack is tried again later", request=seen.id, seconds=wait, reason=str(failure))
         await self._store.told(life.not_shown(seen, again_at=self._clock.now() + wait))
 
@@ -176,6 +176,11 @@ class Telling:
         typed = Typed(text="", channel=seen.asked_in)
         asked = Entry(key=seen.id, actor=seen.requester, arrival=typed, received_at=seen.asked_at)
         return await self._store.entry(seen.id) or asked
+
+
+def _most(seen: Request) -> float:
+    """Return for how long Slack is left alone at most: an emergency needs its announcements, and its next button."""
+    return AGAIN if seen.emergency is not None and request.can_withdraw(seen) else AGAIN_AT_MOST
 
 
 def _in_a_dm(seen: Request) -> Entry:

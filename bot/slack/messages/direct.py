@@ -22,6 +22,9 @@ CHECKING: Final = "I am still checking your rights…"
 _OPTIONS: Final = {
     Option.PROJECT: "`--project NAME` says which project, where the channel does not.",
     Option.DRY_RUN: "`--dry-run` goes through every check and approval, and changes nothing.",
+    Option.EMERGENCY: (
+        "`--emergency` passes over the approvals, where a rule lets you: everybody is told, and it is reviewed after."
+    ),
 }
 _LOOKING: Final = {
     Verb.LIST: "the list of flows",

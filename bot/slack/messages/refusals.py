@@ -42,8 +42,7 @@ def refusal(decision: Refuse, *, action: str, flow: str, people: tuple[str, ...]
         case Why.NOT_APPROVER | Why.NOT_REQUESTER:
             said = f"Under {rule}, you may not {what}."
         case Why.ALREADY_VOTED:
-            said = f"Your approval counts already, and {rule} counts each person once."
-            return f"{said}{_instead(decision, 'could approve too', people)}"
+            return _took_part(decision, action, rule, flow=flow, people=people)
         case _:
             assert_never(decision.why)
     return f"{said}{_instead(decision, 'could do it instead', people)}"
@@ -73,6 +72,14 @@ PRESSES: Final[Mapping[str, str]] = {
 
 def _pressing(action: str) -> str:
     return PRESSES.get(action) or escape(action, most=20)
+
+
+def _took_part(decision: Refuse, action: str, rule: str, *, flow: str, people: tuple[str, ...]) -> str:
+    if action == Button.REVIEW:
+        said = f"You made the second press for {code(flow)}, so you may not review it: {rule} asks for somebody else."
+        return f"{said}{_instead(decision, 'could do it instead', people)}"
+    said = f"Your approval counts already, and {rule} counts each person once."
+    return f"{said}{_instead(decision, 'could approve too', people)}"
 
 
 def _no_rule(decision: Refuse, rule: str, what: str) -> str:

@@ -175,7 +175,8 @@ def test_each_press_of_an_emergency_is_dangerous_and_its_dialog_says_what_it_doe
     press, *others = buttons(show(examples.CARDS[name]))
     dialog = press["confirm"]
     assert isinstance(dialog, dict)
-    assert (press["style"], dialog["style"], press["text"]["text"]) == ("danger", "danger", label)
+    assert (press["style"], dialog["style"], dialog["confirm"]["text"]) == ("danger", "danger", label)
+    assert press["text"] == {"type": "plain_text", "text": label, "emoji": False}
     line, over = dialog["text"]["text"].split("\n")
     assert line == "EMERGENCY: Stop `main-feed` (…1b2d) in hk: ACTIVE, 3 outputs"
     assert over == "Passes over: media-leads, U0ERIN and S0NOC"
