@@ -155,4 +155,4 @@ async def break_glass(play: Play) -> None:
     await play.presses("U0ALICE", "emergency_confirm", until="please review the emergency stop")
     await play.presses("U0CAROL", "review", until="Review: open")
     verdict = {"verdict": "justified", "reason": "there was no time to ask"}
-    await play.fills_in("U0CAROL", verdict, until="it was justified")
+    await play.fills_in("U0CAROL", verdict, until="reviewed the emergency stop")

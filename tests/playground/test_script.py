@@ -37,7 +37,7 @@ SCENES: Final = {
         "`backup-feed` is now STANDBY",
         "please review the emergency stop",
         "presses [Review]",
-        "it was justified",
+        "@carol reviewed the emergency stop of `backup-feed`: it was justified",
         "there was no time to ask",
     ),
 }
@@ -55,9 +55,10 @@ def test_the_script_plays_to_its_end_and_tells_each_scene_in_order() -> None:
     _, *scenes = re.split(r"\n── (?:\d+\. )?([^─]+) ─+\n", done.stdout)
     told = {title: _joined(words) for title, words in zip(scenes[::2], scenes[1::2], strict=True)}
     for title, lines in SCENES.items():
-        places = [told[title].find(words) for words in lines]
-        assert -1 not in places, (title, lines[places.index(-1)], told[title])
-        assert places == sorted(places), title
+        rest = told[title]
+        for words in lines:
+            _, found, rest = rest.partition(words)
+            assert found, (title, words, told[title])
     assert done.stdout.count("PUT") == 2
 
 
