@@ -4,6 +4,7 @@ Pure, apart from what it puts into the stand-ins. It must not know what the rule
 """
 
 import dataclasses
+import datetime
 import json
 import re
 import tomllib
@@ -18,6 +19,9 @@ from bot.playground.slack.server import SlackStandIn
 
 GROUP_SIZE: Final = 2
 """Sample people in each user group."""
+
+SAMPLE: Final = world.POLICY.replace("approvals = 1\n", 'approvals = 1\nemergency = ["media-oncall"]\n')
+"""The sample policy of the page: those on call may pass over the leads."""
 
 _READABLE: Final = re.compile(r"[UWSCG]0([A-Z]{2,})")
 _SOURCES: Final = (Source(name="encoder-1"), Source(name="encoder-2", health="DISCONNECTED"))
@@ -36,8 +40,8 @@ class Scene:
 def sample() -> Scene:
     """Return the sample world with its sample policy."""
     return Scene(
-        policy=_parsed(world.POLICY.replace("{endpoint}", "http://127.0.0.1"), "sample"),
-        text=world.POLICY,
+        policy=_parsed(SAMPLE.replace("{endpoint}", "http://127.0.0.1"), "sample"),
+        text=SAMPLE,
         furnish=_sample,
     )
 
@@ -111,7 +115,7 @@ def _entries(found: policy.Policy) -> Iterable[str]:
     """Return every user and group id of the policy once, in the order of the file."""
     named = [entry for entries in found.people.values() for entry in entries]
     for rule in found.rules:
-        named += [*rule.who, *rule.excluded, *rule.approvers, *rule.notify]
+        named += [*rule.who, *rule.excluded, *rule.approvers, *rule.notify, *rule.emergency]
     return dict.fromkeys(entry for entry in named if entry != policy.EVERYBODY and entry not in found.people)
 
 
@@ -156,7 +160,7 @@ def _flow_names(found: policy.Policy, project: str) -> list[str]:
 
 def _toml(raw: Mapping[str, Any]) -> str:
     """Write a policy file anew, as plain as TOML can be."""
-    lines: list[str] = []
+    lines = list(_pairs({key: value for key, value in raw.items() if key not in ("projects", "people", "rules")}))
     for name, project in raw["projects"].items():
         lines += [f"[projects.{_quoted(name)}]", *_pairs(project), ""]
     lines += ["[people]", *_pairs(raw.get("people", {})), ""]
@@ -173,6 +177,10 @@ def _pairs(table: Mapping[str, Any]) -> Iterator[str]:
 def _value(value: Any) -> str:
     if isinstance(value, list):
         return f"[{', '.join(map(_value, value))}]"
+    if isinstance(value, dict):
+        return f"{{ {', '.join(_pairs(value))} }}"
+    if isinstance(value, datetime.datetime):
+        return value.isoformat()
     return _quoted(value) if isinstance(value, str) else json.dumps(value)
 
 

@@ -374,6 +374,25 @@ def test_a_policy_keeps_its_rules_when_it_is_written_anew() -> None:
     assert (again.rules[0].flows, again.rules[0].reason_required, again.rules[0].expires) == (("news-*",), True, 600.0)
 
 
+def test_a_policy_keeps_who_may_use_emergencies_and_how_often() -> None:
+    text = f'emergency_limit = 7\n{POLICY}emergency = ["U0ZOE"]\n'
+    scene = rehearsal.of_file(text.encode(), name="flowbot.toml")
+
+    again = rehearsal.of_file(scene.text.replace("{endpoint}", "http://127.0.0.1:1").encode(), name="again").policy
+
+    assert (again.rules[0].emergency, again.rules[0].emergency_limit) == (("U0ZOE",), 7)
+    assert "U0ZOE" in rehearsal._entries(again)
+
+
+def test_a_policy_keeps_its_freezes() -> None:
+    freeze = '{ from = 2026-12-24T18:00:00, to = 2026-12-27T06:00:00, zone = "Europe/Berlin", approvals = 2 }'
+    scene = rehearsal.of_file(f"{POLICY}freeze = [{freeze}]\n".encode(), name="flowbot.toml")
+
+    again = rehearsal.of_file(scene.text.replace("{endpoint}", "http://127.0.0.1:1").encode(), name="again").policy
+
+    assert again.rules[0].freezes == scene.policy.rules[0].freezes != ()
+
+
 def test_a_wrong_policy_is_refused_with_its_places() -> None:
     with pytest.raises(errors.SettingsInvalid, match=r"mine\.toml:1: is not TOML"):
         rehearsal.of_file(b"rules = [", name="mine.toml")
