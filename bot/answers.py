@@ -238,6 +238,37 @@ class DenyReasonAsked(Told):
     flow: str
 
 
+@dataclasses.dataclass(frozen=True, kw_only=True)
+class TooSoon(Told):
+    """The second press of an emergency does not count yet: in `wait` seconds; None where the first is missing."""
+
+    kind: Literal["too_soon"] = "too_soon"
+    flow: str
+    wait: float | None
+
+
+@dataclasses.dataclass(frozen=True, kw_only=True)
+class SecondNeeded(Told):
+    """Over the limit of emergencies in 24 hours, the second press is another member's; `people` are the ids behind."""
+
+    kind: Literal["second_needed"] = "second_needed"
+    flow: str
+    used: int
+    limit: int
+    who_could: tuple[str, ...]
+    people: tuple[str, ...] = ()
+
+
+@dataclasses.dataclass(frozen=True, kw_only=True)
+class ReviewAsked(Told):
+    """Whoever pressed may review the emergency, in a modal."""
+
+    kind: Literal["review_asked"] = "review_asked"
+    request_id: str
+    verb: Verb
+    flow: str
+
+
 Answer = Annotated[
     Opened
     | Joined
@@ -258,7 +289,10 @@ Answer = Annotated[
     | NoSuchRequest
     | Checking
     | Noted
-    | DenyReasonAsked,
+    | DenyReasonAsked
+    | TooSoon
+    | SecondNeeded
+    | ReviewAsked,
     pydantic.Field(discriminator="kind"),
 ]
 

@@ -21,6 +21,9 @@ class Button(enum.StrEnum):
     TYPE_NAME = "type_name"
     CHECK_NOW = "check_now"
     ASK_AGAIN = "ask_again"
+    EMERGENCY_FIRST = "emergency_first"
+    EMERGENCY_CONFIRM = "emergency_confirm"
+    REVIEW = "review"
 
 
 class Modal(enum.StrEnum):
@@ -29,6 +32,14 @@ class Modal(enum.StrEnum):
     DENY_REASON = "deny_reason"
     ADD_REASON = "add_reason"
     TYPE_NAME = "type_name"
+    REVIEW = "review"
+
+
+class Verdict(enum.StrEnum):
+    """What a reviewer says of an emergency."""
+
+    JUSTIFIED = "justified"
+    NOT_JUSTIFIED = "not_justified"
 
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
@@ -69,13 +80,14 @@ class Clicked:
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
 class Submitted:
-    """A modal that was submitted, with the reason typed in it, and the flow's name where that was asked for."""
+    """A modal that was submitted: the reason typed in it, the flow's name where that was asked for, or a verdict."""
 
     kind: Literal["submitted"] = "submitted"
     modal: Modal
     request_id: str
     reason: str | None
     name: str | None = None
+    verdict: Verdict | None = None
 
 
 Arrival = Typed | Clicked | Submitted

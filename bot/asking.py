@@ -7,11 +7,11 @@ Reads the cloud and the gate, and writes one change: a request with its lock, or
 import dataclasses
 from typing import Final
 
-from bot import answers, commands, errors, finding, life, limiting, placing, policy, ports, request
+from bot import answers, commands, errors, finding, life, limiting, passing_over, placing, policy, ports, request
 from bot.arrivals import Actor, Button, Entry, Typed
 from bot.commands import Verb
-from bot.gate import FRESH, Choice, Gate, Subject, subject_of
-from bot.request import Flow, Request, Said
+from bot.gate import FRESH, Gate, Subject, subject_of
+from bot.request import Event, Flow, Request, Said, State
 from bot.trying import WANTED
 
 TAKE_UP_WITHIN: Final = 60.0
@@ -19,6 +19,10 @@ TAKE_UP_WITHIN: Final = 60.0
 
 DENIED_LATELY: Final = 3600.0
 """Seconds for which a card tells that somebody denied the same."""
+
+
+Choice = policy.Allow | policy.NeedApproval | passing_over.Emergency
+"""A yes, and what it asks for."""
 
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
@@ -32,9 +36,12 @@ class Copy:
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
 class Taken:
-    """What became of an entry: the request that it touched, what its sender is told, and the copy that was clicked."""
+    """What became of an entry: the request that it touched, the one that gave way to it, what its sender is told, and
+    the copy that was clicked.
+    """
 
     request_id: str | None = None
+    superseded_id: str | None = None
     answer: answers.Answer | None = None
     copy: Copy | None = None
 
@@ -73,24 +80,27 @@ class Asking:
         opened = await self._open(entry, typed, request_id, name)
         if not isinstance(opened, Request):
             return await self._tell(entry, opened)
-        facts: dict[str, object] = {
-            "verb": opened.verb,
-            "project": opened.project,
-            "flow": opened.flow.flow_id,
-            "rule": opened.terms.rule,
-            "dry_run": opened.dry_run,
-            "reason": opened.reason,
-            **({} if name is None else {"typed_name": name}),
-        }
-        event = ports.AuditEvent(at=opened.asked_at, what="asked", actor=entry.actor, request_id=opened.id, facts=facts)
+        superseded = await self._giving_way(opened)
+        audit = (_asked(opened), *(() if superseded is None else (_superseded(superseded, by=opened),)))
+        change = ports.Change(superseded=superseded, request=opened, entry=entry.key, audit=audit)
         try:
-            await self._store.commit(ports.Change(request=opened, entry=entry.key, audit=(event,)))
+            await self._store.commit(change)
         except errors.FlowHeld:
             holder = await self._store.holder(opened.project, opened.flow.flow_id)
-            if holder is None:
-                raise errors.Conflict("the request that held the flow has just ended") from None
+            if holder is None or (opened.emergency is not None and _gives_way(holder)):
+                raise errors.Conflict("who holds the flow has changed since") from None
             return await self._tell(entry, _met(opened.verb, holder))
-        return Taken(request_id=opened.id)
+        return Taken(request_id=opened.id, superseded_id=None if superseded is None else superseded.id)
+
+    async def _giving_way(self, opened: Request) -> Request | None:
+        """End the pending request in whose place an emergency comes, if there is one; dry runs end nothing."""
+        if opened.emergency is None or opened.dry_run:
+            return None
+        holder = await self._store.holder(opened.project, opened.flow.flow_id)
+        if holder is None or not _gives_way(holder):
+            return None
+        ending = request.Ending(actor=opened.requester, at=opened.asked_at)
+        return life.end(holder, Event.SUPERSEDE, ending, said=Said.SUPERSEDED)
 
     async def _open(self, entry: Entry, typed: Typed, request_id: str, name: str | None) -> Request | answers.Answer:
         waited = self._clock.now() - entry.received_at
@@ -138,15 +148,18 @@ class Asking:
         holder = None if ask.command.dry_run else await self._store.holder(ask.project.name, flow_id)
         if holder is None or ask.command.flow not in (holder.flow.flow_id, holder.flow.name):
             return None
+        if ask.command.emergency and _gives_way(holder):
+            return None
         subject = dataclasses.replace(subject_of(holder), verb=ask.command.verb)
-        decision = await self._gate.decide(ask.actor, subject, max_age=FRESH)
+        decision = await self._may(ask, subject)
         if isinstance(decision, policy.Refuse):
-            return refused(self._gate.in_force, action=ask.command.verb, flow=holder.flow.name, decision=decision)
+            return refused(self._gate.in_force, action=ask.command.verb, flow=holder.flow.called, decision=decision)
         return _met(ask.command.verb, holder)
 
     async def _find(self, ask: _Ask, *, met: str) -> Request | answers.Answer:
         """Read which flow is meant; `met` is the id for which no open request was found already."""
-        flow = await self._finder.find(ask.project, ask.command.flow)
+        find = self._finder.find_or_guess if ask.command.emergency else self._finder.find
+        flow = await find(ask.project, ask.command.flow)
         if not isinstance(flow, Flow):
             return flow
         open_one = await self._meet(ask, flow.flow_id) if flow.flow_id != met else None
@@ -155,10 +168,11 @@ class Asking:
     async def _decide(self, ask: _Ask, flow: Flow) -> Request | answers.Answer:
         verb, project = ask.command.verb, ask.project
         channel = placing.card_channel(project, ask.typed.channel)
-        subject = Subject(verb=verb, project=project.name, flow_id=flow.flow_id, flow_name=flow.name, channel=channel)
-        decision = await self._gate.decide(ask.actor, subject, max_age=FRESH)
+        called = flow.name or None
+        subject = Subject(verb=verb, project=project.name, flow_id=flow.flow_id, flow_name=called, channel=channel)
+        decision = await self._may(ask, subject)
         if isinstance(decision, policy.Refuse):
-            return refused(self._gate.in_force, action=verb, flow=flow.name, decision=decision)
+            return refused(self._gate.in_force, action=verb, flow=flow.called, decision=decision)
         if flow.status == WANTED[verb]:
             return answers.AlreadySo(verb=verb, project=project.name, flow=flow)
         shared = False if project.allow_shared else await self._gate.is_shared(channel)
@@ -167,9 +181,13 @@ class Asking:
         return await self._missing(ask, flow, subject, decision) or await self._request(ask, flow, channel, decision)
 
     async def _missing(self, ask: _Ask, flow: Flow, subject: Subject, choice: Choice) -> answers.Answer | None:
-        """Ask for what has to be typed besides the command: the name of a protected flow, and a reason."""
-        lacks_reason = choice.reason_required and ask.command.reason is None
-        guard = await self._gate.guard(ask.actor, subject, max_age=FRESH)
+        """Ask for what has to be typed besides the command: the name of a protected flow, and a reason.
+
+        An emergency needs no name: its two presses are the second thought. It always needs a reason.
+        """
+        emergency = isinstance(choice, passing_over.Emergency)
+        lacks_reason = ask.command.reason is None and (emergency or choice.reason_required)
+        guard = None if emergency else await self._gate.guard(ask.actor, subject, max_age=FRESH)
         if guard is not None and not _is_name(ask.name, flow):
             return answers.NameMissing(
                 entry=ask.entry,
@@ -191,12 +209,13 @@ class Asking:
             door=ask.typed.door,
         )
 
-    async def _request(
-        self, ask: _Ask, flow: Flow, channel: str, choice: policy.Allow | policy.NeedApproval
-    ) -> Request:
+    async def _may(self, ask: _Ask, subject: Subject) -> Choice | policy.Refuse:
+        decide = self._gate.decide_emergency if ask.command.emergency else self._gate.decide
+        return await decide(ask.actor, subject, max_age=FRESH)
+
+    async def _request(self, ask: _Ask, flow: Flow, channel: str, choice: Choice) -> Request:
         now = self._clock.now()
         denial = await self._store.last_denial(ask.project.name, flow.flow_id, since=now - DENIED_LATELY)
-        agreed = terms(self._gate.in_force, choice)
         opened = Request(
             id=ask.request_id,
             verb=ask.command.verb,
@@ -208,15 +227,29 @@ class Asking:
             asked_in=ask.typed.channel,
             asked_at=now,
             expires_at=now + choice.expires,
-            terms=agreed,
+            terms=self._terms(choice, ask.actor),
             card=request.Card(channel=channel, thread=ask.typed.thread_ts if channel == ask.typed.channel else None),
             recently_denied_by=denial.ending.actor if denial is not None and denial.ending is not None else None,
+            emergency=_emergency(choice, home=ask.project.channels[0], channel=channel),
         )
-        if agreed.approvals or agreed.mentions:
-            opened = life.say(opened, Said.ASKED, at=now, needed=agreed.approvals)
-        if channel != ask.typed.channel:
-            opened = life.say(opened, Said.LINKED, at=now, actor=ask.actor)
-        return opened
+        opened = await self._announced(opened) if opened.emergency is not None else _asked_for(opened)
+        return opened if channel == ask.typed.channel else life.say(opened, Said.LINKED, at=now, actor=ask.actor)
+
+    async def _announced(self, opened: Request) -> Request:
+        """Queue what tells the channels of an emergency: the card's, and the project's home where that is another.
+
+        The home learns the reason only where everybody sees the card's channel.
+        """
+        said = life.say(opened, Said.EMERGENCY, at=opened.asked_at, actor=opened.requester)
+        if opened.emergency is None or opened.emergency.announced_in is None:
+            return said
+        reason = opened.reason if await self._gate.is_private(opened.card.channel) is False else None
+        return life.say(said, Said.ANNOUNCED, at=opened.asked_at, actor=opened.requester, reason=reason)
+
+    def _terms(self, choice: Choice, requester: Actor) -> request.Terms:
+        if isinstance(choice, passing_over.Emergency):
+            return emergency_terms(self._gate.in_force, choice, requester=requester.user)
+        return terms(self._gate.in_force, choice)
 
     async def _tell(self, entry: Entry, answer: answers.Answer) -> Taken:
         event = ports.AuditEvent(
@@ -239,6 +272,18 @@ def terms(in_force: policy.Policy, choice: policy.Allow | policy.NeedApproval) -
     )
 
 
+def emergency_terms(in_force: policy.Policy, choice: passing_over.Emergency, *, requester: str) -> request.Terms:
+    """Return whom an emergency passes over, as a request keeps it."""
+    return request.Terms(
+        rule=choice.rule.name,
+        rule_text=choice.rule.text,
+        policy_hash=in_force.digest,
+        approvals=0,
+        approvers=choice.passed_over,
+        mentions=passing_over.mentions(in_force, choice, requester=requester),
+    )
+
+
 def refused(in_force: policy.Policy, *, action: str, flow: str, decision: policy.Refuse) -> answers.Refused:
     """Return a no, with the people behind the sets that could do it."""
     people = policy.expand(in_force, decision.who_could)
@@ -247,17 +292,28 @@ def refused(in_force: policy.Policy, *, action: str, flow: str, decision: policy
 
 def settled(seen: Request, button: Button) -> answers.Settled:
     """Say what a request is now, to somebody whose click came too late for it."""
-    last = seen.votes[-1] if seen.votes else None
-    ended = seen.ending
+    actor, at = _settled_by(seen, button)
     return answers.Settled(
         button=button,
         card=card_link(seen),
         state=seen.state,
         progress=seen.operation.progress,
-        by=(ended.actor.user if ended.actor else None) if ended else (last.actor.user if last else None),
-        at=ended.at if ended else seen.decided_at,
+        by=None if actor is None else actor.user,
+        at=at,
         dry_run=seen.dry_run,
     )
+
+
+def _settled_by(seen: Request, button: Button) -> tuple[Actor | None, float | None]:
+    emergency = seen.emergency
+    if button is Button.REVIEW:
+        review = None if emergency is None else emergency.review
+        return (None, None) if review is None else (review.actor, review.at)
+    if button is Button.EMERGENCY_FIRST and seen.state is State.PENDING and emergency is not None:
+        return (None if emergency.first_at is None else seen.requester), emergency.first_at
+    if seen.ending is not None:
+        return seen.ending.actor, seen.ending.at
+    return (seen.votes[-1].actor if seen.votes else None), seen.decided_at
 
 
 def card_link(seen: Request) -> answers.CardLink:
@@ -265,11 +321,33 @@ def card_link(seen: Request) -> answers.CardLink:
     return answers.CardLink(
         request_id=seen.id,
         verb=seen.verb,
-        flow=seen.flow.name,
+        flow=seen.flow.called,
         channel=seen.card.channel,
         ts=seen.card.ts,
         thread=seen.card.thread,
     )
+
+
+def _emergency(choice: Choice, *, home: str, channel: str) -> request.Emergency | None:
+    if not isinstance(choice, passing_over.Emergency):
+        return None
+    return request.Emergency(
+        members=choice.members,
+        passed_over=choice.passed_over,
+        announced_in=home if channel != home else None,
+    )
+
+
+def _asked_for(opened: Request) -> Request:
+    """Queue what calls the approvers, or whoever else is told."""
+    if not opened.terms.approvals and not opened.terms.mentions:
+        return opened
+    return life.say(opened, Said.ASKED, at=opened.asked_at, needed=opened.terms.approvals)
+
+
+def _gives_way(holder: Request) -> bool:
+    """Tell whether an emergency for the same flow takes the place of a request."""
+    return holder.state is State.PENDING and holder.emergency is None
 
 
 def _met(verb: Verb, holder: Request) -> answers.Joined | answers.Blocked:
@@ -281,6 +359,25 @@ def _met(verb: Verb, holder: Request) -> answers.Joined | answers.Blocked:
 def _is_name(typed: str | None, flow: Flow) -> bool:
     """Tell whether exactly the flow's name was typed, or its id where it has none; spaces around it do not count."""
     return typed is not None and typed.strip() == (flow.name.strip() or flow.flow_id)
+
+
+def _asked(opened: Request) -> ports.AuditEvent:
+    facts: dict[str, object] = {
+        "verb": opened.verb,
+        "project": opened.project,
+        "flow": opened.flow.flow_id,
+        "rule": opened.terms.rule,
+        "dry_run": opened.dry_run,
+        "reason": opened.reason,
+    }
+    if opened.emergency is not None:
+        facts |= {"emergency": True, "passed_over": opened.emergency.passed_over}
+    return ports.AuditEvent(at=opened.asked_at, what="asked", actor=opened.requester, request_id=opened.id, facts=facts)
+
+
+def _superseded(ended: Request, *, by: Request) -> ports.AuditEvent:
+    facts: dict[str, object] = {"state": ended.state, "version": ended.version, "by": by.id}
+    return ports.AuditEvent(at=by.asked_at, what="superseded", actor=by.requester, request_id=ended.id, facts=facts)
 
 
 def _facts(entry: Entry, answer: answers.Answer) -> dict[str, object]:

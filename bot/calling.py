@@ -8,7 +8,7 @@ import contextlib
 from collections.abc import Callable
 from typing import Final
 
-from bot import asking, due, errors, life, policy, ports, service, trying
+from bot import asking, due, errors, life, policy, ports, service, settling, trying
 from bot.commands import Verb
 from bot.errors import CloudFailure, Fault
 from bot.gate import FRESH, Gate, subject_of
@@ -57,8 +57,9 @@ class Calling:
             return await self.save(changed, "did not begin")
         project = self._gate.in_force.projects[seen.project]
         flow = await self._cloud.flow(project, seen.flow.flow_id)
-        if isinstance(flow, CloudFailure) and (flow.fault in PASSING or flow.retry_after is not None):
-            return await self.save(self._held_up(seen, flow), "held up: the flow's state could not be read")
+        if seen.emergency is None and _may_pass(flow):
+            trouble = flow if isinstance(flow, CloudFailure) else None
+            return await self.save(self._held_up(seen, trouble), "held up: the flow's state could not be read")
         early = _outcome_without_call(seen, flow)
         if early is not None:
             return await self.save(life.settle_without_call(seen, early, at=self._clock.now()), "ended without a call")
@@ -93,13 +94,14 @@ class Calling:
 
     async def _check(self, seen: Request) -> Request | None:
         """Let the policy in force decide again; return the request that waits, falls back or ends because of it."""
-        decision = await self._gate.refuse_paused() or await self._gate.decide(
-            seen.requester, subject_of(seen), max_age=FRESH
-        )
+        paused = await self._gate.refuse_paused()
+        if paused is not None:
+            return self._refused(seen, paused)
+        if seen.emergency is not None:
+            return await self._check_emergency(seen)
+        decision = await self._gate.decide(seen.requester, subject_of(seen), max_age=FRESH)
         if isinstance(decision, policy.Refuse):
-            if decision.why is policy.Why.UNREACHABLE:
-                return self._held_up(seen)
-            return service.denied_by_policy(seen, decision, at=self._clock.now())
+            return self._refused(seen, decision)
         lost, sure = await self._gate.lost_votes(seen, decision)
         if not sure:
             return self._held_up(seen)
@@ -110,6 +112,20 @@ class Calling:
         if len(seen.votes) - len(lost) >= max(terms.approvals, 1):
             return None
         return life.fall_short(seen, lost=lost, terms=terms, at=self._clock.now())
+
+    async def _check_emergency(self, seen: Request) -> Request | None:
+        """Let the policy decide again for whoever pressed; there are no votes to count."""
+        for presser in dict.fromkeys((seen.requester, *(vote.actor for vote in seen.votes))):
+            decision = await self._gate.decide_emergency(presser, subject_of(seen), max_age=FRESH)
+            if isinstance(decision, policy.Refuse):
+                return self._refused(seen, decision)
+        return None
+
+    def _refused(self, seen: Request, decision: policy.Refuse) -> Request:
+        """Put the call off where nobody can be asked; else end the request."""
+        if decision.why is policy.Why.UNREACHABLE:
+            return self._held_up(seen)
+        return settling.denied_by_policy(seen, decision, at=self._clock.now())
 
     def _held_up(self, seen: Request, trouble: CloudFailure | None = None) -> Request:
         wait = min(AGAIN_AT_MOST, AGAIN * 2**seen.operation.held_ups)
@@ -163,6 +179,8 @@ class Calling:
         """Write the request's next version with its line in the audit. Raises errors.StoreError."""
         outcome = changed.operation.outcome
         facts: dict[str, object] = {"state": changed.state, "progress": changed.operation.progress}
+        if changed.emergency is not None:
+            facts["emergency"] = True
         if outcome is not None:
             failure = outcome.failure
             facts |= {"how": outcome.how, "status": outcome.status}
@@ -176,9 +194,17 @@ class Calling:
         await self._store.commit(ports.Change(request=changed, audit=(event,)))
 
 
+def _may_pass(flow: Flow | CloudFailure) -> bool:
+    """Tell whether reading the flow again is right."""
+    return isinstance(flow, CloudFailure) and (flow.fault in PASSING or flow.retry_after is not None)
+
+
 def _outcome_without_call(seen: Request, flow: Flow | CloudFailure) -> Outcome | None:
+    """Say how the operation ends without a call, if it does; an emergency is called unless there is no such flow."""
     if isinstance(flow, CloudFailure):
-        return Outcome(how=How.UNREADABLE, failure=flow)
+        if seen.emergency is None or flow.fault is Fault.NOT_FOUND:
+            return Outcome(how=How.UNREADABLE, failure=flow)
+        return Outcome(how=How.REHEARSED, failure=flow) if seen.dry_run else None
     if flow.status == WANTED[seen.verb]:
         return Outcome(how=How.ALREADY, status=flow.status)
     return Outcome(how=How.REHEARSED, status=flow.status) if seen.dry_run else None

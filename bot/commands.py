@@ -81,6 +81,7 @@ class Change:
     project: str | None = None
     reason: str | None = None
     dry_run: bool = False
+    emergency: bool = False
 
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
@@ -143,6 +144,10 @@ class _Sorted:
         """The value of `--project`."""
         return next((given.value for given in self.options if given.option is Option.PROJECT), None)
 
+    def has(self, option: Option) -> bool:
+        """Tell whether an option is given."""
+        return any(given.option is option for given in self.options)
+
 
 def parse(text: str) -> Parsed:
     """Say what a text asks for, as Slack delivers it: with its escapes, and without `/flow` or the mention.
@@ -183,10 +188,9 @@ def render(command: Change | Read | Help) -> str:
     parts = [command.verb.value, *(_protect(_escape(word)) for word in (about or "").split())]
     if command.project is not None:
         parts += [Option.PROJECT, _protect(command.project)]
-    if isinstance(command, Change) and command.dry_run:
-        parts.append(Option.DRY_RUN)
-    if isinstance(command, Change) and command.reason is not None:
-        parts += ["because", _escape(command.reason)]
+    if isinstance(command, Change):
+        parts += [Option.DRY_RUN] * command.dry_run + [Option.EMERGENCY] * command.emergency
+        parts += [] if command.reason is None else ["because", _escape(command.reason)]
     return " ".join(parts)
 
 
@@ -279,8 +283,14 @@ def _change(verb: Verb, found: _Sorted) -> Change | UsageError:
     wrong = _judge_reason(verb, found.reason) or _judge_project(verb, found)
     if wrong is not None:
         return wrong
-    dry_run = any(given.option is Option.DRY_RUN for given in found.options)
-    return Change(verb=verb, flow=flow, project=found.project, reason=found.reason, dry_run=dry_run)
+    return Change(
+        verb=verb,
+        flow=flow,
+        project=found.project,
+        reason=found.reason,
+        dry_run=found.has(Option.DRY_RUN),
+        emergency=found.has(Option.EMERGENCY),
+    )
 
 
 def _judge_project(verb: Verb, found: _Sorted) -> UsageError | None:

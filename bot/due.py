@@ -18,6 +18,17 @@ CLOCK_STEP: Final = 30.0
 REMIND_AFTER: Final = 300.0
 """Seconds after which the approvers are reminded, unless half the request's time is less."""
 
+ANNOUNCE_WITHIN: Final = 10.0
+"""Seconds for which the call of an emergency waits for its announcements at most."""
+
+REVIEW_AGAIN: Final = 86_400.0
+"""Seconds after which somebody is asked once more to review an emergency."""
+
+ANNOUNCEMENTS: Final = (Said.EMERGENCY, Said.ANNOUNCED)
+"""The replies that tell the channels of an emergency, before it is carried out."""
+
+_FIRST: Final = (Said.ASKED, Said.OUTCOME, *ANNOUNCEMENTS)
+"""The replies that go before the card's newest state."""
 
 NO_CARD: Final = ""
 """The `ts` of a card that will never be posted."""
@@ -33,6 +44,7 @@ class Act(enum.StrEnum):
     READ = "read"  # the flow's state, to find out what came of the call or whether it lasted
     RECOVER = "recover"  # a call was claimed and whoever made it is gone
     REMIND = "remind"
+    REMIND_REVIEW = "remind_review"
 
 
 class Tell(enum.StrEnum):
@@ -62,20 +74,21 @@ def _act_on(request: Request, now: float) -> Act | None:
     if operation.progress is Progress.WAITING:
         if not 0 < begin_by(request) - now <= BEGIN_WITHIN + CLOCK_STEP:
             return Act.LAPSE
-        return Act.CALL if now >= operation.not_before else None
+        return Act.CALL if now >= call_at(request) else None
     if operation.progress is Progress.RUNNING and operation.awaiting is Awaiting.REPLY:
         return Act.RECOVER
-    if now < operation.not_before:
-        return None
-    if operation.awaiting is Awaiting.READING:
+    if operation.awaiting is Awaiting.READING and now >= operation.not_before:
         return Act.READ
-    return Act.CALL_AGAIN if operation.progress is Progress.RUNNING else None
+    if operation.progress is Progress.RUNNING and operation.awaiting is Awaiting.TRY and now >= operation.not_before:
+        return Act.CALL_AGAIN
+    return Act.REMIND_REVIEW if requests.is_review_open(request) and now >= _review_at(request) else None
 
 
 def tell(request: Request, now: float) -> Tell | None:
     """Tell the next thing that Slack must hear, if it may be tried now.
 
-    The card comes first; then, of the replies in their order, the one that calls people, then the card's newest state.
+    The card comes first; then, of the replies in their order, the ones that call people, then the card's newest state.
+    An announcement that Slack does not take holds back no version of the card: it has the next button.
     """
     if now < request.tell_at:
         return None
@@ -84,9 +97,12 @@ def tell(request: Request, now: float) -> Tell | None:
         return Tell.POST_CARD if request.ending is None else None if told_already else Tell.NEVER_SHOWN
     if request.card.ts == NO_CARD:
         return None
-    if request.unsent and request.unsent[0].said in (Said.ASKED, Said.OUTCOME):
+    behind = request.card.shown < request.version
+    if behind and request.emergency is not None and request.tell_failures % 2 == 1:
+        return Tell.EDIT_CARD  # after each failure the other is tried first
+    if request.unsent and request.unsent[0].said in _FIRST:
         return Tell.REPLY
-    if request.card.shown < request.version and not (request.tell_failures and request.unsent):
+    if behind and not (request.tell_failures and request.unsent):
         return Tell.EDIT_CARD
     return Tell.REPLY if request.unsent else None
 
@@ -99,12 +115,26 @@ def at(request: Request) -> float | None:
         reminder = remind_at(request) if _wants_reminder(request) else request.expires_at
         times.append(min(reminder, request.expires_at))
     elif requests.can_withdraw(request):
-        times.append(min(operation.not_before, begin_by(request)))
+        times.append(min(call_at(request), begin_by(request)))
     elif operation.awaiting is Awaiting.READING or operation.progress is Progress.RUNNING:
         times.append(0.0 if operation.awaiting is Awaiting.REPLY else operation.not_before)
+    if requests.is_review_open(request):
+        times.append(_review_at(request))
     if tell(request, request.tell_at) is not None:
         times.append(request.tell_at)
     return min(times, default=None)
+
+
+def call_at(request: Request) -> float:
+    """Tell when an approved request may be called: an emergency waits for its announcements, but not for ever."""
+    announced_by = (request.decided_at or request.asked_at) + ANNOUNCE_WITHIN if is_announcing(request) else 0.0
+    return max(request.operation.not_before, announced_by)
+
+
+def is_announcing(request: Request) -> bool:
+    """Tell whether the call of an emergency waits for what tells the channels of it."""
+    waits = request.emergency is not None and request.state is State.APPROVED and requests.can_withdraw(request)
+    return waits and any(reply.said in ANNOUNCEMENTS for reply in request.unsent)
 
 
 def begin_by(request: Request) -> float:
@@ -115,6 +145,12 @@ def begin_by(request: Request) -> float:
 def remind_at(request: Request) -> float:
     """Tell when the approvers are reminded: after half the request's time or five minutes, whichever is less."""
     return request.asked_at + min(REMIND_AFTER, (request.expires_at - request.asked_at) / 2)
+
+
+def _review_at(request: Request) -> float:
+    """Tell when somebody is asked once more to review an emergency; its end did so first."""
+    asked_at = None if request.emergency is None else request.emergency.reminded_at
+    return (asked_at or 0.0) + REVIEW_AGAIN
 
 
 def _wants_reminder(request: Request) -> bool:

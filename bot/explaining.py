@@ -8,9 +8,9 @@ import dataclasses
 from collections.abc import Iterable, Mapping
 from typing import assert_never
 
-from bot import answers, commands, placing, policy, protecting
+from bot import answers, commands, passing_over, placing, policy, protecting
 from bot.arrivals import Actor
-from bot.policy import Decision, Groups, Kind, Person, Policy, Question, Refuse, Rule, Why
+from bot.policy import Decision, Effect, Groups, Kind, Person, Policy, Question, Refuse, Rule, Why
 
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
@@ -31,7 +31,7 @@ class Explanation:
     """What each rule says to a question, and the decision; `guard` is the rule for which the flow's name is typed."""
 
     looks: tuple[Look, ...]
-    decision: Decision
+    decision: Decision | passing_over.Emergency
     guard: Rule | None = None
 
 
@@ -55,7 +55,8 @@ def of_command(
     asked = question(in_force, parsed, user=user, channel=channel)
     if isinstance(asked, answers.WhichProject):
         return Unclear(why=f"which project is meant? Add --project, one of: {', '.join(asked.projects)}")
-    return explain(in_force, asked, assumed_groups(in_force, user, member_of))
+    emergency = isinstance(parsed, commands.Change) and parsed.emergency
+    return explain(in_force, asked, assumed_groups(in_force, user, member_of), emergency=emergency)
 
 
 def question(
@@ -77,17 +78,21 @@ def question(
     )
 
 
-def explain(in_force: Policy, question: Question, groups: Groups) -> Explanation:
-    """Decide, and say how every rule had its part in it."""
-    looks = tuple(
-        Look(
-            rule=rule,
-            conditions={**policy.conditions(rule, question), **policy.touches(in_force, rule, question, groups)},
-        )
-        for rule in in_force.rules
-    )
+def explain(in_force: Policy, question: Question, groups: Groups, *, emergency: bool = False) -> Explanation:
+    """Decide, about an emergency or as ever, and say how every rule had its part in it."""
+    looks = tuple(_look(in_force, rule, question, groups, emergency=emergency) for rule in in_force.rules)
+    if emergency:
+        return Explanation(looks=looks, decision=passing_over.decide(in_force, question, groups))
     decision, guard = policy.decide(in_force, question, groups), protecting.guard(in_force, question, groups)
     return Explanation(looks=looks, decision=decision, guard=guard)
+
+
+def _look(in_force: Policy, rule: Rule, question: Question, groups: Groups, *, emergency: bool) -> Look:
+    """Look whom a rule is about: an emergency asks whom it lets go without approvals, but for a deny."""
+    about: Mapping[str, bool | None] = policy.touches(in_force, rule, question, groups)
+    if emergency and rule.effect is Effect.ALLOW:
+        about = {"emergency": passing_over.holds(in_force, rule, question, groups)}
+    return Look(rule=rule, conditions={**policy.conditions(rule, question), **about})
 
 
 def assumed_groups(in_force: Policy, user: str, groups: Iterable[str]) -> Groups:
@@ -97,12 +102,16 @@ def assumed_groups(in_force: Policy, user: str, groups: Iterable[str]) -> Groups
     """
     of_user = frozenset(groups)
     enough = max((rule.approvals for rule in in_force.rules), default=0)
-    entries = [entry for rule in in_force.rules for entry in (*rule.who, *rule.excluded, *rule.approvers)]
+    entries = [entry for rule in in_force.rules for entry in _named(rule)]
     named = filter(policy.is_group, policy.expand(in_force, entries))
     others = [f"member {number}" for number in range(enough)]
     return {
         name: frozenset([*(f"{other} of {name}" for other in others), *([user] * (name in of_user))]) for name in named
     }
+
+
+def _named(rule: Rule) -> tuple[str, ...]:
+    return (*rule.who, *rule.excluded, *rule.approvers, *rule.emergency)
 
 
 def report(explanation: Explanation) -> tuple[str, ...]:
@@ -131,6 +140,7 @@ def _by(key: str, rule: Rule) -> str:
         "flows": rule.flows,
         "who": rule.who,
         "except": rule.excluded,
+        "emergency": rule.emergency or ("nobody",),
     }
     return f"{key} = {', '.join(values[key])}" if key in values else "its effect: reading needs no rule that allows it"
 
@@ -145,6 +155,11 @@ def verdict(explanation: Explanation) -> str:
             number = f"{decision.approvals} {'approval' if decision.approvals == 1 else 'approvals'}"
             by = ", ".join(decision.rule.approvers)
             return f'yes, with {number} of {by}: by rule "{decision.rule.name}"{_besides(decision, explanation.guard)}'
+        case passing_over.Emergency():
+            over = ", ".join(decision.passed_over) or "nobody"
+            rule = f'by rule "{decision.rule.name}", passing over {over}'
+            second = f"more than {decision.limit} in 24 hours need a second of {', '.join(decision.members)}"
+            return f"yes, as an emergency: {rule}; a reason is required; {second}; {_open_for(decision.expires)}"
         case policy.Refuse():
             return f"no: {_why(decision)}{_instead(decision)}"
         case _:
@@ -154,7 +169,11 @@ def verdict(explanation: Explanation) -> str:
 def _besides(decision: policy.Allow | policy.NeedApproval, guard: Rule | None) -> str:
     reason = "; a reason is required" if decision.reason_required else ""
     name = f'; the flow\'s name has to be typed, by rule "{guard.name}"' if guard is not None else ""
-    return f"{reason}{name}; open for {decision.expires:g} seconds"
+    return f"{reason}{name}; {_open_for(decision.expires)}"
+
+
+def _open_for(seconds: float) -> str:
+    return f"open for {seconds:g} seconds"
 
 
 def _why(decision: Refuse) -> str:
@@ -162,6 +181,8 @@ def _why(decision: Refuse) -> str:
     match decision.why:
         case Why.NO_RULE:
             return "no rule allows it"
+        case Why.NO_EMERGENCY:
+            return "no rule lets them use --emergency here"
         case Why.DENY_RULE:
             return f"{rule} denies it"
         case Why.UNSATISFIABLE:

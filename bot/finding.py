@@ -17,6 +17,9 @@ NAMES_FRESH: Final = 60.0
 NAMES_FRESHEST: Final = 5.0
 """Seconds that a list may be old before somebody is told that no flow is called that."""
 
+GUESS_BY: Final = 3600.0
+"""Seconds that a list may be old by which an emergency goes while the cloud cannot be read."""
+
 CANDIDATES: Final = 5
 """How many flows are offered where none fits."""
 
@@ -61,6 +64,20 @@ class Finder:
         if by_id.fault not in (errors.Fault.NOT_FOUND, errors.Fault.REJECTED):
             return answers.Unreadable(typed=typed, project=project.name, failure=by_id)
         return await self._by_name(project, typed, purpose=purpose)
+
+    async def find_or_guess(self, project: policy.Project, typed: str) -> Found:
+        """Return the flow as `find` does; where it cannot be read, as the names have it, or what was typed as its id.
+
+        For emergencies. A guess has no status, and no name where none is known.
+        """
+        names = self._names(project, max_age=NAMES_FRESHEST, purpose="stop")
+        found, listed = await asyncio.gather(self.find(project, typed), names)
+        if not isinstance(found, answers.Unreadable):
+            return found
+        fresh = not isinstance(listed, errors.CloudFailure)
+        known = self._lists.get(project.name) if isinstance(listed, errors.CloudFailure) else listed
+        lately = known is not None and self._clock.now() - known.at <= GUESS_BY
+        return _guess(project, typed, known.names if known is not None and lately else (), all_there_are=fresh)
 
     async def _unless_a_name_too(
         self, project: policy.Project, typed: str, flow: Flow, *, purpose: ports.Purpose
@@ -123,6 +140,17 @@ class Finder:
             return names
         self._lists[project.name] = listed = Listed(names=names, at=self._clock.now())
         return listed
+
+
+def _guess(project: policy.Project, typed: str, names: Names, *, all_there_are: bool) -> Flow | answers.NoSuchFlow:
+    """Say which flow is meant without its description: by its names, or else by what was typed for its id."""
+    matches = [name for name in names if typed in (name.flow_id, name.name)]
+    if len(matches) > 1 or (all_there_are and not matches):
+        several = tuple((match.flow_id, match.name) for match in matches[:CANDIDATES])
+        near = several or _nearest(typed, names)
+        return answers.NoSuchFlow(typed=typed, project=project.name, candidates=near, ambiguous=bool(several))
+    flow_id, name = (matches[0].flow_id, matches[0].name) if matches else (typed, "")
+    return Flow(flow_id=flow_id, name=name, region=project.region, status="")
 
 
 def _nearest(typed: str, names: Names) -> tuple[tuple[str, str], ...]:

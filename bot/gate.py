@@ -8,7 +8,7 @@ import dataclasses
 from collections.abc import Callable
 from typing import Final
 
-from bot import freezing, policy, ports, protecting, request
+from bot import freezing, passing_over, policy, ports, protecting, request, voting
 from bot.arrivals import Actor
 from bot.commands import Verb
 
@@ -21,12 +21,15 @@ FRESHEST: Final = 5.0
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
 class Subject:
-    """What a right is asked for: a verb on a flow of a project, with its card in a channel."""
+    """What a right is asked for: a verb on a flow of a project, with its card in a channel.
+
+    `flow_name` is None where the flow could not be read.
+    """
 
     verb: Verb
     project: str
     flow_id: str
-    flow_name: str
+    flow_name: str | None
     channel: str
 
 
@@ -36,12 +39,15 @@ def subject_of(seen: request.Request) -> Subject:
         verb=seen.verb,
         project=seen.project,
         flow_id=seen.flow.flow_id,
-        flow_name=seen.flow.name,
+        flow_name=seen.flow.name or None,
         channel=seen.card.channel,
     )
 
 
 Choice = policy.Allow | policy.NeedApproval
+
+
+_Needed = Callable[[policy.Policy, policy.Question], frozenset[str]]
 
 
 class Gate:
@@ -74,7 +80,7 @@ class Gate:
         in_force = self.in_force
         if subject.project not in in_force.projects:  # it was there when the request was made
             return policy.Refuse(why=policy.Why.NO_RULE)
-        question, groups = await self._ask(in_force, actor, subject, max_age=max_age)
+        question, groups = await self._ask(in_force, actor, subject, policy.groups_needed, max_age=max_age)
         return policy.decide(in_force, question, groups)
 
     async def guard(self, actor: Actor, subject: Subject, *, max_age: float) -> policy.Rule | None:
@@ -83,12 +89,35 @@ class Gate:
         flow_id, flow_name = subject.flow_id, subject.flow_name
         if not any(protecting.fits(rule, flow_id=flow_id, flow_name=flow_name) for rule in in_force.rules):
             return None
-        question, groups = await self._ask(in_force, actor, subject, max_age=max_age)
+        question, groups = await self._ask(in_force, actor, subject, policy.groups_needed, max_age=max_age)
         return protecting.guard(in_force, question, groups)
+
+    async def decide_emergency(
+        self, actor: Actor, subject: Subject, *, max_age: float
+    ) -> passing_over.Emergency | policy.Refuse:
+        """Decide whether somebody may do this without the approvals that it needs."""
+        in_force = self.in_force
+        if subject.project not in in_force.projects:
+            return policy.Refuse(why=policy.Why.NO_EMERGENCY)
+        question, groups = await self._ask(in_force, actor, subject, passing_over.groups_needed, max_age=max_age)
+        return passing_over.decide(in_force, question, groups)
+
+    async def refuse_judge(self, seen: request.Request, actor: Actor, *, max_age: float) -> policy.Refuse | None:
+        """Say why somebody may not deny or review an emergency, or None: they may."""
+        in_force = self.in_force
+        named = filter(policy.is_group, policy.expand(in_force, passing_over.judges(seen)))
+        person, groups = await asyncio.gather(
+            self.person(actor, max_age=max_age), self._members(frozenset(named), max_age=max_age)
+        )
+        return passing_over.may_judge(in_force, seen, groups, person=person)
 
     async def is_shared(self, channel: str) -> bool | None:
         """Tell whether people of other organisations see a channel; None where Slack cannot be asked."""
         return await self._directory.is_shared(channel, max_age=FRESH)
+
+    async def is_private(self, channel: str) -> bool | None:
+        """Tell whether only its members see a channel; None where Slack cannot be asked."""
+        return await self._directory.is_private(channel, max_age=FRESH)
 
     async def refuse_paused(self) -> policy.Refuse | None:
         """Say that every changing verb is paused, or None. Raises errors.StoreError."""
@@ -107,15 +136,16 @@ class Gate:
         """Say why somebody may not decide on the request, or None: they may. The requester never counts."""
         needed = await self._approval(seen, decision, max_age=max_age)
         person = await self.person(actor, max_age=max_age)
-        return policy.may_approve(needed, requester=seen.requester, person=person, votes=votes)
+        return voting.may_approve(needed, requester=seen.requester, person=person, votes=votes)
 
     async def refuse_confirmation(
         self, seen: request.Request, decision: policy.Decision, actor: Actor, *, max_age: float
     ) -> policy.Refuse | None:
         """Say why somebody may not confirm, or None: the request is theirs, or a rule lets them do the same alone."""
         in_force = self.in_force
-        question, groups = await self._ask(in_force, actor, subject_of(seen), max_age=max_age)
-        return policy.may_confirm(in_force, decision, question, groups, requester=seen.requester)
+        subject = subject_of(seen)
+        question, groups = await self._ask(in_force, actor, subject, policy.groups_needed, max_age=max_age)
+        return voting.may_confirm(in_force, decision, question, groups, requester=seen.requester)
 
     async def lost_votes(self, seen: request.Request, decision: Choice) -> tuple[tuple[request.Vote, ...], bool]:
         """Return the votes that do not count any more, and whether everybody could be asked about."""
@@ -132,11 +162,11 @@ class Gate:
         return await self.refuse_vote(seen, decision, vote.actor, votes=(), max_age=FRESH)
 
     async def _ask(
-        self, in_force: policy.Policy, actor: Actor, subject: Subject, *, max_age: float
+        self, in_force: policy.Policy, actor: Actor, subject: Subject, needed: _Needed, *, max_age: float
     ) -> tuple[policy.Question, policy.Groups]:
         person = self._directory.person(actor, max_age=max_age)
         bare = policy.Person(actor=actor, kind=policy.Kind.MEMBER)
-        groups = self._members(policy.groups_needed(in_force, _question(bare, subject)), max_age=max_age)
+        groups = self._members(needed(in_force, _question(bare, subject)), max_age=max_age)
         known, members = await asyncio.gather(person, groups)
         return _question(known, subject), members
 

@@ -22,6 +22,7 @@ from bot.request import (
     Progress,
     Reply,
     Request,
+    Review,
     Said,
     State,
     Step,
@@ -48,9 +49,51 @@ def approve(request: Request, vote: Vote, *, needed: int) -> Request:
 
 def confirm(request: Request, vote: Vote) -> Request:
     """Take the confirmation of a request that needs no approval."""
-    _require(request.terms.approvals == 0, request, "needs approvals and no confirmation")
+    plain = request.terms.approvals == 0 and request.emergency is None
+    _require(plain, request, "takes no confirmation of this kind")
     confirmed = dataclasses.replace(requests.apply(request, Event.APPROVE), votes=(vote,), decided_at=vote.at)
     return _next_version(say(confirmed, Said.CONFIRMED, at=vote.at, actor=vote.actor))
+
+
+def press_first(request: Request, *, at: float) -> Request:
+    """Take the first of the two presses of an emergency, its requester's."""
+    emergency = request.emergency
+    if request.state is not State.PENDING or emergency is None or emergency.first_at is not None:
+        raise errors.IllegalTransition(f"{request.id} takes no first press")
+    pressed = dataclasses.replace(request, emergency=dataclasses.replace(emergency, first_at=at))
+    return _next_version(say(pressed, Said.PRESSED_FIRST, at=at, actor=request.requester))
+
+
+def want_second(request: Request) -> Request:
+    """Note that the other press of an emergency has to be another member's."""
+    emergency = request.emergency
+    if request.state is not State.PENDING or emergency is None or emergency.needs_second:
+        raise errors.IllegalTransition(f"{request.id} needs no second person")
+    return _next_version(dataclasses.replace(request, emergency=dataclasses.replace(emergency, needs_second=True)))
+
+
+def confirm_emergency(request: Request, vote: Vote) -> Request:
+    """Take the second of the two presses of an emergency."""
+    first_at = None if request.emergency is None else request.emergency.first_at
+    if first_at is None or vote.at < first_at + requests.APART:
+        raise errors.IllegalTransition(f"{request.id} takes no second press yet")
+    votes = (Vote(actor=request.requester, at=first_at), vote)
+    confirmed = dataclasses.replace(requests.apply(request, Event.APPROVE), votes=votes, decided_at=vote.at)
+    return _next_version(say(confirmed, Said.CONFIRMED, at=vote.at, actor=vote.actor))
+
+
+def review(request: Request, review: Review) -> Request:
+    """Close the review that an emergency has left open."""
+    if request.emergency is None or not requests.is_review_open(request):
+        raise errors.IllegalTransition(f"{request.id} has no open review")
+    reviewed = dataclasses.replace(request, emergency=dataclasses.replace(request.emergency, review=review))
+    return _next_version(say(reviewed, Said.REVIEWED, at=review.at, actor=review.actor, reason=review.comment))
+
+
+def remind_of_review(request: Request, *, at: float) -> Request:
+    """Ask those who may review an emergency once more."""
+    _require(requests.is_review_open(request), request, "has no open review")
+    return _next_version(_ask_for_review(request, at=at))
 
 
 def fall_short(request: Request, *, lost: tuple[Vote, ...], terms: Terms, at: float) -> Request:
@@ -132,7 +175,9 @@ def finish(request: Request, outcome: Outcome, *, at: float, look_again_at: floa
     )
     if outcome.how is How.LOST:
         operation = dataclasses.replace(operation, unknown_since=at)
-    return _next_version(say(dataclasses.replace(request, operation=operation), Said.OUTCOME, at=at))
+    told = say(dataclasses.replace(request, operation=operation), Said.OUTCOME, at=at)
+    first = requests.is_review_open(told) and told.emergency is not None and told.emergency.reminded_at is None
+    return _next_version(_ask_for_review(told, at=at) if first else told)
 
 
 def look_back(request: Request, *, changed_to: str | None, at: float) -> Request:
@@ -194,6 +239,11 @@ def remind(request: Request, *, at: float) -> Request:
     """Remind the approvers, once."""
     _require(request.state is State.PENDING and not request.reminded, request, "needs no reminder")
     return _next_version(say(dataclasses.replace(request, reminded=True), Said.REMINDED, at=at))
+
+
+def _ask_for_review(request: Request, *, at: float) -> Request:
+    asked = request.emergency and dataclasses.replace(request.emergency, reminded_at=at)
+    return say(dataclasses.replace(request, emergency=asked), Said.REVIEW_OPEN, at=at)
 
 
 def say(

@@ -28,7 +28,7 @@ def _about(whole: Policy, number: int, rule: Rule) -> Iterator[Finding]:
         yield number, "effect", f'never allows anything: rule "{denier.name}" denies all of it'
         return
     stricter = [found for other, found in covering if _goes_before(found, rule, earlier=other < number)]
-    if stricter:
+    if stricter and not rule.emergency:
         yield number, "approvals", f'never decides: rule "{stricter[0].name}" is about the same, and goes before it'
         return
     tied = [found for other, found in others[:number] if _ties(whole, found, rule)]

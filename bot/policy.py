@@ -1,7 +1,8 @@
 """Who may do what: rules, a question and the facts known about it go in, a decision with its reason comes out.
 
 Pure. The caller brings what Slack says about people and groups, and may bring "unknown", which never lets anybody do
-more than the truth would. It must not know where rules come from (`policy_file`), nor the words for a decision.
+more than the truth would. Who may vote besides is in `voting`, and what goes without votes in `passing_over`. It must
+not know where rules come from (`policy_file`), nor the words for a decision.
 """
 
 import dataclasses
@@ -10,12 +11,14 @@ import fnmatch
 from collections.abc import Iterable, Mapping
 from typing import Final, TypeAlias, assert_never
 
-from bot import request as requests
 from bot.arrivals import Actor
 from bot.commands import Verb
 
 EVERYBODY: Final = "*"  # in `who` and `except`: every full member
 MENTIONS_AT_MOST: Final = 10
+
+EMERGENCIES: Final = 3
+"""How many emergencies one person may let run in 24 hours without a second person, unless the file says otherwise."""
 
 
 class Kind(enum.StrEnum):
@@ -39,8 +42,6 @@ class Person:
 
 Groups: TypeAlias = Mapping[str, frozenset[str] | None]
 """The members (user ids) of each user group asked about; None, or no entry, where Slack could not be asked."""
-
-Votes: TypeAlias = tuple[requests.Vote, ...]
 
 
 class Effect(enum.StrEnum):
@@ -76,9 +77,10 @@ class Freeze:
 class Rule:
     """One rule of the file.
 
-    `verbs` are "stop", "start", "read". `who`, `excluded` (the file's `except`), `approvers` and `notify` hold names of
-    sets, user ids (U…, W…) and group ids (S…); the first two may hold "*". Empty `projects`, `flows` and `channels`
-    mean all; `protected` has globs. `expires` is in seconds; `text` is as in the file. `freezing` sets `frozen_until`.
+    `verbs` are "stop", "start", "read". `who`, `excluded` (the file's `except`), `approvers`, `notify` and `emergency`
+    hold names of sets, user ids (U…, W…) and group ids (S…); the first two may hold "*". Empty `projects`, `flows` and
+    `channels` mean all; `protected` has globs. `expires` is in seconds; `emergency_limit` is for one person in 24
+    hours; `text` is the rule as it stands in the file. `freezing` sets `frozen_until`.
     """
 
     name: str
@@ -95,6 +97,8 @@ class Rule:
     protected: tuple[str, ...] = ()
     reason_required: bool = False
     expires: float = 1800.0
+    emergency: tuple[str, ...] = ()
+    emergency_limit: int = EMERGENCIES
     freezes: tuple[Freeze, ...] = ()
     frozen_until: float | None = None
     text: str = ""
@@ -116,13 +120,16 @@ class Policy:
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
 class Question:
-    """What somebody wants to do; `channel` is where the card stands (or would stand)."""
+    """What somebody wants to do; `channel` is where the card stands (or would stand).
+
+    `flow_name` is None where the flow could not be read.
+    """
 
     person: Person
     verb: Verb
     project: str
     flow_id: str
-    flow_name: str
+    flow_name: str | None
     channel: str
 
 
@@ -132,6 +139,7 @@ class Why(enum.StrEnum):
     OUTSIDER = "outsider"  # not a full member (kind says which)
     UNREACHABLE = "unreachable"  # Slack could not be asked who they are, or who is in a group that matters
     NO_RULE = "no_rule"  # default deny
+    NO_EMERGENCY = "no_emergency"  # no rule that fits lets them pass over its approvals
     DENY_RULE = "deny_rule"  # a deny rule matches
     PAUSED = "paused"  # somebody has paused every changing verb
     UNSATISFIABLE = "unsatisfiable"  # the rule asks for more approvers than there are
@@ -189,13 +197,9 @@ def decide(policy: Policy, question: Question, groups: Groups) -> Decision:
     """Answer by the rules: default deny, a deny always wins, then the allow that asks for the most approvals."""
     if outsider := refuse_outsider(question.person):
         return outsider
-    found = [(rule, all_met(touches(policy, rule, question, groups).values())) for rule in _fitting(policy, question)]
-    sure = [rule for rule, touches in found if touches]
-    possible = [rule for rule, touches in found if touches is not False]
-    deny = next((rule for rule in (*sure, *possible) if rule.effect is Effect.DENY), None)
-    if deny is not None:
-        unasked = () if deny in sure else _unasked(policy, (*deny.who, *deny.excluded), groups)
-        return _no(policy, question, Why.UNREACHABLE if unasked else Why.DENY_RULE, deny, unasked)
+    if denied := refuse_denied(policy, question, groups):
+        return denied
+    sure, possible = _matching(policy, question, groups, Effect.ALLOW)
     if right_of(question.verb) == "read":
         return Allow(rule=READING, reason_required=False, expires=READING.expires)
     if not possible:
@@ -203,7 +207,7 @@ def decide(policy: Policy, question: Question, groups: Groups) -> Decision:
     strictest = max(possible, key=lambda rule: rule.approvals)
     if not sure or (strictest not in sure and strictest.approvals > 0):
         # Not matching must not mean fewer approvals: a rule that may hold and would ask for them cannot be passed over.
-        unasked = _unasked(policy, (*strictest.who, *strictest.excluded), groups)
+        unasked = unasked_in(policy, (*strictest.who, *strictest.excluded), groups)
         return _no(policy, question, Why.UNREACHABLE, strictest, unasked)
     reason_required = any(rule.reason_required for rule in possible)
     expires = min(rule.expires for rule in possible)
@@ -211,65 +215,22 @@ def decide(policy: Policy, question: Question, groups: Groups) -> Decision:
     return _with_approvers(policy, question, groups, allow) if allow.rule.approvals > 0 else allow
 
 
+def refuse_denied(policy: Policy, question: Question, groups: Groups) -> Refuse | None:
+    """Say which deny matches, or may match; None where none does."""
+    sure, possible = _matching(policy, question, groups, Effect.DENY)
+    deny = next(iter((*sure, *possible)), None)
+    if deny is None:
+        return None
+    unasked = () if deny in sure else unasked_in(policy, (*deny.who, *deny.excluded), groups)
+    return _no(policy, question, Why.UNREACHABLE if unasked else Why.DENY_RULE, deny, unasked)
+
+
 def groups_needed(policy: Policy, question: Question) -> frozenset[str]:
     """Name every user group whose members `decide` could want to know for this question."""
     if question.person.kind is not Kind.MEMBER:
         return frozenset()
-    entries = [entry for rule in _fitting(policy, question) for entry in (*rule.who, *rule.excluded, *rule.approvers)]
+    entries = [entry for rule in fitting(policy, question) for entry in (*rule.who, *rule.excluded, *rule.approvers)]
     return frozenset(ident for ident in expand(policy, entries) if is_group(ident))
-
-
-def may_approve(decision: Decision, *, requester: Actor, person: Person, votes: Votes) -> Refuse | None:
-    """Say why somebody may not approve, or None where they may.
-
-    `decision` is the current one about the requester. For a denial pass no votes: who has approved may still deny.
-    """
-    if outsider := refuse_outsider(person):
-        return outsider
-    if isinstance(decision, Refuse):
-        return decision
-    user = person.actor.user
-    refused = Refuse(why=Why.NOT_APPROVER, rule=decision.rule.name, who_could=decision.rule.approvers)
-    if user == requester.user:
-        return dataclasses.replace(refused, why=Why.OWN_REQUEST)
-    if any(vote.actor.user == user for vote in votes):
-        return dataclasses.replace(refused, why=Why.ALREADY_VOTED)
-    if isinstance(decision, NeedApproval) and user in decision.approvers:
-        return None
-    if isinstance(decision, NeedApproval) and decision.unknown:
-        return dataclasses.replace(refused, why=Why.UNREACHABLE, groups=decision.unknown)
-    return refused
-
-
-def may_confirm(
-    policy: Policy, decision: Decision, question: Question, groups: Groups, *, requester: Actor
-) -> Refuse | None:
-    """Say why somebody may not confirm, or None: the requester may, and whoever may do the same without approvals.
-
-    `decision` is the current one about the requester; `question` is the same question asked by whoever clicks.
-    """
-    if outsider := refuse_outsider(question.person):
-        return outsider
-    if isinstance(decision, Refuse):
-        return decision
-    is_own = question.person.actor.user == requester.user
-    if isinstance(decision, NeedApproval):
-        why = Why.OWN_REQUEST if is_own else Why.NOT_REQUESTER
-        return Refuse(why=why, rule=decision.rule.name, who_could=decision.rule.approvers)
-    own = decision if is_own else decide(policy, question, groups)
-    if isinstance(own, Allow):
-        return None
-    if isinstance(own, Refuse) and own.why in (Why.DENY_RULE, Why.UNREACHABLE):
-        return own
-    rule = own.rule.name if isinstance(own, NeedApproval) else own.rule or decision.rule.name
-    could = (requester.user, *_who_could(policy, question, alone=True))
-    return Refuse(why=Why.NOT_REQUESTER, rule=rule, who_could=tuple(dict.fromkeys(could)))
-
-
-def may_withdraw(*, requester: Actor, person: Person) -> Refuse | None:
-    """Say why somebody may not take a request back, or None: they made it."""
-    own = person.actor.user == requester.user
-    return refuse_outsider(person) or (None if own else Refuse(why=Why.NOT_REQUESTER, who_could=(requester.user,)))
 
 
 def mentions(policy: Policy, rule: Rule) -> tuple[str, ...]:
@@ -307,27 +268,27 @@ def right_of(verb: Verb) -> str:
             assert_never(verb)
 
 
-def conditions(rule: Rule, question: Question) -> Mapping[str, bool]:
+def conditions(rule: Rule, question: Question) -> Mapping[str, bool | None]:
     """Tell, by key of the file, which conditions of a rule are met, but for `who` and `except`.
 
-    Reading needs no allow, so that the effect is a condition there.
+    Reading needs no allow, so that the effect is a condition there. None hangs on a flow's name that is unknown.
     """
-    right, called = right_of(question.verb), (question.flow_id, question.flow_name)
+    right = right_of(question.verb)
     return {
         "verbs": right in rule.verbs,
         "effect": right != "read" or rule.effect is Effect.DENY,
         "projects": not rule.projects or question.project in rule.projects,
         "channels": not rule.channels or question.channel in rule.channels,
-        "flows": not rule.flows or any(fnmatch.fnmatchcase(word, glob) for glob in rule.flows for word in called),
+        "flows": _is_about(rule, question),
     }
 
 
 def touches(policy: Policy, rule: Rule, question: Question, groups: Groups) -> Mapping[str, bool | None]:
     """Tell whether `who` and `except` let the rule be about this full member; None hangs on an unknown group."""
     user = question.person.actor.user
-    excluded = _among(expand(policy, rule.excluded), user, groups)
+    excluded = among(expand(policy, rule.excluded), user, groups)
     return {
-        "who": _among(expand(policy, rule.who), user, groups),
+        "who": among(expand(policy, rule.who), user, groups),
         "except": None if excluded is None else not excluded,
     }
 
@@ -338,12 +299,27 @@ def all_met(found: Iterable[bool | None]) -> bool | None:
     return False if False in met else None if None in met else True
 
 
-def _fitting(policy: Policy, question: Question) -> list[Rule]:
-    """List the rules that match in everything but `who` and `except`."""
-    return [rule for rule in policy.rules if all(conditions(rule, question).values())]
+def fitting(policy: Policy, question: Question) -> list[Rule]:
+    """List the rules that match in everything but `who` and `except`; a deny also where it may match."""
+    met = [(rule, all_met(conditions(rule, question).values())) for rule in policy.rules]
+    return [rule for rule, fits in met if fits or (fits is None and rule.effect is Effect.DENY)]
 
 
-def _among(idents: tuple[str, ...], user: str, groups: Groups) -> bool | None:
+def _matching(policy: Policy, question: Question, groups: Groups, effect: Effect) -> tuple[list[Rule], list[Rule]]:
+    """List the rules of an effect that match, and those that match or may."""
+    fits = [rule for rule in fitting(policy, question) if rule.effect is effect]
+    found = [(rule, all_met(touches(policy, rule, question, groups).values())) for rule in fits]
+    return [rule for rule, touches in found if touches], [rule for rule, touches in found if touches is not False]
+
+
+def _is_about(rule: Rule, question: Question) -> bool | None:
+    called = [word for word in (question.flow_id, question.flow_name) if word is not None]
+    if not rule.flows or any(fnmatch.fnmatchcase(word, glob) for glob in rule.flows for word in called):
+        return True
+    return None if question.flow_name is None else False
+
+
+def among(idents: tuple[str, ...], user: str, groups: Groups) -> bool | None:
     """Tell whether somebody is among users and groups; None where that hangs on a group that is unknown."""
     members = [groups.get(ident) for ident in idents if is_group(ident)]
     if EVERYBODY in idents or user in idents or any(known is not None and user in known for known in members):
@@ -356,7 +332,7 @@ def _with_approvers(policy: Policy, question: Question, groups: Groups, allow: A
     idents = expand(policy, rule.approvers)
     known = [(groups.get(ident) or frozenset()) if is_group(ident) else {ident} for ident in idents]
     people = frozenset[str]().union(*known) - {requester}
-    unasked = _unasked(policy, rule.approvers, groups)
+    unasked = unasked_in(policy, rule.approvers, groups)
     if len(people) < rule.approvals:
         no = _no(policy, question, Why.UNREACHABLE if unasked else Why.UNSATISFIABLE, rule, unasked)
         return dataclasses.replace(no, approvals=rule.approvals, candidates=len(people))
@@ -366,23 +342,24 @@ def _with_approvers(policy: Policy, question: Question, groups: Groups, allow: A
     )
 
 
-def _unasked(policy: Policy, entries: Iterable[str], groups: Groups) -> tuple[str, ...]:
+def unasked_in(policy: Policy, entries: Iterable[str], groups: Groups) -> tuple[str, ...]:
+    """Name the user groups among the entries that could not be asked about."""
     return tuple(ident for ident in expand(policy, entries) if is_group(ident) and groups.get(ident) is None)
 
 
 def _no(policy: Policy, question: Question, why: Why, rule: Rule | None, groups: tuple[str, ...] = ()) -> Refuse:
-    could = _who_could(policy, question)
+    could = who_could(policy, question)
     until = rule.frozen_until if rule and why is Why.DENY_RULE else None
     return Refuse(why=why, rule=rule.name if rule else None, who_could=could, groups=groups, until=until)
 
 
-def _who_could(policy: Policy, question: Question, *, alone: bool = False) -> tuple[str, ...]:
+def who_could(policy: Policy, question: Question, *, alone: bool = False) -> tuple[str, ...]:
     """List whom the allow rules name, without those whom `except` or a deny takes out by name; groups stay closed."""
-    fitting = _fitting(policy, question)
-    denies = [rule for rule in fitting if rule.effect is Effect.DENY]
+    rules = fitting(policy, question)
+    denies = [rule for rule in rules if rule.effect is Effect.DENY]
     spared = expand(policy, [entry for rule in denies for entry in rule.excluded])
     could: list[str] = []
-    for rule in fitting:
+    for rule in rules:
         if rule.effect is Effect.DENY or (alone and rule.approvals > 0):
             continue
         out = {question.person.actor.user, *expand(policy, rule.excluded)}

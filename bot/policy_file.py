@@ -17,7 +17,7 @@ from bot import cases, linting, places, policy, policy_keys
 from bot.errors import Problem
 from bot.places import Path
 
-NOT_YET: Final = frozenset({"operators", "emergency_limit"})
+NOT_YET: Final = frozenset({"operators"})
 
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
@@ -79,6 +79,7 @@ _TABLES: Final[Mapping[str, pydantic.TypeAdapter[Any]]] = {
 
 _LISTS: Final = {"rules": "rule", "cases": "case"}
 """The tables that are lists, and what one entry is called."""
+_LIMIT: Final[pydantic.TypeAdapter[int]] = pydantic.TypeAdapter(policy_keys.Limit)
 
 
 class _Reading:
@@ -90,8 +91,10 @@ class _Reading:
         self.names = {key: list(raw[key]) if isinstance(raw.get(key), dict) else [] for key in ("projects", "people")}
 
     def result(self, digest: str) -> Loaded:
-        for key in self.raw.keys() - _TABLES.keys():
-            self.wrong((key,), _unknown(key, list(_TABLES)))
+        known = [*_TABLES, "emergency_limit"]
+        for key in self.raw.keys() - set(known):
+            self.wrong((key,), _unknown(key, known))
+        limit = self.limit()
         projects = {str(path[1]): found for path, found in self.each("projects")}
         people = {str(path[1]): found for path, found in self.each("people")}
         rules = dict(self.each("rules"))
@@ -103,7 +106,7 @@ class _Reading:
         whole = policy.Policy(
             projects={name: _project(name, found) for name, found in projects.items()},
             people=people,
-            rules=tuple(_rule(found, self.places.text(path)) for path, found in rules.items()),
+            rules=tuple(_rule(found, self.places.text(path), limit=limit) for path, found in rules.items()),
             digest=digest,
         )
         self.check_cases(whole, tests)
@@ -111,16 +114,12 @@ class _Reading:
             return self.failed()
         paths = list(rules)
         flaws = {(*path, "approvals"): _flaw(whole, rule) for path, rule in zip(rules, whole.rules, strict=True)}
-        idle = [(*path, "emergency") for path, rule in rules.items() if rule.emergency]
         return Loaded(
             policy=whole,
             cases=len(tests),
             projects=tuple(projects),
             defects=tuple(self.problem(path, flaw) for path, flaw in flaws.items() if flaw),
-            warnings=(
-                *(self.problem(path, "gives no rights: this version has no --emergency") for path in idle),
-                *(self.problem((*paths[number], key), what) for number, key, what in linting.lint(whole)),
-            ),
+            warnings=tuple(self.problem((*paths[number], key), what) for number, key, what in linting.lint(whole)),
         )
 
     def failed(self) -> Loaded:
@@ -135,6 +134,14 @@ class _Reading:
 
     def wrong(self, path: Path, what: str) -> None:
         self.problems.append((self.places.line(path), self.problem(path, what)))
+
+    def limit(self) -> int:
+        """Give the number of emergencies of one person and day that holds where a rule has none of its own."""
+        try:
+            return _LIMIT.validate_python(self.raw.get("emergency_limit", policy.EMERGENCIES))
+        except pydantic.ValidationError as error:
+            self.wrong(("emergency_limit",), error.errors()[0]["msg"])
+            return policy.EMERGENCIES
 
     def each(self, key: str) -> Iterator[tuple[Path, Any]]:
         """Give each entry of a top-level table that is right, with its path; note what is wrong with the others."""
@@ -219,8 +226,8 @@ def _project(name: str, found: policy_keys.Project) -> policy.Project:
     return policy.Project(name=name, endpoint=endpoint, **kept)
 
 
-def _rule(found: policy_keys.Rule, text: str) -> policy.Rule:
-    kept = found.model_dump(exclude={"effect", "reason", "emergency", "freeze"}, exclude_none=True)
+def _rule(found: policy_keys.Rule, text: str, *, limit: int) -> policy.Rule:
+    kept = {"emergency_limit": limit, **found.model_dump(exclude={"effect", "reason", "freeze"}, exclude_none=True)}
     freezes = tuple(
         policy.Freeze(
             since=freeze.at(freeze.since),

@@ -91,6 +91,12 @@ def _seconds(text: object) -> float:
     return float(seconds)
 
 
+def _limit(value: object) -> int:
+    if isinstance(value, int) and not isinstance(value, bool) and 1 <= value <= 100:
+        return value
+    raise wrong("must be a whole number from 1 to 100")
+
+
 def _moment(value: object) -> object:
     """Read a time: TOML's own, or the same in quotes."""
     try:
@@ -125,6 +131,7 @@ Filled = pydantic.AfterValidator(_filled)
 Text = Annotated[str, pydantic.StringConstraints(min_length=1)]
 Channel = Annotated[str, _shaped(CHANNEL.pattern, "is not the id of a channel (C… or G…)")]
 Who = tuple[Annotated[str, pydantic.AfterValidator(_who)], ...]
+Limit = Annotated[int, pydantic.BeforeValidator(_limit)]
 Approvers = Annotated[tuple[Annotated[str, pydantic.AfterValidator(_entry)], ...], Lax]
 Member = Annotated[
     str, _shaped(f"{USER.pattern}|{GROUP.pattern}", "is not the id of a user (U… or W…) or a group (S…)")
@@ -191,9 +198,10 @@ class Rule(Table):
     reason: Literal["required", "optional"] = "optional"
     expires: Annotated[float, pydantic.BeforeValidator(_seconds)] = pydantic.Field(1800.0, validate_default=False)
     emergency: Approvers = ()
+    emergency_limit: Limit | None = None
 
     @pydantic.field_validator(
-        "approvals", "approvers", "notify", "protected", "reason", "expires", "emergency", "freeze"
+        "approvals", "approvers", "notify", "protected", "reason", "expires", "emergency", "emergency_limit", "freeze"
     )
     @classmethod
     def _is_of_an_allow(cls, value: object, info: pydantic.ValidationInfo) -> object:

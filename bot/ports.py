@@ -47,11 +47,13 @@ class Claimed:
 class Change:
     """What one decision changes, written in one transaction with its audit.
 
+    `superseded`, the next version of a request that gives way, is written first, so that `request` may hold its flow.
     `request` is the new record: version 1 is added, a higher one replaces the version below it. `entry` is the key of
     the inbox row that was decided, with its `answer`; without an answer the row is done.
     """
 
     audit: tuple[AuditEvent, ...]
+    superseded: requests.Request | None = None
     request: requests.Request | None = None
     entry: str | None = None
     answer: answers.Answer | None = None
@@ -98,6 +100,9 @@ class Store(Protocol):
 
     async def last_denial(self, project: str, flow_id: str, *, since: float) -> requests.Request | None:
         """Return the newest request for the flow, no dry run, that somebody denied since then."""
+
+    async def emergencies(self, user: str, *, since: float) -> int:
+        """Count the emergencies, no dry runs, that somebody asked for and that were let run since then."""
 
     async def unsettled(self, *, limit: int) -> list[requests.Request]:
         """Return the newest requests of which something may still come, dry runs too."""

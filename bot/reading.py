@@ -9,7 +9,7 @@ import collections
 import dataclasses
 from typing import Final
 
-from bot import answers, asking, commands, errors, finding, placing, policy, ports, rights, shown
+from bot import answers, asking, commands, errors, finding, passing_over, placing, policy, ports, request, rights, shown
 from bot.arrivals import Actor, Typed
 from bot.gate import FRESH, Gate, subject_of
 from bot.request import Flow, Request, State
@@ -48,7 +48,7 @@ class _Reader:
     def user(self) -> str:
         return self.person.actor.user
 
-    def refusal(self, project: str, flow_id: str = "", flow_name: str = "") -> policy.Refuse | None:
+    def refusal(self, project: str, flow_id: str = "", flow_name: str | None = "") -> policy.Refuse | None:
         """Say why they may not read about a flow, or about any flow of the project; None: they may."""
         question = policy.Question(
             person=self.person,
@@ -64,7 +64,7 @@ class _Reader:
     def may_see(self, seen: Request) -> bool:
         """Tell whether no rule keeps them from reading about the flow of a request."""
         known = seen.project in self.in_force.projects
-        return known and self.refusal(seen.project, seen.flow.flow_id, seen.flow.name) is None
+        return known and self.refusal(seen.project, seen.flow.flow_id, seen.flow.name or None) is None
 
     def _with_others(self, refusal: policy.Refuse) -> policy.Refuse:
         """Name who could read instead: whoever the deny does not name."""
@@ -194,7 +194,9 @@ class Reading:
             return dataclasses.replace(found, candidates=seen, ambiguous=found.ambiguous and len(seen) > 1)
         return found
 
-    def _refused(self, reader: _Reader, project: str, flow_id: str = "", flow_name: str = "") -> answers.Refused | None:
+    def _refused(
+        self, reader: _Reader, project: str, flow_id: str = "", flow_name: str | None = ""
+    ) -> answers.Refused | None:
         refusal = reader.refusal(project, flow_id, flow_name)
         if refusal is None:
             return None
@@ -214,6 +216,8 @@ class Reading:
         )
 
     async def _may_decide(self, reader: _Reader, seen: Request) -> bool:
+        if seen.emergency is not None:
+            return await self._may_decide_emergency(reader, seen)
         if seen.state is not State.PENDING:
             return False
         decision = await self._gate.decide(seen.requester, subject_of(seen), max_age=FRESH)
@@ -223,6 +227,22 @@ class Reading:
         if seen.terms.approvals == 0:
             return await self._gate.refuse_confirmation(seen, decision, actor, max_age=FRESH) is None
         return await self._gate.refuse_vote(seen, decision, actor, votes=seen.votes, max_age=FRESH) is None
+
+    async def _may_decide_emergency(self, reader: _Reader, seen: Request) -> bool:
+        """Tell whether the reader may press, deny or review it."""
+        actor = reader.person.actor
+        if seen.state is State.PENDING and await self._may_press(seen, actor):
+            return True
+        waits = seen.state is State.PENDING or request.is_review_open(seen)
+        return waits and await self._gate.refuse_judge(seen, actor, max_age=FRESH) is None
+
+    async def _may_press(self, seen: Request, actor: Actor) -> bool:
+        """Tell whether the next press may be somebody's: the requester's, or a second's where one is needed."""
+        needs_second = seen.emergency is not None and seen.emergency.needs_second
+        if needs_second == (actor.user == seen.requester.user):
+            return False
+        decision = await self._gate.decide_emergency(actor, subject_of(seen), max_age=FRESH)
+        return not isinstance(decision, policy.Refuse)
 
     async def _everything_done(self, reader: _Reader, projects: tuple[str, ...]) -> shown.History | answers.Refused:
         refused = {name: self._refused(reader, name) for name in projects}
@@ -239,7 +259,7 @@ class Reading:
         """Look for the id in the store first, where flows live on that the cloud does not have any more."""
         done = await self._store.history(project.name, flow_id=about, limit=HISTORY)
         if done:
-            refused = self._refused(reader, project.name, about, done[0].flow.name)
+            refused = self._refused(reader, project.name, about, done[0].flow.name or None)
             if refused is not None:
                 return refused
         else:
@@ -262,7 +282,7 @@ class Reading:
         """Tell whether reasons and link of a request are for the reader."""
         if reader.channel == seen.card.channel or reader.user == seen.requester.user:
             return True
-        approvers = policy.expand(reader.in_force, seen.terms.approvers)
+        approvers = policy.expand(reader.in_force, (*seen.terms.approvers, *passing_over.judges(seen)))
         groups = await self._members(frozenset(filter(policy.is_group, approvers)))
         if reader.user in approvers or any(reader.user in (members or ()) for members in groups.values()):
             return True
@@ -272,8 +292,13 @@ class Reading:
 
     def _whoami(self, reader: _Reader) -> shown.Whoami:
         in_force, is_member = reader.in_force, reader.person.kind is policy.Kind.MEMBER
+        person, groups = reader.person, reader.groups
         standings = tuple(
-            shown.Standing(project=place.project, rights=rights.rights(in_force, reader.person, place, reader.groups))
+            shown.Standing(
+                project=place.project,
+                rights=rights.rights(in_force, person, place, groups),
+                emergencies=rights.emergencies(in_force, person, place, groups),
+            )
             for place in _places(in_force, reader.channel)
         )
         return shown.Whoami(

@@ -10,7 +10,7 @@ from collections.abc import Mapping
 from typing import Final
 
 from bot import errors
-from bot.arrivals import Actor
+from bot.arrivals import Actor, Verdict
 from bot.commands import Verb
 
 
@@ -80,6 +80,10 @@ PROGRESS: Final[Mapping[tuple[Progress, Step], Progress]] = {
 }
 
 
+APART: Final = 3.0
+"""Seconds that the two presses of an emergency are apart at least."""
+
+
 @dataclasses.dataclass(frozen=True, kw_only=True)
 class Part:
     """A source or an output of a flow, by what may be shown of it."""
@@ -91,7 +95,11 @@ class Part:
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
 class Flow:
-    """A flow as the cloud described it; `status` is the cloud's own word, `ACTIVE` or `STANDBY`."""
+    """A flow as the cloud described it; `status` is the cloud's own word, `ACTIVE` or `STANDBY`.
+
+    An emergency goes on where the cloud cannot be read: then `status` is empty, and `name` too where only an id is
+    known.
+    """
 
     flow_id: str
     name: str
@@ -99,6 +107,11 @@ class Flow:
     status: str
     sources: tuple[Part, ...] = ()
     outputs: tuple[Part, ...] = ()
+
+    @property
+    def called(self) -> str:
+        """What people call it: its name, or its id where no name is known."""
+        return self.name or self.flow_id
 
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
@@ -140,6 +153,36 @@ class Ending:
     rule: str | None = None
     who_could: tuple[str, ...] = ()
     code: str | None = None
+
+
+@dataclasses.dataclass(frozen=True, kw_only=True)
+class Review:
+    """The end of the review that an emergency leaves open; `comment` is the reviewer's own words, if any."""
+
+    actor: Actor
+    at: float
+    verdict: Verdict
+    comment: str | None = None
+
+
+@dataclasses.dataclass(frozen=True, kw_only=True)
+class Emergency:
+    """How a request passes over its approvals, and who looks at it afterwards.
+
+    `members` may use it under the rule, `passed_over` are the approvers who are not waited for: they may deny, and
+    review; where the rule has none, the other members do. Both are as the rules name them (sets, user ids, group ids).
+    `announced_in` is the project's home channel, unless the card stands there. `first_at` is when its requester pressed
+    first. Over the limit, `needs_second` wants the other press from another of the members. `reminded_at` is when
+    somebody was last asked to review it.
+    """
+
+    members: tuple[str, ...]
+    passed_over: tuple[str, ...]
+    announced_in: str | None = None
+    needs_second: bool = False
+    first_at: float | None = None
+    review: Review | None = None
+    reminded_at: float | None = None
 
 
 class How(enum.StrEnum):
@@ -205,19 +248,25 @@ class Said(enum.StrEnum):
     """What a reply in the card's thread tells."""
 
     ASKED = "asked"  # the first reply: mentions the approvers
+    EMERGENCY = "emergency"  # the first reply to an emergency, shown in the channel: mentions those passed over
+    ANNOUNCED = "announced"  # the same, told in the project's home channel
     LINKED = "linked"  # told to the requester alone: the card stands in another channel
     REMINDED = "reminded"
     VOTED = "voted"
+    PRESSED_FIRST = "pressed_first"  # the first of the two presses of an emergency
     CONFIRMED = "confirmed"
     FELL_OFF = "fell_off"  # a vote whose right is gone
     DENIED = "denied"
     DENY_REASON = "deny_reason"
     WITHDRAWN = "withdrawn"
+    SUPERSEDED = "superseded"  # an emergency took its place
     EXPIRED = "expired"
     CALLING = "calling"
     OUTCOME = "outcome"
     CHANGED = "changed"  # a last look after the success found another status
     GIVEN_UP = "given_up"  # unknown for good
+    REVIEW_OPEN = "review_open"  # somebody is asked to review an emergency; repeated daily
+    REVIEWED = "reviewed"
 
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
@@ -277,6 +326,7 @@ class Request:
     decided_at: float | None = None
     ending: Ending | None = None
     reminded: bool = False
+    emergency: Emergency | None = None
     operation: Operation = Operation()
     version: int = 1
     next_seq: int = 1
@@ -323,6 +373,12 @@ def is_read_back(request: Request) -> bool:
     """Tell whether nobody knows what came of the request, and the cloud is still being asked."""
     operation = request.operation
     return operation.progress is Progress.UNKNOWN and operation.awaiting is Awaiting.READING
+
+
+def is_review_open(request: Request) -> bool:
+    """Tell whether an emergency was used, and nobody has reviewed it yet; a dry run leaves nothing to review."""
+    used = request.emergency is not None and request.emergency.review is None and not request.dry_run
+    return used and request.operation.progress in (Progress.SUCCEEDED, Progress.FAILED, Progress.UNKNOWN)
 
 
 def may_be_asked_again(request: Request) -> bool:

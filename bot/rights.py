@@ -7,7 +7,7 @@ import dataclasses
 from collections.abc import Iterable
 from typing import Final
 
-from bot import policy
+from bot import passing_over, policy
 from bot.policy import Effect, Groups, Kind, Person, Policy, Rule, Why
 from bot.verbs import VERBS, Verb, Who
 
@@ -50,7 +50,9 @@ class Belonging:
 
 def groups_named(in_force: Policy) -> frozenset[str]:
     """Name every user group in the policy."""
-    ruled = [entry for rule in in_force.rules for entry in (*rule.who, *rule.excluded, *rule.approvers)]
+    ruled = [
+        entry for rule in in_force.rules for entry in (*rule.who, *rule.excluded, *rule.approvers, *rule.emergency)
+    ]
     named = policy.expand(in_force, (*in_force.people, *ruled))
     return frozenset(filter(policy.is_group, named))
 
@@ -62,7 +64,7 @@ def groups_deciding(in_force: Policy, *words: str) -> frozenset[str]:
         for rule in in_force.rules
         for word in words
         if word in rule.verbs and (word != READ or rule.effect is Effect.DENY)
-        for entry in (*rule.who, *rule.excluded)
+        for entry in (*rule.who, *rule.excluded, *rule.emergency)
     ]
     return frozenset(filter(policy.is_group, policy.expand(in_force, about)))
 
@@ -87,12 +89,25 @@ def rights(in_force: Policy, person: Person, place: Place, groups: Groups) -> tu
     return tuple(_right(word, rule, touches) for word, rule, touches in about if touches is not False)
 
 
+def emergencies(in_force: Policy, person: Person, place: Place, groups: Groups) -> tuple[Right, ...]:
+    """List the rules whose approvals somebody may pass over there, whatever the flow, in the order of the file."""
+    if person.kind is not Kind.MEMBER:
+        return ()
+    found = [(word, rule) for rule in in_force.rules for word in rule.verbs if word in VERB_OF and word != READ]
+    holds = [(word, rule, _holds(in_force, rule, word, person, place, groups)) for word, rule in found]
+    return tuple(_right(word, rule, holds) for word, rule, holds in holds if holds is not False)
+
+
 def usable(in_force: Policy, person: Person, places: Iterable[Place], groups: Groups) -> frozenset[Verb]:
     """Name the verbs that somebody may use in one of the places, perhaps for some flows only.
 
     Where a group could not be asked about, a verb that it may allow is among them.
     """
-    may = {word for place in places for word in _allowed(rights(in_force, person, place, groups))}
+    may = {
+        word
+        for place in places
+        for word in _allowed((*rights(in_force, person, place, groups), *emergencies(in_force, person, place, groups)))
+    }
     if person.kind is not Kind.MEMBER:
         may = set()
     by_who = {Who.READS: READ in may, Who.ANYONE: True}
@@ -125,18 +140,31 @@ def _touches(in_force: Policy, rule: Rule, word: str, person: Person, place: Pla
     """Tell whether a rule says anything about a verb to somebody; None where that hangs on a group that is unknown."""
     if word == READ and rule.effect is Effect.ALLOW:
         return False  # reading is open without it
-    alone = dataclasses.replace(in_force, rules=(dataclasses.replace(rule, flows=(), approvals=0),))
-    question = policy.Question(
-        person=person,
-        verb=VERB_OF[word],
-        project=place.project,
-        flow_id="",
-        flow_name="",
-        channel=place.channel if word == READ else place.card_channel,
-    )
-    decision = policy.decide(alone, question, groups)
+    alone = _alone(in_force, dataclasses.replace(rule, approvals=0))
+    decision = policy.decide(alone, _question(word, person, place), groups)
     if not isinstance(decision, policy.Refuse):
         return rule.effect is Effect.ALLOW
     if decision.why is Why.UNREACHABLE:
         return None
     return decision.why is Why.DENY_RULE
+
+
+def _holds(in_force: Policy, rule: Rule, word: str, person: Person, place: Place, groups: Groups) -> bool | None:
+    """Tell whether a rule lets somebody pass over its approvals; None where that hangs on a group that is unknown."""
+    if rule.effect is Effect.DENY:
+        return False
+    decision = passing_over.decide(_alone(in_force, rule), _question(word, person, place), groups)
+    if not isinstance(decision, policy.Refuse):
+        return True
+    return None if decision.why is Why.UNREACHABLE else False
+
+
+def _alone(in_force: Policy, rule: Rule) -> Policy:
+    return dataclasses.replace(in_force, rules=(dataclasses.replace(rule, flows=()),))
+
+
+def _question(word: str, person: Person, place: Place) -> policy.Question:
+    channel = place.channel if word == READ else place.card_channel
+    return policy.Question(
+        person=person, verb=VERB_OF[word], project=place.project, flow_id="", flow_name="", channel=channel
+    )

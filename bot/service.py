@@ -6,12 +6,17 @@ goes back as a value, what the channel is told is queued on the request.
 
 import asyncio
 import dataclasses
+from typing import Final
 
-from bot import answers, asking, commands, errors, gate, life, policy, ports, request
+from bot import answers, asking, commands, errors, gate, life, policy, ports, request, settling, voting
 from bot.arrivals import Actor, Arrival, Button, Clicked, Entry, Modal, Submitted, Typed
 from bot.asking import Taken
 from bot.commands import Door
+from bot.emergencies import Emergencies
 from bot.request import Event, Request, Said, State
+
+LETS_RUN: Final = (Button.CONFIRM, Button.APPROVE, Button.EMERGENCY_FIRST, Button.EMERGENCY_CONFIRM)
+"""The buttons that let a request run, which a pause forbids."""
 
 Choice = policy.Allow | policy.NeedApproval
 
@@ -24,6 +29,8 @@ class Service:
         self._gate = gate
         self._asking = asking
         self._clock = clock
+        self._settling = settling.Settling(store=store, gate=gate, clock=clock)
+        self._emergencies = Emergencies(store=store, gate=gate, settling=self._settling, clock=clock)
 
     async def take(self, entry: Entry) -> Taken:
         """Carry out one entry, and settle it in the same transaction as what it changes. Raises errors.StoreError."""
@@ -47,22 +54,24 @@ class Service:
             self._store.load(clicked.request_id), self._gate.person(entry.actor, max_age=gate.FRESHEST)
         )
         if seen is None:
-            return await self._tell(entry, answers.NoSuchRequest())
+            return await self._settling.tell(entry, answers.NoSuchRequest())
         refusal = policy.refuse_outsider(person)
         if refusal is not None:
-            return await self._refuse(entry, seen, clicked.button, refusal)
+            return await self._settling.refuse(entry, seen, clicked.button, refusal)
         if seen.state is State.PENDING and entry.received_at >= seen.expires_at:
             seen = expired(seen, at=entry.received_at)
-            await self._store.commit(ports.Change(request=seen, audit=(_event(entry, "expired", seen),)))
+            await self._store.commit(ports.Change(request=seen, audit=(settling.event(entry, "expired", seen),)))
         taken = await self._press(entry, clicked, seen)
         return dataclasses.replace(taken, copy=_copy(seen, clicked))
 
     async def _press(self, entry: Entry, clicked: Clicked, seen: Request) -> Taken:
+        if (refused := await self._refuse_paused(entry, clicked, seen)) is not None:
+            return refused
         match clicked.button:
             case Button.CONFIRM:
-                return await self._refuse_paused(entry, clicked, seen) or await self._confirm(entry, seen)
+                return await self._confirm(entry, seen)
             case Button.APPROVE:
-                return await self._refuse_paused(entry, clicked, seen) or await self._approve(entry, seen)
+                return await self._approve(entry, seen)
             case Button.DENY:
                 return await self._deny(entry, seen, reason=None)
             case Button.WITHDRAW:
@@ -71,13 +80,16 @@ class Service:
                 return await self._check_now(entry, seen)
             case Button.ASK_AGAIN:
                 return await self._ask_again(entry, clicked, seen)
+            case Button.EMERGENCY_FIRST | Button.EMERGENCY_CONFIRM | Button.REVIEW:
+                return await self._emergencies.press(entry, clicked.button, seen)
             case Button.ADD_REASON | Button.TYPE_NAME:
-                return await self._tell(entry, answers.NoSuchRequest())
+                return await self._settling.tell(entry, answers.NoSuchRequest())
 
     async def _refuse_paused(self, entry: Entry, clicked: Clicked, seen: Request) -> Taken | None:
         """Refuse a click that would let a request run while all is paused; whoever is against it may still say so."""
-        paused = await self._gate.refuse_paused() if seen.state is State.PENDING else None
-        return None if paused is None else await self._refuse(entry, seen, clicked.button, paused)
+        counts = seen.state is State.PENDING and clicked.button in LETS_RUN
+        paused = await self._gate.refuse_paused() if counts else None
+        return None if paused is None else await self._settling.refuse(entry, seen, clicked.button, paused)
 
     async def _confirm(self, entry: Entry, seen: Request) -> Taken:
         choice = await self._choice(entry, seen, Button.CONFIRM)
@@ -87,9 +99,9 @@ class Service:
             return await self._tighten(entry, seen, choice)
         refusal = await self._gate.refuse_confirmation(seen, choice, entry.actor, max_age=gate.FRESHEST)
         if refusal is not None:
-            return await self._refuse(entry, seen, Button.CONFIRM, refusal)
+            return await self._settling.refuse(entry, seen, Button.CONFIRM, refusal)
         confirmed = life.confirm(seen, request.Vote(actor=entry.actor, at=entry.received_at))
-        return await self._save(entry, confirmed, "confirmed")
+        return await self._settling.save(entry, confirmed, "confirmed")
 
     async def _approve(self, entry: Entry, seen: Request) -> Taken:
         choice = await self._choice(entry, seen, Button.APPROVE)
@@ -97,44 +109,46 @@ class Service:
             return choice
         refusal = await self._gate.refuse_vote(seen, choice, entry.actor, votes=seen.votes)
         if refusal is not None:
-            return await self._refuse(entry, seen, Button.APPROVE, refusal)
+            return await self._settling.refuse(entry, seen, Button.APPROVE, refusal)
         needed = choice.approvals if isinstance(choice, policy.NeedApproval) else seen.terms.approvals
         voted = life.approve(seen, request.Vote(actor=entry.actor, at=entry.received_at), needed=needed)
-        return await self._save(entry, voted, "approved")
+        return await self._settling.save(entry, voted, "approved")
 
     async def _deny(self, entry: Entry, seen: Request, *, reason: str | None) -> Taken:
+        if seen.emergency is not None:
+            return await self._emergencies.deny(entry, seen, reason=reason)
         choice = await self._choice(entry, seen, Button.DENY)
         if isinstance(choice, Taken):
             return choice
         refusal = await self._gate.refuse_vote(seen, choice, entry.actor, votes=())
         if refusal is not None:
-            return await self._refuse(entry, seen, Button.DENY, refusal)
+            return await self._settling.refuse(entry, seen, Button.DENY, refusal)
         ending = request.Ending(actor=entry.actor, at=entry.received_at, reason=reason)
         denied = life.end(seen, Event.DENY, ending, said=Said.DENIED)
-        asked = None if reason else answers.DenyReasonAsked(request_id=seen.id, flow=seen.flow.name)
-        return await self._save(entry, denied, "denied", answer=asked)
+        asked = None if reason else answers.DenyReasonAsked(request_id=seen.id, flow=seen.flow.called)
+        return await self._settling.save(entry, denied, "denied", answer=asked)
 
     async def _withdraw(self, entry: Entry, seen: Request) -> Taken:
         if not request.can_withdraw(seen):
-            return await self._tell(entry, asking.settled(seen, Button.WITHDRAW))
+            return await self._settling.tell(entry, asking.settled(seen, Button.WITHDRAW))
         person = await self._gate.person(entry.actor, max_age=gate.FRESHEST)
-        refusal = policy.may_withdraw(requester=seen.requester, person=person)
+        refusal = voting.may_withdraw(requester=seen.requester, person=person)
         if refusal is not None:
-            return await self._refuse(entry, seen, Button.WITHDRAW, refusal)
+            return await self._settling.refuse(entry, seen, Button.WITHDRAW, refusal)
         ending = request.Ending(actor=entry.actor, at=entry.received_at)
         withdrawn = life.end(seen, Event.WITHDRAW, ending, said=Said.WITHDRAWN)
-        return await self._save(entry, withdrawn, "withdrawn")
+        return await self._settling.save(entry, withdrawn, "withdrawn")
 
     async def _check_now(self, entry: Entry, seen: Request) -> Taken:
         """Let what nobody knows be read at once; whoever may read may ask for it."""
         if not request.is_read_back(seen):
-            return await self._tell(entry, asking.settled(seen, Button.CHECK_NOW))
-        return await self._save(entry, life.check_now(seen, at=self._clock.now()), "asked to check now")
+            return await self._settling.tell(entry, asking.settled(seen, Button.CHECK_NOW))
+        return await self._settling.save(entry, life.check_now(seen, at=self._clock.now()), "asked to check now")
 
     async def _ask_again(self, entry: Entry, clicked: Clicked, seen: Request) -> Taken:
         """Ask for the same once more, in the name of whoever pressed the button."""
         if not request.may_be_asked_again(seen):
-            return await self._tell(entry, asking.settled(seen, Button.ASK_AGAIN))
+            return await self._settling.tell(entry, asking.settled(seen, Button.ASK_AGAIN))
         return await self._asking.ask(entry, _once_more(seen, clicked), request_id=entry.key)
 
     async def _submit(self, entry: Entry, submitted: Submitted) -> Taken:
@@ -143,17 +157,19 @@ class Service:
                 return await self._deny_with_reason(entry, submitted)
             case Modal.ADD_REASON | Modal.TYPE_NAME:
                 return await self._complete(entry, submitted)
+            case Modal.REVIEW:
+                return await self._emergencies.review(entry, submitted)
 
     async def _deny_with_reason(self, entry: Entry, submitted: Submitted) -> Taken:
         seen = await self._store.load(submitted.request_id)
         if seen is None:
-            return await self._tell(entry, answers.NoSuchRequest())
+            return await self._settling.tell(entry, answers.NoSuchRequest())
         if not _denied_without_reason(seen, entry.actor):
             return await self._deny(entry, seen, reason=submitted.reason)
         if submitted.reason is None:
-            return await self._tell(entry, answers.Noted(what="denied without a reason"))
+            return await self._settling.tell(entry, answers.Noted(what="denied without a reason"))
         explained = life.explain_denial(seen, reason=submitted.reason, at=entry.received_at)
-        return await self._save(entry, explained, "explained a denial")
+        return await self._settling.save(entry, explained, "explained a denial")
 
     async def _complete(self, entry: Entry, submitted: Submitted) -> Taken:
         """Ask once more what a reason or the flow's name was missing for, with what was typed since."""
@@ -165,7 +181,7 @@ class Service:
         typed = None if first is None or first.actor.user != entry.actor.user else await self._command_of(first.arrival)
         command = None if typed is None else commands.parse(typed.text)
         if first is None or typed is None or not isinstance(command, commands.Change):
-            return await self._tell(entry, answers.NoSuchRequest())
+            return await self._settling.tell(entry, answers.NoSuchRequest())
         complete = dataclasses.replace(command, reason=reason or command.reason)
         typed = dataclasses.replace(typed, text=commands.render(complete))
         return await self._asking.ask(entry, typed, request_id=first.key, name=submitted.name)
@@ -180,20 +196,20 @@ class Service:
     async def _choice(self, entry: Entry, seen: Request, button: Button) -> Choice | Taken:
         """Decide again for the requester, on the stored record; a click that cannot count is answered here."""
         if seen.state is not State.PENDING or not _has_button(seen, button):
-            return await self._tell(entry, asking.settled(seen, button))
+            return await self._settling.tell(entry, asking.settled(seen, button))
         person, decision = await asyncio.gather(
             self._gate.person(entry.actor, max_age=gate.FRESHEST),
             self._gate.decide(seen.requester, gate.subject_of(seen), max_age=gate.FRESHEST),
         )
         refusal = policy.refuse_outsider(person)
         if refusal is not None:
-            return await self._refuse(entry, seen, button, refusal)
+            return await self._settling.refuse(entry, seen, button, refusal)
         if not isinstance(decision, policy.Refuse):
             return decision
         if decision.why is policy.Why.UNREACHABLE:
-            return await self._refuse(entry, seen, button, decision)
-        denied = denied_by_policy(seen, decision, at=self._clock.now())
-        return await self._save(entry, denied, "denied by policy", answer=asking.settled(denied, button))
+            return await self._settling.refuse(entry, seen, button, decision)
+        denied = settling.denied_by_policy(seen, decision, at=self._clock.now())
+        return await self._settling.save(entry, denied, "denied by policy", answer=asking.settled(denied, button))
 
     async def _tighten(self, entry: Entry, seen: Request, choice: policy.NeedApproval) -> Taken:
         tightened = life.tighten(seen, asking.terms(self._gate.in_force, choice), at=self._clock.now())
@@ -203,51 +219,13 @@ class Service:
             who_could=choice.rule.approvers,
             approvals=choice.approvals,
         )
-        refused = self._refused(seen, Button.CONFIRM, refusal)
-        return await self._save(entry, tightened, "policy became stricter", answer=refused)
-
-    async def _refuse(self, entry: Entry, seen: Request, button: Button, refusal: policy.Refuse) -> Taken:
-        answer = self._refused(seen, button, refusal)
-        facts: dict[str, object] = {"action": button, "why": refusal.why, "rule": refusal.rule}
-        event = _event(entry, "refused", seen, facts)
-        await self._store.commit(ports.Change(entry=entry.key, answer=answer, audit=(event,)))
-        return Taken(answer=answer)
-
-    def _refused(self, seen: Request, button: Button, refusal: policy.Refuse) -> answers.Refused:
-        refused = asking.refused(self._gate.in_force, action=button, flow=seen.flow.name, decision=refusal)
-        return dataclasses.replace(refused, dry_run=seen.dry_run)
-
-    async def _tell(self, entry: Entry, answer: answers.Answer) -> Taken:
-        arrival, facts = entry.arrival, dict[str, object](answer=answer.kind)
-        if isinstance(arrival, Clicked):
-            facts["button"] = arrival.button
-        request_id = None if isinstance(arrival, Typed) else arrival.request_id
-        event = ports.AuditEvent(
-            at=self._clock.now(), what="answered", actor=entry.actor, request_id=request_id, facts=facts
-        )
-        await self._store.commit(ports.Change(entry=entry.key, answer=answer, audit=(event,)))
-        return Taken(answer=answer)
-
-    async def _save(self, entry: Entry, changed: Request, what: str, *, answer: answers.Answer | None = None) -> Taken:
-        pressed = entry.arrival.message_ts if isinstance(entry.arrival, Clicked) else None
-        if changed.ending is not None and changed.card.ts is None and pressed is not None:
-            # Slack's answer to the card was lost: whoever ends the request saw it there.
-            await self._store.told(life.shown(changed, dataclasses.replace(changed.card, ts=pressed, shown=0)))
-        change = ports.Change(request=changed, entry=entry.key, answer=answer, audit=(_event(entry, what, changed),))
-        await self._store.commit(change)
-        return Taken(request_id=changed.id, answer=answer)
+        refused = self._settling.refused(seen, Button.CONFIRM, refusal)
+        return await self._settling.save(entry, tightened, "policy became stricter", answer=refused)
 
 
 def expired(seen: Request, *, at: float) -> Request:
     """End a request whose time is over: not decided in time, or approved and not begun in time."""
     return life.end(seen, Event.EXPIRE, request.Ending(actor=None, at=at), said=Said.EXPIRED)
-
-
-def denied_by_policy(seen: Request, decision: policy.Refuse, *, at: float) -> Request:
-    """End a request that the policy in force refuses now."""
-    reason = decision.because or None
-    ending = request.Ending(actor=None, at=at, reason=reason, rule=decision.rule, who_could=decision.who_could)
-    return life.end(seen, Event.DENY, ending, said=Said.DENIED)
 
 
 def _copy(seen: Request, clicked: Clicked) -> asking.Copy | None:
@@ -260,7 +238,12 @@ def _copy(seen: Request, clicked: Clicked) -> asking.Copy | None:
 def _once_more(seen: Request, clicked: Clicked) -> Typed:
     """Return the command that asks for the same as a request did."""
     same = commands.Change(
-        verb=seen.verb, flow=seen.flow.flow_id, project=seen.project, reason=seen.reason, dry_run=seen.dry_run
+        verb=seen.verb,
+        flow=seen.flow.flow_id,
+        project=seen.project,
+        reason=seen.reason,
+        dry_run=seen.dry_run,
+        emergency=seen.emergency is not None,
     )
     channel = clicked.channel or seen.card.channel
     door = Door.MENTION if seen.card.thread else Door.SLASH
@@ -268,20 +251,10 @@ def _once_more(seen: Request, clicked: Clicked) -> Typed:
 
 
 def _has_button(seen: Request, button: Button) -> bool:
-    return (button is Button.CONFIRM) == (seen.terms.approvals == 0)
+    return seen.emergency is None and (button is Button.CONFIRM) == (seen.terms.approvals == 0)
 
 
 def _denied_without_reason(seen: Request, actor: Actor) -> bool:
     ending = seen.ending
     by_them = ending is not None and ending.actor is not None and ending.actor.user == actor.user
     return seen.state is State.DENIED and by_them and ending is not None and ending.reason is None
-
-
-def _event(entry: Entry, what: str, seen: Request, facts: dict[str, object] | None = None) -> ports.AuditEvent:
-    return ports.AuditEvent(
-        at=entry.received_at,
-        what=what,
-        actor=entry.actor,
-        request_id=seen.id,
-        facts=facts or {"state": seen.state, "progress": seen.operation.progress, "version": seen.version},
-    )

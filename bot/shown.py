@@ -89,9 +89,13 @@ class History:
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
 class Standing:
-    """What the rules say to somebody about one project."""
+    """What the rules say to somebody about one project; in `emergencies`, what they may do by `--emergency`.
+
+    There `approvals` and `approvers` are what it passes over.
+    """
 
     project: str
+    emergencies: tuple[rights.Right, ...] = ()
     rights: tuple[rights.Right, ...]
 
 

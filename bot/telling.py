@@ -5,6 +5,7 @@ Everything it tells is recorded already, so that any of it can be repeated. It d
 
 import contextlib
 import dataclasses
+from collections.abc import Callable
 from typing import Final
 
 import structlog
@@ -27,7 +28,7 @@ GONE: Final = ("message_not_found", "cant_update_message", "edit_window_closed",
 EDIT_FOR: Final = 86_400.0
 """Seconds for which a card is edited that Slack does not let us edit."""
 
-ENDS: Final = (Said.OUTCOME, Said.CHANGED, Said.GIVEN_UP, Said.DENIED, Said.EXPIRED)
+ENDS: Final = (Said.OUTCOME, Said.CHANGED, Said.GIVEN_UP, Said.DENIED, Said.EXPIRED, Said.SUPERSEDED)
 """Replies that their requester has to hear, wherever."""
 
 log = structlog.get_logger()
@@ -41,8 +42,11 @@ class Telling:
         self._chat = chat
         self._clock = clock
 
-    async def tell(self, request_id: str) -> None:
-        """Tell all that is due. A failure that may pass is put off on the record; a definite no is not asked again."""
+    async def tell(self, request_id: str, *, announced: Callable[[], None] = lambda: None) -> None:
+        """Tell all that is due. A failure that may pass is put off on the record; a definite no is not asked again.
+
+        `announced` is called once no call has to wait for an announcement any more.
+        """
         while (seen := await self._store.load(request_id)) is not None:
             step = due.tell(seen, self._clock.now())
             if step is None:
@@ -52,6 +56,8 @@ class Telling:
             except errors.ChatUnavailable as failure:
                 await self._put_off(seen, failure)
                 return
+            if step is due.Tell.REPLY and seen.unsent[0].said in due.ANNOUNCEMENTS:
+                announced()
 
     async def _step_or_give_up(self, seen: Request, step: due.Tell) -> None:
         try:
@@ -100,7 +106,7 @@ class Telling:
         await self._store.told(life.shown(seen, dataclasses.replace(seen.card, ts=ts, shown=seen.version)))
 
     async def _put_off(self, seen: Request, failure: errors.ChatUnavailable) -> None:
-        wait = failure.retry_after or min(AGAIN_AT_MOST, AGAIN * 2 ** min(seen.tell_failures, 10))
+        wait = failure.retry_after or min(_most(seen), AGAIN * 2 ** min(seen.tell_failures, 10))
         log.info("Slack is tried again later", request=seen.id, seconds=wait, reason=str(failure))
         await self._store.told(life.not_shown(seen, again_at=self._clock.now() + wait))
 
@@ -123,7 +129,7 @@ class Telling:
             case due.Tell.EDIT_CARD:
                 await self._edit_later(seen, failure)
             case due.Tell.REPLY:
-                await self._tell_elsewhere(seen, seen.unsent[0])
+                await self._tell_elsewhere(seen, seen.unsent[0], failure)
 
     async def _edit_later(self, seen: Request, failure: errors.ChatRefused) -> None:
         """Try the card again, for a day: whoever removed flowbot from the channel may invite it back."""
@@ -132,12 +138,26 @@ class Telling:
         else:
             await self._put_off(seen, errors.ChatUnavailable(failure.code, retry_after=AGAIN_AT_MOST))
 
-    async def _tell_elsewhere(self, seen: Request, reply: Reply) -> None:
-        """Tell the requester in a DM what the channel does not take, if it is how the request ended."""
+    async def _tell_elsewhere(self, seen: Request, reply: Reply, failure: errors.ChatRefused) -> None:
+        """Tell the requester in a DM what the channel does not take, if it is how the request ended.
+
+        An announcement that a channel does not take is in the audit.
+        """
         if reply.said in ENDS:
             with contextlib.suppress(errors.ChatRefused):
                 await self._chat.reply_privately(seen, reply)
+        if reply.said in due.ANNOUNCEMENTS:
+            await self._note_unannounced(seen, reply, failure)
         await self._store.reply_sent(seen.id, seq=reply.seq, ts="")
+
+    async def _note_unannounced(self, seen: Request, reply: Reply, failure: errors.ChatRefused) -> None:
+        home = seen.emergency.announced_in if seen.emergency is not None else None
+        channel = home if reply.said is Said.ANNOUNCED else seen.card.channel
+        facts: dict[str, object] = {"emergency": True, "channel": channel, "code": failure.code}
+        event = ports.AuditEvent(
+            at=self._clock.now(), what="announcement refused by Slack", request_id=seen.id, facts=facts
+        )
+        await self._store.commit(ports.Change(audit=(event,)))
 
     async def _close_unshown(self, seen: Request, code: str) -> None:
         """End a request whose card nobody can see, and tell its requester how to mend that."""
@@ -156,6 +176,11 @@ class Telling:
         typed = Typed(text="", channel=seen.asked_in)
         asked = Entry(key=seen.id, actor=seen.requester, arrival=typed, received_at=seen.asked_at)
         return await self._store.entry(seen.id) or asked
+
+
+def _most(seen: Request) -> float:
+    """Return for how long Slack is left alone at most: an emergency needs its announcements, and its next button."""
+    return AGAIN if seen.emergency is not None and request.can_withdraw(seen) else AGAIN_AT_MOST
 
 
 def _in_a_dm(seen: Request) -> Entry:

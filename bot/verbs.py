@@ -44,7 +44,7 @@ class Option(enum.StrEnum):
 
 
 TAKE_VALUE: Final = frozenset({Option.PROJECT, Option.FOR})
-NOT_BUILT: Final = frozenset({Option.EMERGENCY, Option.FOR})
+NOT_BUILT: Final = frozenset({Option.FOR})
 
 
 class Who(enum.StrEnum):
@@ -67,7 +67,7 @@ class Entry:
     built: bool = True
 
 
-_CHANGE: Final = "FLOW [--project NAME] [--dry-run] [because TEXT]"
+_CHANGE: Final = "FLOW [--project NAME] [--dry-run] [--emergency] [because TEXT]"
 _CHANGE_OPTIONS: Final = frozenset({Option.PROJECT, Option.DRY_RUN, Option.EMERGENCY, Option.FOR})
 _ONE_PROJECT: Final = frozenset({Option.PROJECT})
 

@@ -228,8 +228,9 @@ class Worker:
             if not taking.done():
                 self._start(self._say_that_it_takes_long(entry))
         taken = await taking
-        if taken.request_id is not None:
-            self.wake(taken.request_id)
+        for touched in (taken.request_id, taken.superseded_id):
+            if touched is not None:
+                self.wake(touched)
         if taken.copy is not None:
             log.info("a copy of a card was clicked", entry=entry.key)
             with contextlib.suppress(errors.ChatError):  # the click counts all the same
@@ -277,13 +278,18 @@ class Worker:
                 running = {task for task in (doing.acting, doing.telling) if task is not None}
                 if not running and not self._clicks[seen.id]:
                     return
-                await _first(*running, doing.nudge.wait())
+                await _first(*running, doing.nudge.wait(), *self._announcing(seen))
                 _reap(doing)
                 doing.nudge.clear()
                 seen = await self._store.load(claimed.id)
         finally:
             if left := {task for task in (doing.acting, doing.telling) if task is not None}:
                 await asyncio.wait(left)
+
+    def _announcing(self, seen: Request) -> list[Coroutine[Any, Any, None]]:
+        """Wait no longer than it may take for the announcements that a call waits for."""
+        left = due.call_at(seen) - self._clock.now()
+        return [self._clock.sleep(left)] if due.is_announcing(seen) and left > 0 else []
 
     async def _begin(self, seen: Request, doing: _Doing) -> None:
         """Begin what is due of what is not running yet. The call has a head start before Slack is told beside it."""
@@ -297,7 +303,7 @@ class Worker:
             if doing.acting.done():
                 return
         if doing.telling is None and due.tell(seen, now) is not None:
-            doing.telling = asyncio.create_task(self._telling.tell(seen.id))
+            doing.telling = asyncio.create_task(self._telling.tell(seen.id, announced=doing.nudge.set))
 
     async def _act(self, seen: Request, act: due.Act) -> None:
         with contextlib.suppress(errors.Conflict):  # the request moved on: whoever moved it has woken this one
@@ -314,6 +320,8 @@ class Worker:
                     await self._calling.save(service.expired(seen, at=self._clock.now()), "expired")
                 case due.Act.REMIND:
                     await self._calling.save(life.remind(seen, at=self._clock.now()), "reminded")
+                case due.Act.REMIND_REVIEW:
+                    await self._calling.save(life.remind_of_review(seen, at=self._clock.now()), "reminded of a review")
 
 
 def _clicked_on(entry: Entry) -> str:

@@ -13,7 +13,7 @@ from collections import defaultdict, deque
 from collections.abc import AsyncIterator, Awaitable, Callable, Coroutine, Sequence
 from typing import Any, Final, TypeVar
 
-from bot import answers, arrivals, asking, errors, policy, policy_file, ports
+from bot import answers, arrivals, asking, errors, policy, policy_file, ports, request
 from bot.arrivals import Actor, Entry
 from bot.asking import Asking
 from bot.calling import Calling
@@ -76,6 +76,12 @@ PATIENCE: Final = 10.0
 """Real seconds for a condition to come true, on a machine that others use too."""
 
 POLICY: Final = world.POLICY.replace("{endpoint}", "http://127.0.0.1:9")
+EMERGENCY: Final = POLICY.replace(
+    'approvers = ["media-leads"]', 'approvers = ["media-leads"]\nemergency = ["media-oncall"]'
+)
+"""The sample policy, whose rule lets those on call pass over the leads."""
+
+BURNS: Final = "stop flow-1 --emergency because it burns"
 MAIN: Final = Flow(flow_id="flow-1", name="main-feed", region="ap-southeast-1", status="ACTIVE")
 STANDING: Final = dataclasses.replace(MAIN, status="STANDBY")
 ALICE, BOB, CAROL = (Actor(team="T1", user=f"U0{name}") for name in ("ALICE", "BOB", "CAROL"))
@@ -420,6 +426,20 @@ class Desk:
         button = "approve" if opened.terms.approvals else "confirm"
         await self.take(self.click(button, by if opened.terms.approvals else actor, opened.id))
         return await self.now(opened.id)
+
+    async def pressed_first(self, text: str = BURNS, actor: Actor = ALICE) -> Request:
+        """Return an emergency whose requester has pressed once, long enough ago."""
+        opened = await self.opened(text, actor)
+        await self.take(self.click("emergency_first", actor, opened.id))
+        self.clock.turn(request.APART)
+        return await self.now(opened.id)
+
+    async def let_run(self, text: str = BURNS, actor: Actor = ALICE) -> Request:
+        """Return an emergency that both presses have let run, and that is announced."""
+        first = await self.pressed_first(text, actor)
+        await self.telling.tell(first.id)
+        await self.take(self.click("emergency_confirm", actor, first.id))
+        return await self.now(first.id)
 
     async def now(self, request_id: str) -> Request:
         """Return a request as it is on disk."""

@@ -2,18 +2,34 @@
 
 import asyncio
 import dataclasses
+import json
 import pathlib
 from collections.abc import AsyncIterator
 
 import pytest
 
-from bot import answers, asking, errors, limiting, policy, ports
+from bot import answers, asking, errors, life, limiting, policy, ports, request
 from bot.arrivals import Modal, Submitted, Typed
 from bot.commands import Door, Verb
 from bot.errors import CloudFailure, Fault
 from bot.policy import Why
 from bot.request import Said
-from tests.fakes import ALICE, CAROL, DAVE, MAIN, POLICY, STANDING, Desk, open_desk, policy_of
+from bot.store.store import SqlStore
+from tests.fakes import (
+    ALICE,
+    BOB,
+    BURNS,
+    CAROL,
+    DAVE,
+    EMERGENCY,
+    MAIN,
+    POLICY,
+    STANDING,
+    Desk,
+    open_desk,
+    policy_of,
+    until,
+)
 
 SECOND = """\
 [projects.sg]
@@ -24,6 +40,7 @@ channels   = ["C0SG"]
 
 """
 PROTECTED = POLICY.replace('verbs     = ["stop"]\n', 'verbs     = ["stop"]\nprotected = ["main-*"]\n')
+GONE = CloudFailure(fault=Fault.UNCERTAIN, http_status=503)
 REASON = POLICY.replace('verbs     = ["stop"]\n', 'verbs     = ["stop"]\nreason = "required"\n')
 
 
@@ -422,3 +439,170 @@ async def test_a_database_that_is_away_leaves_the_entry_as_it_is(desk: Desk) -> 
         await desk.service.take(entry)
 
     assert desk.select("SELECT state FROM inbox") == [("received",)]
+
+
+class TestEmergency:
+    @pytest.fixture
+    async def desk(self, desk: Desk) -> Desk:
+        """Let those on call pass over the leads."""
+        desk.policy = policy_of(EMERGENCY)
+        return desk
+
+    async def test_it_opens_with_those_it_passes_over_and_its_mark_in_the_audit(self, desk: Desk) -> None:
+        opened = await desk.opened(BURNS)
+
+        assert opened.emergency == request.Emergency(members=("media-oncall",), passed_over=("media-leads",))
+        assert (opened.terms.approvals, opened.terms.approvers) == (0, ("media-leads",))
+        assert opened.terms.mentions == ("U0CAROL", "U0DAVE")
+        assert [(reply.said, reply.actor) for reply in opened.unsent] == [(Said.EMERGENCY, ALICE)]
+        (facts,) = desk.select("SELECT facts FROM audit WHERE what = 'asked'")[0]
+        assert json.loads(facts)["emergency"] is True
+        assert json.loads(facts)["passed_over"] == ["media-leads"]
+
+    async def test_asked_for_elsewhere_it_stands_at_home_and_is_announced_there_once(self, desk: Desk) -> None:
+        taken = await desk.take(desk.typed(f"{BURNS}", channel="C0RANDOM"))
+
+        assert taken.request_id is not None
+        opened = await desk.now(taken.request_id)
+        assert opened.card.channel == "C0INCIDENT"
+        assert [reply.said for reply in opened.unsent] == [Said.EMERGENCY, Said.LINKED]
+
+    async def test_in_another_channel_of_the_project_it_is_announced_at_home_too(self, desk: Desk) -> None:
+        desk.policy = policy_of(EMERGENCY.replace('["C0INCIDENT"]', '["C0INCIDENT", "C0WAR"]'))
+
+        taken = await desk.take(desk.typed(BURNS, channel="C0WAR"))
+
+        assert taken.request_id is not None
+        opened = await desk.now(taken.request_id)
+        assert opened.emergency is not None
+        assert (opened.card.channel, opened.emergency.announced_in) == ("C0WAR", "C0INCIDENT")
+        assert [reply.said for reply in opened.unsent] == [Said.EMERGENCY, Said.ANNOUNCED]
+
+    async def test_without_a_reason_it_is_asked_for_one(self, desk: Desk) -> None:
+        told = await answer(desk, "stop flow-1 --emergency")
+
+        assert isinstance(told, answers.ReasonMissing)
+        assert told.typed == "stop flow-1 --emergency"
+        completed = Submitted(modal=Modal.ADD_REASON, request_id=told.entry, reason="it burns")
+        taken = await desk.take(desk.entry(completed))
+        assert taken.request_id is not None
+        assert (await desk.now(taken.request_id)).emergency is not None
+
+    async def test_whoever_may_not_is_told_who_could(self, desk: Desk) -> None:
+        taken = await desk.take(desk.typed(BURNS, CAROL))
+
+        assert isinstance(taken.answer, answers.Refused)
+        assert taken.answer.decision == policy.Refuse(why=Why.NO_EMERGENCY, who_could=("media-oncall",))
+        assert taken.answer.people == ("U0ALICE", "U0BOB", "S0MEDIAGRP")
+
+    async def test_a_pause_wins(self, desk: Desk) -> None:
+        await desk.store.pause(ports.Pause(at=desk.clock.now(), reason="maintenance", by="root"))
+
+        told = await answer(desk, BURNS)
+
+        assert isinstance(told, answers.Refused)
+        assert told.decision.why is Why.PAUSED
+
+    async def test_what_is_so_already_opens_nothing(self, desk: Desk) -> None:
+        desk.cloud.there["flow-1"] = STANDING
+
+        assert isinstance(await answer(desk, BURNS), answers.AlreadySo)
+
+    @pytest.mark.parametrize("holder", ["stop flow-1", "start flow-2"])
+    async def test_a_pending_request_gives_way_whatever_its_verb(self, desk: Desk, holder: str) -> None:
+        desk.policy = policy_of(EMERGENCY.replace('["stop"]', '["stop", "start"]'))
+        desk.cloud.there["flow-2"] = dataclasses.replace(STANDING, flow_id="flow-2", name="backup-feed")
+        pending = await desk.opened(holder, BOB)
+        flow = pending.flow.flow_id
+        desk.cloud.there[flow] = dataclasses.replace(desk.cloud.there[flow], status="ACTIVE")
+
+        taken = await desk.take(desk.typed(f"stop {flow} --emergency because it burns"))
+
+        assert (taken.request_id is not None, taken.superseded_id) == (True, pending.id)
+        ended = await desk.now(pending.id)
+        assert ended.state is request.State.SUPERSEDED
+        assert ended.ending == request.Ending(actor=ALICE, at=desk.clock.now())
+        assert ended.unsent[-1].said is Said.SUPERSEDED
+        opened = await desk.store.holder("hk", flow)
+        assert opened is not None
+        assert (opened.id, opened.emergency is not None) == (taken.request_id, True)
+        assert audited(desk) == ["asked", "asked", "superseded"]
+
+    async def test_a_request_that_is_approved_by_now_does_not_give_way(self, desk: Desk) -> None:
+        approved = await desk.approved("stop flow-1", BOB)
+
+        assert await answer(desk, BURNS) == answers.Joined(card=asking.card_link(approved))
+        assert await desk.now(approved.id) == approved
+
+    async def test_nor_does_another_emergency(self, desk: Desk) -> None:
+        first = await desk.opened(BURNS, BOB)
+
+        for text in (BURNS, "stop flow-1"):
+            assert await answer(desk, text) == answers.Joined(card=asking.card_link(first))
+        assert await desk.now(first.id) == first
+
+    async def test_a_dry_run_ends_nothing(self, desk: Desk) -> None:
+        pending = await desk.opened("stop flow-1", BOB)
+
+        opened = await desk.opened("stop flow-1 --dry-run --emergency because we rehearse")
+
+        assert (opened.emergency is not None, opened.dry_run) == (True, True)
+        assert await desk.now(pending.id) == pending
+
+    async def test_what_gives_way_may_have_been_approved_meanwhile(self, desk: Desk) -> None:
+        pending = await desk.opened("stop flow-1", BOB)
+        approved = life.approve(pending, request.Vote(actor=CAROL, at=desk.clock.now()), needed=1)
+        asked, gate = desk.typed(BURNS), asyncio.Event()
+        await desk.store.record([asked])
+        desk.store.before["commit"].append(gate)
+        asking_for_it = asyncio.create_task(desk.service.take(asked))
+        await until(lambda: "asked" in desk.store.journal[-1:])
+
+        await SqlStore.commit(desk.store, ports.Change(audit=(), request=approved))
+        gate.set()
+
+        assert (await asking_for_it).answer == answers.Joined(card=asking.card_link(approved))
+        assert (await desk.now(pending.id)).state is request.State.APPROVED
+
+    async def test_what_held_nothing_a_moment_ago_gives_way_all_the_same(self, desk: Desk) -> None:
+        asked, gate = desk.typed(BURNS), asyncio.Event()
+        await desk.store.record([asked])
+        desk.store.before["commit"].append(gate)
+        asking_for_it = asyncio.create_task(desk.service.take(asked))
+        await until(lambda: "asked" in desk.store.journal[-1:])
+        pending = await desk.opened("stop flow-1", BOB)
+        gate.set()
+
+        assert (await asking_for_it).superseded_id == pending.id
+        assert (await desk.now(pending.id)).state is request.State.SUPERSEDED
+
+    @pytest.mark.parametrize("typed", ["flow-1", "main-feed"])
+    async def test_where_the_flow_cannot_be_read_the_names_tell_which_is_meant(self, desk: Desk, typed: str) -> None:
+        desk.cloud.will("flow", GONE)
+
+        opened = await desk.opened(f"stop {typed} --emergency because it burns")
+
+        assert opened.flow == request.Flow(flow_id="flow-1", name="main-feed", region="ap-southeast-1", status="")
+
+    async def test_where_nothing_can_be_read_what_was_typed_is_the_id(self, desk: Desk) -> None:
+        desk.cloud.will("flow", GONE)
+        desk.cloud.will("flows", GONE)
+
+        opened = await desk.opened(BURNS)
+
+        assert opened.flow == request.Flow(flow_id="flow-1", name="", region="ap-southeast-1", status="")
+        assert opened.flow.called == "flow-1"
+
+    async def test_a_deny_by_name_holds_where_the_name_cannot_be_read(self, desk: Desk) -> None:
+        deny = '\n[[rules]]\nname = "never"\neffect = "deny"\nverbs = ["stop"]\nwho = ["*"]\nflows = ["main-*"]\n'
+        desk.policy = policy_of(EMERGENCY + deny)
+        desk.cloud.will("flow", GONE)
+        desk.cloud.will("flows", GONE)
+
+        told = await answer(desk, BURNS)
+
+        assert isinstance(told, answers.Refused)
+        assert (told.decision.why, told.decision.rule) == (Why.DENY_RULE, "never")
+
+    async def test_what_is_not_there_opens_nothing(self, desk: Desk) -> None:
+        assert isinstance(await answer(desk, "stop nowhere --emergency because x"), answers.NoSuchFlow)

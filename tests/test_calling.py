@@ -11,9 +11,24 @@ import pytest
 from bot import calling, due, errors, life, policy, ports, request, trying
 from bot.arrivals import Actor
 from bot.errors import CloudFailure, Fault
+from bot.policy import Kind
 from bot.ports import Accepted
 from bot.request import Awaiting, How, Progress, Request, Said, State
-from tests.fakes import ALICE, CAROL, DAVE, MAIN, POLICY, STANDING, Desk, in_order, open_desk, policy_of, until
+from tests.fakes import (
+    ALICE,
+    BOB,
+    CAROL,
+    DAVE,
+    EMERGENCY,
+    MAIN,
+    POLICY,
+    STANDING,
+    Desk,
+    in_order,
+    open_desk,
+    policy_of,
+    until,
+)
 
 TWO = POLICY.replace("approvals = 1", "approvals = 2")
 LAXER = POLICY.replace('approvals = 1\napprovers = ["media-leads"]', "approvals = 0")
@@ -452,3 +467,80 @@ async def test_promise_10_a_check_that_takes_two_minutes_begins_nothing(desk: De
     await in_order(call)
 
     assert ((await desk.now(approved.id)).state, desk.cloud.stops()) == (State.EXPIRED, 0)
+
+
+class TestEmergency:
+    @pytest.fixture
+    async def desk(self, desk: Desk) -> Desk:
+        """Let those on call pass over the leads."""
+        desk.policy = policy_of(EMERGENCY)
+        return desk
+
+    async def test_it_is_called_with_nobody_elses_approval(self, desk: Desk) -> None:
+        seen = await called(desk, await desk.let_run())
+
+        assert (how(seen), desk.cloud.stops()) == (How.DONE, 1)
+        assert [reply.said for reply in seen.unsent[-2:]] == [Said.OUTCOME, Said.REVIEW_OPEN]
+
+    @pytest.mark.parametrize("fault", [fault for fault in Fault if fault is not Fault.NOT_FOUND])
+    async def test_what_cannot_be_read_is_called_at_once(self, desk: Desk, fault: Fault) -> None:
+        let_run = await desk.let_run()
+        desk.cloud.will("flow", CloudFailure(fault=fault, http_status=503, retry_after=9.0))
+
+        assert how(await called(desk, let_run)) is How.DONE
+
+    async def test_a_flow_that_is_not_there_is_not_called(self, desk: Desk) -> None:
+        let_run = await desk.let_run()
+        desk.cloud.there.clear()
+
+        seen = await called(desk, let_run)
+
+        assert (how(seen), desk.cloud.stops()) == (How.UNREADABLE, 0)
+        assert request.is_review_open(seen)
+
+    async def test_a_dry_run_calls_nothing_that_cannot_be_read(self, desk: Desk) -> None:
+        let_run = await desk.let_run("stop flow-1 --emergency --dry-run because x")
+        unread = CloudFailure(fault=Fault.UNCERTAIN)
+        desk.cloud.will("flow", unread)
+
+        seen = await called(desk, let_run)
+
+        assert desk.cloud.stops() == 0
+        assert seen.operation.outcome == request.Outcome(how=How.REHEARSED, failure=unread)
+
+    @pytest.mark.parametrize("policy_now", [POLICY, EMERGENCY.replace('["media-oncall"]\n', '["media-leads"]\n')])
+    async def test_whoever_lost_the_right_since_is_denied_by_policy(self, desk: Desk, policy_now: str) -> None:
+        let_run = await desk.let_run()
+        desk.policy = policy_of(policy_now)
+
+        seen = await called(desk, let_run)
+
+        assert (seen.state, desk.cloud.stops()) == (State.DENIED, 0)
+
+    async def test_a_pause_denies_it(self, desk: Desk) -> None:
+        let_run = await desk.let_run()
+        await desk.store.pause(ports.Pause(at=desk.clock.now(), reason="maintenance", by="root"))
+
+        seen = await called(desk, let_run)
+
+        assert (seen.state, seen.ending and seen.ending.reason) == (State.DENIED, "maintenance")
+
+    async def test_while_slack_cannot_be_asked_it_waits(self, desk: Desk) -> None:
+        let_run = await desk.let_run()
+        desk.directory.away = True
+
+        seen = await called(desk, let_run)
+
+        assert (seen.state, seen.operation.held_ups, desk.cloud.stops()) == (State.APPROVED, 1, 0)
+
+    async def test_the_second_of_two_people_is_asked_about_too(self, desk: Desk) -> None:
+        desk.policy = policy_of("emergency_limit = 1\n" + EMERGENCY)
+        await called(desk, await desk.let_run())
+        desk.cloud.there["flow-1"] = MAIN
+        first = await desk.pressed_first()
+        await desk.take(desk.click("emergency_confirm", BOB, first.id))
+        desk.directory.kinds["U0BOB"] = Kind.DEACTIVATED
+
+        seen = await called(desk, await desk.now(first.id))
+
+        assert (seen.state, desk.cloud.stops()) == (State.DENIED, 1)

@@ -9,7 +9,7 @@ from hypothesis import strategies as st
 
 from bot import commands, due, life
 from bot import request as requests
-from bot.arrivals import Actor
+from bot.arrivals import Actor, Verdict
 from bot.due import Act, Tell
 from bot.request import (
     Awaiting,
@@ -59,6 +59,25 @@ def running() -> Request:
 
 def finished() -> Request:
     return life.finish(running(), Outcome(how=How.DONE), at=NOW + 62)
+
+
+def burning() -> Request:
+    emergency = requests.Emergency(members=("oncall",), passed_over=("leads",))
+    opened = dataclasses.replace(asked(approvals=0), emergency=emergency)
+    return life.say(life.say(opened, Said.EMERGENCY, at=NOW), Said.ANNOUNCED, at=NOW)
+
+
+def pressed_twice() -> Request:
+    first = life.press_first(burning(), at=NOW + 50)
+    return life.confirm_emergency(first, Vote(actor=first.requester, at=NOW + 60))
+
+
+def burned() -> Request:
+    return life.finish(life.begin(pressed_twice(), at=NOW + 61), Outcome(how=How.DONE), at=NOW + 62)
+
+
+def reviewed() -> Request:
+    return life.review(burned(), requests.Review(actor=BOB, at=NOW + 99, verdict=Verdict.JUSTIFIED))
 
 
 def waiting_for(awaiting: Awaiting) -> Request:
@@ -250,10 +269,54 @@ def test_slack_is_not_tried_before_its_time() -> None:
         (life.not_shown(asked(), again_at=NOW + 900), NOW + 300),
         (life.not_shown(finished(), again_at=NOW + 30), NOW + 30),
         (shown(finished(), replies=False), 0.0),
+        (shown(burning()), NOW + 1800),
+        (shown(pressed_twice()), 0.0),
+        (life.not_shown(shown(pressed_twice(), replies=False), again_at=NOW + 90), NOW + 70),
+        (shown(burned()), NOW + 62 + 86_400),
+        (shown(reviewed()), None),
     ],
 )
 def test_a_request_is_looked_at_again_when_the_next_thing_can_be_done(request_: Request, at: float | None) -> None:
     assert due.at(request_) == at
+
+
+# Emergencies
+
+
+@pytest.mark.parametrize("unsent", [Said.EMERGENCY, Said.ANNOUNCED])
+def test_an_emergency_waits_for_its_announcements_and_no_longer_than_ten_seconds(unsent: Said) -> None:
+    left = tuple(reply for reply in pressed_twice().unsent if reply.said is unsent)
+    announcing = dataclasses.replace(pressed_twice(), unsent=left)
+    assert due.act(announcing, math.nextafter(NOW + 70, 0)) is None
+    assert due.act(announcing, NOW + 70) is Act.CALL
+    assert due.act(dataclasses.replace(announcing, unsent=()), NOW + 60) is Act.CALL
+
+
+def test_an_ordinary_request_waits_for_no_reply() -> None:
+    odd = life.say(approved(), Said.EMERGENCY, at=NOW + 60)
+    assert due.act(odd, NOW + 60) is Act.CALL
+
+
+def test_its_announcements_go_before_the_newest_card() -> None:
+    posted = dataclasses.replace(pressed_twice(), card=Card(channel="C1", ts="1.2", shown=1))
+    assert due.tell(posted, NOW + 60) is Tell.REPLY
+    told = dataclasses.replace(posted, unsent=posted.unsent[2:])
+    assert due.tell(told, NOW + 60) is Tell.EDIT_CARD
+
+
+def test_a_review_is_asked_for_again_each_day_while_it_is_open() -> None:
+    assert due.act(burned(), NOW + 62 + 86_399) is None
+    assert due.act(burned(), NOW + 62 + 86_400) is Act.REMIND_REVIEW
+    again = life.remind_of_review(burned(), at=NOW + 62 + 86_400)
+    assert due.act(again, NOW + 62 + 2 * 86_400 - 1) is None
+    assert due.act(again, NOW + 62 + 2 * 86_400) is Act.REMIND_REVIEW
+    assert due.act(reviewed(), NOW + 9 * 86_400) is None
+
+
+def test_a_reading_that_is_due_goes_before_a_review() -> None:
+    running_ = life.begin(pressed_twice(), at=NOW + 61)
+    lost = life.finish(running_, Outcome(how=How.LOST), at=NOW + 62, look_again_at=NOW + 63)
+    assert due.act(lost, NOW + 9 * 86_400) is Act.READ
 
 
 # Laws
@@ -276,6 +339,7 @@ def situations(draw: st.DrawFn) -> Request:
         st.sampled_from(
             [asked(), asked(approvals=0), asked(expires_in=5), approved(), running(), finished(), denied(), fallen]
         )
+        | st.sampled_from([burning(), pressed_twice(), burned(), reviewed()])
         | st.sampled_from([life.remind(asked(), at=NOW + 300), denied(code="is_archived")])
         | st.builds(lambda until: life.hold_up(approved(), until=until), TIMES)
         | st.builds(lambda to, until: life.wait(running(), to, until=until), st.sampled_from(PHASES), TIMES)

@@ -5,7 +5,7 @@ import dataclasses
 import pytest
 from hypothesis import given
 
-from bot import explaining, policy
+from bot import explaining, passing_over, policy
 from bot.commands import Verb
 from bot.policy import Effect, Why
 from tests.test_policy import (
@@ -134,3 +134,62 @@ def test_groups_are_assumed_to_hold_the_user_only_where_it_is_said() -> None:
     assert within[GROUP] == (without[GROUP] or frozenset()) | {ERIN}
     decisions = [explaining.explain(rules(asks_two), ask(ERIN), groups).decision for groups in (without, within)]
     assert [type(decision) for decision in decisions] == [policy.Refuse, policy.NeedApproval]
+
+
+BURNING = dataclasses.replace(STOP_BY_ONCALL, emergency=("oncall",))
+
+
+@given(some_policy, some_question, some_groups)
+def test_an_explained_emergency_agrees_with_its_decision(
+    gate: policy.Policy, question: policy.Question, groups: policy.Groups
+) -> None:
+    opened = rules(*(dataclasses.replace(rule, emergency=rule.approvers) for rule in gate.rules))
+
+    explanation = explaining.explain(opened, question, groups, emergency=True)
+
+    assert explanation.decision == passing_over.decide(opened, question, groups)
+    allows = [look.rule for look in explanation.looks if look.matches and look.rule.effect is Effect.ALLOW]
+    if isinstance(explanation.decision, passing_over.Emergency):
+        assert explanation.decision.rule in allows
+    elif explanation.decision.why is Why.NO_EMERGENCY:
+        assert allows == []
+
+
+@pytest.mark.parametrize(
+    ("found", "user", "lines"),
+    [
+        (
+            (BURNING, ALONE),
+            ALICE,
+            [
+                'rule "on-call stops" (allow): matches',
+                'rule "leads alone" (allow): does not match by emergency = nobody',
+                'yes, as an emergency: by rule "on-call stops", passing over leads; a reason is required; more than'
+                " 3 in 24 hours need a second of oncall; open for 1800 seconds",
+            ],
+        ),
+        (
+            (BURNING,),
+            CAROL,
+            [
+                'rule "on-call stops" (allow): does not match by emergency = oncall',
+                "no: no rule lets them use --emergency here; who could: oncall",
+            ],
+        ),
+        (
+            (dataclasses.replace(ALONE, emergency=(ALICE,)),),
+            ALICE,
+            [
+                'rule "leads alone" (allow): matches',
+                'yes, as an emergency: by rule "leads alone", passing over nobody; a reason is required; more than'
+                " 3 in 24 hours need a second of U0ALICE; open for 1800 seconds",
+            ],
+        ),
+    ],
+)
+def test_an_emergency_is_explained_by_whom_each_rule_lets_use_it(
+    found: tuple[policy.Rule, ...], user: str, lines: list[str]
+) -> None:
+    explanation = explaining.explain(rules(*found), ask(user), {GROUP: frozenset()}, emergency=True)
+
+    assert list(explaining.report(explanation)) == lines

@@ -6,7 +6,7 @@ import pytest
 
 from bot import answers, policy
 from bot.errors import CloudFailure, Fault
-from bot.finding import CANDIDATES, NAMES_FRESH, NAMES_FRESHEST, Finder
+from bot.finding import CANDIDATES, GUESS_BY, NAMES_FRESH, NAMES_FRESHEST, Finder
 from bot.request import Flow
 from tests.fakes import MAIN, PATIENCE, POLICY, FakeClock, FakeCloud, policy_of, until
 
@@ -240,3 +240,50 @@ async def test_somebody_who_only_looks_is_told_from_a_list_of_a_minute_that_ther
 
     assert isinstance(found, answers.NoSuchFlow)
     assert search.lists() == 1
+
+
+class TestGuessing:
+    """Emergencies go on where the cloud cannot be read."""
+
+    @staticmethod
+    async def guess(search: Search, typed: str) -> Flow | answers.NoSuchFlow | answers.Unreadable:
+        """Look for a flow that cannot be read."""
+        search.cloud.will("flow", AWAY)
+        return await search.finder.find_or_guess(HK, typed)
+
+    async def test_what_can_be_read_is_no_guess(self) -> None:
+        assert await Search().finder.find_or_guess(HK, "main-feed") == MAIN
+
+    @pytest.mark.parametrize("typed", ["flow-1", "main-feed"])
+    async def test_the_names_say_which_flow_an_id_or_a_name_is(self, typed: str) -> None:
+        found = await self.guess(Search(), typed)
+
+        assert found == Flow(flow_id="flow-1", name="main-feed", region=HK.region, status="")
+
+    @pytest.mark.parametrize(("age", "name"), [(GUESS_BY, "main-feed"), (GUESS_BY + 1, "")])
+    async def test_names_of_an_hour_count_while_the_list_cannot_be_read_either(self, age: float, name: str) -> None:
+        search = Search()
+        await search.find("main-feed")
+        search.clock.turn(age)
+        search.cloud.will("flows", AWAY)
+
+        assert await self.guess(search, "flow-1") == Flow(flow_id="flow-1", name=name, region=HK.region, status="")
+
+    async def test_what_old_names_do_not_have_is_taken_for_an_id(self) -> None:
+        search = Search()
+        await search.find("main-feed")
+        search.clock.turn(NAMES_FRESH)
+        search.cloud.will("flows", AWAY)
+
+        assert await self.guess(search, "flow-9") == Flow(flow_id="flow-9", name="", region=HK.region, status="")
+
+    async def test_what_fresh_names_do_not_have_is_nowhere(self) -> None:
+        found = await self.guess(Search(), "main")
+
+        assert found == answers.NoSuchFlow(typed="main", project="hk", candidates=(("flow-1", "main-feed"),))
+
+    async def test_an_id_that_is_another_flows_name_is_nobodys_guess(self) -> None:
+        found = await self.guess(Search(flow("a", "first"), flow("b", "a")), "a")
+
+        assert isinstance(found, answers.NoSuchFlow)
+        assert (found.ambiguous, found.candidates) == (True, (("a", "first"), ("b", "a")))

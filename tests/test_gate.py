@@ -11,7 +11,7 @@ from bot.arrivals import Actor
 from bot.gate import FRESH, Subject, subject_of
 from bot.policy import Why
 from bot.request import Request, Vote
-from tests.fakes import ALICE, BOB, CAROL, DAVE, ERIN, POLICY, Desk, open_desk, policy_of
+from tests.fakes import ALICE, BOB, BURNS, CAROL, DAVE, EMERGENCY, ERIN, POLICY, Desk, open_desk, policy_of
 
 GROUP = POLICY.replace('approvers = ["media-leads"]', 'approvers = ["S0MEDIAGRP", "U0CAROL"]')
 NOBODY_ASKED = POLICY.replace('approvals = 1\napprovers = ["media-leads"]', "approvals = 0")
@@ -171,3 +171,41 @@ async def test_a_project_that_the_policy_does_not_know_any_more_is_refused(desk:
 
     assert isinstance(decision, policy.Refuse)
     assert decision.why is Why.NO_RULE
+
+
+async def test_an_emergency_asks_about_the_groups_that_it_hangs_on(desk: Desk) -> None:
+    desk.policy = policy_of(EMERGENCY)
+    subject = subject_of(await desk.opened(BURNS))
+    desk.directory.asked.clear()
+
+    decision = await desk.gate.decide_emergency(ERIN, subject, max_age=5.0)
+
+    assert not isinstance(decision, policy.Refuse)
+    assert sorted(desk.directory.asked) == [("S0MEDIAGRP", 5.0), ("U0ERIN", 5.0)]
+
+
+async def test_there_is_no_emergency_in_a_project_that_is_gone(desk: Desk) -> None:
+    desk.policy = policy_of(EMERGENCY)
+    seen = await desk.opened(BURNS)
+    desk.policy = policy_of(EMERGENCY.replace("[projects.hk]", "[projects.sg]"))
+
+    decision = await desk.gate.decide_emergency(ALICE, subject_of(seen), max_age=5.0)
+
+    assert decision == policy.Refuse(why=Why.NO_EMERGENCY)
+
+
+async def test_groups_are_asked_about_for_a_judge(desk: Desk) -> None:
+    desk.policy = policy_of(EMERGENCY.replace('approvers = ["media-leads"]', 'approvers = ["S0MEDIAGRP"]'))
+    seen = await desk.opened(BURNS)
+
+    assert await desk.gate.refuse_judge(seen, ERIN, max_age=5.0) is None
+    refused = await desk.gate.refuse_judge(seen, CAROL, max_age=5.0)
+    assert refused is not None
+    assert refused.why is Why.NOT_APPROVER
+
+
+async def test_a_subject_that_could_not_be_read_has_no_name(desk: Desk) -> None:
+    seen = await desk.opened()
+    unread = dataclasses.replace(seen, flow=dataclasses.replace(seen.flow, name="", status=""))
+
+    assert subject_of(unread).flow_name is None

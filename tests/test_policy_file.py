@@ -53,6 +53,7 @@ reason    = "required"
 expires   = "1h30m"
 emergency = ["media-leads"]
 protected = ["premium-*", "live"]
+emergency_limit = 2
 
 # between the rules
 
@@ -113,6 +114,8 @@ def test_every_key_arrives() -> None:
         protected=("premium-*", "live"),
         reason_required=True,
         expires=5400.0,
+        emergency=("media-leads",),
+        emergency_limit=2,
         text="\n".join(lines[11:27]),
     )
     assert (second.effect, second.verbs, second.text) == (policy.Effect.DENY, ("read",), "\n".join(lines[30:35]))
@@ -143,11 +146,19 @@ def test_the_example_at_the_top_level_is_in_order() -> None:
     assert (found.problems, found.defects, found.warnings) == ((), (), ())
 
 
-def test_emergency_is_read_gives_nothing_and_says_so() -> None:
-    found = load(EVERY_KEY)
-    assert [str(warning) for warning in found.warnings] == [
-        "f.toml:26: rule 1, emergency: gives no rights: this version has no --emergency"
-    ]
+def test_the_limit_of_emergencies_is_the_rules_own_or_the_files_or_three() -> None:
+    one, two = RULE + 'emergency = ["U0CAROL"]\n', RULE.replace("one", "two") + "emergency_limit = 5\n"
+    assert [rule.emergency_limit for rule in rules(one + two)] == [3, 5]
+    found = load("emergency_limit = 1\n" + PROJECT + one + two)
+    assert found.policy is not None, found.problems
+    assert [(rule.emergency, rule.emergency_limit) for rule in found.policy.rules] == [(("U0CAROL",), 1), ((), 5)]
+
+
+@pytest.mark.parametrize("value", ["0", "101", "true", '"3"', "2.0", "[]"])
+def test_a_limit_is_a_whole_number_from_1_to_100(value: str) -> None:
+    what = "emergency_limit: must be a whole number from 1 to 100"
+    assert told(f"emergency_limit = {value}\n{PROJECT}") == [f"f.toml:1: {what}"]
+    assert told(f"{PROJECT}{RULE}emergency_limit = {value}\n") == [f"f.toml:9: rule 1, {what}"]
 
 
 @pytest.mark.parametrize(
@@ -180,10 +191,7 @@ def test_bytes_that_are_no_text_are_one_problem_with_their_line() -> None:
         (PROJECT + "[rules]\nname = 1", "f.toml:5: rules: must be written as [[rules]]"),
         ("people = []\n" + PROJECT, "f.toml:1: people: must be written as [people]"),
         ("rule = 1\n" + PROJECT, 'f.toml:1: rule: is not a key that belongs here; did you mean "rules"?'),
-        *(
-            (f"{key} = 1\n{PROJECT}", f"f.toml:1: {key}: is not in this version yet")
-            for key in ("operators", "emergency_limit")
-        ),
+        *((f"{key} = 1\n{PROJECT}", f"f.toml:1: {key}: is not in this version yet") for key in ("operators",)),
         (PROJECT + "[cases]\nname = 1", "f.toml:5: cases: must be written as [[cases]]"),
         (
             PROJECT + "[[rules]]\n'operators' = 1\n" + RULE[10:],

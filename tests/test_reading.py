@@ -6,15 +6,15 @@ from collections.abc import AsyncIterator
 
 import pytest
 
-from bot import answers, commands, errors, shown
-from bot.arrivals import Actor, Typed
+from bot import answers, commands, errors, life, ports, shown
+from bot.arrivals import Actor, Modal, Submitted, Typed, Verdict
 from bot.errors import CloudFailure, Fault
 from bot.finding import Finder
 from bot.policy import Kind, Why
 from bot.reading import HISTORY, OPEN_SHOWN, PAGE, Reading
 from bot.request import Flow, Request
 from bot.verbs import VERBS, Verb
-from tests.fakes import ALICE, BOB, CAROL, DAVE, ERIN, MAIN, POLICY, Desk, open_desk, policy_of
+from tests.fakes import ALICE, BOB, BURNS, CAROL, DAVE, EMERGENCY, ERIN, MAIN, POLICY, Desk, open_desk, policy_of
 
 HERE, ELSEWHERE = "C0INCIDENT", "C0RANDOM"
 SECOND = """\
@@ -406,3 +406,71 @@ async def test_a_database_that_is_away_is_an_error_of_ours(library: Library) -> 
 
     with pytest.raises(errors.StoreError):
         await library.ask("pending")
+
+
+class TestEmergency:
+    @pytest.fixture
+    async def library(self, library: Library) -> Library:
+        """Let those on call pass over the leads."""
+        library.desk.policy = policy_of(EMERGENCY)
+        return library
+
+    async def decides(self, library: Library, seen: Request) -> set[str]:
+        """Return for whom a request stands among those that they may decide."""
+        people = (ALICE, BOB, CAROL, ERIN)
+        found = {actor.user: await library.pending(actor) for actor in people}
+        assert all(seen.id in (*named(one.deciding), *named(one.others)) for one in found.values())
+        return {user for user, one in found.items() if seen.id in named(one.deciding)}
+
+    async def test_a_pending_one_is_for_its_requester_and_for_those_passed_over(self, library: Library) -> None:
+        assert await self.decides(library, await library.desk.opened(BURNS)) == {"U0ALICE", "U0CAROL"}
+        library.desk.policy = policy_of(POLICY)
+        assert await self.decides(library, (await library.pending(CAROL)).deciding[0].request) == {"U0CAROL"}
+
+    async def test_one_that_needs_a_second_is_for_the_other_members(self, library: Library) -> None:
+        seen = life.want_second(await library.desk.pressed_first())
+        await library.desk.store.commit(ports.Change(audit=(), request=seen))
+
+        assert await self.decides(library, seen) == {"U0BOB", "U0CAROL", "U0ERIN"}
+
+    async def test_one_that_runs_is_for_nobody_and_one_that_is_over_for_its_reviewers(self, library: Library) -> None:
+        let_run = await library.desk.let_run()
+        assert await self.decides(library, let_run) == set()
+
+        await library.desk.calling.call(let_run)
+
+        assert await self.decides(library, let_run) == {"U0CAROL"}
+        sent = Submitted(modal=Modal.REVIEW, request_id=let_run.id, reason=None, verdict=Verdict.JUSTIFIED)
+        await library.desk.take(library.desk.entry(sent, DAVE))
+        await library.desk.calling.read(await library.desk.now(let_run.id))
+        assert await library.pending(CAROL) == shown.Pending(deciding=(), others=())
+
+    async def test_its_reasons_are_for_those_who_review_it(self, library: Library) -> None:
+        alone = POLICY.replace("approvals = 0", 'emergency = ["media-leads"]')
+        library.desk.policy = policy_of(alone)
+        library.desk.directory.private.add(HERE)
+        await library.desk.opened(BURNS, CAROL)
+
+        for actor, hidden in ((DAVE, False), (BOB, True)):
+            (row,) = (await library.history(actor=actor, channel=ELSEWHERE)).rows
+            assert row.hidden is hidden
+
+    async def test_a_rule_that_closes_reading_by_name_holds_for_what_could_not_be_read(self, library: Library) -> None:
+        away = CloudFailure(fault=Fault.UNCERTAIN)
+        library.desk.cloud.will("flow", away)
+        library.desk.cloud.will("flows", away)
+        opened = await library.desk.opened(BURNS)
+        assert opened.flow.name == ""
+        library.desk.policy = policy_of(deny(flows='["main-*"]'))
+
+        assert await library.pending(CAROL) == shown.Pending(deciding=(), others=())
+        assert (await library.refused("history flow-1", CAROL)).decision.why is Why.DENY_RULE
+
+    async def test_whoami_says_where_somebody_may_use_it(self, library: Library) -> None:
+        found = {}
+        for actor in (ALICE, CAROL):
+            shows = await library.ask("whoami", actor)
+            assert isinstance(shows, shown.Whoami)
+            found[actor.user] = [right.rule for right in shows.standings[0].emergencies]
+
+        assert found == {"U0ALICE": ["on-call stops, a lead approves"], "U0CAROL": []}

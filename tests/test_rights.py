@@ -128,6 +128,36 @@ def test_only_the_groups_that_decide_are_asked_about() -> None:
     assert rights.groups_named(of(*rules)) >= {"S0ONE", "S0TWO", "S0THREE", "S0FOUR", "S0FIVE", "S0MEDIAGRP"}
 
 
+def test_an_emergency_opens_its_verbs_to_whom_it_names_whoever_else_may() -> None:
+    burning = dataclasses.replace(stops, who=("U0BOB",), emergency=("U0ALICE",), flows=("main-*",))
+    (right,) = rights.emergencies(of(burning), member(), HK, NOBODY)
+
+    assert (right.verb, right.rule, right.approvals, right.approvers) == ("stop", "stops", 1, ("U0CAROL",))
+    assert (right.flows, right.sure) == (("main-*",), True)
+    assert named(burning) == []
+    assert usable(burning) == ALWAYS | READS | {Verb.STOP}
+    assert usable(burning, closed) == ALWAYS
+
+
+def test_an_emergency_is_for_full_members_in_the_places_of_its_rule() -> None:
+    burning = dataclasses.replace(stops, emergency=("U0ALICE",), channels=("C0INCIDENT",))
+    guest = member(kind=Kind.GUEST)
+    there = dataclasses.replace(HK, card_channel="C0WAR")
+
+    assert len(rights.emergencies(of(burning), member(), HK, NOBODY)) == 1
+    assert rights.emergencies(of(burning), guest, HK, NOBODY) == ()
+    assert rights.emergencies(of(burning), member(), there, NOBODY) == ()
+    assert rights.emergencies(of(closed, dataclasses.replace(stops, emergency=())), member(), HK, NOBODY) == ()
+
+
+def test_an_emergency_by_a_group_that_cannot_be_asked_about_is_unsure() -> None:
+    burning = dataclasses.replace(stops, emergency=("S0MEDIAGRP",))
+    (right,) = rights.emergencies(of(burning), member(), HK, {"S0MEDIAGRP": None})
+
+    assert not right.sure
+    assert rights.groups_deciding(of(burning), "stop") == {"S0MEDIAGRP"}
+
+
 WHO = st.lists(st.sampled_from(["*", "U0ALICE", "U0BOB", "S0MEDIAGRP", "media-oncall"]), max_size=3).map(tuple)
 RULES = st.builds(
     Rule,

@@ -2,6 +2,7 @@
 
 import asyncio
 import dataclasses
+import json
 import pathlib
 from collections.abc import AsyncIterator
 
@@ -10,7 +11,7 @@ import pytest
 from bot import answers, arrivals, due, errors, life, request, telling
 from bot.errors import ChatRefused, ChatUnavailable
 from bot.request import Request, State
-from tests.fakes import ALICE, CAROL, DAVE, POLICY, Desk, in_order, open_desk, policy_of, until
+from tests.fakes import ALICE, BURNS, CAROL, DAVE, EMERGENCY, POLICY, Desk, in_order, open_desk, policy_of, until
 
 EXPIRE = request.Event.EXPIRE
 
@@ -313,3 +314,67 @@ async def test_a_card_is_never_posted_under_two_names(desk: Desk) -> None:
     seen = await told(desk, opened)
 
     assert seen.card == dataclasses.replace(seen.card, ts="2.card", shown=1)  # at least once, as §4 says
+
+
+@pytest.mark.parametrize(("refused", "channel"), [(0, "C0INCIDENT"), (1, "C0HOME")])
+async def test_an_announcement_that_a_channel_refuses_holds_up_nothing_and_is_in_the_audit(
+    desk: Desk, refused: int, channel: str
+) -> None:
+    desk.policy = policy_of(EMERGENCY.replace('["C0INCIDENT"]', '["C0HOME", "C0INCIDENT"]'))
+    opened, taken = await desk.opened(BURNS), asyncio.Event()
+    taken.set()
+    desk.chat.troubles["reply"].extend([taken] * refused + [ChatRefused("not_in_channel")])
+    announced: list[str] = []
+
+    await in_order(desk.telling.tell(opened.id, announced=lambda: announced.append("once")))
+
+    assert len(announced) == 2
+    assert desk.chat.said() == [["announced"], ["emergency"]][refused]
+    assert (await desk.now(opened.id)).unsent == ()
+    (facts,) = desk.select("SELECT facts FROM audit WHERE what = 'announcement refused by Slack'")[0]
+    assert json.loads(facts) == {"emergency": True, "channel": channel, "code": "not_in_channel"}
+
+
+async def test_whoever_asked_for_what_gave_way_hears_of_it_wherever(desk: Desk) -> None:
+    desk.policy = policy_of(EMERGENCY)
+    pending = await told(desk, await desk.opened("stop flow-1"))
+    await desk.opened(BURNS)
+    desk.chat.troubles["reply"].append(ChatRefused("not_in_channel"))
+
+    await told(desk, pending)
+
+    assert [(user, reply.said.value) for user, reply in desk.chat.private] == [("U0ALICE", "superseded")]
+
+
+async def test_an_announcement_that_slack_does_not_take_holds_back_no_version_of_the_card(desk: Desk) -> None:
+    desk.policy = policy_of(EMERGENCY)
+    opened = await desk.opened(BURNS)
+    desk.chat.troubles["reply"].extend([ChatUnavailable("500")] * 6)
+    await told(desk, opened)
+    await desk.take(desk.click("emergency_first", ALICE, opened.id))
+
+    desk.clock.turn(telling.AGAIN)
+    seen = await told(desk, opened)
+
+    assert desk.chat.said() == []
+    assert seen.card.shown == seen.version
+    for _ in range(6):
+        assert seen.tell_at - desk.clock.now() <= telling.AGAIN
+        desk.clock.turn(telling.AGAIN)
+        seen = await told(desk, seen)
+    assert desk.chat.said() == ["emergency", "pressed_first"]
+
+
+async def test_a_card_that_slack_does_not_edit_holds_back_no_announcement(desk: Desk) -> None:
+    desk.policy = policy_of(EMERGENCY)
+    opened = await desk.opened(BURNS)
+    desk.chat.troubles["edit_card"].extend([ChatUnavailable("500")] * 3)
+    await desk.take(desk.click("emergency_first", ALICE, opened.id))
+
+    seen = await told(desk, opened)
+    for _ in range(4):
+        desk.clock.turn(telling.AGAIN)
+        seen = await told(desk, seen)
+
+    assert desk.chat.said() == ["emergency", "pressed_first"]
+    assert seen.card.shown == seen.version

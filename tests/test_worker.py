@@ -14,8 +14,11 @@ from bot.errors import ChatRefused, ChatUnavailable, CloudFailure, Fault
 from bot.request import Awaiting, Flow, How, Progress, State
 from tests.fakes import (
     ALICE,
+    BOB,
+    BURNS,
     CAROL,
     DAVE,
+    EMERGENCY,
     MAIN,
     POLICY,
     STANDING,
@@ -59,6 +62,11 @@ def quiet(desk: Desk) -> bool:
         " UNION ALL SELECT 1 FROM inbox WHERE state <> 'done'",
         desk.clock.now(),
     )
+
+
+def quiet_entries(desk: Desk) -> bool:
+    """Tell whether every entry of the inbox is settled."""
+    return not desk.select("SELECT 1 FROM inbox WHERE state <> 'done'")
 
 
 async def rests(desk: Desk) -> None:
@@ -519,3 +527,59 @@ async def test_a_database_that_goes_away_beside_a_call_loses_neither_call_nor_te
 
     assert (await desk.now(request_id)).operation.progress is Progress.SUCCEEDED
     assert desk.chat.said()[-1] == "outcome"
+
+
+class TestEmergency:
+    @pytest.fixture
+    async def waiting(self, desk: Desk) -> AsyncIterator[tuple[str, asyncio.Event]]:
+        """Return an emergency that was let run while Slack still holds back its announcement, and what lets it go."""
+        desk.policy = policy_of(EMERGENCY)
+        entry, gate = desk.typed(BURNS), asyncio.Event()
+        desk.chat.troubles["reply"].append(gate)
+        try:
+            await arrives(desk, entry)
+            await until(lambda: desk.chat.journal == ["post_card", "reply"])
+            await arrives(desk, desk.click("emergency_first", ALICE, entry.key))
+            await until(lambda: "pressed first" in desk.store.journal and not desk.clock._sleepers)
+            desk.clock.turn(3)
+            await arrives(desk, desk.click("emergency_confirm", ALICE, entry.key))
+            await until(lambda: "confirmed" in desk.store.journal and quiet_entries(desk))
+            await asleep(desk)
+            assert desk.cloud.stops() == 0
+            yield entry.key, gate
+        finally:
+            gate.set()
+
+    async def test_its_call_goes_as_soon_as_it_is_announced(
+        self, desk: Desk, waiting: tuple[str, asyncio.Event]
+    ) -> None:
+        request_id, gate = waiting
+        gate.set()
+        await rests(desk)
+
+        seen = await desk.now(request_id)
+        assert seen.operation.begun_at == desk.clock.now()
+        assert desk.cloud.stops() == 1
+        assert desk.chat.said() == ["emergency", "pressed_first", "confirmed", "outcome", "review_open"]
+
+    async def test_its_call_waits_for_ten_seconds_at_most(self, desk: Desk, waiting: tuple[str, asyncio.Event]) -> None:
+        request_id, gate = waiting
+        desk.clock.turn(10)
+        await until(desk.cloud.stops)
+
+        assert desk.chat.said() == []
+        gate.set()
+        await rests(desk)
+        assert (await desk.now(request_id)).operation.progress is Progress.SUCCEEDED
+
+    async def test_what_gives_way_to_it_is_told_at_once(self, desk: Desk) -> None:
+        desk.policy = policy_of(EMERGENCY)
+        pending = desk.typed("stop flow-1", BOB)
+        await arrives(desk, pending)
+        await rests(desk)
+
+        await arrives(desk, desk.typed(BURNS))
+        await rests(desk)
+
+        assert desk.chat.said() == ["asked", "superseded", "emergency"]
+        assert desk.chat.cards["1.card"].state is State.SUPERSEDED

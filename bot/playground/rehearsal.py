@@ -20,6 +20,9 @@ from bot.playground.slack.server import SlackStandIn
 GROUP_SIZE: Final = 2
 """Sample people in each user group."""
 
+SAMPLE: Final = world.POLICY.replace("approvals = 1\n", 'approvals = 1\nemergency = ["media-oncall"]\n')
+"""The sample policy of the page: those on call may pass over the leads."""
+
 _READABLE: Final = re.compile(r"[UWSCG]0([A-Z]{2,})")
 _SOURCES: Final = (Source(name="encoder-1"), Source(name="encoder-2", health="DISCONNECTED"))
 _OUTPUTS: Final = (Output(name="cdn-apac"), Output(name="cdn-eu", type="rtmp-push"), Output(name="archive"))
@@ -37,8 +40,8 @@ class Scene:
 def sample() -> Scene:
     """Return the sample world with its sample policy."""
     return Scene(
-        policy=_parsed(world.POLICY.replace("{endpoint}", "http://127.0.0.1"), "sample"),
-        text=world.POLICY,
+        policy=_parsed(SAMPLE.replace("{endpoint}", "http://127.0.0.1"), "sample"),
+        text=SAMPLE,
         furnish=_sample,
     )
 
@@ -112,7 +115,7 @@ def _entries(found: policy.Policy) -> Iterable[str]:
     """Return every user and group id of the policy once, in the order of the file."""
     named = [entry for entries in found.people.values() for entry in entries]
     for rule in found.rules:
-        named += [*rule.who, *rule.excluded, *rule.approvers, *rule.notify]
+        named += [*rule.who, *rule.excluded, *rule.approvers, *rule.notify, *rule.emergency]
     return dict.fromkeys(entry for entry in named if entry != policy.EVERYBODY and entry not in found.people)
 
 
@@ -158,7 +161,7 @@ def _flow_names(found: policy.Policy, project: str) -> list[str]:
 
 def _toml(raw: Mapping[str, Any]) -> str:
     """Write a policy file anew, as plain as TOML can be."""
-    lines: list[str] = []
+    lines = list(_pairs({key: value for key, value in raw.items() if key not in ("projects", "people", "rules")}))
     for name, project in raw["projects"].items():
         lines += [f"[projects.{_quoted(name)}]", *_pairs(project), ""]
     lines += ["[people]", *_pairs(raw.get("people", {})), ""]

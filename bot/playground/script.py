@@ -1,4 +1,4 @@
-"""`flowbot playground --script`: one conversation, played by the real bot between the stand-ins, and printed like a
+"""`flowbot playground --script`: some conversations, played by the real bot between the stand-ins, and printed like a
 chat.
 
 Every line was sent over a socket: what a person typed or pressed, or what the bot answered.
@@ -7,6 +7,7 @@ Every line was sent over a socket: what a person typed or pressed, or what the b
 import asyncio
 import pathlib
 import tempfile
+from collections.abc import Mapping
 from typing import Final
 
 import click
@@ -14,6 +15,7 @@ import click
 from bot import log
 from bot.playground import chat, world
 from bot.playground.slack.records import Message, View
+from bot.request import APART
 from bot.store import migrate
 
 PLACE: Final = "C0INCIDENT"
@@ -21,9 +23,29 @@ PLACE: Final = "C0INCIDENT"
 PATIENCE: Final = 8.0
 """Seconds after which a line that does not come ends the play."""
 
+POLICY: Final = """\
+[projects.hk]
+project_id = "0123456789abcdef0123456789abcdef"
+region     = "ap-southeast-1"
+endpoint   = "{endpoint}"
+channels   = ["C0INCIDENT"]
+
+[people]
+media-oncall = ["U0ALICE", "U0BOB"]
+media-leads  = ["U0CAROL", "U0DAVE"]
+
+[[rules]]
+name      = "on-call stops, two leads approve"
+verbs     = ["stop"]
+who       = ["media-oncall"]
+approvals = 2
+approvers = ["media-leads"]
+emergency = ["media-oncall"]
+"""
+
 
 def run() -> int:
-    """Play the conversation and return the exit code."""
+    """Play the conversations and return the exit code."""
     log.configure(fmt="console", level="error", secrets=())
     asyncio.run(_play())
     return 0
@@ -31,11 +53,11 @@ def run() -> int:
 
 async def _play() -> None:
     with tempfile.TemporaryDirectory(prefix="flowbot-") as directory:
-        async with world.build(pathlib.Path(directory)) as built:
+        async with world.build(pathlib.Path(directory), policy=POLICY) as built:
             migrate.migrate(built.environ["DATABASE_URL"])
             async with built.bot():
                 play = Play(built)
-                for scene in (a_stop_that_a_lead_approves, a_flow_that_is_stopped_already, a_denial, the_wrong_people):
+                for scene in (two_approvals, the_wrong_people, a_denial, break_glass):
                     await scene(play)
                 play.close()
 
@@ -46,6 +68,7 @@ class Play:
     def __init__(self, built: world.World) -> None:
         self._slack = built.slack
         self._live = built.live
+        self._clock = built.clock
         self._printer = chat.Printer(built.slack.workspace, place=PLACE, echo=click.echo)
 
     def scene(self, title: str) -> None:
@@ -58,29 +81,34 @@ class Play:
         await self._slack.people.command(user, PLACE, text)
         await self.hear(until)
 
-    async def presses(self, user: str, card: Message, button: str, *, until: str) -> None:
-        """Let somebody press a button of the card, and wait until the bot has said this."""
+    async def presses(self, user: str, button: str, *, until: str) -> None:
+        """Let somebody press a button of the card, once it is there, and wait until the bot has said this."""
+        card = await self._card(button)
         label = card.buttons[button]["text"]["text"]
         self._printer.act(user, f"presses [{label}]")
         await self._slack.people.click(user, card, button)
         await self.hear(until)
 
-    async def explains(self, user: str, reason: str, *, until: str) -> None:
-        """Let somebody fill in the modal that the bot has opened for them."""
-        view = await self._slack.until(lambda workspace: workspace.top_view(user), timeout=PATIENCE)
-        self._printer.act(user, f"answers “{view.title}” with: {reason}")
-        await self._slack.people.submit(user, view, _fill(view, reason))
+    async def fills_in(self, user: str, values: Mapping[str, str], *, until: str) -> None:
+        """Let somebody fill in the modal that the bot has opened for them, its fields by `block_id`."""
+        view: View = await self._slack.until(lambda workspace: workspace.top_view(user), timeout=PATIENCE)
+        self._printer.act(user, f"answers “{view.title}” with: {'; '.join(values.values())}")
+        await self._slack.people.submit(user, view, values)
         await self.hear(until)
+
+    async def waits(self, seconds: float) -> None:
+        """Let time pass."""
+        await self._clock.sleep(seconds)
 
     async def hear(self, words: str) -> None:
         """Wait until the bot has said this in the channel, in a thread or to one person, and print all that is new."""
         await self._slack.until(lambda workspace: words in workspace.transcript(), timeout=PATIENCE)
         self._printer.show()
 
-    async def card(self) -> Message:
-        """Return the card that still has buttons."""
+    async def _card(self, button: str) -> Message:
         return await self._slack.until(
-            lambda workspace: next((one for one in workspace.messages(PLACE) if one.buttons), None), timeout=PATIENCE
+            lambda workspace: next((one for one in workspace.messages(PLACE) if button in one.buttons), None),
+            timeout=PATIENCE,
         )
 
     def close(self) -> None:
@@ -91,38 +119,40 @@ class Play:
                 click.echo(f"  {call.method} …{call.path[-11:]}  →  {call.status}")
 
 
-async def a_stop_that_a_lead_approves(play: Play) -> None:
-    """The main job: asked, refused to oneself, approved by a lead, stopped."""
-    play.scene("1. A stop that a lead approves")
+async def two_approvals(play: Play) -> None:
+    """The main job: asked, approved by one of two, approved by the other, stopped."""
+    play.scene("1. A stop that two leads approve")
     await play.types("U0ALICE", "stop main-feed because the encoder loops", until="asks to stop `main-feed`")
-    card = await play.card()
-    await play.presses("U0ALICE", card, "approve", until="you may not approve it")
-    await play.presses("U0CAROL", card, "approve", until="`main-feed` is now STANDBY")
+    await play.presses("U0CAROL", "approve", until="approved by <@U0CAROL>")
+    await play.presses("U0DAVE", "approve", until="`main-feed` is now STANDBY")
 
 
-async def a_flow_that_is_stopped_already(play: Play) -> None:
-    """Nothing opens for a flow that is in standby."""
-    play.scene("2. A flow that is stopped already")
-    await play.types("U0ALICE", "stop studio-b", until="STANDBY already")
+async def the_wrong_people(play: Play) -> None:
+    """Nothing opens for what is stopped already; who lacks the right learns who has it; a guest gets a bare no."""
+    play.scene("2. What is refused")
+    await play.types("U0BOB", "stop main-feed because it still loops", until="STANDBY already")
+    await play.types("U0CAROL", "stop backup-feed", until="No rule lets you stop `backup-feed`")
+    await play.types("U0GUEST", "stop backup-feed", until="You may not do this here")
+    await play.types("U0BOB", "stop backup-feed because it looks idle", until="asks to stop `backup-feed`")
+    await play.presses("U0BOB", "approve", until="is your own")
 
 
 async def a_denial(play: Play) -> None:
     """One deny ends a request, with a reason if the denier gives one."""
     play.scene("3. A request that is denied")
-    await play.types("U0BOB", "stop backup-feed because it looks idle", until="asks to stop `backup-feed`")
-    await play.presses("U0DAVE", await play.card(), "deny", until="<@U0DAVE> denied the request")
-    await play.explains("U0DAVE", "it carries the main audience now", until="<@U0DAVE> says why")
+    await play.presses("U0DAVE", "deny", until="<@U0DAVE> denied the request")
+    await play.fills_in("U0DAVE", {"reason": "it carries the main audience now"}, until="<@U0DAVE> says why")
 
 
-async def the_wrong_people(play: Play) -> None:
-    """A colleague without the right learns who has it; a guest gets a bare no; the requester takes it back."""
-    play.scene("4. The wrong people")
-    await play.types("U0BOB", "stop backup-feed because the audience has moved", until="the audience has moved")
-    card = await play.card()
-    await play.presses("U0ALICE", card, "approve", until="you may not approve the request for `backup-feed`")
-    await play.presses("U0GUEST", card, "approve", until="You may not do this here")
-    await play.presses("U0BOB", card, "withdraw", until="<@U0BOB> withdrew the request")
-
-
-def _fill(view: View, reason: str) -> dict[str, str]:
-    return dict.fromkeys(view.buttons, reason)
+async def break_glass(play: Play) -> None:
+    """Nobody is there to approve: two presses, seconds apart, and a lead's verdict afterwards."""
+    play.scene("4. Break-glass, and its review")
+    await play.types(
+        "U0ALICE", "stop backup-feed --emergency because it shows a wrong country's feed", until="uses `--emergency`"
+    )
+    await play.presses("U0ALICE", "emergency_first", until="pressed “Emergency Stop”")
+    await play.waits(APART)
+    await play.presses("U0ALICE", "emergency_confirm", until="please review the emergency stop")
+    await play.presses("U0CAROL", "review", until="Review: open")
+    verdict = {"verdict": "justified", "reason": "there was no time to ask"}
+    await play.fills_in("U0CAROL", verdict, until="reviewed the emergency stop")

@@ -93,7 +93,7 @@ class Listeners:
                 recording = await self._keep(entry, body)
                 if recording is not Recording.NEW:
                     return messages.recording(recording, door=typed.door)
-                return messages.reading(parsed.flow, dry_run=parsed.dry_run)
+                return messages.reading(parsed.flow, dry_run=parsed.dry_run, emergency=parsed.emergency)
             case _:
                 assert_never(parsed)
 
@@ -141,7 +141,7 @@ class Listeners:
     async def view(self, ack: AsyncAck, body: Body) -> None:
         """Take a submitted modal; what is wrong with it is answered in the response."""
         entry, submitted = payloads.submitted(body, received_at=self._clock.now())
-        wrong = _wrong_name(submitted) | _wrong_reason(submitted)
+        wrong = _wrong_name(submitted) | _wrong_verdict(submitted) | _wrong_reason(submitted)
         if wrong:
             await ack(response_action="errors", errors=wrong)
             return
@@ -198,12 +198,18 @@ def _wrong_name(submitted: Submitted) -> dict[str, str]:
     return modals.name_empty() if submitted.modal is Modal.TYPE_NAME and submitted.name is None else {}
 
 
+def _wrong_verdict(submitted: Submitted) -> dict[str, str]:
+    """Return that a review lacks its verdict, as Slack shows it."""
+    missing = submitted.modal is Modal.REVIEW and submitted.verdict is None
+    return modals.verdict_missing() if missing else {}
+
+
 def _wrong_reason(submitted: Submitted) -> dict[str, str]:
-    """Return what is wrong with the reason typed in a modal, as Slack shows it; only the modal for it needs one."""
+    """Return what is wrong with what was typed in a modal, as Slack shows it; only a request needs a reason."""
     if submitted.reason is None:
         return modals.reason_empty() if submitted.modal is Modal.ADD_REASON else {}
     wrong = commands.judge_reason(submitted.reason)
-    if wrong is Problem.OPTION_IN_REASON and submitted.modal is Modal.DENY_REASON:
+    if wrong is Problem.OPTION_IN_REASON and submitted.modal in (Modal.DENY_REASON, Modal.REVIEW):
         return {}  # nothing is typed after it that an option could belong to
     return {} if wrong is None else modals.reason_wrong(wrong)
 

@@ -63,8 +63,14 @@ class Notifier:
         )
 
     async def reply(self, seen: request.Request, reply: request.Reply) -> str:
-        """Post one reply under the card, in the channel as well where nobody may miss it, and return its `ts`."""
+        """Post one reply under the card, in the channel as well where nobody may miss it, and return its `ts`.
+
+        What is announced in another channel stands there by itself.
+        """
         said = messages.reply(seen, reply, workspace_url=await self._workspace_url())
+        home = seen.emergency.announced_in if seen.emergency is not None else None
+        if reply.said is request.Said.ANNOUNCED and home is not None:
+            return await self._post(home, said)
         wide = messages.broadcast(seen, reply)
         root = seen.card.thread or seen.card.ts
         return await self._post(seen.card.channel, said, thread_ts=root, reply_broadcast=wide or None)
@@ -84,6 +90,8 @@ class Notifier:
         """Tell one person: by `response_url` while it is known, else ephemerally where they were, else in a DM."""
         if isinstance(answer, answers.DenyReasonAsked):
             return await self._ask_why(entry, answer)
+        if isinstance(answer, answers.ReviewAsked) and await self._ask_for_review(entry, answer):
+            return None
         if isinstance(answer, answers.Noted):
             return None
         said = messages.answer(answer, workspace_url=await self._workspace_url())
@@ -116,6 +124,9 @@ class Notifier:
 
     async def _ask_why(self, entry: Entry, answer: answers.DenyReasonAsked) -> None:
         await self.open_modal(entry.key, modals.deny_reason(answer.request_id, answer.flow))
+
+    async def _ask_for_review(self, entry: Entry, asked: answers.ReviewAsked) -> bool:
+        return await self.open_modal(entry.key, modals.review(asked.request_id, asked.verb, asked.flow))
 
     async def _respond(self, key: str, said: Message, *, replace: bool) -> bool:
         url = self._returns.use_response_url(key)

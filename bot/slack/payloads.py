@@ -11,7 +11,7 @@ from collections.abc import Mapping
 from typing import Any, Final
 
 from bot import typed as cleaned
-from bot.arrivals import Actor, Button, Clicked, Entry, Modal, Submitted, Typed
+from bot.arrivals import Actor, Button, Clicked, Entry, Modal, Submitted, Typed, Verdict
 from bot.slack.messages import flows, modals
 from bot.verbs import Door
 
@@ -152,6 +152,7 @@ def submitted(payload: Payload, *, received_at: float) -> tuple[Entry, Submitted
         request_id=str(view.get("private_metadata") or ""),
         reason=_typed_in(view, modals.REASON_BLOCK, modals.REASON_ACTION),
         name=_typed_in(view, modals.NAME_BLOCK, modals.NAME_ACTION),
+        verdict=_verdict(view),
     )
     return Entry(
         key=key("submission", payload), actor=_clicker(payload), arrival=arrival, received_at=received_at
@@ -213,6 +214,19 @@ def _clicker(payload: Payload) -> Actor:
 
 
 def _typed_in(view: Payload, block: str, action: str) -> str | None:
-    values = (view.get("state") or {}).get("values") or {}
-    value = ((values.get(block) or {}).get(action) or {}).get("value")
+    value = _field(view, block, action).get("value")
     return value.strip() or None if isinstance(value, str) else None
+
+
+def _verdict(view: Payload) -> Verdict | None:
+    chosen = _field(view, modals.VERDICT_BLOCK, modals.VERDICT_ACTION).get("selected_option")
+    try:
+        return Verdict(str(_inner(chosen).get("value")))
+    except ValueError:
+        return None
+
+
+def _field(view: Payload, block: str, action: str) -> Payload:
+    """Return what stands in one field of a modal."""
+    values = _inner(_inner(view.get("state")).get("values"))
+    return _inner(_inner(values.get(block)).get(action))

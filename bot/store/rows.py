@@ -26,6 +26,7 @@ _FLOW: Final = pydantic.TypeAdapter(requests.Flow)
 _TERMS: Final = pydantic.TypeAdapter(requests.Terms)
 _VOTES: Final = pydantic.TypeAdapter(tuple[requests.Vote, ...])
 _ENDING: Final = pydantic.TypeAdapter(requests.Ending)
+_EMERGENCY: Final = pydantic.TypeAdapter(requests.Emergency)
 _OPERATION: Final = pydantic.TypeAdapter(requests.Operation)
 _ARRIVAL: Final[pydantic.TypeAdapter[Arrival]] = pydantic.TypeAdapter(
     Annotated[Arrival, pydantic.Field(discriminator="kind")]
@@ -58,6 +59,7 @@ def decided(request: requests.Request) -> Columns:
         "votes": _dump(_VOTES, request.votes),
         "ending": _dump(_ENDING, ending),
         "recently_denied_by": _dump(_ACTOR, request.recently_denied_by),
+        "emergency": _dump(_EMERGENCY, request.emergency),
     }
 
 
@@ -160,6 +162,7 @@ def _request(row: sa.RowMapping, unsent: Sequence[sa.RowMapping]) -> requests.Re
         decided_at=row["decided_at"],
         ending=_load(_ENDING, row["ending"]),
         reminded=row["reminded"],
+        emergency=_load(_EMERGENCY, row["emergency"]),
         operation=_OPERATION.validate_json(row["record"]),
         version=row["version"],
         next_seq=row["next_seq"],

@@ -34,6 +34,9 @@ UNFINISHED: Final = schema.inbox.c.state != sa.literal_column(f"'{schema.EntrySt
 HOLDING: Final = sa.text("operations.holds")
 """Operations that hold their flow; in the words of the partial index, which SQLite does not find by `holds = 1`."""
 
+EMERGENCY: Final = schema.requests.c.emergency.is_not(None)
+"""Requests that pass over their approvals."""
+
 ALIVE: Final = sa.and_(
     # SQLite does not find the partial index by IS NOT NULL, which this implies: no time is before the epoch.
     schema.requests.c.due_at >= 0.0,

@@ -152,8 +152,9 @@ class SqlStore:
 
         def work(connection: sa.Connection) -> float:
             asked_at, now = self._leases.now(), self._now(connection)
-            if change.request is not None:
-                statements.save(connection, change.request, replica=self._replica, now=now)
+            for saved in (change.superseded, change.request):
+                if saved is not None:
+                    statements.save(connection, saved, replica=self._replica, now=now)
             if change.entry is not None:
                 statements.decide(connection, change, statements.lease(self._replica, now))
             _note(connection, *change.audit)
@@ -183,10 +184,24 @@ class SqlStore:
             _REQUESTS.c.ended_at >= since,
         )
 
+    async def emergencies(self, user: str, *, since: float) -> int:
+        """Count the emergencies, no dry runs, that somebody asked for and that were let run since then."""
+
+        def work(connection: sa.Connection) -> int:
+            query = sa.select(sa.func.count()).where(
+                statements.EMERGENCY,
+                _REQUESTS.c.requester_user == user,
+                _REQUESTS.c.decided_at >= since,
+                _REQUESTS.c.dry_run.is_(sa.false()),
+            )
+            return connection.execute(query).scalar_one()
+
+        return await self.database.read(work)
+
     async def unsettled(self, *, limit: int) -> list[requests.Request]:
         """Return the newest requests of which something may still come, dry runs too."""
         found = await self._several(statements.ALIVE, limit=limit)
-        return [one for one in found if requests.is_open(one) or requests.is_read_back(one)]
+        return [one for one in found if _is_unsettled(one)]
 
     async def history(self, project: str, *, flow_id: str | None = None, limit: int) -> list[requests.Request]:
         """Return the newest requests of a project, or for one flow of it."""
@@ -355,6 +370,10 @@ class SqlStore:
 def _note(connection: sa.Connection, *events: ports.AuditEvent) -> None:
     if events:
         connection.execute(schema.audit.insert(), [audit.row(event) for event in events])
+
+
+def _is_unsettled(request: requests.Request) -> bool:
+    return requests.is_open(request) or requests.is_read_back(request) or requests.is_review_open(request)
 
 
 def _readable(row: sa.RowMapping) -> ports.Claimed | None:

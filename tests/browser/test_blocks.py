@@ -91,6 +91,28 @@ async def test_modals_stand_on_each_other_and_keep_what_was_typed(
     assert workspace.views("U0ALICE") == ()
 
 
+async def test_a_choice_that_is_missing_is_asked_for_and_one_that_was_made_stays(
+    playground: run.Playground, open_window: OpenWindow
+) -> None:
+    alice = await open_window("U0ALICE")
+    workspace = playground.world.slack.workspace
+    choice = _input("Kind", {"type": "radio_buttons", "options": _options("live", "test")})
+    view = workspace.open_view("U0ALICE", _view("First", choice))
+    kind = alice.get_by_role("radiogroup", name="Kind")
+
+    await alice.get_by_role("dialog").get_by_role("button", name="Send").click()
+    await expect(kind).to_have_accessible_description("Please fill this in.")
+    await expect(kind.get_by_role("radio", name="live")).to_be_focused()
+
+    await kind.get_by_role("radio", name="test").check()
+    workspace.change_view(view, errors={"Kind": "not that one"})
+    await expect(kind).to_have_accessible_description("not that one")
+    await expect(kind.get_by_role("radio", name="test")).to_be_checked()
+
+    workspace.close_view(workspace.views("U0ALICE")[-1])
+    await expect(alice.get_by_role("dialog")).to_have_count(0)
+
+
 async def test_a_direct_message_has_its_own_place(playground: run.Playground, open_window: OpenWindow) -> None:
     alice = await open_window("U0ALICE")
     workspace = playground.world.slack.workspace

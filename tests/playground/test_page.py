@@ -387,6 +387,16 @@ def test_freezes_and_protected_flows_of_a_policy_are_rehearsed_too() -> None:
     assert "premium-sample" in rehearsal._flow_names(again, next(iter(again.projects)))
 
 
+def test_a_policy_keeps_who_may_use_emergencies_and_how_often() -> None:
+    text = f'emergency_limit = 7\n{POLICY}emergency = ["U0ZOE"]\n'
+    scene = rehearsal.of_file(text.encode(), name="flowbot.toml")
+
+    again = rehearsal.of_file(scene.text.replace("{endpoint}", "http://127.0.0.1:1").encode(), name="again").policy
+
+    assert (again.rules[0].emergency, again.rules[0].emergency_limit) == (("U0ZOE",), 7)
+    assert "U0ZOE" in rehearsal._entries(again)
+
+
 def test_a_wrong_policy_is_refused_with_its_places() -> None:
     with pytest.raises(errors.SettingsInvalid, match=r"mine\.toml:1: is not TOML"):
         rehearsal.of_file(b"rules = [", name="mine.toml")

@@ -7,6 +7,7 @@ import asyncio
 import contextlib
 import json
 import pathlib
+import re
 import shutil
 import socket
 import sqlite3
@@ -30,6 +31,8 @@ RANDOM = "C0RANDOM"
 MAIN = "ec897482-d24b-4d64-aa39-407980901b2d"
 
 BOTH_DOORS = ("test_stop", "test_approvals", "test_deny_and_withdraw", "test_direct", "test_races", "test_mentions")
+
+ACKNOWLEDGED = re.compile(r"(Dry run: )?(EMERGENCY: )?Reading ")
 
 PATIENCE = 20.0
 """Real seconds for the bot to become quiet, on a machine that others use too."""
@@ -135,7 +138,7 @@ class Stage:
         mine = [*workspace.ephemerals(user), *workspace.messages(f"D{user[1:]}")]
         mine.sort(key=lambda one: one.ts)
         own = [one.plain for one in mine if one.user == workspace.bot_user_id]
-        return [words for words in own if not words.removeprefix("Dry run: ").startswith("Reading ")]
+        return [words for words in own if not ACKNOWLEDGED.match(words)]
 
     def view(self, user: str) -> View | None:
         """Return the modal that somebody looks at."""

@@ -8,7 +8,7 @@ from typing import Any
 import aiohttp
 import pytest
 
-from bot.arrivals import Clicked, Submitted, Typed
+from bot.arrivals import Clicked, Submitted, Typed, Verdict
 from bot.commands import MAX_REASON, Read, Verb
 from bot.playground import world
 from bot.playground.slack.records import Message
@@ -276,6 +276,41 @@ async def test_a_name_is_recorded_as_typed_whatever_flow_is_meant(dispatching: D
     arrival = dispatching.entries[0].arrival
     assert isinstance(arrival, Submitted)
     assert (arrival.name, arrival.reason) == ("premium-1", None)
+
+
+def review(verdict: str | None, comment: str | None = None) -> dict[str, Any]:
+    """Return a submitted review."""
+    body = submission(comment, "review")
+    option = None if verdict is None else {"value": verdict}
+    field = {modals.VERDICT_ACTION: {"type": "radio_buttons", "selected_option": option}}
+    body["view"]["state"]["values"][modals.VERDICT_BLOCK] = field
+    return body
+
+
+@pytest.mark.parametrize("comment", [None, "why not --dry-run"])
+async def test_a_review_is_recorded_with_its_verdict_and_with_a_comment_or_none(
+    dispatching: Dispatching, comment: str | None
+) -> None:
+    answered = await dispatching.send(review("not_justified", comment))
+
+    assert (answered.status_code, bytes(answered.body)) == (200, b"")
+    arrival = dispatching.entries[0].arrival
+    assert isinstance(arrival, Submitted)
+    assert (arrival.verdict, arrival.reason) == (Verdict.NOT_JUSTIFIED, comment)
+
+
+@pytest.mark.parametrize("verdict", [None, "splendid"])
+async def test_a_review_without_a_verdict_is_an_error_in_the_view_and_recorded_nowhere(
+    dispatching: Dispatching, verdict: str | None
+) -> None:
+    answered = await dispatching.send(review(verdict, "x" * (MAX_REASON + 1)))
+
+    said = json.loads(bytes(answered.body))
+    assert (said["response_action"], set(said["errors"])) == (
+        "errors",
+        {modals.VERDICT_BLOCK, modals.REASON_BLOCK},
+    )
+    assert dispatching.entries == []
 
 
 async def test_a_submission_is_recorded_and_closes_the_modal(dispatching: Dispatching) -> None:

@@ -230,6 +230,43 @@ async def test_whoever_denied_is_asked_why_while_there_is_time(speaking: Speakin
     assert speaking.methods() == ["views.open"]
 
 
+async def test_whoever_may_review_is_asked_in_a_modal_and_told_to_press_again_where_it_did_not_open(
+    speaking: Speaking,
+) -> None:
+    trigger = speaking.slack.people._triggers.issue("U0CAROL")
+    speaking.returns.remember("k", response_url=None, trigger_id=trigger)
+    asked = answers.ReviewAsked(request_id="r1", verb=Verb.STOP, flow="main-feed")
+    pressed = entry(Clicked(button=Button.REVIEW, request_id="r1", channel=HERE, message_ts="1.0"), user="U0CAROL")
+
+    await speaking.notifier.answer(pressed, asked)
+    assert speaking.methods() == ["views.open"]
+    view = speaking.slack.workspace.top_view("U0CAROL")
+    assert view is not None
+    assert (view.content["callback_id"], view.content["private_metadata"]) == (Modal.REVIEW, "r1")
+
+    await speaking.notifier.answer(pressed, asked)
+    assert "press “Review” on its card again" in speaking.slack.workspace.ephemerals("U0CAROL", HERE)[0].plain
+
+
+async def test_an_emergency_is_told_in_the_thread_and_channel_and_announced_in_the_home_channel_by_itself(
+    speaking: Speaking,
+) -> None:
+    emergency = request.Emergency(members=("media-leads",), passed_over=("media-leads",), announced_in="C0RANDOM")
+    seen = dataclasses.replace(await speaking.posted(), emergency=emergency)
+    urgent = Reply(seq=1, said=Said.EMERGENCY, at=100.0)
+
+    first = await speaking.notifier.reply(seen, urgent)
+    home = await speaking.notifier.reply(seen, dataclasses.replace(urgent, seq=2, said=Said.ANNOUNCED))
+
+    here = speaking.slack.workspace.message(HERE, first)
+    there = speaking.slack.workspace.message("C0RANDOM", home)
+    assert here is not None
+    assert there is not None
+    assert (here.thread_ts, here.broadcast) == (seen.card.ts, True)
+    assert there.thread_ts is None
+    assert "EMERGENCY: " in there.plain
+
+
 @pytest.mark.parametrize("trouble", ["late", "error", "drop"])
 async def test_a_modal_that_does_not_open_is_told_and_raises_nothing(speaking: Speaking, trouble: str) -> None:
     trigger = speaking.slack.people._triggers.issue("U0CAROL")

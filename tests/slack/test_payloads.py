@@ -6,7 +6,7 @@ from urllib.parse import urlencode
 
 import pytest
 
-from bot.arrivals import Actor, Button, Clicked, Modal, Submitted, Typed
+from bot.arrivals import Actor, Button, Clicked, Modal, Submitted, Typed, Verdict
 from bot.slack import payloads
 from bot.slack.messages import modals
 from bot.verbs import Door
@@ -239,6 +239,25 @@ def test_a_submitted_name_stands_beside_the_reason(typed: object, name: str | No
 @pytest.mark.parametrize(("block_id", "both"), [(modals.BOTH_MISSING, True), ("b", False), (None, False), (7, False)])
 def test_the_place_of_a_button_tells_whether_a_reason_is_missing_besides_the_name(block_id: object, both: bool) -> None:
     assert payloads.asks_reason_too({"actions": [{"action_id": "type_name", "block_id": block_id}]}) is both
+
+
+@pytest.mark.parametrize(
+    ("chosen", "verdict"),
+    [
+        ({"value": "justified"}, Verdict.JUSTIFIED),
+        ({"value": "not_justified", "text": {"type": "plain_text", "text": "x"}}, Verdict.NOT_JUSTIFIED),
+        ({"value": "whatever"}, None),
+        ({}, None),
+        ("justified", None),
+        (None, None),
+    ],
+)
+def test_a_review_carries_its_verdict_and_its_comment(chosen: object, verdict: Verdict | None) -> None:
+    payload = submission(" it burned ", callback="review")
+    field = {modals.VERDICT_ACTION: {"type": "radio_buttons", "selected_option": chosen}}
+    payload["view"]["state"]["values"][modals.VERDICT_BLOCK] = field
+    _, submitted = payloads.submitted(payload, received_at=1.0)
+    assert submitted == Submitted(modal=Modal.REVIEW, request_id="r1", reason="it burned", verdict=verdict)
 
 
 def test_a_modal_that_is_not_ours_is_a_value_error() -> None:

@@ -48,6 +48,19 @@ def approved(before: requests.Request) -> requests.Request:
     return life.approve(before, requests.Vote(actor=BOB, at=120.0), needed=1)
 
 
+def emergency(request_id: str = "r1", *, flow: str = "flow-1", dry_run: bool = False) -> requests.Request:
+    """Return a pending emergency whose requester has pressed once."""
+    passes_over = requests.Emergency(members=("oncall",), passed_over=("leads",), first_at=110.0)
+    terms = requests.Terms(rule="stops", rule_text="…", policy_hash="0" * 64, approvals=0)
+    plain = request(request_id, flow=flow, dry_run=dry_run)
+    return dataclasses.replace(plain, terms=terms, emergency=passes_over)
+
+
+def let_run(before: requests.Request, *, at: float = 120.0) -> requests.Request:
+    """Return the emergency one version on, confirmed."""
+    return life.confirm_emergency(before, requests.Vote(actor=ALICE, at=at))
+
+
 def denied(before: requests.Request, *, at: float = 130.0, actor: Actor | None = BOB) -> requests.Request:
     """Return the request one version on, denied."""
     ending = requests.Ending(actor=actor, at=at)

@@ -4,7 +4,7 @@ import dataclasses
 
 import pytest
 
-from bot import errors, life, ports
+from bot import due, errors, life, ports
 from bot import request as requests
 from bot.store import store
 
@@ -67,6 +67,16 @@ class TestCleaningUp:
         await mine.claim("r5")
         await clean(mine, before=clock.time)
         assert {row["id"] for row in await rows_of(mine, "requests")} == {"r1", "r2", "r4", "r5"}
+
+    async def test_an_emergency_that_nobody_has_reviewed_stays(self, mine: store.SqlStore, clock: Clock) -> None:
+        running = life.begin(records.let_run(records.emergency()), at=1.0)
+        done = life.finish(running, requests.Outcome(how=requests.How.DONE), at=clock.time)
+        for version in (records.emergency(), records.let_run(records.emergency()), running, done):
+            await mine.commit(change(version))
+        told = dataclasses.replace(done, card=requests.Card(channel="C2", ts="1.2", shown=done.version), unsent=())
+        await mine.release(done, due_at=due.at(told))
+        clock.time += 500 * DAY
+        assert await clean(mine, before=clock.time) == 0
 
     async def test_a_delivery_repeated_within_a_day_is_still_known(self, mine: store.SqlStore, clock: Clock) -> None:
         old, young = records.entry("old", received_at=clock.time), records.entry("young", received_at=clock.time + 1)

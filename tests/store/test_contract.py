@@ -8,9 +8,9 @@ import sqlalchemy as sa
 from hypothesis import HealthCheck, given, settings
 from sqlalchemy import exc
 
-from bot import answers, errors, life, ports
+from bot import answers, due, errors, life, ports
 from bot import request as requests
-from bot.arrivals import Entry
+from bot.arrivals import Entry, Verdict
 from bot.store import store
 
 from . import records
@@ -144,6 +144,67 @@ class TestFlows:
         assert newest.id == "r1"
         assert await mine.last_denial("live", "flow-1", since=231.0) is None
         assert await mine.last_denial("live", "flow-2", since=0.0) is None
+
+
+class TestEmergencies:
+    async def test_what_gives_way_ends_as_the_emergency_takes_its_flow(self, mine: store.SqlStore) -> None:
+        pending = records.request("r1")
+        await add(mine, pending)
+        ending = requests.Ending(actor=records.BOB, at=130.0)
+        ended = life.end(pending, requests.Event.SUPERSEDE, ending, said=requests.Said.SUPERSEDED)
+
+        await mine.commit(dataclasses.replace(change(records.emergency("r2")), superseded=ended))
+
+        assert await mine.load("r1") == ended
+        assert await mine.holder("live", "flow-1") == records.emergency("r2")
+        assert await mine.load("r2") == records.emergency("r2")
+
+    async def test_nothing_opens_where_what_should_give_way_has_moved_on(self, mine: store.SqlStore) -> None:
+        pending = records.request("r1")
+        await add(mine, pending)
+        await mine.commit(change(records.approved(pending)))
+        ending = requests.Ending(actor=records.BOB, at=130.0)
+        ended = life.end(pending, requests.Event.SUPERSEDE, ending, said=requests.Said.SUPERSEDED)
+
+        with pytest.raises(errors.Conflict):
+            await mine.commit(dataclasses.replace(change(records.emergency("r2")), superseded=ended))
+
+        assert await mine.load("r1") == records.approved(pending)
+        assert await mine.load("r2") is None
+
+    async def test_those_are_counted_that_one_person_let_run_lately(self, mine: store.SqlStore) -> None:
+        for number, at in enumerate([120.0, 220.0, 320.0]):
+            one = records.emergency(f"r{number}", flow=f"flow-{number}")
+            await add(mine, one)
+            await mine.commit(change(records.let_run(one, at=at)))
+        rehearsed, plain = records.emergency("r3", dry_run=True), records.request("r4", flow="flow-4")
+        await add(mine, rehearsed, plain, records.emergency("r5", flow="flow-5"))
+        await mine.commit(change(records.let_run(rehearsed, at=420.0)))
+        await mine.commit(change(records.approved(plain)))
+
+        counts = [await mine.emergencies("UALICE", since=since) for since in (0.0, 120.0, 121.0, 321.0)]
+        assert counts == [3, 3, 2, 0]
+        assert await mine.emergencies("UBOB", since=0.0) == 0
+
+    async def test_one_is_unsettled_until_it_is_reviewed(self, mine: store.SqlStore) -> None:
+        versions = [records.emergency()]
+        versions.append(records.let_run(versions[-1]))
+        versions.append(life.begin(versions[-1], at=121.0))
+        versions.append(life.finish(versions[-1], requests.Outcome(how=requests.How.DONE), at=122.0))
+        for version in versions:
+            await mine.commit(change(version))
+        await mine.release(versions[-1], due_at=due.at(versions[-1]))
+        (found,) = await mine.unsettled(limit=9)
+        assert found.id == "r1"
+
+        review = requests.Review(actor=records.BOB, at=130.0, verdict=Verdict.NOT_JUSTIFIED, comment="no fire")
+        await mine.commit(change(life.review(versions[-1], review)))
+
+        assert await mine.unsettled(limit=9) == []
+        seen = await mine.load("r1")
+        assert seen is not None
+        assert seen.emergency is not None
+        assert seen.emergency.review == review
 
 
 class TestPausing:

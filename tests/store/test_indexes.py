@@ -25,6 +25,7 @@ async def _use_every_method(opened: store.SqlStore, clock: Clock) -> None:
     await opened.load("r1")
     await opened.holder("live", "flow-1")
     await opened.last_denial("live", "flow-1", since=0.0)
+    await opened.emergencies("UALICE", since=0.0)
     await opened.unsettled(limit=9)
     await opened.history("live", limit=9)
     await opened.history("live", flow_id="flow-1", limit=9)

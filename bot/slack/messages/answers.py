@@ -11,12 +11,13 @@ from slack_sdk.models import blocks
 
 from bot import answers
 from bot.arrivals import Button
+from bot.commands import Verb
 from bot.errors import CloudFailure
 from bot.request import Progress, State
-from bot.slack.messages import modals, outcomes
+from bot.slack.messages import emergencies, modals, outcomes
 from bot.slack.messages.direct import CHECKING
 from bot.slack.messages.message import Message, actions, message, plain, section, tell
-from bot.slack.messages.refusals import refusal
+from bot.slack.messages.refusals import refusal, who
 from bot.slack.messages.text import channel, code, date, escape, link, listed, quote, short_id, user
 from bot.verbs import CALLED
 
@@ -29,7 +30,8 @@ INVITED_HELPS = frozenset({"not_in_channel", "channel_not_found", "no_permission
 def answer(value: answers.Answer, *, workspace_url: str) -> Message:
     """Return the answer's words. `workspace_url` is Slack's own, for example `https://team.slack.com/`."""
     first, *small = _lines(value, workspace_url)
-    marked = f"{'Dry run: ' if value.dry_run else ''}{first}"
+    about_one = isinstance(value, answers.TooSoon | answers.SecondNeeded | answers.ReviewAsked)
+    marked = f"{emergencies.mark(dry_run=value.dry_run, emergency=about_one)}{first}"
     button = _button(value)
     return tell(marked, *small) if button is None else message(marked, section(marked), button)
 
@@ -44,10 +46,8 @@ def _lines(value: answers.Answer, workspace_url: str) -> tuple[str, ...]:
             return (_missing(value),)
         case answers.AlreadySo() | answers.NoSuchFlow() | answers.Unreadable() | answers.WhichProject():
             return _about_a_flow(value)
-        case answers.CannotPost():
-            return (_cannot_post(value),)
-        case answers.SharedChannel():
-            return (_shared_channel(value),)
+        case answers.CannotPost() | answers.SharedChannel():
+            return (_cannot_post(value) if isinstance(value, answers.CannotPost) else _shared_channel(value),)
         case answers.NeverShown():
             what = f"{value.card.verb} {code(value.card.flow)}"
             return (
@@ -58,6 +58,8 @@ def _lines(value: answers.Answer, workspace_url: str) -> tuple[str, ...]:
             return (_not_taken_up(value),)
         case answers.NoSuchRequest() | answers.Checking() | answers.Noted() | answers.DenyReasonAsked():
             return (_about_a_click(value),)
+        case answers.TooSoon() | answers.SecondNeeded() | answers.ReviewAsked():
+            return (_about_an_emergency(value),)
         case _:
             assert_never(value)
 
@@ -75,19 +77,27 @@ def _about_a_card(
         case answers.Blocked():
             return f"Nothing was opened, since a request to {what} has to end before a {value.verb}: {place}."
         case answers.Settled():
-            return f"{_press(value.button)} changed nothing: the request to {what} {_is_now(value)}. See {place}."
+            press = _press(value.button, card.verb)
+            return f"{press} changed nothing: the request to {what} {_is_now(value)}. See {place}."
         case _:
             assert_never(value)
 
 
-def _press(button: Button) -> str:
+def _press(button: Button, verb: Verb) -> str:
+    if button in (Button.EMERGENCY_FIRST, Button.EMERGENCY_CONFIRM):
+        return f"Your “{emergencies.label(button, verb)}”"
     return f"Your “{button.replace('_', ' ').title()}”"
 
 
 def _is_now(value: answers.Settled) -> str:
     by = f" by {user(value.by)}" if value.by else ""
     at = f" · {date(value.at)}" if value.at is not None else ""
+    if value.button is Button.REVIEW:
+        return f"is reviewed{by}{at}" if by else "has no review to close"
     match value.state:
+        case State.PENDING if value.button is Button.EMERGENCY_FIRST and at:
+            following = emergencies.label(Button.EMERGENCY_CONFIRM, value.card.verb)
+            return f"has its first press{by}{at}; “{following}” on its card is next"
         case State.PENDING:
             return "still waits, but not for that button"
         case State.APPROVED:
@@ -218,6 +228,32 @@ def _about_a_click(value: answers.NoSuchRequest | answers.Checking | answers.Not
             return f"Noted: {escape(value.what)}." if value.what else "Noted."
         case answers.DenyReasonAsked():
             return f"You denied the request for {code(value.flow)}; that counts already, also without a reason."
+        case _:
+            assert_never(value)
+
+
+def _about_an_emergency(value: answers.TooSoon | answers.SecondNeeded | answers.ReviewAsked) -> str:
+    match value:
+        case answers.TooSoon(wait=None):
+            return f"The first of the two presses for {code(value.flow)} is missing, so this one did not count."
+        case answers.TooSoon():
+            seconds = max(1, math.ceil(value.wait or 0.0))
+            again = f"press it again in {seconds} second{'' if seconds == 1 else 's'}"
+            return (
+                f"The second press for {code(value.flow)} came less than {emergencies.APART} after the first, "
+                f"so it did not count. Please look at the card once more, and {again}."
+            )
+        case answers.SecondNeeded():
+            by_name = "" if set(value.people) <= set(value.who_could) else f": {who(value.people)}"
+            return (
+                f"The limit is {value.limit} emergencies of one person in 24 hours, and {value.used} were used. So the "
+                f"second press for {code(value.flow)} is for another of {who(value.who_could)}{by_name}."
+            )
+        case answers.ReviewAsked():
+            return (
+                f"You may review the emergency {value.verb} of {code(value.flow)}, but Slack did not open the window "
+                "for it. Please press “Review” on its card again."
+            )
         case _:
             assert_never(value)
 

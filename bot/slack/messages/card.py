@@ -16,16 +16,21 @@ from bot import request as requests
 from bot.answers import CardLink
 from bot.arrivals import Button
 from bot.commands import Verb
-from bot.request import Flow, Part, Progress, Request, State
-from bot.slack.messages import state
+from bot.request import Emergency, Flow, Part, Progress, Request, State
+from bot.slack.messages import emergencies, state
 from bot.slack.messages.message import Message, actions, context, message, plain, section, tell
-from bot.slack.messages.text import code, escape, link, quiet, quote, short_id, user
+from bot.slack.messages.text import channel, code, escape, link, listed, quiet, quote, short_id, user
 
 MOST_PARTS: Final = 3
 """Sources or outputs shown by name; a phone's screen holds the buttons too."""
 
 MOST_REASON: Final = 2 * commands.MAX_REASON
 """Characters of an escaped reason on the card: approvers read all of it, unless most of it is in need of escaping."""
+
+MOST_DIALOG: Final = 300
+"""Characters of a dialog."""
+
+OVER: Final = "\nPasses over: "
 
 HEALTHY: Final = "CONNECTED"
 """The cloud's word for a source or output that works."""
@@ -41,10 +46,13 @@ def card(request: Request, *, workspace_url: str) -> Message:
         context("\n".join(_touched(request)), block_id=f"{version}.parts"),
         context(*_asked(request, workspace_url=workspace_url), block_id=f"{version}.asked"),
     ]
+    review = _review(request, workspace_url=workspace_url)
+    if review:
+        parts.append(context(*review, block_id=f"{version}.review"))
     buttons = _buttons(request)
     if buttons:
         parts.append(actions(*buttons, block_id=f"{version}.buttons"))
-    return message(f"{first}. {now.lead}{now.rest}", *parts)
+    return message(". ".join((first, f"{now.lead}{now.rest}", *review[:1])), *parts)
 
 
 def copy(link_to: CardLink, *, workspace_url: str) -> Message:
@@ -55,12 +63,12 @@ def copy(link_to: CardLink, *, workspace_url: str) -> Message:
 def headline(request: Request) -> str:
     """Return line 1, the decision: verb, flow, project, the flow's state when asked, and how many outputs it has."""
     flow = request.flow
-    mark = "Dry run: " if request.dry_run else ""
+    mark = emergencies.mark(dry_run=request.dry_run, emergency=request.emergency is not None)
     name = code(flow.name or flow.flow_id)
-    status = escape(flow.status, most=40) or "state not read"
+    status = escape(flow.status, most=40)
     where = escape(request.project, most=40)
-    outputs = counted(len(flow.outputs), "output")
-    return f"{mark}{request.verb.capitalize()} {name} (…{short_id(flow.flow_id)}) in {where}: {status}, {outputs}"
+    now = f"{status}, {counted(len(flow.outputs), 'output')}" if status else "its state could not be read"
+    return f"{mark}{request.verb.capitalize()} {name} (…{short_id(flow.flow_id)}) in {where}: {now}"
 
 
 def counted(number: int, noun: str) -> str:
@@ -69,9 +77,12 @@ def counted(number: int, noun: str) -> str:
 
 
 def about(flow: Flow) -> tuple[str, ...]:
-    """Return a flow's id and region, and what goes into it and out of it."""
+    """Return a flow's id and region, and what goes into it and out of it, as far as it was read."""
+    where = f"{code(flow.flow_id)} · {escape(flow.region, most=40) or 'region unknown'}"
+    if not flow.status and not flow.sources and not flow.outputs:
+        return where, "Sources and outputs could not be read"
     return (
-        f"{code(flow.flow_id)} · {escape(flow.region, most=40) or 'region unknown'}",
+        where,
         _parts(flow, "source", flow.sources),
         _parts(flow, "output", flow.outputs),
     )
@@ -108,6 +119,8 @@ def _health_of(parts: list[Part]) -> str:
 
 def _asked(request: Request, *, workspace_url: str) -> tuple[str, ...]:
     lines = [f"Requested by {user(request.requester.user)} · rule {quote(request.terms.rule, most=100)}"]
+    if request.emergency is not None:
+        lines.append(_emergency(request.emergency, workspace_url=workspace_url))
     if request.recently_denied_by is not None:
         denier = quiet(request.recently_denied_by.user, workspace_url=workspace_url)
         lines.append(f"A request for this flow was denied in the last hour, by {denier}")
@@ -116,30 +129,76 @@ def _asked(request: Request, *, workspace_url: str) -> tuple[str, ...]:
     return "\n".join(lines), reason
 
 
-def _buttons(request: Request) -> tuple[blocks.ButtonElement, ...]:
-    if requests.is_read_back(request):
-        return (_button(request, Button.CHECK_NOW, "Check Now", says="Ask the cloud now what came of it"),)
-    if requests.may_be_asked_again(request):
-        return (_button(request, Button.ASK_AGAIN, "Ask Again", says="Ask for the same once more"),)
-    if not requests.is_open(request) or request.operation.progress is Progress.RUNNING:
+def _emergency(emergency: Emergency, *, workspace_url: str) -> str:
+    said = f"An emergency: {emergencies.passed_over(emergency, workspace_url=workspace_url)}"
+    return said if emergency.announced_in is None else f"{said}; announced in {channel(emergency.announced_in)} too"
+
+
+def _review(request: Request, *, workspace_url: str) -> tuple[str, ...]:
+    """Return how it stands with the review; what the reviewer wrote is apart, as every person's words are."""
+    stands = emergencies.review(request, workspace_url=workspace_url)
+    if stands is None:
         return ()
+    done = request.emergency.review if request.emergency is not None else None
+    return (stands, f"Comment: {quote(done.comment, most=MOST_REASON)}") if done and done.comment else (stands,)
+
+
+def _buttons(request: Request) -> tuple[blocks.ButtonElement, ...]:
+    if requests.is_open(request) and request.operation.progress is not Progress.RUNNING:
+        return _open_buttons(request)
+    found = []
+    if requests.is_read_back(request):
+        found.append(_button(request, Button.CHECK_NOW, "Check Now", says="Ask the cloud now what came of it"))
+    elif requests.may_be_asked_again(request):
+        found.append(_button(request, Button.ASK_AGAIN, "Ask Again", says="Ask for the same once more"))
+    if requests.is_review_open(request):
+        found.append(_button(request, Button.REVIEW, "Review", says="Review this emergency"))
+    return tuple(found)
+
+
+def _open_buttons(request: Request) -> tuple[blocks.ButtonElement, ...]:
     withdraw = _button(request, Button.WITHDRAW, "Withdraw", says="Withdraw this request")
     if request.state is State.APPROVED:
         return (withdraw,)
+    deny = _button(request, Button.DENY, "Deny", says="Deny this request")
+    if request.emergency is not None:
+        return _pressing(request, request.emergency), deny, withdraw
     if request.terms.approvals == 0:
         return _deciding(request, Button.CONFIRM), withdraw
-    return _deciding(request, Button.APPROVE), _button(request, Button.DENY, "Deny", says="Deny this request"), withdraw
+    return _deciding(request, Button.APPROVE), deny, withdraw
+
+
+def _pressing(request: Request, emergency: Emergency) -> blocks.ButtonElement:
+    """Return the one of the two buttons of an emergency that is next; its dialog says whom it passes over."""
+    button = Button.EMERGENCY_FIRST if emergency.first_at is None else Button.EMERGENCY_CONFIRM
+    said, over = headline(request), listed(emergency.passed_over, most=emergencies.MOST_NAMED) or "nobody"
+    room = MOST_DIALOG - len(said) - len(OVER)
+    return _asking_twice(
+        request,
+        button,
+        label=emergencies.label(button, request.verb),
+        title=f"{'Emergency' if emergency.first_at is None else 'Confirm emergency'} {request.verb}?",
+        says=f"{said}{OVER}{escape(over, most=room)}",
+        style="danger",
+    )
 
 
 def _deciding(request: Request, button: Button) -> blocks.ButtonElement:
-    label = f"{button.capitalize()} {request.verb.capitalize()}"
-    style = "danger" if request.verb is Verb.STOP else "primary"
+    return _asking_twice(
+        request,
+        button,
+        label=f"{button.capitalize()} {request.verb.capitalize()}",
+        title=f"{button.capitalize()} this {request.verb}?",
+        says=headline(request),
+        style="danger" if request.verb is Verb.STOP else "primary",
+    )
+
+
+def _asking_twice(
+    request: Request, button: Button, *, label: str, title: str, says: str, style: str
+) -> blocks.ButtonElement:
     dialog = basic_components.ConfirmObject(
-        title=plain(f"{button.capitalize()} this {request.verb}?"),
-        text=plain(headline(request)),
-        confirm=plain(label),
-        deny=plain("Go Back"),
-        style=style,
+        title=plain(title), text=plain(says), confirm=plain(label), deny=plain("Go Back"), style=style
     )
     return blocks.ButtonElement(
         text=plain(label), action_id=button.value, value=request.id, style=style, confirm=dialog

@@ -9,6 +9,7 @@ from typing import Final, assert_never
 from bot import commands, shown
 from bot.commands import VERBS, Door, Option, Problem, Verb
 from bot.ports import Recording
+from bot.slack.messages import emergencies
 from bot.slack.messages.message import Message, tell
 from bot.slack.messages.text import code
 
@@ -21,6 +22,9 @@ CHECKING: Final = "I am still checking your rights…"
 _OPTIONS: Final = {
     Option.PROJECT: "`--project NAME` says which project, where the channel does not.",
     Option.DRY_RUN: "`--dry-run` goes through every check and approval, and changes nothing.",
+    Option.EMERGENCY: (
+        "`--emergency` passes over the approvals, where a rule lets you: everybody is told, and it is reviewed after."
+    ),
 }
 _LOOKING: Final = {
     Verb.LIST: "the list of flows",
@@ -77,9 +81,9 @@ def not_yet(value: commands.NotYet) -> Message:
     return tell(f"This version of flowbot does not have {code(value.what)} yet. Nothing was done.")
 
 
-def reading(flow: str, *, dry_run: bool = False) -> Message:
+def reading(flow: str, *, dry_run: bool = False, emergency: bool = False) -> Message:
     """Return that the flow is being read; `flow` is as typed. No blocks: this is made before every acknowledgement."""
-    return Message(text=f"{'Dry run: ' if dry_run else ''}Reading {code(flow)}…", blocks=())
+    return Message(text=f"{emergencies.mark(dry_run=dry_run, emergency=emergency)}Reading {code(flow)}…", blocks=())
 
 
 def looking(command: commands.Read) -> Message:

@@ -1,16 +1,16 @@
-"""The modals: where a denier says why, and where a reason, or a flow's name, that a rule asks for is typed.
+"""The modals: where a denier says why, where a missing reason or name is typed, where an emergency is reviewed.
 
 Owns the views, the ids under which a submission is read, and the words of what is wrong with it. A view carries an id
 and nothing else; what the id stands for is read again when it comes back.
 """
 
-from collections.abc import Sequence
 from typing import Final
 
 from slack_sdk.models import blocks, views
 
-from bot.arrivals import Modal
+from bot.arrivals import Modal, Verdict
 from bot.commands import MAX_REASON, Problem, Verb
+from bot.slack.messages import emergencies
 from bot.slack.messages.message import plain, section
 from bot.slack.messages.text import code
 
@@ -22,6 +22,9 @@ NAME_ACTION: Final = "name_text"
 BOTH_MISSING: Final = "name_and_reason"
 """The `block_id` of a button for a name where a reason is missing as well: one modal asks for both."""
 
+VERDICT_BLOCK: Final = "verdict"
+VERDICT_ACTION: Final = "verdict_choice"
+
 
 def deny_reason(request_id: str, flow: str) -> dict[str, object]:
     """Return the view in which somebody whose denial counts already may say why."""
@@ -29,9 +32,8 @@ def deny_reason(request_id: str, flow: str) -> dict[str, object]:
         Modal.DENY_REASON,
         carries=request_id,
         title="Say Why",
-        submit="Send",
         intro=f"You denied the request for {code(flow)}, and that counts already. Saying why helps whoever asked.",
-        inputs=[_reason_input(optional=True)],
+        fields=(_text("Reason", optional=True, first=True),),
     )
 
 
@@ -42,9 +44,29 @@ def add_reason(entry_id: str, verb: Verb | None = None, flow: str | None = None)
         Modal.ADD_REASON,
         carries=entry_id,
         title="Add a Reason",
-        submit="Send",
         intro=f"The rule asks for a reason{what}. Your request opens once you send it, and its card shows the reason.",
-        inputs=[_reason_input(optional=False)],
+        fields=(_text("Reason", optional=False, first=True),),
+    )
+
+
+def review(request_id: str, verb: Verb, flow: str) -> dict[str, object]:
+    """Return the view in which somebody says what they think of an emergency, once it is over."""
+    choice = blocks.RadioButtonsElement(
+        action_id=VERDICT_ACTION,
+        options=[
+            blocks.Option(value=value.value, text=plain(emergencies.verdict(value).capitalize())) for value in Verdict
+        ],
+    )
+    return _view(
+        Modal.REVIEW,
+        carries=request_id,
+        title="Review",
+        intro=f"The emergency {verb} of {code(flow)} waited for nobody's approval. "
+        "Your verdict closes its review; the card and its thread show it.",
+        fields=(
+            blocks.InputBlock(label=plain("Verdict"), element=choice, block_id=VERDICT_BLOCK, optional=False),
+            _text("Comment", optional=True, first=False),
+        ),
     )
 
 
@@ -57,9 +79,8 @@ def type_name(entry_id: str, *, reason_too: bool) -> dict[str, object]:
         Modal.TYPE_NAME,
         carries=entry_id,
         title="Type the Name",
-        submit="Send",
         intro=f"The flow is protected: the rule asks that {asks}. Your request opens once you send it.",
-        inputs=[name, *([_reason_input(optional=False, focus=False)] if reason_too else [])],
+        fields=(name, *((_text("Reason", optional=False, first=False),) if reason_too else ())),
     )
 
 
@@ -76,6 +97,11 @@ def reason_too_long() -> dict[str, str]:
 def reason_empty() -> dict[str, str]:
     """Return the error for a reason that is missing or blank, keyed as `response_action: errors` wants it."""
     return {REASON_BLOCK: "The rule asks for a reason; please write one."}
+
+
+def verdict_missing() -> dict[str, str]:
+    """Return the error for a review without a verdict, keyed as `response_action: errors` wants it."""
+    return {VERDICT_BLOCK: "Please choose a verdict."}
 
 
 def reason_wrong(wrong: Problem) -> dict[str, str]:
@@ -102,24 +128,24 @@ def _first_block(modal: Modal) -> str:
     return NAME_BLOCK if modal is Modal.TYPE_NAME else REASON_BLOCK
 
 
-def _reason_input(*, optional: bool, focus: bool = True) -> blocks.InputBlock:
+def _text(label: str, *, optional: bool, first: bool) -> blocks.InputBlock:
     typed = blocks.PlainTextInputElement(
-        action_id=REASON_ACTION, multiline=True, max_length=MAX_REASON, focus_on_load=focus
+        action_id=REASON_ACTION, multiline=True, max_length=MAX_REASON, focus_on_load=first or None
     )
-    return blocks.InputBlock(label=plain("Reason"), element=typed, block_id=REASON_BLOCK, optional=optional)
+    return blocks.InputBlock(label=plain(label), element=typed, block_id=REASON_BLOCK, optional=optional)
 
 
 def _view(
-    modal: Modal, *, carries: str, title: str, submit: str, intro: str, inputs: Sequence[blocks.InputBlock]
+    modal: Modal, *, carries: str, title: str, intro: str, fields: tuple[blocks.InputBlock, ...]
 ) -> dict[str, object]:
     view = views.View(
         type="modal",
         callback_id=modal.value,
         private_metadata=carries,
         title=plain(title),
-        submit=plain(submit),
+        submit=plain("Send"),
         close=plain("Close"),
-        blocks=[section(intro), *inputs],
+        blocks=[section(intro), *fields],
     )
     shown: dict[str, object] = view.to_dict()
     return shown

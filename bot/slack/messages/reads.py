@@ -13,7 +13,7 @@ from bot import answers, shown
 from bot.answers import CardLink
 from bot.request import Request
 from bot.slack.messages import answers as others
-from bot.slack.messages import flows, refusals, rights, state
+from bot.slack.messages import emergencies, flows, refusals, rights, state
 from bot.slack.messages.card import about
 from bot.slack.messages.message import Message, context, message, section, tell
 from bot.slack.messages.text import code, day, escape, fit, link, listed, quote, short_id, user
@@ -127,8 +127,10 @@ def _row(row: shown.Row, workspace_url: str) -> tuple[str, str, str]:
     seen = row.request
     now = state.line(seen, workspace_url=workspace_url)
     name = f"{code(seen.flow.name or seen.flow.flow_id)} (…{short_id(seen.flow.flow_id)})"
-    mark = "Dry run: " if seen.dry_run else ""
+    mark = emergencies.mark(dry_run=seen.dry_run, emergency=seen.emergency is not None)
+    review = emergencies.review(seen, workspace_url=workspace_url)
     first = f"• {mark}{seen.verb.capitalize()} {name} in {escape(seen.project, most=40)} · {now.lead}{now.rest}"
+    first = f"{first}. {review}" if review else first
     place = HIDDEN if row.hidden else link(_card(seen), workspace_url=workspace_url)
     small = f"Asked by {user(seen.requester.user)} on {day(seen.asked_at)}; {place}"
     return first, small, f"Reason: {quote(seen.reason)}" if seen.reason else ""

@@ -4,7 +4,8 @@ Owns the sentence for each reason of a refusal. Guests, strangers and people who
 learn no rule's name. These words are for one person alone, so Slack's notation for people pings nobody in them.
 """
 
-from typing import assert_never
+from collections.abc import Mapping
+from typing import Final, assert_never
 
 from bot import policy
 from bot.arrivals import Button
@@ -26,8 +27,8 @@ def refusal(decision: Refuse, *, action: str, flow: str, people: tuple[str, ...]
             return "You may not do this here. Nothing was done."
         case Why.UNREACHABLE:
             return _unreachable(decision, rule, people)
-        case Why.NO_RULE:
-            said = f"No rule lets you {what} here."
+        case Why.NO_RULE | Why.NO_EMERGENCY:
+            said = _no_rule(decision, rule, what)
         case Why.DENY_RULE:
             until = f" until {date(decision.until)}" if decision.until is not None else ""
             said = f"{_sentence(rule)} forbids you to {what}{until}."
@@ -36,13 +37,12 @@ def refusal(decision: Refuse, *, action: str, flow: str, people: tuple[str, ...]
         case Why.UNSATISFIABLE:
             said = _unsatisfiable(decision, rule, what)
         case Why.OWN_REQUEST:
-            own = f"The request for {code(flow)} is your own, so you may not {escape(action, most=20)} it"
+            own = f"The request for {code(flow)} is your own, so you may not {_pressing(action)} it"
             said = f"{own}: {rule} asks for somebody else."
         case Why.NOT_APPROVER | Why.NOT_REQUESTER:
             said = f"Under {rule}, you may not {what}."
         case Why.ALREADY_VOTED:
-            said = f"Your approval counts already, and {rule} counts each person once."
-            return f"{said}{_instead(decision, 'could approve too', people)}"
+            return _took_part(decision, action, rule, flow=flow, people=people)
         case _:
             assert_never(decision.why)
     return f"{said}{_instead(decision, 'could do it instead', people)}"
@@ -60,8 +60,33 @@ def paused(because: str, what: str) -> str:
 def doing(action: str, flow: str) -> str:
     """Return what somebody wanted to do, fit to follow "to"."""
     if action in tuple(Button):
-        return f"{action} the request for {code(flow)}"
+        return f"{_pressing(action)} the request for {code(flow)}"
     return f"{escape(action, most=20)} {code(flow)}" if flow else escape(action, most=20)
+
+
+PRESSES: Final[Mapping[str, str]] = {
+    Button.EMERGENCY_FIRST: "make the first press on",
+    Button.EMERGENCY_CONFIRM: "make the second press on",
+}
+
+
+def _pressing(action: str) -> str:
+    return PRESSES.get(action) or escape(action, most=20)
+
+
+def _took_part(decision: Refuse, action: str, rule: str, *, flow: str, people: tuple[str, ...]) -> str:
+    if action == Button.REVIEW:
+        said = f"You made the second press for {code(flow)}, so you may not review it: {rule} asks for somebody else."
+        return f"{said}{_instead(decision, 'could do it instead', people)}"
+    said = f"Your approval counts already, and {rule} counts each person once."
+    return f"{said}{_instead(decision, 'could approve too', people)}"
+
+
+def _no_rule(decision: Refuse, rule: str, what: str) -> str:
+    if decision.why is Why.NO_RULE:
+        return f"No rule lets you {what} here."
+    none = f"Under {rule}, you may not" if decision.rule else "No rule lets you"
+    return f"{none} use `--emergency` to {what} here; ask without it, for the usual approvals."
 
 
 def who(entries: tuple[str, ...], *, last: str = "or") -> str:

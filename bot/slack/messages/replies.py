@@ -6,10 +6,11 @@ Owns the words for everything that `request.Said` names. Must not know how or wh
 from typing import Final, assert_never
 
 from bot.answers import CardLink
-from bot.request import Progress, Reply, Request, Said, State
-from bot.slack.messages import outcomes, state
+from bot.arrivals import Button
+from bot.request import Emergency, Progress, Reply, Request, Said, State
+from bot.slack.messages import emergencies, outcomes, state
 from bot.slack.messages.message import Message, tell
-from bot.slack.messages.text import code, date, escape, link, listed, mention, quiet, quote, user
+from bot.slack.messages.text import channel, code, date, escape, link, listed, mention, quiet, quote, user
 
 MOST_MENTIONS: Final = 10
 
@@ -17,18 +18,23 @@ MOST_INSTEAD: Final = 6
 
 LASTED: Final = "ten seconds"
 
+MOST_COMMENT: Final = 600
+
+PRESSES: Final = (Button.EMERGENCY_FIRST, Button.EMERGENCY_CONFIRM)
+
 UNTOUCHED: Final = "The flow was not touched"
 
 
 def reply(request: Request, reply: Reply, *, workspace_url: str) -> Message:
     """Return the reply's words; `workspace_url` is Slack's own. Raises ValueError where the outcome is not there."""
     first, *small = _lines(request, reply, workspace_url)
-    return tell(f"{'Dry run: ' if request.dry_run else ''}{first}", *small)
+    mark = emergencies.mark(dry_run=request.dry_run, emergency=request.emergency is not None)
+    return tell(f"{mark}{first}", *small)
 
 
 def broadcast(request: Request, reply: Reply) -> bool:
-    """Tell whether the reply is shown in the channel too: what is failed, unknown or undone is."""
-    if reply.said in (Said.CHANGED, Said.GIVEN_UP):
+    """Tell whether the reply is shown in the channel too: an emergency is, and what is failed, unknown or undone."""
+    if reply.said in (Said.EMERGENCY, Said.CHANGED, Said.GIVEN_UP):
         return True
     return reply.said is Said.OUTCOME and request.operation.progress in (Progress.FAILED, Progress.UNKNOWN)
 
@@ -37,6 +43,8 @@ def _lines(request: Request, reply: Reply, workspace_url: str) -> tuple[str, ...
     match reply.said:
         case Said.ASKED | Said.REMINDED:
             return (_waiting(request, reply.said, workspace_url),)
+        case Said.EMERGENCY | Said.ANNOUNCED | Said.PRESSED_FIRST | Said.REVIEW_OPEN | Said.REVIEWED:
+            return _emergency(request, reply, workspace_url)
         case Said.LINKED:
             return (f"Your request to {request.verb} {_flow(request)} is open: {_place(request, workspace_url)}.",)
         case Said.VOTED | Said.CONFIRMED | Said.FELL_OFF:
@@ -45,12 +53,8 @@ def _lines(request: Request, reply: Reply, workspace_url: str) -> tuple[str, ...
             return (_denied(request, reply, workspace_url),)
         case Said.DENY_REASON:
             return f"{_actor(reply)} says why the request was denied.", f"Reason: {quote(reply.reason or '')}"
-        case Said.WITHDRAWN:
-            return (_withdrawn(request, reply),)
-        case Said.EXPIRED:
-            what, why = _what(request), state.expired_because(request)
-            again = outcomes.command(request, dry_run=request.dry_run)
-            return (f"{_asker(request)}: {what} expired: {why}. {UNTOUCHED}; type {again} if it is still needed.",)
+        case Said.WITHDRAWN | Said.SUPERSEDED | Said.EXPIRED:
+            return (_came_to_nothing(request, reply),)
         case Said.CALLING:
             return (f"Calling Huawei Cloud to {request.verb} {_flow(request)}; it has not answered yet.",)
         case Said.OUTCOME | Said.CHANGED | Said.GIVEN_UP:
@@ -60,11 +64,10 @@ def _lines(request: Request, reply: Reply, workspace_url: str) -> tuple[str, ...
 
 
 def _waiting(request: Request, said: Said, workspace_url: str) -> str:
-    to_whom = listed(tuple(mention(one) for one in request.terms.mentions), most=MOST_MENTIONS)
     who, flow = _asker(request), _flow(request)
     if request.state is not State.PENDING:  # decided before this could be told: nobody is called any more
         return f"{who} asked to {request.verb} {flow}; that is decided already."
-    call = f"{to_whom}: " if to_whom else ""
+    call = _called(request.terms.mentions)
     if said is Said.REMINDED:
         until = date(request.expires_at)
         return f"{call}the request by {who} to {request.verb} {flow} still waits for you; it expires at {until}."
@@ -76,7 +79,67 @@ def _waiting(request: Request, said: Said, workspace_url: str) -> str:
     return f"{call}{who} asks to {request.verb} {flow}; approve or deny it on the card ({tally})."
 
 
+def _emergency(request: Request, reply: Reply, workspace_url: str) -> tuple[str, ...]:
+    emergency = request.emergency
+    if emergency is None:
+        raise ValueError(f"{request.id} is no emergency")
+    against = emergencies.against(emergency, workspace_url=workspace_url)
+    match reply.said:
+        case Said.EMERGENCY | Said.ANNOUNCED:
+            return _announced(request, emergency, reply, workspace_url)
+        case Said.PRESSED_FIRST:
+            first, second = (emergencies.label(button, request.verb) for button in PRESSES)
+            said = f"{_actor(reply)} pressed “{first}” for {_flow(request)}"
+            after = f"“{second}”, {emergencies.APART} later or more, lets it run; {against} may deny it until then"
+            return (f"{said}. {after}.",)
+        case Said.REVIEW_OPEN:
+            return (_to_review(request, emergency, against),)
+        case _:
+            return _reviewed(request, emergency)
+
+
+def _announced(request: Request, emergency: Emergency, reply: Reply, workspace_url: str) -> tuple[str, ...]:
+    """Return who passes over whom, and why; where the card is another channel's, reason and link only if it is open."""
+    elsewhere = reply.said is Said.ANNOUNCED
+    flow = f"{_flow(request)} in {escape(request.project, most=40)}"
+    over = emergencies.passed_over(emergency, workspace_url=workspace_url)
+    called = f"{_called(emergencies.concerned(request))}{_asker(request)}"
+    said = f"{called} uses `--emergency` to {request.verb} {flow}; {over}."
+    if elsewhere and reply.reason is None:
+        return said, f"The card, with the reason, stands in another channel: {channel(request.card.channel)}."
+    against = emergencies.against(emergency, workspace_url=workspace_url)
+    where = f": {_place(request, workspace_url)}" if elsewhere else " on the card"
+    until = f"Until its second press, {against} may deny it{where}."
+    return said, f"Reason: {quote(request.reason or '')}", until
+
+
+def _to_review(request: Request, emergency: Emergency, against: str) -> str:
+    what = f"the emergency {request.verb} of {_flow(request)} by {_asker(request)}"
+    if emergency.review is not None:
+        return f"{what} is reviewed already."
+    call = _called(emergencies.concerned(request)) or f"{against}, "
+    return f"{call}please review {what}: press “Review” on the card, and say whether it was justified."
+
+
+def _reviewed(request: Request, emergency: Emergency) -> tuple[str, ...]:
+    done = emergency.review
+    if done is None:
+        raise ValueError(f"{request.id} is not reviewed")
+    verdict = emergencies.verdict(done.verdict)
+    said = f"{_asker(request)}: {user(done.actor.user)} reviewed the emergency {request.verb} of {_flow(request)}"
+    comment = (f"Comment: {quote(done.comment, most=MOST_COMMENT)}",) if done.comment else ()
+    return f"{said}: it was {verdict}.", *comment
+
+
+def _called(ids: tuple[str, ...]) -> str:
+    to_whom = listed(tuple(map(mention, ids)), most=MOST_MENTIONS)
+    return f"{to_whom}: " if to_whom else ""
+
+
 def _vote(request: Request, reply: Reply, workspace_url: str) -> str:
+    if reply.said is Said.CONFIRMED and request.emergency is not None:
+        over = emergencies.passed_over(request.emergency, workspace_url=workspace_url)
+        return f"{_actor(reply)} made the second press: the {request.verb} of {_flow(request)} is confirmed; {over}."
     if reply.said is Said.CONFIRMED:
         return f"{_actor(reply)} confirmed the {request.verb} of {_flow(request)}; no approval was needed."
     tally = state.approvals(request, count=reply.count, needed=reply.needed, workspace_url=workspace_url)
@@ -101,8 +164,14 @@ def _instead(request: Request, workspace_url: str) -> str:
     return f" {could} could ask instead." if could else ""
 
 
-def _withdrawn(request: Request, reply: Reply) -> str:
+def _came_to_nothing(request: Request, reply: Reply) -> str:
     what = _what(request)
+    if reply.said is Said.EXPIRED:
+        why, again = state.expired_because(request), outcomes.command(request, dry_run=request.dry_run)
+        return f"{_asker(request)}: {what} expired: {why}. {UNTOUCHED}; type {again} if it is still needed."
+    if reply.said is Said.SUPERSEDED:
+        by = f" by {_actor(reply)}" if reply.actor is not None else ""
+        return f"{_asker(request)}: {what} gave way to an emergency request{by}, which decides now."
     if reply.actor is not None:
         return f"{_actor(reply)} withdrew {what}. {UNTOUCHED}."
     because = state.withdrawn_because(request.ending)

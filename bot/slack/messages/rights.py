@@ -61,18 +61,29 @@ def _standing(standing: Standing) -> list[str]:
             lines.append(f"• {word}: every flow, as every full member may")
         if word != READ and not any(right.effect is Effect.ALLOW for right in about):
             lines.append(f"• {word}: no rule lets you")
-    return lines
+    return [*lines, *(f"• {right.verb} by `--emergency`: {_emergency(right)}" for right in standing.emergencies)]
+
+
+def _emergency(right: Right) -> str:
+    over = f"passing over {_approvals(right)}" if right.approvals else "where no approval is asked for"
+    return f"{_flows(right)}, {over}, by rule {quote(right.rule, most=100)}{_unsure(right)}"
+
+
+def _approvals(right: Right) -> str:
+    return f"{counted(right.approvals, 'approval')} from {who(right.approvers)}"
+
+
+def _unsure(right: Right) -> str:
+    return "" if right.sure else ", if you are in a group that Slack could not be asked about"
 
 
 def _right(right: Right) -> str:
     which = _flows(right)
     rule = f"rule {quote(right.rule, most=100)}"
-    unsure = "" if right.sure else ", if you are in a group that Slack could not be asked about"
+    unsure = _unsure(right)
     if right.effect is Effect.DENY:
         return f"not {which}, forbidden by {rule}{unsure}"
-    approvals = (
-        f"with {counted(right.approvals, 'approval')} from {who(right.approvers)}" if right.approvals else "alone"
-    )
+    approvals = f"with {_approvals(right)}" if right.approvals else "alone"
     return f"{which}, {approvals}, by {rule}{unsure}"
 
 

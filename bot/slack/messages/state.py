@@ -8,8 +8,8 @@ from collections.abc import Mapping
 from typing import Final, assert_never
 
 from bot import due
-from bot.request import Awaiting, Ending, How, Operation, Progress, Request, State
-from bot.slack.messages import outcomes
+from bot.request import Awaiting, Emergency, Ending, How, Operation, Progress, Request, State
+from bot.slack.messages import emergencies, outcomes
 from bot.slack.messages.text import code, date, escape, listed, quiet, quote, user
 
 MOST_NAMED: Final = 4
@@ -39,7 +39,7 @@ def line(request: Request, *, workspace_url: str) -> Line:
         case State.WITHDRAWN:
             return _withdrawn(request.ending)
         case State.SUPERSEDED:
-            return Line(lead="Superseded", rest=f" by an emergency request; {UNTOUCHED}{_when(request.ending)}")
+            return _superseded(request.ending)
         case _:
             assert_never(request.state)
 
@@ -73,12 +73,27 @@ def withdrawn_because(ending: Ending | None) -> str:
 
 def _pending(request: Request, workspace_url: str) -> Line:
     until = f". Expires at {date(request.expires_at)}"
+    if request.emergency is not None:
+        return _pressed(request, request.emergency, until, workspace_url)
     needed = request.terms.approvals
     if needed == 0:
         return Line(lead="Waiting for confirmation", rest=f"; no approval is needed{until}")
     tally = approvals(request, count=len(counted(request)), needed=needed, workspace_url=workspace_url)
     so_far = f"; approved {_by(request)}" if counted(request) else ""
     return Line(lead="Approvals", rest=f": {tally}{so_far}{until}")
+
+
+def _pressed(request: Request, emergency: Emergency, until: str, workspace_url: str) -> Line:
+    """Return how far the two presses of an emergency have come."""
+    who = user(request.requester.user)
+    if emergency.first_at is None:
+        return Line(lead="Waiting for the first of two presses", rest=f" by {who}{until}")
+    once = f" by {who} · {date(emergency.first_at)}"
+    if emergency.needs_second:
+        others = emergencies.members(emergency, workspace_url=workspace_url)
+        limit = f"they are over the limit of emergencies, so the second press is for another of {others}"
+        return Line(lead="Pressed once", rest=f"{once}; {limit}{until}")
+    return Line(lead="Pressed once", rest=f"{once}; the second press, {emergencies.APART} later, lets it run{until}")
 
 
 def _by(request: Request) -> str:
@@ -181,6 +196,11 @@ def policy_because(ending: Ending | None) -> str:
 def _withdrawn(ending: Ending | None) -> Line:
     by = f"by {user(ending.actor.user)}" if ending and ending.actor else f"by flowbot: {withdrawn_because(ending)}"
     return Line(lead="Withdrawn", rest=f" {by}; {UNTOUCHED}{_when(ending)}")
+
+
+def _superseded(ending: Ending | None) -> Line:
+    by = f" of {user(ending.actor.user)}" if ending and ending.actor else ""
+    return Line(lead="Superseded", rest=f" by an emergency request{by}; {UNTOUCHED}{_when(ending)}")
 
 
 def _when(ending: Ending | None) -> str:

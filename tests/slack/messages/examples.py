@@ -5,13 +5,14 @@ from collections.abc import Mapping
 from typing import Any, Final
 
 from bot import answers, life
-from bot.arrivals import Actor, Button
+from bot.arrivals import Actor, Button, Verdict
 from bot.commands import Verb
 from bot.errors import CloudFailure, Fault
 from bot.policy import Kind, Refuse, Why
 from bot.request import (
     Awaiting,
     Card,
+    Emergency,
     Ending,
     Event,
     Flow,
@@ -21,6 +22,7 @@ from bot.request import (
     Progress,
     Reply,
     Request,
+    Review,
     Said,
     State,
     Terms,
@@ -190,6 +192,37 @@ STARTING: Final = dataclasses.replace(
     needing(ALONE), verb=Verb.START, flow=dataclasses.replace(FLOW, status="STANDBY"), reason=None
 )
 
+PASSING: Final = dataclasses.replace(ALONE, rule="on-call stops, two approve", mentions=TWO.mentions)
+URGENT: Final = dataclasses.replace(
+    needing(PASSING),
+    emergency=Emergency(members=("media-leads", "U0BOB"), passed_over=TWO.approvers, announced_in="C0HOME"),
+)
+UNREAD: Final = dataclasses.replace(URGENT, flow=Flow(flow_id=FLOW.flow_id, name="", region="hk-1", status=""))
+NOBODYS: Final = dataclasses.replace(URGENT, emergency=Emergency(members=("media-leads",), passed_over=()))
+
+
+def urgent(seen: Request = URGENT, **facts: Any) -> Request:
+    """Return the request with other facts of its emergency."""
+    assert seen.emergency is not None
+    return dataclasses.replace(seen, emergency=dataclasses.replace(seen.emergency, **facts))
+
+
+PRESSED: Final = urgent(first_at=AT + 5)
+
+
+def used(how: How = How.DONE, *, status: str | None = "STANDBY", by: Actor = ALICE, **facts: Any) -> Request:
+    """Return an emergency whose second press was this person's, after its operation ended."""
+    votes = (Vote(actor=ALICE, at=AT + 5), Vote(actor=by, at=AT + 9))
+    confirmed = dataclasses.replace(PRESSED, state=State.APPROVED, votes=votes, decided_at=AT + 9)
+    running = life.begin(confirmed, at=AT + 10)
+    return life.finish(running, Outcome(how=how, status=status, **facts), at=AT + 11)
+
+
+def reviewed(verdict: Verdict, comment: str | None) -> Request:
+    """Return a used emergency with its review."""
+    return urgent(used(), review=Review(actor=CAROL, at=AT + 600, verdict=verdict, comment=comment))
+
+
 CARDS: Final[Mapping[str, Request]] = {
     "pending one approval": PENDING,
     "pending first of two": life.approve(needing(TWO), Vote(actor=CAROL, at=AT + 60), needed=2),
@@ -231,7 +264,24 @@ CARDS: Final[Mapping[str, Request]] = {
     "expired unbegun": ended(Event.EXPIRE, Said.EXPIRED, seen=approved()),
     "withdrawn": ended(Event.WITHDRAW, Said.WITHDRAWN, actor=ALICE),
     "withdrawn by Slack": ended(Event.WITHDRAW, Said.WITHDRAWN, code="not_in_channel"),
-    "superseded": ended(Event.SUPERSEDE, Said.WITHDRAWN),
+    "superseded": ended(Event.SUPERSEDE, Said.SUPERSEDED),
+    "superseded by somebody": ended(Event.SUPERSEDE, Said.SUPERSEDED, actor=BOB),
+    "emergency": URGENT,
+    "emergency unread": UNREAD,
+    "emergency over nobody": NOBODYS,
+    "emergency dry run": dataclasses.replace(URGENT, dry_run=True),
+    "emergency start": dataclasses.replace(URGENT, verb=Verb.START, flow=STARTING.flow),
+    "emergency pressed": PRESSED,
+    "emergency for a second": urgent(PRESSED, needs_second=True),
+    "emergency confirmed": dataclasses.replace(used(by=BOB), operation=PENDING.operation),
+    "emergency denied": ended(Event.DENY, Said.DENIED, seen=PRESSED, actor=CAROL),
+    "emergency stopped": used(),
+    "emergency refused": used(How.REFUSED, status=None, failure=NO_RIGHT),
+    "emergency lost": life.wait(
+        used(How.LOST, status=None, failure=TIMEOUT), Awaiting.READING, until=AT + 20, trouble=TIMEOUT
+    ),
+    "emergency justified": reviewed(Verdict.JUSTIFIED, "the encoder was on fire"),
+    "emergency not justified": reviewed(Verdict.NOT_JUSTIFIED, None),
 }
 
 
@@ -244,6 +294,12 @@ FELL: Final = life.fall_short(approved(needing(TWO)), lost=(Vote(actor=DAVE, at=
 UNCONFIRMED: Final = life.fall_short(
     approved(needing(ALONE)), lost=(Vote(actor=ALICE, at=AT + 60),), terms=ALONE, at=AT + 61
 )
+
+
+def said(seen: Request, what: Said, *, actor: Actor | None = None, reason: str | None = None) -> tuple[Request, Reply]:
+    """Return the request with a reply that is queued on it."""
+    return told(life.say(seen, what, at=AT, actor=actor, reason=reason))
+
 
 REPLIES: Final[Mapping[str, tuple[Request, Reply]]] = {
     "asked": told(life.say(PENDING, Said.ASKED, at=AT, needed=1)),
@@ -281,6 +337,23 @@ REPLIES: Final[Mapping[str, tuple[Request, Reply]]] = {
     "outcome undone": told(CARDS["undone"]),
     "outcome read back": told(CARDS["read back"]),
     "outcome lost": told(CARDS["lost"]),
+    "superseded": told(CARDS["superseded"]),
+    "superseded by somebody": told(CARDS["superseded by somebody"]),
+    "emergency": said(URGENT, Said.EMERGENCY),
+    "emergency over nobody": said(NOBODYS, Said.EMERGENCY),
+    "emergency dry run": said(CARDS["emergency dry run"], Said.EMERGENCY),
+    "announced": said(URGENT, Said.ANNOUNCED, reason=URGENT.reason),
+    "announced of a private channel": said(URGENT, Said.ANNOUNCED),
+    "pressed first": said(PRESSED, Said.PRESSED_FIRST, actor=ALICE),
+    "confirmed emergency": said(CARDS["emergency confirmed"], Said.CONFIRMED, actor=BOB),
+    "denied emergency": told(CARDS["emergency denied"]),
+    "outcome emergency": said(CARDS["emergency stopped"], Said.OUTCOME),
+    "review open": said(CARDS["emergency stopped"], Said.REVIEW_OPEN),
+    "review open after a second": said(used(by=DAVE), Said.REVIEW_OPEN),
+    "review open for nobody known": said(urgent(needing(ALONE, used()), passed_over=()), Said.REVIEW_OPEN),
+    "review open and closed": said(CARDS["emergency justified"], Said.REVIEW_OPEN),
+    "reviewed justified": said(CARDS["emergency justified"], Said.REVIEWED, actor=CAROL),
+    "reviewed not justified": said(CARDS["emergency not justified"], Said.REVIEWED, actor=CAROL),
     "outcome lost without a word": told(finished(How.LOST)),
     **{f"outcome refused {name}": told(finished(How.REFUSED, failure=failure)) for name, failure in FAILURES.items()},
 }
@@ -309,6 +382,12 @@ REFUSALS: Final[Mapping[str, answers.Refused]] = {
     "unreachable group": refused(Why.UNREACHABLE, groups=("S0MEDIAGRP",)),
     "unreachable at the click": refused(Why.UNREACHABLE, action=Button.APPROVE, groups=("S0MEDIAGRP",), who_could=()),
     "no rule": refused(Why.NO_RULE, rule=None),
+    "no emergency": refused(Why.NO_EMERGENCY),
+    "no emergency for anybody": refused(Why.NO_EMERGENCY, rule=None, who_could=()),
+    "own emergency reviewed": refused(Why.OWN_REQUEST, action=Button.REVIEW, who_could=("media-leads",)),
+    "second presser reviews": refused(Why.ALREADY_VOTED, action=Button.REVIEW, who_could=("media-leads",)),
+    "not requester presses first": refused(Why.NOT_REQUESTER, action=Button.EMERGENCY_FIRST, who_could=("U0ALICE",)),
+    "not requester presses again": refused(Why.NOT_REQUESTER, action=Button.EMERGENCY_CONFIRM, who_could=("U0ALICE",)),
     "no rule for anybody": refused(Why.NO_RULE, rule=None, who_could=()),
     "no rule but everybody": refused(Why.NO_RULE, rule=None, who_could=("*",)),
     "deny rule": refused(Why.DENY_RULE, rule="freeze during the final", who_could=("S0MEDIAGRP", "U0CAROL")),
@@ -395,5 +474,26 @@ ANSWERS: Final[Mapping[str, answers.Answer]] = {
     "checking": answers.Checking(),
     "noted": answers.Noted(what="denied without a reason"),
     "noted without words": answers.Noted(what=""),
+    "settled pressed already": dataclasses.replace(
+        settled(State.PENDING, Progress.WAITING, by="U0ALICE"), button=Button.EMERGENCY_FIRST
+    ),
+    "settled confirms nothing": dataclasses.replace(
+        settled(State.PENDING, Progress.WAITING, by=None), button=Button.EMERGENCY_CONFIRM, at=None
+    ),
+    "settled presses nothing": dataclasses.replace(
+        settled(State.PENDING, Progress.WAITING, by=None), button=Button.EMERGENCY_FIRST, at=None
+    ),
+    "settled reviewed": dataclasses.replace(settled(State.APPROVED, Progress.SUCCEEDED), button=Button.REVIEW),
+    "settled nothing to review": dataclasses.replace(
+        settled(State.APPROVED, Progress.RUNNING, by=None), button=Button.REVIEW, at=None
+    ),
+    "too soon": answers.TooSoon(flow="main-feed", wait=1.2),
+    "too soon by a second": answers.TooSoon(flow="main-feed", wait=0.4, dry_run=True),
+    "too soon without the first": answers.TooSoon(flow="main-feed", wait=None),
+    "second needed": answers.SecondNeeded(
+        flow="main-feed", used=3, limit=3, who_could=("media-leads",), people=("U0CAROL", "U0DAVE")
+    ),
+    "second needed of one": answers.SecondNeeded(flow="main-feed", used=4, limit=3, who_could=("U0CAROL",)),
+    "review asked": answers.ReviewAsked(request_id="req-1", verb=Verb.STOP, flow="main-feed"),
     "deny reason asked": answers.DenyReasonAsked(request_id="req-1", flow="main-feed"),
 }

@@ -122,3 +122,13 @@ def test_a_channel_without_the_bot_is_answered_with_how_to_invite_it() -> None:
 def test_a_late_click_learns_what_the_request_is_now() -> None:
     text = show(examples.ANSWERS["settled denied"]).text
     assert "denied by <@U0CAROL>" in text
+
+
+def test_the_second_press_says_for_how_long_to_wait_and_who_else_is_needed() -> None:
+    assert "press it again in 2 seconds" in show(examples.ANSWERS["too soon"]).text
+    soon = show(examples.ANSWERS["too soon by a second"]).text
+    assert soon.startswith("Dry run: EMERGENCY: ")
+    assert "press it again in 1 second." in soon
+    second = show(examples.ANSWERS["second needed"]).text
+    assert "another of `media-leads`: <@U0CAROL> or <@U0DAVE>" in second
+    assert "is for another of <@U0CAROL>." in show(examples.ANSWERS["second needed of one"]).text

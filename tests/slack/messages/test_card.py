@@ -73,6 +73,14 @@ def test_the_first_line_is_the_decision() -> None:
         ("expired unbegun", [Button.ASK_AGAIN]),
         ("denied", []),
         ("stopped", []),
+        ("emergency", [Button.EMERGENCY_FIRST, Button.DENY, Button.WITHDRAW]),
+        ("emergency pressed", [Button.EMERGENCY_CONFIRM, Button.DENY, Button.WITHDRAW]),
+        ("emergency for a second", [Button.EMERGENCY_CONFIRM, Button.DENY, Button.WITHDRAW]),
+        ("emergency confirmed", [Button.WITHDRAW]),
+        ("emergency stopped", [Button.REVIEW]),
+        ("emergency refused", [Button.ASK_AGAIN, Button.REVIEW]),
+        ("emergency lost", [Button.CHECK_NOW, Button.REVIEW]),
+        ("emergency justified", []),
     ],
 )
 def test_a_card_offers_what_its_state_allows(name: str, actions: list[Button]) -> None:
@@ -83,9 +91,10 @@ def test_a_card_offers_what_its_state_allows(name: str, actions: list[Button]) -
 def test_the_buttons_go_once_nothing_can_be_decided(name: str) -> None:
     seen = examples.CARDS[name]
     shown = {str(button["action_id"]) for button in buttons(show(seen))}
-    assert bool(shown - {Button.CHECK_NOW, Button.ASK_AGAIN}) is request.can_withdraw(seen)
+    assert bool(shown - {Button.CHECK_NOW, Button.ASK_AGAIN, Button.REVIEW}) is request.can_withdraw(seen)
     assert (Button.CHECK_NOW in shown) is request.is_read_back(seen)
     assert (Button.ASK_AGAIN in shown) is request.may_be_asked_again(seen)
+    assert (Button.REVIEW in shown) is request.is_review_open(seen)
 
 
 @every_card
@@ -116,8 +125,8 @@ def test_every_version_has_block_ids_of_its_own() -> None:
 def test_a_card_says_its_point_and_its_state_without_blocks(name: str) -> None:
     seen = examples.CARDS[name]
     message = show(seen)
-    verb = seen.verb.capitalize()
-    assert f"{verb} `main-feed` (…1b2d) in hk: {seen.flow.status}" in message.text
+    name = seen.flow.name or seen.flow.flow_id
+    assert f"{seen.verb.capitalize()} `{name}` (…1b2d) in hk: {seen.flow.status}" in message.text
     lead = str(message.blocks[1]).split("*")[1]
     assert f". {lead}" in message.text
 
@@ -149,6 +158,48 @@ def test_a_dry_run_is_marked_on_the_card_in_its_text_and_in_the_dialog() -> None
     assert len(marked) == 3
 
 
+@pytest.mark.parametrize("name", [name for name in examples.CARDS if name.startswith("emergency")])
+def test_an_emergency_is_marked_on_its_card_whom_it_passes_over_is_named_and_it_pings_no_approver(name: str) -> None:
+    seen = examples.CARDS[name]
+    message = show(seen)
+    assert message.text.startswith("Dry run: EMERGENCY: " if seen.dry_run else "EMERGENCY: ")
+    assert ("passes over the approval of `media-leads`, " in limits.read(message)) is (seen != examples.NOBODYS)
+    if name != "emergency over nobody":
+        assert "announced in <#C0HOME> too" in limits.read(message)
+
+
+@pytest.mark.parametrize(
+    ("name", "label"), [("emergency", "Emergency Stop"), ("emergency pressed", "Confirm Emergency Stop")]
+)
+def test_each_press_of_an_emergency_is_dangerous_and_its_dialog_says_what_it_does(name: str, label: str) -> None:
+    press, *others = buttons(show(examples.CARDS[name]))
+    dialog = press["confirm"]
+    assert isinstance(dialog, dict)
+    assert (press["style"], dialog["style"], dialog["confirm"]["text"]) == ("danger", "danger", label)
+    assert press["text"] == {"type": "plain_text", "text": label, "emoji": False}
+    line, over = dialog["text"]["text"].split("\n")
+    assert line == "EMERGENCY: Stop `main-feed` (…1b2d) in hk: ACTIVE, 3 outputs"
+    assert over == "Passes over: media-leads, U0ERIN and S0NOC"
+    assert not any("style" in other or "confirm" in other for other in others)
+
+
+def test_a_dialog_never_outgrows_slacks_limit() -> None:
+    crowd = tuple(f"a-set-with-quite-a-long-name-{number}" for number in range(40))
+    flow = dataclasses.replace(examples.FLOW, name="&" * 64, status="<" * 64, flow_id="&&&&")
+    seen = dataclasses.replace(examples.urgent(passed_over=crowd), flow=flow, project="p" * 64, dry_run=True)
+    assert limits.problems(show(seen)) == []
+
+
+def test_a_card_says_how_its_review_stands() -> None:
+    assert "Review: open; `media-leads`, " in show(examples.CARDS["emergency stopped"]).text
+    justified = show(examples.CARDS["emergency justified"])
+    assert "Review: justified, says <@U0CAROL>" in justified.text
+    assert "Comment: “the encoder was on fire”" in limits.read(justified)
+    assert "Review: not justified, says <@U0CAROL>" in show(examples.CARDS["emergency not justified"]).text
+    dry = dataclasses.replace(examples.CARDS["emergency stopped"], dry_run=True)
+    assert "Review" not in limits.read(show(dry))
+
+
 def test_outputs_in_trouble_are_named_before_the_healthy_ones() -> None:
     shown = limits.read(show(examples.CARDS["pending many outputs"]))
     assert "10 outputs: `out-4` srt-caller DISCONNECTED, `out-7` srt-caller DISCONNECTED, `out-0`" in shown
@@ -170,7 +221,8 @@ def test_outputs_whose_health_the_cloud_does_not_tell_are_summed_up_without_it()
 def test_a_flow_of_which_only_the_id_is_known_still_has_a_card() -> None:
     bare = Flow(flow_id="abc", name="", region="", status="")
     message = show(dataclasses.replace(examples.PENDING, flow=bare))
-    assert "Stop `abc` (…abc) in hk: state not read, no outputs" in message.text
+    assert "Stop `abc` (…abc) in hk: its state could not be read. " in message.text
+    assert "output" not in limits.read(message).replace("Sources and outputs could not be read", "")
     assert limits.problems(message) == []
 
 

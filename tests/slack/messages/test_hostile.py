@@ -72,8 +72,16 @@ def hostile(draw: st.DrawFn, seen: Request) -> Request:
             outcome.failure, code=draw(texts), message=draw(texts), request_id=draw(texts)
         )
         outcome = dataclasses.replace(outcome, status=draw(st.none() | texts), failure=failure)
+    emergency = seen.emergency
+    if emergency is not None:
+        review = emergency.review and dataclasses.replace(emergency.review, comment=draw(st.none() | texts))
+        over = st.lists(texts, max_size=12).map(tuple)
+        emergency = dataclasses.replace(
+            emergency, members=draw(over), passed_over=draw(over), announced_in=draw(st.none() | texts), review=review
+        )
     return dataclasses.replace(
         seen,
+        emergency=emergency,
         project=draw(texts),
         flow=draw(flows),
         reason=draw(st.none() | texts),
@@ -170,6 +178,16 @@ hostile_answers = st.one_of(
     st.builds(answers.CannotPost, channel=texts, code=texts),
     st.builds(answers.Noted, what=texts),
     st.builds(answers.DenyReasonAsked, request_id=texts, flow=texts),
+    st.builds(answers.TooSoon, flow=texts, wait=st.none() | st.floats(0, 3)),
+    st.builds(
+        answers.SecondNeeded,
+        flow=texts,
+        used=st.integers(1, 99),
+        limit=st.integers(1, 99),
+        who_could=st.lists(texts, max_size=12).map(tuple),
+        people=st.lists(texts, max_size=12).map(tuple),
+    ),
+    st.builds(answers.ReviewAsked, request_id=texts, verb=st.sampled_from(Verb), flow=texts),
 )
 
 

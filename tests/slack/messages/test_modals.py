@@ -3,7 +3,7 @@
 import pytest
 from syrupy.assertion import SnapshotAssertion
 
-from bot.arrivals import Modal
+from bot.arrivals import Modal, Verdict
 from bot.commands import MAX_REASON, Problem, Verb
 from bot.playground.slack import blocks as block_kit
 from bot.slack.messages import modals
@@ -16,6 +16,7 @@ VIEWS = {
     "add reason": modals.add_reason("entry-1", Verb.STOP, "main-feed"),
     "type name": modals.type_name("entry-1", reason_too=False),
     "type name and reason": modals.type_name("entry-1", reason_too=True),
+    "review": modals.review("req-1", Verb.STOP, "main-feed"),
 }
 
 
@@ -30,7 +31,7 @@ def test_a_modal_keeps_within_slacks_limits(name: str) -> None:
 
 
 @pytest.mark.parametrize(
-    ("name", "carried"), [(name, "req-1" if name == "deny reason" else "entry-1") for name in VIEWS]
+    ("name", "carried"), [(name, "req-1" if name in ("deny reason", "review") else "entry-1") for name in VIEWS]
 )
 def test_a_modal_carries_an_id_and_nothing_else(name: str, carried: str) -> None:
     assert VIEWS[name]["private_metadata"] == carried
@@ -55,6 +56,16 @@ def test_one_modal_asks_for_all_that_is_missing(name: str, asked: list[str]) -> 
     assert not any(field.get("optional") for field in blocks)
 
 
+def test_a_review_asks_for_a_verdict_and_takes_a_comment() -> None:
+    blocks = VIEWS["review"]["blocks"]
+    assert isinstance(blocks, list)
+    _, choice, comment = blocks
+    assert (choice["block_id"], choice["optional"]) == (modals.VERDICT_BLOCK, False)
+    assert [option["value"] for option in choice["element"]["options"]] == list(Verdict)
+    assert (comment["block_id"], comment["optional"]) == (modals.REASON_BLOCK, True)
+    assert set(modals.verdict_missing()) == {modals.VERDICT_BLOCK}
+
+
 @pytest.mark.parametrize("problem", Problem)
 def test_an_error_stands_at_the_reason(problem: Problem) -> None:
     assert set(modals.reason_wrong(problem)) == {modals.REASON_BLOCK}
@@ -76,6 +87,7 @@ def test_a_submission_that_was_not_recorded_says_so_and_one_that_may_have_been_d
 
 
 def test_a_hostile_name_stays_inside_the_modal() -> None:
-    view = modals.deny_reason("req-1", "`<!channel>" * 500)
-    assert block_kit.view_problems(view) == []
-    assert limits.foreign(view) == []
+    name = "`<!channel>" * 500
+    for view in (modals.deny_reason("req-1", name), modals.review("req-1", Verb.STOP, name)):
+        assert block_kit.view_problems(view) == []
+        assert limits.foreign(view) == []

@@ -54,7 +54,11 @@ ALICE: Final = shown.Whoami(
                 dataclasses.replace(STOPS, verb="read", rule="secret", effect=Effect.DENY, flows=("secret-*",)),
             ),
         ),
-        shown.Standing(project="eu", rights=()),
+        shown.Standing(
+            project="eu",
+            rights=(),
+            emergencies=(STOPS, dataclasses.replace(STOPS, verb="start", approvals=0, flows=("main-*",), sure=False)),
+        ),
     ),
 )
 
@@ -77,6 +81,15 @@ SHOWN: Final[Mapping[str, shown.Shown | shown.NotShown]] = {
     "list unread": shown.FlowsUnread(project="hk", failure=examples.NO_RIGHT),
     "pending": shown.Pending(
         deciding=(Row(request=examples.PENDING),), others=(Row(request=IN_THREAD, hidden=True),), more=3
+    ),
+    "pending emergencies": shown.Pending(
+        deciding=tuple(Row(request=examples.CARDS[name]) for name in ("emergency stopped", "emergency pressed")),
+        others=(Row(request=examples.CARDS["emergency dry run"], hidden=True),),
+    ),
+    "history of emergencies": shown.History(
+        projects=("hk",),
+        about=None,
+        rows=tuple(Row(request=examples.CARDS[name]) for name in ("emergency justified", "superseded by somebody")),
     ),
     "pending for others": shown.Pending(deciding=(), others=(Row(request=examples.PENDING),)),
     "pending nothing": shown.Pending(deciding=(), others=()),
@@ -204,7 +217,12 @@ hostile_values = st.one_of(
             unknown=st.lists(texts, max_size=9).map(tuple),
         ),
         standings=st.lists(
-            st.builds(shown.Standing, project=texts, rights=st.lists(rights, max_size=4).map(tuple)),
+            st.builds(
+                shown.Standing,
+                project=texts,
+                rights=st.lists(rights, max_size=4).map(tuple),
+                emergencies=st.lists(rights, max_size=3).map(tuple),
+            ),
             min_size=1,
             max_size=3,
         ).map(tuple),

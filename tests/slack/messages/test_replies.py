@@ -79,12 +79,54 @@ def test_what_did_not_last_and_what_stays_unknown_is_broadcast(name: str) -> Non
     assert "<@U0ALICE>" in show(examples.REPLIES[name]).text
 
 
-ENDS: Final = (*OUTCOMES, "changed again", "given up")
+WIDE: Final = (
+    *(name for name in OUTCOMES if name != "outcome emergency"),
+    *("changed again", "given up", "emergency", "emergency over nobody", "emergency dry run"),
+)
 
 
-@pytest.mark.parametrize("name", [name for name in examples.REPLIES if name not in ENDS])
+@pytest.mark.parametrize("name", [name for name in examples.REPLIES if name not in WIDE])
 def test_what_is_no_outcome_stays_in_the_thread(name: str) -> None:
     assert not messages.broadcast(*examples.REPLIES[name])
+
+
+@pytest.mark.parametrize("name", ["emergency", "announced"])
+def test_an_emergency_mentions_those_passed_over_and_names_the_sets(name: str) -> None:
+    message = show(examples.REPLIES[name])
+    assert limits.pings(message) == {"@U0CAROL", "@U0DAVE", "!subteam^S0NOC", "@U0ALICE"}
+    assert "passes over the approval of `media-leads`" in message.text
+    assert "Reason: “encoder loops" in message.text
+
+
+def test_an_emergency_is_shown_in_its_channel_and_its_announcement_is_a_message_of_its_own() -> None:
+    assert messages.broadcast(*examples.REPLIES["emergency"])
+    assert not messages.broadcast(*examples.REPLIES["announced"])
+
+
+def test_an_announcement_of_a_private_channels_card_has_neither_reason_nor_link() -> None:
+    shown = limits.read(show(examples.REPLIES["announced of a private channel"]))
+    assert "encoder" not in shown
+    assert "archives" not in shown
+    assert "archives" in limits.read(show(examples.REPLIES["announced"]))
+
+
+def test_nobody_who_pressed_is_asked_for_the_review() -> None:
+    assert "@U0DAVE" in limits.pings(show(examples.REPLIES["review open"]))
+    assert "@U0DAVE" not in limits.pings(show(examples.REPLIES["review open after a second"]))
+
+
+def test_every_reply_to_an_emergency_says_so() -> None:
+    for seen, reply in examples.REPLIES.values():
+        text = show((seen, reply)).text.removeprefix("Dry run: ")
+        assert text.startswith("EMERGENCY: ") is (seen.emergency is not None)
+
+
+def test_what_is_said_of_an_emergency_is_not_made_up() -> None:
+    for said in (Said.EMERGENCY, Said.REVIEWED):
+        with pytest.raises(ValueError, match="req-1"):
+            show((examples.PENDING, Reply(seq=1, said=said, at=examples.AT)))
+    with pytest.raises(ValueError, match="req-1"):
+        show((examples.URGENT, Reply(seq=1, said=Said.REVIEWED, at=examples.AT)))
 
 
 def test_a_success_stays_in_the_thread() -> None:

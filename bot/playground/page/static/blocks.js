@@ -52,7 +52,9 @@ function input(block, hands) {
   if (error) control.setAttribute("aria-invalid", "true");
   if (!block.optional) control.setAttribute("aria-required", "true");
   const optional = block.optional ? el("small", {}, " (optional)") : null;
-  return el("div", { class: "input" }, el("label", { for: id }, block.label.text, optional), control, notes);
+  if (control.matches("[role]")) control.setAttribute("aria-labelledby", `${id}-label`); // a label names no group
+  const label = el("label", { id: `${id}-label`, for: id }, block.label.text, optional);
+  return el("div", { class: "input" }, label, control, notes);
 }
 
 // A picture from elsewhere is named and not fetched: the page works without a network.

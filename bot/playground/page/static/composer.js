@@ -164,6 +164,11 @@ function tails(before, begun) {
   const known = [
     { text: `${before}because `, shown: "because …", about: "say why" },
     { text: `${before}--dry-run `, shown: "--dry-run", about: "every check, no call" },
+    {
+      text: `${before}--emergency because `,
+      shown: "--emergency because …",
+      about: "past the approvals, in two presses",
+    },
   ];
   return known.filter((one) => one.text.slice(before.length).startsWith(begun) && begun !== "because");
 }

@@ -131,7 +131,8 @@ function boxes(type) {
       hands.hold(block, one, value);
       if (!hands.inInput(block)) use(one, block, hands, value);
     };
-    const start = new Set((one.initial_options ?? [one.initial_option].filter(Boolean)).map((each) => each.value));
+    const initial = (one.initial_options ?? [one.initial_option].filter(Boolean)).map((each) => each.value);
+    const start = new Set([hands.value(block, one) ?? initial].flat());
     const group = el(
       "span",
       { id, role: type === "radio" ? "radiogroup" : "group", class: "boxes" },
@@ -139,7 +140,14 @@ function boxes(type) {
         el(
           "label",
           {},
-          el("input", { type, name, value: each.value, checked: start.has(each.value), onchange: changed }),
+          el("input", {
+            type,
+            name,
+            value: each.value,
+            checked: start.has(each.value),
+            "data-focus": `${one.action_id}-${each.value}`,
+            onchange: changed,
+          }),
           ` ${each.text.text}`,
         ),
       ),

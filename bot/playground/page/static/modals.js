@@ -43,7 +43,8 @@ function hide() {
 }
 
 function aim(focus) {
-  const wrong = dialog.querySelector("[aria-invalid]");
+  const invalid = dialog.querySelector("[aria-invalid]");
+  const wrong = invalid?.querySelector("input") ?? invalid; // in a group, one of its choices
   const same = focus && dialog.querySelector(`[data-focus="${CSS.escape(focus)}"]`);
   (
     wrong ??

@@ -1,0 +1,100 @@
+"""What may go without the approvals that a rule asks for: who may use `--emergency`, and who judges it.
+
+Pure, as `policy` is: a deny wins here as it does there, and what is unknown gives nothing. Two presses and the limit of
+a day are counted elsewhere.
+"""
+
+import dataclasses
+from collections.abc import Iterable
+
+from bot import policy
+from bot import request as requests
+from bot.policy import Effect, Groups, Policy, Question, Refuse, Rule, Why
+
+
+@dataclasses.dataclass(frozen=True, kw_only=True)
+class Emergency:
+    """A yes that passes over the approvals of `rule`, the one that asks for the most of them; a reason is required.
+
+    `members` may use it, `passed_over` would have been asked: entries as the rules name them. More than `limit` in 24
+    hours need a second of the members.
+    """
+
+    rule: Rule
+    members: tuple[str, ...]
+    passed_over: tuple[str, ...]
+    limit: int
+    expires: float
+
+
+def decide(in_force: Policy, question: Question, groups: Groups) -> Emergency | Refuse:
+    """Say whether somebody may go without approvals, and over whom that passes."""
+    if no := policy.refuse_outsider(question.person) or policy.refuse_denied(in_force, question, groups):
+        return no
+    found = [(rule, holds(in_force, rule, question, groups)) for rule in _open(in_force, question)]
+    sure = [rule for rule, holds in found if holds]
+    if sure:
+        return Emergency(
+            rule=max(sure, key=lambda rule: rule.approvals),
+            members=_once(entry for rule in sure for entry in rule.emergency),
+            passed_over=_once(entry for rule in sure for entry in rule.approvers),
+            limit=min(rule.emergency_limit for rule in sure),
+            expires=min(rule.expires for rule in sure),
+        )
+    could = _once(entry for rule, _ in found for entry in rule.emergency)
+    unsure = next((rule for rule, holds in found if holds is None), None)
+    if unsure is None:
+        return Refuse(why=Why.NO_EMERGENCY, who_could=could)
+    unasked = policy.unasked_in(in_force, unsure.emergency, groups)
+    return Refuse(why=Why.UNREACHABLE, rule=unsure.name, who_could=could, groups=unasked)
+
+
+def holds(in_force: Policy, rule: Rule, question: Question, groups: Groups) -> bool | None:
+    """Tell whether a rule's `emergency` has somebody; None where that hangs on a group that is unknown."""
+    return policy.among(policy.expand(in_force, rule.emergency), question.person.actor.user, groups)
+
+
+def groups_needed(in_force: Policy, question: Question) -> frozenset[str]:
+    """Name every user group whose members `decide` could want to know for this question."""
+    rules = policy.fitting(in_force, question)
+    denies = [rule for rule in rules if rule.effect is Effect.DENY]
+    entries = [entry for rule in denies for entry in (*rule.who, *rule.excluded)]
+    entries += [entry for rule in rules if rule.effect is Effect.ALLOW for entry in rule.emergency]
+    return frozenset(filter(policy.is_group, policy.expand(in_force, entries)))
+
+
+def mentions(in_force: Policy, decision: Emergency, *, requester: str) -> tuple[str, ...]:
+    """Name the users and groups to mention: those whom it passes over, without the requester."""
+    judged_by = decision.passed_over or decision.members
+    told = policy.mentions(in_force, dataclasses.replace(decision.rule, approvers=judged_by))
+    return tuple(ident for ident in told if ident != requester)
+
+
+def judges(seen: requests.Request) -> tuple[str, ...]:
+    """Name who may deny an emergency and review it: those passed over, or the other members where nobody was."""
+    return () if seen.emergency is None else seen.emergency.passed_over or seen.emergency.members
+
+
+def may_judge(in_force: Policy, seen: requests.Request, groups: Groups, *, person: policy.Person) -> Refuse | None:
+    """Say why somebody may not deny or review an emergency, or None where they may; whoever pressed may not."""
+    if outsider := policy.refuse_outsider(person):
+        return outsider
+    user, entries = person.actor.user, judges(seen)
+    refused = Refuse(why=Why.NOT_APPROVER, rule=seen.terms.rule, who_could=entries)
+    if user == seen.requester.user:
+        return dataclasses.replace(refused, why=Why.OWN_REQUEST)
+    if any(vote.actor.user == user for vote in seen.votes):
+        return dataclasses.replace(refused, why=Why.ALREADY_VOTED)
+    if policy.among(policy.expand(in_force, entries), user, groups):
+        return None
+    unasked = policy.unasked_in(in_force, entries, groups)
+    return dataclasses.replace(refused, why=Why.UNREACHABLE, groups=unasked) if unasked else refused
+
+
+def _open(in_force: Policy, question: Question) -> list[Rule]:
+    """List the rules that fit and let anybody at all use an emergency."""
+    return [rule for rule in policy.fitting(in_force, question) if rule.effect is Effect.ALLOW and rule.emergency]
+
+
+def _once(entries: Iterable[str]) -> tuple[str, ...]:
+    return tuple(dict.fromkeys(entries))

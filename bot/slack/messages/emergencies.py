@@ -1,0 +1,84 @@
+"""What is said of an emergency wherever it shows: its mark, the labels of its buttons, whom it passes over, its review.
+
+Owns these words. Must not know where they stand: card, reply, answer or row.
+"""
+
+from typing import Final, assert_never
+
+from bot import request as requests
+from bot.arrivals import Button, Verdict
+from bot.commands import Verb
+from bot.request import Emergency, Request, Review
+from bot.slack.messages.text import date, listed, quiet, user
+
+MARK: Final = "EMERGENCY: "
+
+MOST_NAMED: Final = 6
+
+APART: Final = "three seconds"
+
+
+def mark(*, dry_run: bool, emergency: bool) -> str:
+    """Return what stands before every message about a dry run or an emergency."""
+    return f"{'Dry run: ' if dry_run else ''}{MARK if emergency else ''}"
+
+
+def label(button: Button, verb: Verb) -> str:
+    """Return what stands on one of the two buttons."""
+    first = f"Emergency {verb.capitalize()}"
+    return first if button is Button.EMERGENCY_FIRST else f"Confirm {first}"
+
+
+def passed_over(emergency: Emergency, *, workspace_url: str) -> str:
+    """Return whose approval is not waited for; half a sentence that pings nobody."""
+    if not emergency.passed_over:
+        return "no approval is passed over, since the rule asks for none"
+    return f"it passes over the approval of {_named(emergency.passed_over, workspace_url, last='and')}"
+
+
+def against(emergency: Emergency, *, workspace_url: str) -> str:
+    """Return who may deny and review it; it pings nobody."""
+    return _named(emergency.passed_over or emergency.members, workspace_url)
+
+
+def members(emergency: Emergency, *, workspace_url: str) -> str:
+    """Return who may use it; it pings nobody."""
+    return _named(emergency.members, workspace_url)
+
+
+def concerned(request: Request) -> tuple[str, ...]:
+    """Return the ids to be told who had no part in it: neither asked for it nor pressed."""
+    took_part = {request.requester.user, *(vote.actor.user for vote in request.votes)}
+    return tuple(one for one in request.terms.mentions if one not in took_part)
+
+
+def verdict(value: Verdict) -> str:
+    """Return a verdict in words."""
+    match value:
+        case Verdict.JUSTIFIED:
+            return "justified"
+        case Verdict.NOT_JUSTIFIED:
+            return "not justified"
+        case _:
+            assert_never(value)
+
+
+def review(request: Request, *, workspace_url: str) -> str | None:
+    """Return how it stands with the review, in one sentence; None where there is none to speak of."""
+    emergency = request.emergency
+    if emergency is None:
+        return None
+    if emergency.review is not None:
+        return f"Review: {_reviewed(emergency.review)}"
+    if not requests.is_review_open(request):
+        return None
+    return f"Review: open; {against(emergency, workspace_url=workspace_url)} may close it"
+
+
+def _reviewed(value: Review) -> str:
+    return f"{verdict(value.verdict)}, says {user(value.actor.user)} · {date(value.at)}"
+
+
+def _named(entries: tuple[str, ...], workspace_url: str, *, last: str = "or") -> str:
+    shown = tuple(quiet(entry, workspace_url=workspace_url) for entry in entries)
+    return listed(shown, most=MOST_NAMED, last=last) or "nobody"

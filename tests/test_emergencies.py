@@ -1,0 +1,498 @@
+"""What is pressed on an emergency: two presses instead of approvals, a denial in between, and the review after."""
+
+import dataclasses
+import math
+import pathlib
+from collections.abc import AsyncIterator, Callable
+
+import pytest
+
+from bot import answers, emergencies, errors, life, policy, ports, request
+from bot.arrivals import Actor, Modal, Submitted, Verdict
+from bot.policy import Why
+from bot.request import Progress, Request, Said, State
+from tests.fakes import ALICE, BOB, BURNS, CAROL, DAVE, EMERGENCY, ERIN, POLICY, Desk, open_desk, policy_of
+
+LIMIT = "emergency_limit = 1\n"
+ALONE = POLICY.replace("approvals = 0", 'emergency = ["media-leads"]')
+DENIED = EMERGENCY + '\n[[rules]]\nname = "frozen"\neffect = "deny"\nverbs = ["stop"]\nwho = ["*"]\n'
+
+
+@pytest.fixture
+async def desk(tmp_path: pathlib.Path) -> AsyncIterator[Desk]:
+    """Open a desk whose policy lets those on call pass over the leads."""
+    async with open_desk(tmp_path) as opened:
+        opened.policy = policy_of(EMERGENCY)
+        yield opened
+
+
+async def press(desk: Desk, button: str, actor: Actor, seen: Request) -> answers.Answer | None:
+    """Press a button and return what its presser is told."""
+    return (await desk.take(desk.click(button, actor, seen.id))).answer
+
+
+async def carry_out(desk: Desk, seen: Request) -> Request:
+    """Let the worker do all that is due on a request at this time."""
+    desk.worker.wake(seen.id)
+    await desk.worker.settle()
+    return await desk.now(seen.id)
+
+
+async def review(
+    desk: Desk, actor: Actor, seen: Request, comment: str | None = None, verdict: Verdict | None = Verdict.JUSTIFIED
+) -> answers.Answer | None:
+    """Submit the modal of a review and return what its sender is told."""
+    sent = Submitted(modal=Modal.REVIEW, request_id=seen.id, reason=comment, verdict=verdict)
+    return (await desk.take(desk.entry(sent, actor))).answer
+
+
+def refused(answer: answers.Answer | None, why: Why, *who_could: str) -> bool:
+    """Tell whether somebody was refused for this reason, with these who could."""
+    assert isinstance(answer, answers.Refused), answer
+    return (answer.decision.why, answer.decision.who_could) == (why, who_could)
+
+
+def audited(desk: Desk, seen: Request) -> list[str]:
+    """Return what the audit tells of a request, all of which is marked as an emergency."""
+    rows = desk.select("SELECT what, facts FROM audit WHERE request_id = ? ORDER BY id", seen.id)
+    assert all(
+        '"emergency":true' in facts.replace(" ", "") for what, facts in rows if what not in ("refused", "answered")
+    )
+    return [what for what, _ in rows]
+
+
+async def test_an_emergency_goes_from_two_presses_to_its_review(desk: Desk) -> None:
+    opened = await desk.opened(BURNS)
+    await carry_out(desk, opened)
+    assert desk.chat.said() == ["emergency"]
+
+    await press(desk, "emergency_first", ALICE, opened)
+    desk.clock.turn(3)
+    await press(desk, "emergency_confirm", ALICE, opened)
+    await carry_out(desk, opened)
+    assert desk.cloud.stops() == 1
+    assert desk.chat.said() == ["emergency", "pressed_first", "confirmed", "outcome", "review_open"]
+
+    asked = await press(desk, "review", CAROL, opened)
+    assert asked == answers.ReviewAsked(request_id=opened.id, verb=opened.verb, flow="main-feed")
+    await review(desk, CAROL, opened, "it was burning")
+
+    seen = await desk.now(opened.id)
+    assert seen.operation.progress is Progress.SUCCEEDED
+    assert seen.emergency is not None
+    assert seen.emergency.review == request.Review(
+        actor=CAROL, at=desk.clock.now(), verdict=Verdict.JUSTIFIED, comment="it was burning"
+    )
+    whole = ["asked", "pressed first", "confirmed", "call begins", "call ended", "answered", "reviewed"]
+    assert audited(desk, opened) == whole
+
+
+class TestFirstPress:
+    async def test_it_waits_for_another_by_the_same_person(self, desk: Desk) -> None:
+        seen = await desk.pressed_first()
+
+        assert (seen.state, seen.version, seen.votes) == (State.PENDING, 2, ())
+        assert seen.emergency is not None
+        assert seen.emergency.first_at == desk.clock.now() - 3
+
+    @pytest.mark.parametrize("actor", [BOB, CAROL])
+    async def test_it_is_the_requesters_alone(self, desk: Desk, actor: Actor) -> None:
+        opened = await desk.opened(BURNS)
+
+        assert refused(await press(desk, "emergency_first", actor, opened), Why.NOT_REQUESTER, "U0ALICE")
+        assert await desk.now(opened.id) == opened
+
+    async def test_pressed_once_more_it_changes_nothing_and_says_what_is_next(self, desk: Desk) -> None:
+        first = await desk.pressed_first()
+
+        answer = await press(desk, "emergency_first", ALICE, first)
+
+        assert isinstance(answer, answers.Settled)
+        assert (answer.state, answer.button.value) == (State.PENDING, "emergency_first")
+        assert await desk.now(first.id) == first
+
+    async def test_whose_right_is_gone_ends_it(self, desk: Desk) -> None:
+        opened = await desk.opened(BURNS)
+        desk.policy = policy_of(POLICY)
+
+        answer = await press(desk, "emergency_first", ALICE, opened)
+
+        assert isinstance(answer, answers.Settled)
+        seen = await desk.now(opened.id)
+        assert (seen.state, seen.ending and seen.ending.actor) == (State.DENIED, None)
+
+    async def test_while_slack_cannot_say_who_they_are_nothing_is_lost(self, desk: Desk) -> None:
+        opened = await desk.opened("stop flow-1 --emergency because it burns", ERIN)
+        desk.directory.groups = {}
+
+        answer = await press(desk, "emergency_first", ERIN, opened)
+
+        assert refused(answer, Why.UNREACHABLE, "media-oncall")
+        assert await desk.now(opened.id) == opened
+
+
+class TestSecondPress:
+    async def test_it_lets_the_request_run_with_both_presses_as_its_votes(self, desk: Desk) -> None:
+        seen = await desk.let_run()
+
+        now = desk.clock.now()
+        assert (seen.state, seen.decided_at) == (State.APPROVED, now)
+        assert seen.votes == (request.Vote(actor=ALICE, at=now - 3), request.Vote(actor=ALICE, at=now))
+
+    async def test_without_the_first_it_does_not_count(self, desk: Desk) -> None:
+        opened = await desk.opened(BURNS)
+
+        assert await press(desk, "emergency_confirm", ALICE, opened) == answers.TooSoon(flow="main-feed", wait=None)
+        assert await desk.now(opened.id) == opened
+
+    async def test_within_three_seconds_it_does_not_count(self, desk: Desk) -> None:
+        opened = await desk.opened(BURNS)
+        await press(desk, "emergency_first", ALICE, opened)
+        first = await desk.now(opened.id)
+        desk.clock.turn(2.5)
+
+        assert await press(desk, "emergency_confirm", ALICE, opened) == answers.TooSoon(flow="main-feed", wait=0.5)
+        assert await desk.now(opened.id) == first
+
+    async def test_it_counts_by_its_time_of_receipt(self, desk: Desk) -> None:
+        opened = await desk.opened(BURNS)
+        await press(desk, "emergency_first", ALICE, opened)
+        desk.clock.turn(1)
+        pressed = desk.click("emergency_confirm", ALICE, opened.id)
+        desk.clock.turn(5)
+
+        assert (await desk.take(pressed)).answer == answers.TooSoon(flow="main-feed", wait=2.0)
+
+    @pytest.mark.parametrize("actor", [BOB, CAROL])
+    async def test_under_the_limit_it_is_the_requesters_too(self, desk: Desk, actor: Actor) -> None:
+        first = await desk.pressed_first()
+
+        assert refused(await press(desk, "emergency_confirm", actor, first), Why.NOT_REQUESTER, "U0ALICE")
+        assert await desk.now(first.id) == first
+
+    async def test_a_second_click_finds_it_confirmed(self, desk: Desk) -> None:
+        seen = await desk.let_run()
+
+        for button in ("emergency_first", "emergency_confirm", "deny", "confirm", "approve"):
+            answer = await press(desk, button, ALICE, seen)
+            assert isinstance(answer, answers.Settled)
+            assert (answer.state, answer.by) == (State.APPROVED, "U0ALICE")
+        assert await desk.now(seen.id) == seen
+
+    @pytest.mark.parametrize("button", ["emergency_first", "emergency_confirm"])
+    async def test_a_deny_that_holds_by_now_ends_it(self, desk: Desk, button: str) -> None:
+        first = await desk.pressed_first()
+        desk.policy = policy_of(DENIED)
+
+        assert isinstance(await press(desk, button, ALICE, first), answers.Settled)
+        seen = await desk.now(first.id)
+        assert (seen.state, seen.ending and seen.ending.rule) == (State.DENIED, "frozen")
+
+    @pytest.mark.parametrize("button", ["emergency_first", "emergency_confirm"])
+    async def test_a_pause_wins(self, desk: Desk, button: str) -> None:
+        first = await desk.pressed_first()
+        await desk.store.pause(ports.Pause(at=desk.clock.now(), reason="maintenance", by="root"))
+
+        assert refused(await press(desk, button, ALICE, first), Why.PAUSED)
+        assert await desk.now(first.id) == first
+
+
+class TestOtherButtons:
+    @pytest.mark.parametrize("button", ["confirm", "approve"])
+    @pytest.mark.parametrize("actor", [ALICE, CAROL])
+    async def test_the_buttons_of_ordinary_requests_do_not_fit(self, desk: Desk, button: str, actor: Actor) -> None:
+        opened = await desk.opened(BURNS)
+
+        assert isinstance(await press(desk, button, actor, opened), answers.Settled)
+        assert await desk.now(opened.id) == opened
+
+    @pytest.mark.parametrize("button", ["emergency_first", "emergency_confirm", "review"])
+    async def test_its_own_buttons_fit_no_ordinary_request(self, desk: Desk, button: str) -> None:
+        opened = await desk.opened("stop flow-1")
+
+        assert isinstance(await press(desk, button, ALICE, opened), answers.Settled)
+        assert await desk.now(opened.id) == opened
+
+    async def test_its_requester_may_take_it_back(self, desk: Desk) -> None:
+        first = await desk.pressed_first()
+
+        await press(desk, "withdraw", ALICE, first)
+
+        assert (await desk.now(first.id)).state is State.WITHDRAWN
+
+    async def test_it_expires_without_a_reminder(self, desk: Desk) -> None:
+        first = await desk.pressed_first()
+        await carry_out(desk, first)
+        desk.clock.turn(first.expires_at - desk.clock.now())
+
+        seen = await carry_out(desk, first)
+
+        assert seen.state is State.EXPIRED
+        assert desk.chat.said() == ["emergency", "pressed_first", "expired"]
+
+    async def test_to_ask_again_is_to_ask_for_an_emergency(self, desk: Desk) -> None:
+        first = await desk.pressed_first()
+        desk.clock.turn(first.expires_at - desk.clock.now())
+        await carry_out(desk, first)
+
+        taken = await desk.take(desk.click("ask_again", BOB, first.id))
+
+        assert taken.request_id is not None
+        again = await desk.now(taken.request_id)
+        assert again.emergency is not None
+        assert (again.requester, again.reason) == (BOB, "it burns")
+
+
+class TestDenial:
+    @pytest.mark.parametrize("actor", [CAROL, DAVE])
+    async def test_whoever_was_passed_over_may_deny_in_between(self, desk: Desk, actor: Actor) -> None:
+        first = await desk.pressed_first()
+
+        answer = await press(desk, "deny", actor, first)
+
+        assert answer == answers.DenyReasonAsked(request_id=first.id, flow="main-feed")
+        seen = await desk.now(first.id)
+        assert (seen.state, seen.ending and seen.ending.actor) == (State.DENIED, actor)
+        assert isinstance(await press(desk, "emergency_confirm", ALICE, first), answers.Settled)
+        assert desk.cloud.stops() == 0
+
+    async def test_the_reason_may_follow(self, desk: Desk) -> None:
+        opened = await desk.opened(BURNS)
+        await press(desk, "deny", CAROL, opened)
+
+        sent = Submitted(modal=Modal.DENY_REASON, request_id=opened.id, reason="it is only the lamp")
+        await desk.take(desk.entry(sent, CAROL))
+
+        seen = await desk.now(opened.id)
+        assert seen.ending is not None
+        assert seen.ending.reason == "it is only the lamp"
+
+    async def test_others_may_not_and_its_requester_neither(self, desk: Desk) -> None:
+        opened = await desk.opened(BURNS)
+
+        assert refused(await press(desk, "deny", BOB, opened), Why.NOT_APPROVER, "media-leads")
+        assert refused(await press(desk, "deny", ALICE, opened), Why.OWN_REQUEST, "media-leads")
+        assert await desk.now(opened.id) == opened
+
+    async def test_where_nobody_is_passed_over_the_other_members_may(self, desk: Desk) -> None:
+        desk.policy = policy_of(ALONE)
+        opened = await desk.opened(BURNS, CAROL)
+
+        assert refused(await press(desk, "deny", CAROL, opened), Why.OWN_REQUEST, "media-leads")
+        await press(desk, "deny", DAVE, opened)
+        assert (await desk.now(opened.id)).state is State.DENIED
+
+
+class TestLimit:
+    @pytest.fixture
+    async def used(self, desk: Desk) -> Request:
+        """Return an emergency of Alice that has reached her limit, and another of hers, pressed once."""
+        desk.policy = policy_of(LIMIT + EMERGENCY)
+        await carry_out(desk, await desk.let_run())
+        desk.cloud.there["flow-1"] = dataclasses.replace(desk.cloud.there["flow-1"], status="ACTIVE")
+        return await desk.pressed_first()
+
+    async def test_over_it_the_second_press_is_another_members(self, desk: Desk, used: Request) -> None:
+        answer = await press(desk, "emergency_confirm", ALICE, used)
+
+        assert answer == answers.SecondNeeded(
+            flow="main-feed",
+            used=1,
+            limit=1,
+            who_could=("media-oncall",),
+            people=("U0BOB", "S0MEDIAGRP"),
+        )
+        seen = await desk.now(used.id)
+        assert (seen.state, seen.version) == (State.PENDING, used.version + 1)
+        assert seen.emergency is not None
+        assert seen.emergency.needs_second
+
+        assert await press(desk, "emergency_confirm", ALICE, used) == answer
+        assert await desk.now(used.id) == seen
+
+        await press(desk, "emergency_confirm", BOB, used)
+        confirmed = await desk.now(used.id)
+        assert confirmed.state is State.APPROVED
+        assert [vote.actor for vote in confirmed.votes] == [ALICE, BOB]
+
+    async def test_whoever_presses_second_is_one_of_the_members(self, desk: Desk, used: Request) -> None:
+        assert refused(await press(desk, "emergency_confirm", CAROL, used), Why.NO_EMERGENCY, "media-oncall")
+        assert await desk.now(used.id) == used
+
+    async def test_a_second_may_press_before_anybody_was_told(self, desk: Desk, used: Request) -> None:
+        await press(desk, "emergency_confirm", BOB, used)
+
+        assert (await desk.now(used.id)).state is State.APPROVED
+
+    async def test_whoever_was_asked_for_may_press_after_the_limit_too(self, desk: Desk, used: Request) -> None:
+        await press(desk, "emergency_confirm", ALICE, used)
+        desk.policy = policy_of(EMERGENCY)
+
+        await press(desk, "emergency_confirm", BOB, used)
+
+        assert (await desk.now(used.id)).state is State.APPROVED
+
+    async def test_it_counts_one_person_and_one_day(self, desk: Desk, used: Request) -> None:
+        await press(desk, "withdraw", ALICE, used)
+        bobs = await desk.let_run(actor=BOB)
+        assert bobs.state is State.APPROVED
+        await carry_out(desk, bobs)
+        desk.cloud.there["flow-1"] = dataclasses.replace(desk.cloud.there["flow-1"], status="ACTIVE")
+
+        desk.clock.turn(emergencies.DAY)
+        assert (await desk.let_run()).state is State.APPROVED
+
+    async def test_whoever_pressed_second_does_not_review(self, desk: Desk) -> None:
+        desk.policy = policy_of(LIMIT + ALONE.replace('["media-leads"]\n', '["media-leads", "media-oncall"]\n'))
+        await carry_out(desk, await desk.let_run(actor=CAROL))
+        desk.cloud.there["flow-1"] = dataclasses.replace(desk.cloud.there["flow-1"], status="ACTIVE")
+        first = await desk.pressed_first(actor=CAROL)
+        await press(desk, "emergency_confirm", DAVE, first)
+        await carry_out(desk, first)
+
+        could = ("media-leads", "media-oncall")
+        assert refused(await press(desk, "review", DAVE, first), Why.ALREADY_VOTED, *could)
+        assert isinstance(await press(desk, "review", BOB, first), answers.ReviewAsked)
+
+
+class TestReview:
+    async def test_it_is_asked_for_daily_until_it_is_done(self, desk: Desk) -> None:
+        seen = await carry_out(desk, await desk.let_run())
+        asked = desk.chat.said().count("review_open")
+
+        for day in (1, 2):
+            desk.clock.turn(86_399)
+            await carry_out(desk, seen)
+            assert desk.chat.said().count("review_open") == asked + day - 1
+            desk.clock.turn(1)
+            await carry_out(desk, seen)
+            assert desk.chat.said().count("review_open") == asked + day
+
+        await review(desk, CAROL, seen)
+        desk.clock.turn(90_000)
+        done = await carry_out(desk, seen)
+        assert desk.chat.said().count("review_open") == asked + 2
+        assert desk.select("SELECT due_at FROM requests") == [(None,)]
+        assert done.unsent == ()
+
+    async def test_a_second_review_hears_of_the_first(self, desk: Desk) -> None:
+        seen = await carry_out(desk, await desk.let_run())
+        await review(desk, CAROL, seen)
+        at = desk.clock.now()
+        desk.clock.turn(5)
+
+        for answer in (await press(desk, "review", DAVE, seen), await review(desk, DAVE, seen, "no")):
+            assert isinstance(answer, answers.Settled)
+            assert (answer.button.value, answer.by, answer.at) == ("review", "U0CAROL", at)
+
+    async def test_rights_are_decided_again_when_it_is_submitted(self, desk: Desk) -> None:
+        seen = await carry_out(desk, await desk.let_run())
+
+        assert refused(await review(desk, ALICE, seen), Why.OWN_REQUEST, "media-leads")
+        assert refused(await review(desk, BOB, seen), Why.NOT_APPROVER, "media-leads")
+        desk.directory.kinds["U0CAROL"] = policy.Kind.DEACTIVATED
+        assert refused(await review(desk, CAROL, seen), Why.OUTSIDER)
+        assert request.is_review_open(await desk.now(seen.id))
+
+    async def test_before_anything_was_done_there_is_nothing_to_review(self, desk: Desk) -> None:
+        for seen in (
+            await desk.pressed_first(),
+            await desk.let_run("stop flow-1 --emergency --dry-run because x", BOB),
+        ):
+            answer = await press(desk, "review", CAROL, seen)
+            assert isinstance(answer, answers.Settled)
+
+    async def test_a_dry_run_leaves_nothing_to_review(self, desk: Desk) -> None:
+        seen = await carry_out(desk, await desk.let_run("stop flow-1 --emergency --dry-run because x"))
+
+        assert seen.operation.progress is Progress.SUCCEEDED
+        assert "review_open" not in desk.chat.said()
+        assert isinstance(await press(desk, "review", CAROL, seen), answers.Settled)
+        assert await desk.store.emergencies("U0ALICE", since=0.0) == 0
+
+    @pytest.mark.parametrize(("about", "verdict"), [("no such", Verdict.JUSTIFIED), ("", None)])
+    async def test_a_review_of_nothing_is_answered(self, desk: Desk, about: str, verdict: Verdict | None) -> None:
+        seen = await carry_out(desk, await desk.let_run())
+        about_it = dataclasses.replace(seen, id=about or seen.id)
+
+        assert await review(desk, CAROL, about_it, verdict=verdict) == answers.NoSuchRequest()
+
+    async def test_the_verdict_is_in_the_audit(self, desk: Desk) -> None:
+        seen = await carry_out(desk, await desk.let_run())
+        await review(desk, CAROL, seen, "it was no fire", Verdict.NOT_JUSTIFIED)
+
+        (facts,) = desk.select("SELECT facts FROM audit WHERE what = 'reviewed'")[0]
+        assert '"not_justified"' in facts
+        assert "it was no fire" in facts
+
+
+class TestSteps:
+    """What is no step of an emergency raises, and changes nothing."""
+
+    async def test_presses_come_in_their_order_and_apart(self, desk: Desk) -> None:
+        opened, now = await desk.opened(BURNS), desk.clock.now()
+        vote = request.Vote(actor=ALICE, at=now + 2.9)
+        first = life.press_first(opened, at=now)
+        steps: list[Callable[[], object]] = [
+            lambda: life.confirm_emergency(opened, vote),
+            lambda: life.confirm_emergency(first, vote),
+            lambda: life.press_first(first, at=now),
+            lambda: life.confirm(first, vote),
+            lambda: life.want_second(life.want_second(first)),
+            lambda: life.remind_of_review(first, at=math.inf),
+            lambda: life.review(first, request.Review(actor=CAROL, at=now, verdict=Verdict.JUSTIFIED)),
+        ]
+        for step in steps:
+            with pytest.raises(errors.IllegalTransition):
+                step()
+
+    async def test_an_ordinary_request_has_none_of_them(self, desk: Desk) -> None:
+        opened, now = await desk.opened("stop flow-1", CAROL), desk.clock.now()
+        steps: list[Callable[[], object]] = [
+            lambda: life.press_first(opened, at=now),
+            lambda: life.want_second(opened),
+            lambda: life.confirm_emergency(opened, request.Vote(actor=CAROL, at=now)),
+        ]
+        for step in steps:
+            with pytest.raises(errors.IllegalTransition):
+                step()
+
+
+async def test_its_outcome_asks_for_a_review_once_however_it_is_found_out(desk: Desk) -> None:
+    running = life.begin(await desk.let_run(), at=desk.clock.now())
+    lost = life.finish(running, request.Outcome(how=request.How.LOST), at=1.0, look_again_at=2.0)
+    found = life.finish(lost, request.Outcome(how=request.How.READ_BACK), at=3.0)
+    assert [reply.said for reply in found.unsent].count(Said.REVIEW_OPEN) == 1
+
+
+@pytest.mark.parametrize(("private", "told"), [(set(), "it burns"), ({"C0INCIDENT"}, None)])
+async def test_the_home_channel_learns_the_reason_only_of_a_card_that_everybody_sees(
+    desk: Desk, private: set[str], told: str | None
+) -> None:
+    desk.policy = policy_of(EMERGENCY.replace('["C0INCIDENT"]', '["C0HOME", "C0INCIDENT"]'))
+    desk.directory.private = private
+
+    opened = await desk.opened(BURNS)
+
+    assert opened.emergency is not None
+    assert opened.emergency.announced_in == "C0HOME"
+    assert [(reply.said, reply.reason) for reply in opened.unsent] == [("emergency", None), ("announced", told)]
+
+
+async def test_who_comes_too_late_learns_of_the_press_or_the_review_that_was_first(desk: Desk) -> None:
+    opened = await desk.pressed_first()
+    again = await press(desk, "emergency_first", ALICE, opened)
+    assert isinstance(again, answers.Settled)
+    assert opened.emergency is not None
+    assert (again.by, again.at) == (ALICE.user, opened.emergency.first_at)
+
+    none = await press(desk, "review", CAROL, opened)
+    assert isinstance(none, answers.Settled)
+    assert (none.by, none.at) == (None, None)
+
+    await press(desk, "emergency_confirm", ALICE, opened)
+    seen = await carry_out(desk, opened)
+    await review(desk, CAROL, seen)
+    late = await press(desk, "review", DAVE, seen)
+    assert isinstance(late, answers.Settled)
+    assert late.by == CAROL.user

@@ -1,0 +1,275 @@
+"""Emergencies in the policy: who may use one, over whom it passes, who judges it, and laws for what it never gives."""
+
+import dataclasses
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from bot import passing_over, policy
+from bot import request as requests
+from bot.arrivals import Actor
+from bot.policy import Effect, Kind, Why
+from tests.test_policy import (
+    ALICE,
+    ALONE,
+    BOB,
+    CAROL,
+    DAVE,
+    ERIN,
+    FREEZE,
+    GROUP,
+    OTHER_GROUP,
+    STOP_BY_ONCALL,
+    ask,
+    entries,
+    known_groups,
+    person,
+    rules,
+    some_groups,
+    some_policy,
+    some_question,
+    some_rule,
+)
+
+NOBODY: policy.Groups = {GROUP: frozenset(), OTHER_GROUP: frozenset()}
+BURNING = dataclasses.replace(STOP_BY_ONCALL, emergency=("oncall", ERIN), emergency_limit=2)
+
+
+class TestDecide:
+    def test_it_passes_over_the_approvers_of_the_rule(self) -> None:
+        assert passing_over.decide(rules(BURNING, ALONE), ask(ALICE), NOBODY) == passing_over.Emergency(
+            rule=BURNING, members=("oncall", ERIN), passed_over=("leads",), limit=2, expires=1800.0
+        )
+
+    def test_whoever_may_use_it_need_not_be_in_who_nor_be_spared_by_except(self) -> None:
+        for rule in (BURNING, dataclasses.replace(BURNING, who=("*",), excluded=(ERIN,))):
+            assert isinstance(passing_over.decide(rules(rule), ask(ERIN), NOBODY), passing_over.Emergency)
+
+    def test_whoever_is_in_who_alone_may_not_and_learns_who_could(self) -> None:
+        rule = dataclasses.replace(BURNING, emergency=("leads",))
+        other = dataclasses.replace(BURNING, name="other", emergency=(ERIN, "leads"))
+        refused = passing_over.decide(rules(rule, other), ask(ALICE), NOBODY)
+        assert refused == policy.Refuse(why=Why.NO_EMERGENCY, who_could=("leads", ERIN))
+
+    def test_a_rule_without_emergency_lets_nobody(self) -> None:
+        assert passing_over.decide(rules(STOP_BY_ONCALL, ALONE), ask(CAROL), NOBODY) == policy.Refuse(
+            why=Why.NO_EMERGENCY
+        )
+
+    def test_of_several_rules_all_approvers_are_passed_over_and_the_strictest_is_named(self) -> None:
+        two = dataclasses.replace(
+            BURNING,
+            name="two",
+            approvals=2,
+            approvers=(BOB, "leads"),
+            emergency=(ALICE,),
+            emergency_limit=5,
+            expires=60.0,
+        )
+        elsewhere = dataclasses.replace(BURNING, name="elsewhere", approvers=(ERIN,), channels=("C0EU",))
+        not_theirs = dataclasses.replace(BURNING, name="not theirs", approvals=3, emergency=(BOB,), expires=5.0)
+        assert passing_over.decide(rules(BURNING, two, elsewhere, not_theirs), ask(ALICE), NOBODY) == (
+            passing_over.Emergency(
+                rule=two, members=("oncall", ERIN, ALICE), passed_over=("leads", BOB), limit=2, expires=60.0
+            )
+        )
+
+    def test_a_deny_wins_also_over_an_emergency(self) -> None:
+        for order in ((BURNING, FREEZE), (FREEZE, BURNING)):
+            refused = passing_over.decide(rules(*order), ask(ALICE), NOBODY)
+            assert isinstance(refused, policy.Refuse)
+            assert (refused.why, refused.rule) == (Why.DENY_RULE, "frozen")
+
+    def test_a_membership_that_hangs_on_an_unknown_group_gives_nothing(self) -> None:
+        refused = passing_over.decide(rules(BURNING), ask(CAROL), {GROUP: None})
+        assert refused == policy.Refuse(
+            why=Why.UNREACHABLE, rule="on-call stops", who_could=("oncall", ERIN), groups=(GROUP,)
+        )
+        assert isinstance(passing_over.decide(rules(BURNING), ask(ALICE), {}), passing_over.Emergency)
+
+    @pytest.mark.parametrize(("flows", "is_met"), [(("main-*",), None), (("f-*",), True), (("*",), True), ((), True)])
+    def test_a_name_that_could_not_be_read_counts_as_matching_in_a_deny_alone(
+        self, flows: tuple[str, ...], is_met: bool | None
+    ) -> None:
+        unread = dataclasses.replace(ask(ALICE), flow_name=None)
+        allow = dataclasses.replace(BURNING, flows=flows)
+        deny = dataclasses.replace(FREEZE, flows=flows, excluded=())
+        assert policy.conditions(allow, unread)["flows"] is is_met
+        decided = passing_over.decide(rules(allow), unread, NOBODY)
+        assert isinstance(decided, passing_over.Emergency) is (is_met is True)
+        refused = passing_over.decide(rules(BURNING, deny), unread, NOBODY)
+        assert isinstance(refused, policy.Refuse)
+        assert refused.why is Why.DENY_RULE
+
+    def test_a_name_that_was_read_is_no_reason_to_deny(self) -> None:
+        deny = dataclasses.replace(FREEZE, flows=("other-*",), excluded=())
+        assert isinstance(passing_over.decide(rules(BURNING, deny), ask(ALICE), NOBODY), passing_over.Emergency)
+
+    def test_the_groups_that_it_may_hang_on_are_asked_about(self) -> None:
+        deny = dataclasses.replace(FREEZE, who=("S0DENIED",), excluded=("S0SPARED",))
+        plain = dataclasses.replace(STOP_BY_ONCALL, approvers=("S0APPROVE",), who=("S0WHO",))
+        needed = passing_over.groups_needed(rules(BURNING, deny, plain), ask(ALICE))
+        assert needed == {GROUP, "S0DENIED", "S0SPARED"}
+
+
+class TestMentions:
+    def test_those_passed_over_are_mentioned_but_not_the_requester(self) -> None:
+        gate = rules(dataclasses.replace(BURNING, emergency=("leads",)))
+        decision = passing_over.decide(gate, ask(CAROL), NOBODY)
+        assert isinstance(decision, passing_over.Emergency)
+        assert passing_over.mentions(gate, decision, requester=CAROL) == (DAVE,)
+
+    def test_where_nobody_is_passed_over_the_other_members_are(self) -> None:
+        gate = rules(dataclasses.replace(ALONE, emergency=(ALICE, ERIN)))
+        decision = passing_over.decide(gate, ask(ALICE), NOBODY)
+        assert isinstance(decision, passing_over.Emergency)
+        assert passing_over.mentions(gate, decision, requester=ALICE) == (ERIN,)
+
+
+def emergency(
+    *, passed_over: tuple[str, ...] = ("leads", GROUP), members: tuple[str, ...] = ("oncall",), second: str = ""
+) -> requests.Request:
+    """Return an emergency of Alice, pressed by a second where one is named."""
+    requester = Actor(team="T0", user=ALICE)
+    pressed = [requester, Actor(team="T0", user=second)] if second else []
+    return requests.Request(
+        id="r1",
+        verb=ask(ALICE).verb,
+        project="hk",
+        flow=requests.Flow(flow_id="f-1b2d", name="", region="r", status=""),
+        requester=requester,
+        reason="it burns",
+        dry_run=False,
+        asked_in="C0HOME",
+        asked_at=1.0,
+        expires_at=1801.0,
+        terms=requests.Terms(rule="on-call stops", rule_text="…", policy_hash="h", approvals=0),
+        card=requests.Card(channel="C0HOME"),
+        emergency=requests.Emergency(members=members, passed_over=passed_over),
+        votes=tuple(requests.Vote(actor=actor, at=2.0) for actor in pressed),
+    )
+
+
+class TestMayJudge:
+    def refusal(
+        self, seen: requests.Request, user: str, groups: policy.Groups = NOBODY, kind: Kind = Kind.MEMBER
+    ) -> policy.Refuse | None:
+        return passing_over.may_judge(rules(), seen, groups, person=person(user, kind))
+
+    def test_those_passed_over_may_and_the_others_are_told_who_could(self) -> None:
+        no = policy.Refuse(why=Why.NOT_APPROVER, rule="on-call stops", who_could=("leads", GROUP))
+        assert [self.refusal(emergency(), user) for user in (CAROL, DAVE, BOB)] == [None, None, no]
+        assert self.refusal(emergency(), BOB, {GROUP: frozenset({BOB})}) is None
+
+    @pytest.mark.parametrize(("user", "why"), [(ALICE, Why.OWN_REQUEST), (CAROL, Why.ALREADY_VOTED)])
+    def test_whoever_pressed_may_not(self, user: str, why: Why) -> None:
+        everybody = emergency(passed_over=(ALICE, CAROL, DAVE), second=CAROL)
+        refused = self.refusal(everybody, user)
+        assert refused is not None
+        assert refused.why is why
+        assert self.refusal(everybody, DAVE) is None
+
+    def test_where_nobody_is_passed_over_the_other_members_may(self) -> None:
+        alone = emergency(passed_over=(), members=(ALICE, ERIN))
+        assert self.refusal(alone, ERIN) is None
+        assert self.refusal(alone, ALICE) is not None
+        assert self.refusal(alone, CAROL) is not None
+
+    def test_who_may_hang_on_a_group_that_cannot_be_asked_is_told_so(self) -> None:
+        refused = self.refusal(emergency(), BOB, {GROUP: None})
+        assert refused is not None
+        assert (refused.why, refused.groups) == (Why.UNREACHABLE, (GROUP,))
+
+    @pytest.mark.parametrize("kind", [kind for kind in Kind if kind is not Kind.MEMBER])
+    def test_an_outsider_may_not(self, kind: Kind) -> None:
+        refused = self.refusal(emergency(), CAROL, kind=kind)
+        assert refused == policy.refuse_outsider(person(CAROL, kind))
+
+    def test_nobody_judges_what_is_no_emergency(self) -> None:
+        assert self.refusal(dataclasses.replace(emergency(), emergency=None), CAROL) is not None
+
+
+with_emergencies = st.builds(
+    lambda rule, members, limit: dataclasses.replace(rule, emergency=members, emergency_limit=limit),
+    some_rule,
+    entries,
+    st.integers(1, 5),
+)
+open_policy = st.lists(with_emergencies, max_size=5).map(lambda found: rules(*found))
+any_question = st.builds(
+    lambda question, unread: dataclasses.replace(question, flow_name=None) if unread else question,
+    some_question,
+    st.booleans(),
+)
+
+
+class TestLaws:
+    @given(open_policy, any_question, some_groups)
+    def test_what_a_deny_closes_no_emergency_opens(
+        self, gate: policy.Policy, question: policy.Question, groups: policy.Groups
+    ) -> None:
+        denies = rules(*(rule for rule in gate.rules if rule.effect is Effect.DENY))
+        is_denied = policy.refuse_denied(denies, question, groups) is not None
+        decision = policy.decide(gate, question, groups)
+        if is_denied or (isinstance(decision, policy.Refuse) and decision.why is Why.DENY_RULE):
+            assert isinstance(passing_over.decide(gate, question, groups), policy.Refuse)
+
+    @given(open_policy, any_question, known_groups)
+    def test_nobody_outside_emergency_gets_one(
+        self, gate: policy.Policy, question: policy.Question, groups: dict[str, frozenset[str]]
+    ) -> None:
+        decision = passing_over.decide(gate, question, groups)
+        named = policy.expand(gate, [entry for rule in gate.rules for entry in rule.emergency])
+        members = frozenset(named).union(*(groups[ident] for ident in named if ident in groups))
+        if isinstance(decision, passing_over.Emergency):
+            assert question.person.actor.user in members
+            assert decision.rule.emergency
+            assert decision.rule.effect is Effect.ALLOW
+
+    @given(open_policy, any_question, known_groups, st.sets(st.sampled_from([GROUP, OTHER_GROUP]), min_size=1))
+    def test_an_unknown_group_gives_nothing_that_the_truth_would_not(
+        self, gate: policy.Policy, question: policy.Question, groups: policy.Groups, hidden: set[str]
+    ) -> None:
+        blind = passing_over.decide(gate, question, {**groups, **dict.fromkeys(hidden)})
+        truth = passing_over.decide(gate, question, groups)
+        if isinstance(blind, passing_over.Emergency):
+            assert isinstance(truth, passing_over.Emergency)
+            assert set(blind.passed_over) <= set(truth.passed_over)
+
+    @given(open_policy, some_question, some_groups)
+    def test_an_unread_name_gives_nothing_that_any_name_would_not(
+        self, gate: policy.Policy, question: policy.Question, groups: policy.Groups
+    ) -> None:
+        unread = passing_over.decide(gate, dataclasses.replace(question, flow_name=None), groups)
+        if isinstance(unread, passing_over.Emergency):
+            assert isinstance(passing_over.decide(gate, question, groups), passing_over.Emergency)
+
+    @given(open_policy, any_question, some_groups, st.sampled_from([kind for kind in Kind if kind is not Kind.MEMBER]))
+    def test_outsiders_get_none(
+        self, gate: policy.Policy, question: policy.Question, groups: policy.Groups, kind: Kind
+    ) -> None:
+        question = dataclasses.replace(question, person=dataclasses.replace(question.person, kind=kind))
+        assert isinstance(passing_over.decide(gate, question, groups), policy.Refuse)
+
+    @given(some_policy, any_question, some_groups)
+    def test_a_policy_without_emergencies_gives_none(
+        self, gate: policy.Policy, question: policy.Question, groups: policy.Groups
+    ) -> None:
+        assert isinstance(passing_over.decide(gate, question, groups), policy.Refuse)
+
+    @given(open_policy, any_question, known_groups)
+    def test_groups_that_are_not_needed_change_nothing(
+        self, gate: policy.Policy, question: policy.Question, groups: policy.Groups
+    ) -> None:
+        needed = passing_over.groups_needed(gate, question)
+        only = {group: known for group, known in groups.items() if group in needed}
+        assert passing_over.decide(gate, question, only) == passing_over.decide(gate, question, groups)
+
+    @given(open_policy, any_question, some_groups, with_emergencies)
+    def test_adding_a_deny_never_gives_more(
+        self, gate: policy.Policy, question: policy.Question, groups: policy.Groups, rule: policy.Rule
+    ) -> None:
+        before = passing_over.decide(gate, question, groups)
+        after = passing_over.decide(rules(*gate.rules, dataclasses.replace(rule, effect=Effect.DENY)), question, groups)
+        assert isinstance(after, policy.Refuse) or after == before

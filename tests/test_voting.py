@@ -1,0 +1,135 @@
+"""Votes: who may approve, confirm and withdraw, and what the others are told."""
+
+import dataclasses
+from collections.abc import Iterable
+
+import pytest
+
+from bot import policy, voting
+from bot import request as requests
+from bot.arrivals import Actor
+from bot.policy import Kind, Why
+from tests.test_policy import ALICE, ALONE, BOB, CAROL, DAVE, ERIN, FREEZE, GROUP, STOP_BY_ONCALL, ask, person, rules
+
+
+def votes(*users: str) -> voting.Votes:
+    return tuple(requests.Vote(actor=Actor(team="T0", user=user), at=1.0) for user in users)
+
+
+def approval(approvers: Iterable[str], *, unknown: tuple[str, ...] = ()) -> policy.NeedApproval:
+    return policy.NeedApproval(
+        rule=STOP_BY_ONCALL,
+        approvals=1,
+        approvers=frozenset(approvers),
+        reason_required=False,
+        expires=60.0,
+        unknown=unknown,
+    )
+
+
+class TestMayApprove:
+    NEEDS = approval({CAROL, DAVE})
+    REQUESTER = Actor(team="T0", user=ALICE)
+
+    def refusal(
+        self, decision: policy.Decision, user: str, *voted: str, kind: Kind = Kind.MEMBER
+    ) -> policy.Refuse | None:
+        return voting.may_approve(decision, requester=self.REQUESTER, person=person(user, kind), votes=votes(*voted))
+
+    def test_an_approver_may(self) -> None:
+        assert self.refusal(self.NEEDS, CAROL) is None
+        assert self.refusal(self.NEEDS, CAROL, DAVE) is None
+
+    @pytest.mark.parametrize("kind", [Kind.GUEST, Kind.STRANGER, Kind.BOT, Kind.DEACTIVATED])
+    def test_an_outsider_may_not_even_where_the_rule_names_them(self, kind: Kind) -> None:
+        assert self.refusal(self.NEEDS, CAROL, kind=kind) == policy.Refuse(why=Why.OUTSIDER, kind=kind)
+
+    def test_who_cannot_be_looked_up_may_not(self) -> None:
+        refused = self.refusal(self.NEEDS, CAROL, kind=Kind.UNREACHABLE)
+        assert refused == policy.Refuse(why=Why.UNREACHABLE, kind=Kind.UNREACHABLE)
+
+    @pytest.mark.parametrize(
+        ("user", "voted", "why"),
+        [
+            (ALICE, (), Why.OWN_REQUEST),
+            (ALICE, (ALICE,), Why.OWN_REQUEST),
+            (CAROL, (CAROL,), Why.ALREADY_VOTED),
+            (ERIN, (), Why.NOT_APPROVER),
+        ],
+    )
+    def test_a_refusal_names_the_rule_and_its_approvers(self, user: str, voted: tuple[str, ...], why: Why) -> None:
+        expected = policy.Refuse(why=why, rule="on-call stops", who_could=("leads",))
+        assert self.refusal(self.NEEDS, user, *voted) == expected
+
+    def test_the_requester_never_counts_from_whichever_team_they_come(self) -> None:
+        elsewhere = policy.Person(actor=Actor(team="E0", user=ALICE), kind=Kind.MEMBER)
+        refused = voting.may_approve(approval({ALICE}), requester=self.REQUESTER, person=elsewhere, votes=())
+        assert refused is not None
+        assert refused.why is Why.OWN_REQUEST
+
+    def test_somebody_of_a_group_that_cannot_be_asked_is_told_so(self) -> None:
+        refused = self.refusal(approval({CAROL}, unknown=(GROUP,)), BOB)
+        assert refused == policy.Refuse(
+            why=Why.UNREACHABLE, rule="on-call stops", who_could=("leads",), groups=(GROUP,)
+        )
+        assert self.refusal(approval({CAROL}, unknown=(GROUP,)), CAROL) is None
+
+    def test_nobody_approves_what_needs_no_approval_or_is_refused(self) -> None:
+        allowed = policy.Allow(rule=ALONE, reason_required=False, expires=60.0)
+        refused = policy.Refuse(why=Why.DENY_RULE, rule="frozen")
+        assert self.refusal(allowed, CAROL) == policy.Refuse(why=Why.NOT_APPROVER, rule="leads alone")
+        assert self.refusal(refused, CAROL) == refused
+
+
+class TestMayConfirm:
+    def refusal(
+        self, gate: policy.Policy, clicker: str, *, requester: str = CAROL, kind: Kind = Kind.MEMBER
+    ) -> policy.Refuse | None:
+        groups: policy.Groups = {GROUP: frozenset()}
+        decision = policy.decide(gate, ask(requester), groups)
+        asked = ask(clicker, kind=kind)
+        return voting.may_confirm(gate, decision, asked, groups, requester=Actor(team="T0", user=requester))
+
+    @pytest.mark.parametrize("clicker", [CAROL, DAVE])
+    def test_the_requester_may_and_whoever_may_do_the_same_alone(self, clicker: str) -> None:
+        assert self.refusal(rules(STOP_BY_ONCALL, ALONE), clicker) is None
+
+    def test_who_would_need_approval_may_not(self) -> None:
+        refused = self.refusal(rules(STOP_BY_ONCALL, ALONE), BOB)
+        assert refused == policy.Refuse(why=Why.NOT_REQUESTER, rule="on-call stops", who_could=(CAROL, "leads"))
+
+    def test_who_has_no_rule_may_not(self) -> None:
+        refused = self.refusal(rules(STOP_BY_ONCALL, ALONE), ERIN)
+        assert refused == policy.Refuse(why=Why.NOT_REQUESTER, rule="leads alone", who_could=(CAROL, "leads"))
+
+    def test_a_deny_that_matches_the_clicker_is_named(self) -> None:
+        deny = dataclasses.replace(FREEZE, who=(DAVE,), excluded=())
+        refused = self.refusal(rules(ALONE, deny), DAVE)
+        assert refused == policy.Refuse(why=Why.DENY_RULE, rule="frozen", who_could=(CAROL,))
+
+    def test_an_outsider_may_not(self) -> None:
+        assert self.refusal(rules(ALONE), DAVE, kind=Kind.GUEST) == policy.Refuse(why=Why.OUTSIDER, kind=Kind.GUEST)
+
+    def test_where_approvals_are_needed_by_now_nobody_confirms(self) -> None:
+        gate = rules(dataclasses.replace(STOP_BY_ONCALL, who=("leads", ALICE)), ALONE)
+        terms = {"rule": "on-call stops", "who_could": ("leads",)}
+        assert self.refusal(gate, CAROL) == policy.Refuse(why=Why.OWN_REQUEST, **terms)  # type: ignore[arg-type]
+        assert self.refusal(gate, DAVE) == policy.Refuse(why=Why.NOT_REQUESTER, **terms)  # type: ignore[arg-type]
+
+    def test_where_the_requester_is_refused_by_now_nobody_confirms(self) -> None:
+        refused = self.refusal(rules(ALONE), DAVE, requester=ERIN)
+        assert refused == policy.Refuse(why=Why.NO_RULE, who_could=("leads",))
+
+
+class TestMayWithdraw:
+    @pytest.mark.parametrize(
+        ("user", "kind", "refused"),
+        [
+            (ALICE, Kind.MEMBER, None),
+            (BOB, Kind.MEMBER, policy.Refuse(why=Why.NOT_REQUESTER, who_could=(ALICE,))),
+            (ALICE, Kind.DEACTIVATED, policy.Refuse(why=Why.OUTSIDER, kind=Kind.DEACTIVATED)),
+        ],
+    )
+    def test_only_the_requester_may_while_a_member(self, user: str, kind: Kind, refused: policy.Refuse | None) -> None:
+        requester = Actor(team="T0", user=ALICE)
+        assert voting.may_withdraw(requester=requester, person=person(user, kind)) == refused
