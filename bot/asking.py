@@ -186,7 +186,8 @@ class Asking:
         An emergency needs no name: its two presses are the second thought. It always needs a reason.
         """
         emergency = isinstance(choice, passing_over.Emergency)
-        lacks_reason = ask.command.reason is None and (emergency or choice.reason_required)
+        required = isinstance(choice, passing_over.Emergency) or choice.reason_required
+        lacks_reason = required and ask.command.reason is None
         guard = None if emergency else await self._gate.guard(ask.actor, subject, max_age=FRESH)
         if guard is not None and not _is_name(ask.name, flow):
             return answers.NameMissing(

@@ -6,7 +6,7 @@ next. It must not know where in the file a case stands.
 
 from collections.abc import Iterable, Iterator
 
-from bot import explaining, policy, policy_keys, rights
+from bot import explaining, passing_over, policy, policy_keys, rights
 from bot.policy import Decision, Policy
 from bot.policy_keys import Case
 
@@ -42,7 +42,7 @@ def _unknown(whole: Policy, case: Case) -> Iterator[Finding]:
         yield "rule", f'"{case.rule}" is no rule of this file{policy_keys.near(case.rule, names)}'
 
 
-def _missed(case: Case, decision: Decision) -> Iterable[Finding]:
+def _missed(case: Case, decision: Decision | passing_over.Emergency) -> Iterable[Finding]:
     no = isinstance(decision, policy.Refuse)
     if no is not (case.expect == "deny"):
         return (("expect", f'"{case.expect}"'),)

@@ -9,9 +9,10 @@ from bot import policy
 from bot.policy import Effect, Groups, Policy, Question, Rule
 
 
-def fits(rule: Rule, *, flow_id: str, flow_name: str) -> bool:
+def fits(rule: Rule, *, flow_id: str, flow_name: str | None) -> bool:
     """Tell whether a rule protects the flow, by its id or name, whoever asks."""
-    return any(fnmatch.fnmatchcase(word, glob) for glob in rule.protected for word in (flow_id, flow_name))
+    called = (flow_id, flow_name or "")
+    return any(fnmatch.fnmatchcase(word, glob) for glob in rule.protected for word in called)
 
 
 def guard(in_force: Policy, question: Question, groups: Groups) -> Rule | None:
