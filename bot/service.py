@@ -6,6 +6,7 @@ goes back as a value, what the channel is told is queued on the request.
 
 import asyncio
 import dataclasses
+from typing import Final
 
 from bot import answers, asking, commands, errors, gate, life, policy, ports, request
 from bot.arrivals import Actor, Button, Clicked, Entry, Modal, Submitted, Typed
@@ -14,6 +15,9 @@ from bot.commands import Door
 from bot.request import Event, Request, Said, State
 
 Choice = policy.Allow | policy.NeedApproval
+
+DECIDING: Final = (Button.CONFIRM, Button.APPROVE, Button.DENY)
+"""Buttons for which the policy decides again about the requester."""
 
 
 class Service:
@@ -43,9 +47,7 @@ class Service:
                 return await self._submit(entry, entry.arrival)
 
     async def _click(self, entry: Entry, clicked: Clicked) -> Taken:
-        seen, person = await asyncio.gather(
-            self._store.load(clicked.request_id), self._gate.person(entry.actor, max_age=gate.FRESHEST)
-        )
+        seen, person = await self._look(entry, clicked)
         if seen is None:
             return await self._tell(entry, answers.NoSuchRequest())
         refusal = policy.refuse_outsider(person)
@@ -56,6 +58,17 @@ class Service:
             await self._store.commit(ports.Change(request=seen, audit=(_event(entry, "expired", seen),)))
         taken = await self._press(entry, clicked, seen)
         return dataclasses.replace(taken, copy=_copy(seen, clicked))
+
+    async def _look(self, entry: Entry, clicked: Clicked) -> tuple[Request | None, policy.Person]:
+        """Load the request and ask who clicked, and beside it who had asked: a click that decides asks about both."""
+        clicker = asyncio.ensure_future(self._gate.person(entry.actor, max_age=gate.FRESHEST))
+        try:
+            seen = await self._store.load(clicked.request_id)
+            if seen is not None and seen.state is State.PENDING and clicked.button in DECIDING:
+                await asyncio.gather(clicker, self._gate.person(seen.requester, max_age=gate.FRESHEST))
+            return seen, await clicker
+        finally:
+            clicker.cancel()
 
     async def _press(self, entry: Entry, clicked: Clicked, seen: Request) -> Taken:
         match clicked.button:
