@@ -160,8 +160,9 @@ class SqlStore:
 
         asked_at, holder = await self.database.write_in_turn(work)
         if change.request is not None and holder == self._replica:
-            # What an entry changes is looked at anew after it; what goes on under a lease is as old as that.
-            keep = self._leases.renewed if change.entry is None else self._leases.given
+            # What is new, or what an entry changes, is looked at anew; what goes on under a lease is as old as that.
+            goes_on = change.entry is None and change.request.version > 1
+            keep = self._leases.renewed if goes_on else self._leases.given
             keep(change.request.id, asked_at=asked_at)
 
     async def load(self, request_id: str) -> requests.Request | None:
