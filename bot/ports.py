@@ -85,7 +85,9 @@ class Store(Protocol):
 
         A request that no other replica holds is claimed by this one, as from now. One that another replica holds stays
         with it: its release fails, since the version moved, and it looks again; should it be gone, the request is due
-        once its lease has lapsed. So a write is no right to call: `lease_left` tells.
+        once its lease has lapsed. So a write is no right to call: `lease_left` tells. It tells of a lease that this
+        write gave where the request is new or the change is that of an entry, for whoever looks at it anew; any other
+        write only renews the one that its writer still had.
 
         Raises errors.Conflict when the request is not at the version below any more, errors.FlowHeld when another
         open request holds the flow, errors.NotRecorded or errors.Unconfirmed. Nothing is written but where the last

@@ -20,6 +20,9 @@ LETS_RUN: Final = (Button.CONFIRM, Button.APPROVE, Button.EMERGENCY_FIRST, Butto
 
 Choice = policy.Allow | policy.NeedApproval
 
+DECIDING: Final = (Button.CONFIRM, Button.APPROVE, Button.DENY)
+"""Buttons for which the policy decides again about the requester."""
+
 
 class Service:
     """Takes entries of the inbox, one at a time; any number may run side by side."""
@@ -50,9 +53,7 @@ class Service:
                 return await self._submit(entry, entry.arrival)
 
     async def _click(self, entry: Entry, clicked: Clicked) -> Taken:
-        seen, person = await asyncio.gather(
-            self._store.load(clicked.request_id), self._gate.person(entry.actor, max_age=gate.FRESHEST)
-        )
+        seen, person = await self._look(entry, clicked)
         if seen is None:
             return await self._settling.tell(entry, answers.NoSuchRequest())
         refusal = policy.refuse_outsider(person)
@@ -63,6 +64,17 @@ class Service:
             await self._store.commit(ports.Change(request=seen, audit=(settling.event(entry, "expired", seen),)))
         taken = await self._press(entry, clicked, seen)
         return dataclasses.replace(taken, copy=_copy(seen, clicked))
+
+    async def _look(self, entry: Entry, clicked: Clicked) -> tuple[Request | None, policy.Person]:
+        """Load the request and ask who clicked, and beside it who had asked: a click that decides asks about both."""
+        clicker = asyncio.ensure_future(self._gate.person(entry.actor, max_age=gate.FRESHEST))
+        try:
+            seen = await self._store.load(clicked.request_id)
+            if seen is not None and seen.state is State.PENDING and clicked.button in DECIDING:
+                await asyncio.gather(clicker, self._gate.person(seen.requester, max_age=gate.FRESHEST))
+            return seen, await clicker
+        finally:
+            clicker.cancel()
 
     async def _press(self, entry: Entry, clicked: Clicked, seen: Request) -> Taken:
         if (refused := await self._refuse_paused(entry, clicked, seen)) is not None:

@@ -46,6 +46,9 @@ CLEAN_AT_ONCE: Final = 100
 HEAD_START: Final = 0.2
 """Seconds that a call may take before Slack is told beside it."""
 
+HELD_LONG_ENOUGH: Final = 25.0
+"""Seconds for which a lease holds that a commit, or a look for what is due, has just given: no claim is needed."""
+
 RIGHTS_SLOW: Final = 2.0
 """Seconds after which somebody is told that their rights are being checked."""
 
@@ -267,6 +270,8 @@ class Worker:
 
     async def _claim(self, request_id: str, doing: _Doing) -> Request | None:
         doing.nudge.clear()  # before the record is read: what changes from now on is looked at again
+        if self._store.lease_left(request_id) >= HELD_LONG_ENOUGH:
+            return await self._store.load(request_id)
         return await self._store.claim(request_id)
 
     async def _carry_out(self, claimed: Request, doing: _Doing) -> None:

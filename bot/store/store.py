@@ -7,7 +7,7 @@ It decides nothing about requests: the records come in changed and go out as the
 import dataclasses
 import time
 from collections.abc import Callable, Sequence
-from typing import Final
+from typing import Any, Final
 
 import sqlalchemy as sa
 import structlog
@@ -24,7 +24,6 @@ LEASE: Final = statements.LEASE
 """Seconds for which a claim holds."""
 
 _REQUESTS: Final = schema.requests
-_OPERATIONS: Final = schema.operations
 _REPLIES: Final = schema.replies
 _INBOX: Final = schema.inbox
 
@@ -137,12 +136,12 @@ class SqlStore:
     async def finish_entry(self, key: str) -> None:
         """Mark an inbox row as done: its answer was told."""
         done = {"state": schema.EntryState.DONE.value, **statements.FREE}
-        await self._update(_INBOX.update().where(_INBOX.c.key == key).values(done))
+        await self._update(statements.ENTRY, {"the_key": key, **done})
 
     async def postpone_entry(self, key: str, *, until: float) -> None:
         """Let go of an inbox row until then, unless another replica has it by now."""
         mine = (_INBOX.c.key == key, _INBOX.c.lease_owner == self._replica)
-        await self._update(_INBOX.update().where(*mine).values(due_at=until, **statements.FREE))
+        await self._update(_INBOX.update().where(*mine), {"due_at": until, **statements.FREE})
 
     async def commit(self, change: ports.Change) -> None:
         """Write one change whole, and leave a request to the replica that holds it; claim it where none does.
@@ -150,39 +149,44 @@ class SqlStore:
         Raises errors.Conflict, errors.FlowHeld, errors.NotRecorded or errors.Unconfirmed.
         """
 
-        def work(connection: sa.Connection) -> float:
+        written = [one for one in (change.superseded, change.request) if one is not None]
+
+        def work(connection: sa.Connection) -> tuple[float, list[str]]:
             asked_at, now = self._leases.now(), self._now(connection)
-            for saved in (change.superseded, change.request):
-                if saved is not None:
-                    statements.save(connection, saved, replica=self._replica, now=now)
+            holders = [statements.save(connection, one, replica=self._replica, now=now) for one in written]
             if change.entry is not None:
                 statements.decide(connection, change, statements.lease(self._replica, now))
             _note(connection, *change.audit)
-            return asked_at
+            return asked_at, holders
 
-        asked_at = await self.database.write_in_turn(work)
-        if change.request is not None:
-            keep = self._leases.given if change.request.version == 1 else self._leases.renewed
-            keep(change.request.id, asked_at=asked_at)
+        asked_at, holders = await self.database.write_in_turn(work)
+        for one, holder in zip(written, holders, strict=True):
+            if holder == self._replica:
+                # What is new, or what an entry changes, is looked at anew; what goes on under a lease is as old as it.
+                goes_on = change.entry is None and one.version > 1
+                keep = self._leases.renewed if goes_on else self._leases.given
+                keep(one.id, asked_at=asked_at)
 
     async def load(self, request_id: str) -> requests.Request | None:
         """Return a request with the replies that are still unsent."""
-        return await self._one(_REQUESTS.c.id == request_id)
+        return await self._one(statements.LOAD, {"the_id": request_id})
 
     async def holder(self, project: str, flow: str) -> requests.Request | None:
         """Return the open request that holds the flow with this id in the project; dry runs hold none."""
-        return await self._one(_OPERATIONS.c.project == project, _OPERATIONS.c.flow_id == flow, statements.HOLDING)
+        return await self._one(statements.HOLDER, {"the_project": project, "the_flow": flow})
 
     async def last_denial(self, project: str, flow_id: str, *, since: float) -> requests.Request | None:
         """Return the newest request for the flow, no dry run, that somebody denied since then."""
-        return await self._one(
+        denied = statements.reading(
             _REQUESTS.c.project == project,
             _REQUESTS.c.flow_id == flow_id,
             _REQUESTS.c.state == requests.State.DENIED.value,
             _REQUESTS.c.ended_by.is_not(None),
             _REQUESTS.c.dry_run.is_(sa.false()),
             _REQUESTS.c.ended_at >= since,
+            limit=1,
         )
+        return await self._one(denied)
 
     async def emergencies(self, user: str, *, since: float) -> int:
         """Count the emergencies, no dry runs, that somebody asked for and that were let run since then."""
@@ -213,10 +217,7 @@ class SqlStore:
 
         def work(connection: sa.Connection) -> tuple[float, list[requests.Request]]:
             asked_at, now = self._leases.now(), self._now(connection)
-            free = sa.or_(statements.lapsed(_REQUESTS, now), _REQUESTS.c.lease_owner == self._replica)
-            lease = statements.lease(self._replica, now)
-            claim = _REQUESTS.update().where(_REQUESTS.c.id == request_id, free).values(lease)
-            return asked_at, statements.claimed(connection, claim)
+            return asked_at, statements.claim(connection, request_id, replica=self._replica, now=now)
 
         claimed = self._given(*await self.database.write_in_turn(work))
         if not claimed:
@@ -241,7 +242,7 @@ class SqlStore:
             )
             chosen = dialect.among(connection, _REQUESTS.c.id, due)
             claim = _REQUESTS.update().where(chosen).values(statements.lease(self._replica, now))
-            return asked_at, statements.claimed(connection, claim, skipping=True)
+            return asked_at, statements.claimed(connection, claim)
 
         self._leases.forget_lapsed()
         return self._given(*await self.database.write_in_turn(work))
@@ -259,24 +260,19 @@ class SqlStore:
 
     async def release(self, seen: requests.Request, *, due_at: float | None) -> bool:
         """Let go of a claimed request unless it has moved past the version seen; tell whether it was let go."""
-        mine = (
-            _REQUESTS.c.id == seen.id,
-            _REQUESTS.c.version == seen.version,
-            _REQUESTS.c.lease_owner == self._replica,
-        )
-        released = await self._update(_REQUESTS.update().where(*mine).values(due_at=due_at, **statements.FREE)) == 1
+        mine = {"the_id": seen.id, "the_version": seen.version, "the_replica": self._replica}
+        released = await self._update(statements.RELEASE, {**mine, "due_at": due_at, **statements.FREE}) == 1
         if released:
             self._leases.gone(seen.id)
         return released
 
     async def told(self, seen: requests.Request) -> None:
         """Save what Slack shows now; whoever decided something meanwhile is not disturbed."""
-        await self._update(_REQUESTS.update().where(_REQUESTS.c.id == seen.id).values(rows.told(seen)))
+        await self._update(statements.TOLD, {"the_id": seen.id, **rows.told(seen)})
 
     async def reply_sent(self, request_id: str, *, seq: int, ts: str) -> None:
         """Save that Slack has a reply."""
-        this = (_REPLIES.c.request_id == request_id, _REPLIES.c.seq == seq)
-        await self._update(_REPLIES.update().where(*this).values(ts=ts))
+        await self._update(statements.REPLY_SENT, {"the_id": request_id, "the_seq": seq, "ts": ts})
 
     async def key_standing(self, key: str) -> ports.KeyStanding:
         """Return how an access key stands with the cloud."""
@@ -300,7 +296,7 @@ class SqlStore:
         """Return the pause, or None where there is none."""
 
         def work(connection: sa.Connection) -> sa.RowMapping | None:
-            return connection.execute(sa.select(schema.pause)).mappings().one_or_none()
+            return connection.execute(statements.PAUSE).mappings().one_or_none()
 
         row = await self.database.read(work)
         return rows.to_pause(row) if row else None
@@ -348,28 +344,28 @@ class SqlStore:
             self._leases.given(request.id, asked_at=asked_at)
         return claimed
 
-    async def _update(self, statement: sa.Update) -> int:
+    async def _update(self, statement: sa.Update, columns: rows.Columns) -> int:
         def work(connection: sa.Connection) -> int:
-            return connection.execute(statement).rowcount
+            return connection.execute(statement, columns).rowcount
 
         return await self.database.write_in_turn(work)
 
     async def _several(self, *where: statements.Where, limit: int) -> list[requests.Request]:
         def work(connection: sa.Connection) -> list[requests.Request]:
-            return statements.read(connection, *where, limit=limit, skipping=True)
+            return statements.read(connection, statements.reading(*where, limit=limit), skipping=True)
 
         return await self.database.read(work)
 
-    async def _one(self, *where: statements.Where) -> requests.Request | None:
+    async def _one(self, query: sa.Select[Any], which: rows.Columns | None = None) -> requests.Request | None:
         def work(connection: sa.Connection) -> list[requests.Request]:
-            return statements.read(connection, *where, limit=1)
+            return statements.read(connection, query, which)
 
         return next(iter(await self.database.read(work)), None)
 
 
 def _note(connection: sa.Connection, *events: ports.AuditEvent) -> None:
     if events:
-        connection.execute(schema.audit.insert(), [audit.row(event) for event in events])
+        connection.execute(statements.NOTE, [audit.row(event) for event in events])
 
 
 def _is_unsettled(request: requests.Request) -> bool:

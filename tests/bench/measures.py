@@ -41,6 +41,7 @@ class Size:
     burst: int
     burst_seconds: float
     starts: int
+    takeovers: int
 
 
 FULL: Final = Size(
@@ -53,9 +54,10 @@ FULL: Final = Size(
     burst=100,
     burst_seconds=30.0,
     starts=5,
+    takeovers=3,
 )
 SHORT: Final = Size(
-    rounds=1, acks=100, alone=5, storm=50, clicks=2, stored=(200,), burst=3, burst_seconds=0.3, starts=1
+    rounds=1, acks=100, alone=5, storm=50, clicks=2, stored=(200,), burst=3, burst_seconds=0.3, starts=1, takeovers=0
 )
 
 
@@ -244,13 +246,4 @@ def _timed(*command: str, environ: dict[str, str]) -> float:
     return time.perf_counter() - began
 
 
-def replicas(_: Bench) -> list[table.Row]:
-    """Name what wants PostgreSQL."""
-    why = "the store has no PostgreSQL yet"
-    return [
-        table.skipped("two replicas on PostgreSQL, same cores, against one", goal="no double effect, ≥ 0.9×", why=why),
-        table.skipped("takeover of a dead replica's running call", goal="≤ lease (30 s) + 5 s", why=why),
-    ]
-
-
-ALL: Final = (acks, storm, full_database, clicks, burst, commands, replicas)
+ALL: Final = (acks, storm, full_database, clicks, burst, commands)

@@ -14,6 +14,7 @@ from urllib.parse import urlencode
 
 from bot.playground import world
 from bot.playground.live import LiveStandIn
+from bot.playground.live_errors import Trouble
 from bot.playground.slack import payloads
 from bot.playground.slack.records import Message
 from bot.playground.slack.server import SlackStandIn
@@ -23,6 +24,12 @@ CLICKS: Final = 200
 """Flows that can be stopped, each in a channel of its own with people of its own: nothing about them is remembered."""
 
 HOME: Final = "C0INCIDENT"
+
+HANGS: Final = 60.0
+"""Seconds for which a call is not answered whose caller is killed."""
+
+SETTLED: Final = 3.0
+"""Seconds after which a second call would have come."""
 
 
 def _ids(prefix: str) -> list[str]:
@@ -83,6 +90,12 @@ class Outside:
                 return await self._click(**order)
             case "click_bare":
                 return await self._click_bare(**order)
+            case "press_both":
+                return await self._press_both(**order)
+            case "hang":
+                return await self._hang(**order)
+            case "read_back":
+                return await self._read_back(**order)
             case "burst":
                 return await self._burst(**order)
             case unknown:
@@ -157,13 +170,41 @@ class Outside:
         return await self._arrived(number) - began
 
     async def _arrived(self, number: int) -> float:
+        await self.live.until(lambda _: bool(self._calls("PUT", "/flows/stop", number)), timeout=30)
+        return self._calls("PUT", "/flows/stop", number)[0]
+
+    def _calls(self, method: str, path: str, number: int) -> list[float]:
+        """Return when the calls for a flow arrived."""
         flow = f"flow_id={FLOWS[number]}".encode()
+        return [call.at for call in self.live.calls_of(method, path) if call.arrived.query == flow]
 
-        def puts() -> list[float]:
-            return [call.at for call in self.live.calls_of("PUT", "/flows/stop") if call.arrived.query == flow]
+    async def _press_both(self, *, urls: list[str], first: int, count: int) -> list[int]:
+        """Press each button at one replica and at once at the other; return how often each flow was stopped."""
+        for number in range(first, first + count):
+            card = self._card(number)
+            assert card is not None
+            for url in urls:
+                self.slack.connect(f"{url}/slack/events")
+                ack = await self.slack.people.click(LEADS[number], card, "approve", stale=card.blocks, forged=True)
+                assert ack.ok, ack
+        for number in range(first, first + count):
+            await self._arrived(number)
+        await asyncio.sleep(SETTLED)
+        return [len(self._calls("PUT", "/flows/stop", number)) for number in range(first, first + count)]
 
-        await self.live.until(lambda _: bool(puts()), timeout=30)
-        return puts()[0]
+    async def _hang(self, *, url: str, number: int) -> float:
+        """Press the button, and let the call arrive and be answered by nobody."""
+        self.live.faults.add(Trouble(hold=HANGS, effect=True), method="PUT", path="/flows/stop")
+        return await self._click(url=url, number=number)
+
+    async def _read_back(self, *, number: int, since: float) -> float:
+        """Wait until a flow is read after that time, and return when."""
+
+        def readings() -> list[float]:
+            return [at for at in self._calls("GET", "/flows/detail", number) if at > since]
+
+        await self.live.until(lambda _: bool(readings()), timeout=90)
+        return readings()[0]
 
     async def _burst(self, *, url: str, first: int, count: int, seconds: float) -> list[float]:
         """Let so many people press at an even pace; return the seconds until each PUT."""

@@ -77,7 +77,7 @@ def flowbot(environ: Mapping[str, str], database: pathlib.Path | str) -> Iterato
     url = database if isinstance(database, str) else f"sqlite:///{database}"
     own = {"PORT": str(port), "DATABASE_URL": url, "FLOWBOT_LOG_LEVEL": "warning", "FLOWBOT_LOG_FORMAT": "json"}
     with serving("-m", "bot", "serve", port=port, environ={**environ, **own}, path="/readyz") as bot:
-        yield dataclasses.replace(bot, database=pathlib.Path(database))
+        yield bot if isinstance(database, str) else dataclasses.replace(bot, database=database)
 
 
 @contextlib.contextmanager
@@ -116,6 +116,7 @@ class Outside:
         self._answers = answers
         self._directory = directory
         self._taken = 0
+        self._written = 0
         self.environ: dict[str, str] = self.order("environ")
 
     def order(self, order: str, **details: object) -> Any:
@@ -134,7 +135,8 @@ class Outside:
 
     def deliveries(self, count: int, *, text: str = "stop main-feed") -> pathlib.Path:
         """Have signed commands written, ready for the wire."""
-        path = self._directory / "deliveries"
+        self._written += 1
+        path = self._directory / f"deliveries-{self._written}"
         self.order("deliveries", path=str(path), count=count, text=text)
         return path
 

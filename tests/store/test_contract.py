@@ -366,6 +366,22 @@ class TestRequestLeases:
         assert await mine.claim("r1") is None
         assert await other.claim("r1") == records.approved(records.request())
 
+    async def test_what_an_entry_changes_is_leased_to_its_replica_unless_another_one_has_it(
+        self, mine: store.SqlStore, other: store.SqlStore, clock: Clock
+    ) -> None:
+        await mine.record([records.entry("k1"), records.entry("k2")])
+        await add(mine, records.request())
+        assert await mine.release(records.request(), due_at=None)
+        approved = records.approved(records.request())
+        await mine.commit(change(approved, entry="k1"))
+        assert mine.lease_left("r1") == store.LEASE
+        assert await other.claim("r1") is None
+        clock.time += store.LEASE
+        assert await other.claim("r1") == approved
+        await mine.commit(change(life.begin(approved, at=clock.time), entry="k2"))
+        assert mine.lease_left("r1") == 0
+        assert await mine.claim("r1") is None
+
     async def test_a_replica_knows_how_long_its_lease_still_holds(
         self, mine: store.SqlStore, other: store.SqlStore, clock: Clock
     ) -> None:
