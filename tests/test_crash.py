@@ -11,7 +11,8 @@ import signal
 import socket
 import sqlite3
 import sys
-from collections.abc import AsyncIterator
+import time
+from collections.abc import AsyncIterator, Mapping
 from typing import Any, Final
 
 import aiohttp
@@ -20,6 +21,7 @@ import pytest
 from bot.playground import world
 from bot.playground.live_errors import Trouble
 from bot.playground.slack.records import Message
+from tests.nursery import Forked, Nursery, QuickClock
 
 MAIN: Final = "ec897482-d24b-4d64-aa39-407980901b2d"
 HERE: Final = "C0INCIDENT"
@@ -27,16 +29,26 @@ DEADLINE: Final = 20.0
 """Real seconds for a process to come up, and for the bot to do what it owes."""
 
 
-class Child:
-    """A `flowbot serve` of its own, which finds the stand-ins of this process; it never outlives its test."""
+QUICKER: Final = 5.0
+"""Seconds of the bot's clock in a real one: the last look, ten seconds after a success, is owed as well."""
 
-    def __init__(self, built: world.World, **environ: str) -> None:
+
+class Child:
+    """A `flowbot serve` of its own, which finds the stand-ins of this process; it never outlives its test.
+
+    With a nursery it is forked instead of started from nothing.
+    """
+
+    def __init__(
+        self, built: world.World, *, nursery: Nursery | None = None, environ: Mapping[str, str] | None = None
+    ) -> None:
         self.world = built
+        self._nursery = nursery
         with socket.create_server(("127.0.0.1", 0)) as free:
             self.port = free.getsockname()[1]
         self.errors = built.directory / "stderr.log"
-        self._environ = {"PATH": "/usr/bin:/bin", **built.environ, "PORT": str(self.port), **environ}
-        self.process: asyncio.subprocess.Process | None = None
+        self._environ = {"PATH": "/usr/bin:/bin", **built.environ, "PORT": str(self.port)} | dict(environ or {})
+        self.process: asyncio.subprocess.Process | Forked | None = None
 
     @property
     def environ(self) -> dict[str, str]:
@@ -51,9 +63,13 @@ class Child:
     async def start(self) -> None:
         """Start it, and return once it says that it is ready."""
         with self.errors.open("ab") as log:
-            self.process = await asyncio.create_subprocess_exec(
-                sys.executable, "-m", "bot", "serve", env=self._environ, cwd=self.world.directory, stderr=log
-            )
+            if self._nursery is None:
+                self.process = await asyncio.create_subprocess_exec(
+                    sys.executable, "-m", "bot", "serve", env=self._environ, cwd=self.world.directory, stderr=log
+                )
+            else:
+                clock = self.world.clock if isinstance(self.world.clock, QuickClock) else None
+                self.process = self._nursery.fork(self._environ, self.world.directory, stderr=log.fileno(), clock=clock)
         self.world.slack.connect(f"{self.url}/slack/events")
         async with asyncio.timeout(DEADLINE), aiohttp.ClientSession() as session:
             while not await self._is_ready(session):  # noqa: ASYNC110 - another process tells nobody
@@ -88,10 +104,16 @@ class Child:
 
 
 @contextlib.asynccontextmanager
-async def open_child(directory: pathlib.Path, **environ: str) -> AsyncIterator[Child]:
+async def open_child(
+    directory: pathlib.Path,
+    *,
+    nursery: Nursery | None = None,
+    clock: QuickClock | None = None,
+    environ: Mapping[str, str] | None = None,
+) -> AsyncIterator[Child]:
     """Open the sample world with a bot in a process of its own, not yet started."""
-    async with world.build(directory) as built:
-        child = Child(built, **environ)
+    async with world.build(directory, clock=clock) as built:
+        child = Child(built, nursery=nursery, environ=environ)
         try:
             yield child
         finally:
@@ -100,9 +122,9 @@ async def open_child(directory: pathlib.Path, **environ: str) -> AsyncIterator[C
 
 
 @pytest.fixture
-async def child(tmp_path: pathlib.Path) -> AsyncIterator[Child]:
+async def child(tmp_path: pathlib.Path, nursery: Nursery) -> AsyncIterator[Child]:
     """Run a bot in a process of its own."""
-    async with open_child(tmp_path) as opened:
+    async with open_child(tmp_path, nursery=nursery, clock=QuickClock(epoch=time.time(), quicker=QUICKER)) as opened:
         await opened.start()
         yield opened
 

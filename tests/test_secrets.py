@@ -103,7 +103,7 @@ async def test_promise_9_our_secrets_are_nowhere(tmp_path: pathlib.Path, form: s
         "FLOWBOT_LOG_FORMAT": form,
         "HUAWEICLOUD_SDK_SECURITY_TOKEN": SECURITY_TOKEN,
     }
-    async with open_child(tmp_path, **settings) as child:
+    async with open_child(tmp_path, environ=settings) as child:
         child.world.live.add_key(ak=live_standin.AK, sk=live_standin.SK, security_token=SECURITY_TOKEN)
         await child.start()
         conversation = Conversation(child)

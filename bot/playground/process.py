@@ -12,8 +12,8 @@ import os
 import pathlib
 import signal
 import sys
-from collections.abc import Callable, Mapping
-from typing import Any, Final, Literal
+from collections.abc import Awaitable, Callable, Mapping
+from typing import Any, Final, Literal, Protocol
 
 import aiohttp
 
@@ -32,6 +32,35 @@ _OURS: Final = ("FLOWBOT_", "HUAWEICLOUD_", "SLACK_")
 _OURS_TOO: Final = frozenset({"DATABASE_URL", "HOST", "PORT", "SECRETS_DIR"})
 
 
+class Process(Protocol):
+    """A bot that runs, as much of `asyncio.subprocess.Process` as is used here."""
+
+    @property
+    def pid(self) -> int:
+        """The process id."""
+
+    @property
+    def returncode(self) -> int | None:
+        """How it ended, once it has."""
+
+    @property
+    def stderr(self) -> asyncio.StreamReader | None:
+        """What it says."""
+
+    def kill(self) -> None:
+        """End it at once."""
+
+    def terminate(self) -> None:
+        """Ask it to drain and end."""
+
+    async def wait(self) -> int:
+        """Return how it ended, once it has."""
+
+
+Launch = Callable[[Mapping[str, str], pathlib.Path], Awaitable[Process]]
+"""Runs `flowbot serve` with this environment in this directory."""
+
+
 class NotStarted(errors.FlowbotError):
     """The bot ended before it was ready; carries what it said."""
 
@@ -39,7 +68,8 @@ class NotStarted(errors.FlowbotError):
 class BotProcess:
     """One bot that can be started, killed and started again.
 
-    `changed` is called at each change of its state or log, `connected` with its address whenever it has come up.
+    `changed` is called at each change of its state or log, `connected` with its address whenever it has come up;
+    `launch` runs it.
     """
 
     def __init__(
@@ -49,6 +79,7 @@ class BotProcess:
         directory: pathlib.Path,
         changed: Callable[[], None],
         connected: Callable[[str], None],
+        launch: Launch,
     ) -> None:
         self.state: State = "stopped"
         self.starts = 0
@@ -57,7 +88,8 @@ class BotProcess:
         self._directory = directory
         self._changed = changed
         self._connected = connected
-        self._process: asyncio.subprocess.Process | None = None
+        self._launch = launch
+        self._process: Process | None = None
         self._reading: asyncio.Task[None] | None = None
         self._serving: asyncio.Future[int] | None = None
         self._turn = asyncio.Lock()
@@ -97,17 +129,7 @@ class BotProcess:
         self._set("starting")
         self.starts += 1
         self._serving = asyncio.get_running_loop().create_future()
-        self._process = await asyncio.create_subprocess_exec(
-            *(sys.executable, "-P", "-m", "bot", "serve"),
-            cwd=self._directory,
-            env=self._variables(),
-            stdin=asyncio.subprocess.DEVNULL,
-            stdout=asyncio.subprocess.DEVNULL,
-            stderr=asyncio.subprocess.PIPE,
-            limit=LONGEST_LINE,
-            start_new_session=True,  # Ctrl-C is for the playground, which then stops it
-            preexec_fn=_end_with_parent if sys.platform == "linux" else None,
-        )
+        self._process = await self._launch(self._variables(), self._directory)
         self._reading = asyncio.create_task(self._read(self._process))
         try:
             async with asyncio.timeout(READY_WITHIN):
@@ -133,7 +155,7 @@ class BotProcess:
         own = {"HOST": "127.0.0.1", "PORT": "0", "FLOWBOT_LOG_FORMAT": "json", "SECRETS_DIR": str(secrets)}
         return {**outside, **self._environ, **own}
 
-    async def _read(self, process: asyncio.subprocess.Process) -> None:
+    async def _read(self, process: Process) -> None:
         """Take in the log until the process has ended."""
         stream = process.stderr
         while stream is not None and (line := await stream.readline()):
@@ -160,6 +182,21 @@ class BotProcess:
     def _set(self, state: State) -> None:
         self.state = state
         self._changed()
+
+
+async def launch(environ: Mapping[str, str], directory: pathlib.Path) -> Process:
+    """Run `python -m bot serve`: see Launch."""
+    return await asyncio.create_subprocess_exec(
+        *(sys.executable, "-P", "-m", "bot", "serve"),
+        cwd=directory,
+        env=environ,
+        stdin=asyncio.subprocess.DEVNULL,
+        stdout=asyncio.subprocess.DEVNULL,
+        stderr=asyncio.subprocess.PIPE,
+        limit=LONGEST_LINE,
+        start_new_session=True,  # Ctrl-C is for the playground, which then stops it
+        preexec_fn=_end_with_parent if sys.platform == "linux" else None,
+    )
 
 
 def _end_with_parent() -> None:

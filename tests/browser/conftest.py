@@ -16,6 +16,7 @@ from playwright.async_api import Browser, Locator, Page, async_playwright, expec
 from bot import serve
 from bot.playground import rehearsal
 from bot.playground.page import run
+from tests.nursery import Nursery
 
 CHROMIUM: Final = shutil.which("chromium")
 
@@ -60,10 +61,10 @@ async def chromium() -> AsyncIterator[Browser]:
 
 
 @pytest_asyncio.fixture(loop_scope="session")
-async def playground(tmp_path: pathlib.Path) -> AsyncIterator[run.Playground]:
+async def playground(tmp_path: pathlib.Path, nursery: Nursery) -> AsyncIterator[run.Playground]:
     """Run the playground, with the real bot as a process of its own."""
     with serve.listen("127.0.0.1", 0) as listener:
-        async with run.playground(rehearsal.sample(), tmp_path, listener) as running:
+        async with run.playground(rehearsal.sample(), tmp_path, listener, launch=nursery.launch) as running:
             yield running
 
 

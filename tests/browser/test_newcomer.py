@@ -23,6 +23,17 @@ COMMAND: Final = "\n.venv/bin/flowbot playground\n"
 
 STARTS_WITHIN: Final = 60.0
 
+FIRST_CARD: Final = """
+document.addEventListener("keydown", (pressed) => {
+    if (pressed.key !== "Enter") return;
+    new MutationObserver((_, observer) => {
+        if (!document.querySelector("#messages [data-key] button.danger")) return;
+        window.firstCardAfter = performance.now() - pressed.timeStamp;
+        observer.disconnect();
+    }).observe(document, { childList: true, subtree: true });
+}, { capture: true, once: true });
+"""
+
 
 @contextlib.asynccontextmanager
 async def _as_told(directory: pathlib.Path) -> AsyncIterator[str]:
@@ -56,8 +67,10 @@ async def test_a_newcomer_stops_a_flow_with_approval(chromium: Browser, tmp_path
         await page.goto(address)
         await expect(page.get_by_label("Acting as")).to_have_value("U0ALICE")
 
+        await page.evaluate(FIRST_CARD)
         await types(page, typed)
         await expect(messages(page).get_by_role("button", name=button)).to_be_visible()
+        print(f"first card {await page.evaluate('window.firstCardAfter'):.0f} ms after Enter")  # noqa: T201 - a measure
         await page.get_by_label("Acting as").select_option("U0CAROL")
         await expect(page.get_by_label("Acting as")).to_have_value("U0CAROL")
         await messages(page).get_by_role("button", name=button).click()

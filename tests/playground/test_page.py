@@ -20,6 +20,7 @@ import pytest
 from bot import errors, serve
 from bot.playground import rehearsal
 from bot.playground.page import control, run, server
+from tests.nursery import Nursery
 
 PATIENCE: Final = 20.0
 
@@ -92,15 +93,15 @@ def words(seen: Mapping[str, Any]) -> str:
 
 
 @contextlib.asynccontextmanager
-async def opened(scene: rehearsal.Scene, directory: pathlib.Path) -> AsyncIterator[run.Playground]:
+async def opened(scene: rehearsal.Scene, directory: pathlib.Path, nursery: Nursery) -> AsyncIterator[run.Playground]:
     with serve.listen("127.0.0.1", 0) as listener:
-        async with run.playground(scene, directory, listener) as running:
+        async with run.playground(scene, directory, listener, launch=nursery.launch) as running:
             yield running
 
 
 @pytest.fixture
-async def playground(tmp_path: pathlib.Path) -> AsyncIterator[run.Playground]:
-    async with opened(rehearsal.sample(), tmp_path) as running:
+async def playground(tmp_path: pathlib.Path, nursery: Nursery) -> AsyncIterator[run.Playground]:
+    async with opened(rehearsal.sample(), tmp_path, nursery) as running:
         yield running
 
 
@@ -338,10 +339,10 @@ async def test_rights_are_taken_away_and_given_back(alice: Window, playground: r
 
 
 async def test_a_policy_is_rehearsed_with_people_made_for_it(
-    session: aiohttp.ClientSession, tmp_path: pathlib.Path
+    session: aiohttp.ClientSession, tmp_path: pathlib.Path, nursery: Nursery
 ) -> None:
     scene = rehearsal.of_file(POLICY.encode(), name="flowbot.toml")
-    async with opened(scene, tmp_path) as playground:
+    async with opened(scene, tmp_path, nursery) as playground:
         window = Window(session, playground.url, "U024BE7LH")
         await window.until(lambda seen: "me" in seen)
 

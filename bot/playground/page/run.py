@@ -19,13 +19,13 @@ from typing import Any, Final
 import click
 
 from bot import errors, log, serve
-from bot.playground import rehearsal, world
+from bot.playground import process, rehearsal, world
 from bot.playground.page import server
 from bot.playground.page.actions import Actions
 from bot.playground.page.changes import Changes
 from bot.playground.page.control import Control
 from bot.playground.page.sight import Sight
-from bot.playground.process import BotProcess
+from bot.playground.process import BotProcess, Launch
 from bot.playground.slack.workspace import SLACKBOT
 
 USUAL_PORT: Final = 4321
@@ -74,7 +74,12 @@ def _has_browser() -> bool:
 
 @contextlib.asynccontextmanager
 async def playground(
-    scene: rehearsal.Scene, directory: pathlib.Path, listener: socket.socket, *, by_socket: bool = False
+    scene: rehearsal.Scene,
+    directory: pathlib.Path,
+    listener: socket.socket,
+    *,
+    by_socket: bool = False,
+    launch: Launch = process.launch,
 ) -> AsyncIterator[Playground]:
     """Run the stand-ins, the bot and the page until the context ends; `by_socket` is Socket Mode.
 
@@ -91,6 +96,7 @@ async def playground(
             directory=directory,
             changed=changes.tell,
             connected=built.deliver_to,
+            launch=launch,
         )
         stack.push_async_callback(bot.stop)
         control = Control(built, bot, changes)
