@@ -204,7 +204,10 @@ class Reading:
 
     # — requests —
 
-    async def _pending(self, reader: _Reader) -> shown.Pending:
+    async def _pending(self, reader: _Reader) -> shown.Pending | answers.Refused:
+        shut = [self._refused(reader, name) for name in reader.in_force.projects]
+        if shut and shut[0] is not None and None not in shut:
+            return shut[0]  # nothing that is open could be shown: whoever may read nothing is not told that nothing is
         found = [one for one in await self._store.unsettled(limit=OPEN_LOOKED_AT) if reader.may_see(one)]
         may = await asyncio.gather(*(self._may_decide(reader, one) for one in found))
         mine = [one for one, decides in zip(found, may, strict=True) if decides][:OPEN_SHOWN]

@@ -78,6 +78,7 @@ NOT_IMPORTED: Final = {
     "pytest-cov": "a plugin of pytest",
     "ruff": "a command",
     "mypy": "a command",
+    "mutmut": "a command",
     "import-linter": "a command, which a test runs as well",
     "poethepoet": "a command",
 }

@@ -4,10 +4,12 @@ import dataclasses
 
 import pytest
 from hypothesis import given
+from hypothesis import strategies as st
 
-from bot import explaining, passing_over, policy
+from bot import explaining, freezing, passing_over, policy
 from bot.commands import Verb
 from bot.policy import Effect, Why
+from tests.test_freezing import freezes
 from tests.test_policy import (
     ALICE,
     ALONE,
@@ -48,6 +50,26 @@ def test_explain_agrees_with_decide_on_any_policy(
         assert perhaps == []
     elif decision.why is Why.DENY_RULE:
         assert decision.rule in [rule.name for rule in perhaps if rule.effect is Effect.DENY]
+
+
+@given(some_policy, some_question, some_groups, st.lists(freezes, max_size=2), st.sampled_from([60.0, 120.0, 300.0]))
+def test_explain_agrees_with_decide_inside_a_freeze_and_outside(
+    gate: policy.Policy,
+    question: policy.Question,
+    groups: policy.Groups,
+    freezes: list[policy.Freeze],
+    now: float,
+) -> None:
+    frozen = rules(*(dataclasses.replace(rule, freezes=tuple(freezes)) for rule in gate.rules))
+    frozen = freezing.at(frozen, now)
+    explanation = explaining.explain(frozen, question, groups)
+
+    assert explanation.decision == policy.decide(frozen, question, groups)
+    assert [look.rule for look in explanation.looks] == list(frozen.rules)
+    denies = any(freeze.deny and freeze.since <= now < freeze.until for freeze in freezes)
+    if denies:
+        assert not isinstance(explanation.decision, policy.NeedApproval)
+        assert isinstance(explanation.decision, policy.Refuse) or explanation.decision.rule is policy.READING
 
 
 @given(some_policy, some_question, some_groups)

@@ -108,6 +108,16 @@ class TestDecide:
         decision = policy.decide(rules(ALONE, strict, short), ask(CAROL), {})
         assert decision == policy.Allow(rule=ALONE, reason_required=True, expires=5.0)
 
+    def test_a_deny_that_surely_matches_is_told_whatever_else_is_unknown(self) -> None:
+        deny = dataclasses.replace(FREEZE, who=(ALICE, GROUP), excluded=(), frozen_until=9.0)
+        sure = policy.Refuse(why=Why.DENY_RULE, rule="frozen", who_could=("leads",), until=9.0)
+        assert policy.decide(rules(ALONE, deny), ask(ALICE), {}) == sure
+
+    def test_a_deny_that_hangs_on_a_group_ends_at_no_time_that_is_known(self) -> None:
+        deny = dataclasses.replace(FREEZE, who=(GROUP,), excluded=(), frozen_until=9.0)
+        unsure = policy.Refuse(why=Why.UNREACHABLE, rule="frozen", who_could=("leads",), groups=(GROUP,))
+        assert policy.decide(rules(ALONE, deny), ask(ALICE), {}) == unsure
+
     def test_a_deny_wins_wherever_it_stands_and_names_who_could(self) -> None:
         for order in itertools.permutations([STOP_BY_ONCALL, ALONE, FREEZE]):
             decision = policy.decide(rules(*order), ask(ALICE), {GROUP: frozenset()})
@@ -251,6 +261,7 @@ class TestMentions:
         [
             (("leads", GROUP, CAROL), (), (CAROL, DAVE, GROUP)),
             (("leads",), (ERIN,), (CAROL, DAVE)),
+            ((CAROL,), (ERIN,), (CAROL,)),
             (MANY[:10], (ERIN,), MANY[:10]),
             (MANY, (ERIN, "leads"), (ERIN, CAROL, DAVE)),
             (MANY, (), MANY[:10]),
@@ -344,6 +355,39 @@ class TestLaws:
         before = policy.decide(gate, question, groups)
         after = policy.decide(rules(*gate.rules, deny), question, groups)
         assert isinstance(after, policy.Refuse) or after == before
+
+    @given(some_policy, some_question, some_groups, some_rule)
+    def test_adding_an_allow_never_asks_for_fewer_approvals(
+        self, gate: policy.Policy, question: policy.Question, groups: policy.Groups, rule: policy.Rule
+    ) -> None:
+        allow = dataclasses.replace(rule, effect=Effect.ALLOW)
+        before = policy.decide(gate, question, groups)
+        after = policy.decide(rules(*gate.rules, allow), question, groups)
+        assert isinstance(before, policy.Refuse) or allows_at_most(after, before)
+
+    @given(some_policy, some_question, some_groups, some_rule)
+    def test_adding_an_allow_opens_nothing_that_a_deny_closes(
+        self, gate: policy.Policy, question: policy.Question, groups: policy.Groups, rule: policy.Rule
+    ) -> None:
+        before = policy.decide(gate, question, groups)
+        after = policy.decide(rules(dataclasses.replace(rule, effect=Effect.ALLOW), *gate.rules), question, groups)
+        if isinstance(before, policy.Refuse) and before.why is Why.DENY_RULE:
+            assert isinstance(after, policy.Refuse)
+            assert (after.why, after.rule) == (before.why, before.rule)
+
+    @given(some_policy, some_question, known_groups, st.frozensets(st.sampled_from(USERS)))
+    def test_a_vote_is_one_of_an_approver_who_has_not_voted_and_did_not_ask(
+        self, gate: policy.Policy, question: policy.Question, groups: policy.Groups, voted: frozenset[str]
+    ) -> None:
+        decision = policy.decide(gate, question, groups)
+        requester = question.person.actor
+        may = {
+            user
+            for user in USERS
+            if policy.may_approve(decision, requester=requester, person=person(user), votes=votes(*voted)) is None
+        }
+        named = decision.approvers if isinstance(decision, policy.NeedApproval) else frozenset[str]()
+        assert may == named - voted - {requester.user}
 
     @given(some_policy, some_question, some_groups, st.data())
     def test_raising_approvals_never_allows_more(

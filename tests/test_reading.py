@@ -271,6 +271,16 @@ async def test_a_group_that_slack_cannot_be_asked_about_keeps_its_deny(library: 
     assert (refused.decision.why, refused.decision.groups) == (Why.UNREACHABLE, ("S0FAR",))
 
 
+async def test_pending_is_refused_to_whoever_may_read_of_no_project_and_to_nobody_else(library: Library) -> None:
+    library.desk.policy = policy_of(SECOND + deny())
+    assert (await library.refused("pending")).decision.why is Why.DENY_RULE
+
+    library.desk.policy = policy_of(SECOND + deny(projects='["hk"]'))
+    assert isinstance(await library.ask("pending"), shown.Pending)
+    library.desk.policy = policy_of(deny(flows='["main-*"]'))
+    assert isinstance(await library.ask("pending"), shown.Pending)
+
+
 async def test_who_could_read_instead_is_whoever_the_deny_leaves_out(library: Library) -> None:
     library.desk.policy = policy_of(deny(**{"except": '["media-leads"]'}))
     spared = await library.refused("list")
