@@ -5,7 +5,7 @@ Functions of a connection; they begin and end no transaction, and they know neit
 
 import dataclasses
 from collections import defaultdict
-from collections.abc import Iterable, Mapping
+from collections.abc import Collection, Iterable, Mapping
 from typing import Any, Final
 
 import sqlalchemy as sa
@@ -132,6 +132,15 @@ async def lapse_all(connection: AsyncConnection) -> None:
     await connection.execute(schema.inbox.update().where(UNFINISHED).values(FREE))
 
 
+async def let_go(connection: AsyncConnection, *, replica: str, keeping: Collection[str]) -> None:
+    """End the leases of one replica on what wants something, but for the rows with these keys and ids."""
+    requests_, inbox = schema.requests, schema.inbox
+    held = (requests_.c.due_at >= 0.0, requests_.c.lease_owner == replica, requests_.c.id.not_in(keeping))
+    await connection.execute(requests_.update().where(*held).values(FREE))
+    taken = (UNFINISHED, inbox.c.lease_owner == replica, inbox.c.key.not_in(keeping))
+    await connection.execute(inbox.update().where(*taken).values(FREE))
+
+
 async def read(
     connection: AsyncConnection, *where: Where, limit: int | None = None, skipping: bool = False
 ) -> list[requests.Request]:
@@ -202,12 +211,17 @@ async def _put(connection: AsyncConnection, request: requests.Request, *, replic
 async def decide(connection: AsyncConnection, change: ports.Change, leased: Mapping[str, Any]) -> None:
     """Store the answer of an inbox row, which stays claimed until it is told; without one the row is done.
 
-    Also a row that was done may get an answer: a card that turns out to be impossible is told of there.
+    Raises errors.DecidedBefore when it was decided already: by a replica that took it over, or by a write of ours whose
+    reply was lost.
     """
+    inbox = schema.inbox
     done = change.answer is None
     state = schema.EntryState.DONE if done else schema.EntryState.DECIDED
     settled = {"state": state.value, "answer": rows.answer(change.answer), **(FREE if done else leased)}
-    await connection.execute(schema.inbox.update().where(schema.inbox.c.key == change.entry).values(settled))
+    undecided = () if change.reopens else (inbox.c.state == schema.EntryState.RECEIVED.value,)
+    updated = await connection.execute(inbox.update().where(inbox.c.key == change.entry, *undecided).values(settled))
+    if undecided and updated.rowcount != 1:
+        raise errors.DecidedBefore(f"the entry {change.entry} was decided already")
 
 
 async def _unsent(connection: AsyncConnection, ids: list[str]) -> dict[str, list[sa.RowMapping]]:
