@@ -30,6 +30,9 @@ DEADLINE: Final = 20.0
 class Child:
     """A `flowbot serve` of its own, which finds the stand-ins of this process; it never outlives its test."""
 
+    patience = DEADLINE
+    """Real seconds for it to come up."""
+
     connects = True
     """Whether Slack delivers to it straight away."""
 
@@ -59,7 +62,7 @@ class Child:
             )
         if self.connects:
             self.world.slack.connect(f"{self.url}/slack/events")
-        async with asyncio.timeout(DEADLINE), aiohttp.ClientSession() as session:
+        async with asyncio.timeout(self.patience), aiohttp.ClientSession() as session:
             while not await self._is_ready(session):  # noqa: ASYNC110 - another process tells nobody
                 await asyncio.sleep(0.02)
 
