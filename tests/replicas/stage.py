@@ -32,7 +32,8 @@ _numbers: Final = itertools.count(1)
 
 
 def make_template(server: postgres.Server) -> None:
-    """Make an empty database, of which others are copies."""
+    """Make an empty database, of which others are copies; no power is cut here, so that nothing waits for a disk."""
+    server.execute("ALTER SYSTEM SET fsync = off", "SELECT pg_reload_conf()")
     server.execute(f"CREATE DATABASE {TEMPLATE}")
     migrate.migrate(server.url(TEMPLATE))
 
