@@ -10,6 +10,7 @@ cannot go on with.
     │   ├── NotRecorded      the write was never begun, or the database refused it whole
     │   ├── Unconfirmed      the write may be on disk or not
     │   ├── Conflict         somebody else changed the record first
+    │   ├── DecidedBefore    an entry of the inbox was decided already
     │   ├── FlowHeld         another open request holds the flow
     │   ├── LeaseLost        another replica may have taken the request over
     │   └── RevisionMismatch the database is older than the code
@@ -63,6 +64,10 @@ class Unconfirmed(StoreError):
 
 class Conflict(StoreError):
     """The record changed between the read and the write: nothing was written."""
+
+
+class DecidedBefore(StoreError):
+    """The entry of the inbox was decided already, here or by another replica: nothing was written."""
 
 
 class FlowHeld(StoreError):

@@ -6,7 +6,7 @@ Times are seconds since the epoch (UTC).
 
 import dataclasses
 import enum
-from collections.abc import Sequence
+from collections.abc import Collection, Sequence
 from typing import Literal, Protocol
 
 from bot import answers, errors, policy
@@ -49,7 +49,8 @@ class Change:
 
     `superseded`, the next version of a request that gives way, is written first, so that `request` may hold its flow.
     `request` is the new record: version 1 is added, a higher one replaces the version below it. `entry` is the key of
-    the inbox row that was decided, with its `answer`; without an answer the row is done.
+    the inbox row that was decided, with its `answer`; without an answer the row is done. A row is decided once;
+    `reopens` gives it another answer later.
     """
 
     audit: tuple[AuditEvent, ...]
@@ -57,6 +58,7 @@ class Change:
     request: requests.Request | None = None
     entry: str | None = None
     answer: answers.Answer | None = None
+    reopens: bool = False
 
 
 class Store(Protocol):
@@ -90,8 +92,8 @@ class Store(Protocol):
         write only renews the one that its writer still had.
 
         Raises errors.Conflict when the request is not at the version below any more, errors.FlowHeld when another
-        open request holds the flow, errors.NotRecorded or errors.Unconfirmed. Nothing is written but where the last
-        one is raised.
+        open request holds the flow, errors.DecidedBefore when the entry was decided already, errors.NotRecorded or
+        errors.Unconfirmed. Nothing is written but where the last one is raised.
         """
 
     async def load(self, request_id: str) -> requests.Request | None:
@@ -130,6 +132,9 @@ class Store(Protocol):
 
     async def release(self, seen: requests.Request, *, due_at: float | None) -> bool:
         """Let go of a claimed request unless it has moved past the version seen; tell whether it was let go."""
+
+    async def let_go(self, *, keeping: Collection[str]) -> None:
+        """End the leases of this replica, but for the inbox rows and requests with these keys and ids."""
 
     async def told(self, seen: requests.Request) -> None:
         """Save what Slack shows now: the card's place and version, and the failures and time of telling."""

@@ -53,8 +53,8 @@ SLACK_TIMEOUT: Final = aiohttp.ClientTimeout(total=10.0, connect=5.0)
 CLOSE_WITHIN: Final = 3
 """Seconds that a shutdown waits for connections that are still open."""
 
-DRAIN_WITHIN: Final = 9.0
-"""Seconds that a shutdown waits for what is in flight."""
+DRAIN_WITHIN: Final = 7.0
+"""Seconds from the beginning of a shutdown for which it waits for what is in flight: it ends within ten."""
 
 log = structlog.get_logger()
 
@@ -93,6 +93,7 @@ class Bot:
         self._inbox = inbox
         self._worker = worker
         self._tasks: list[asyncio.Task[None]] = []
+        self._drain_by: float | None = None
 
     def start(self) -> None:
         """Begin to write what arrives and to carry out what is due."""
@@ -104,9 +105,14 @@ class Bot:
         """Return when nothing is left to do at this time."""
         await self._worker.settle()
 
+    def count_down(self) -> None:
+        """Count the seconds of a shutdown from now on; without it they count from `stop`."""
+        if self._drain_by is None:
+            self._drain_by = asyncio.get_running_loop().time() + DRAIN_WITHIN
+
     async def stop(self) -> None:
         """Take nothing more, finish what is in flight, and let go."""
-        ends = asyncio.get_running_loop().time() + DRAIN_WITHIN
+        self.count_down()
         if self.sockets is not None:
             await self.sockets.stop()
         writing, looking = self._tasks
@@ -116,11 +122,12 @@ class Bot:
         with contextlib.suppress(asyncio.CancelledError):
             await looking
         try:
-            async with asyncio.timeout_at(ends):
+            async with asyncio.timeout_at(self._drain_by):
                 await self._listeners.drain()
                 await self._worker.drain()
         except TimeoutError:
-            log.warning("something was still in flight at the end; it is taken up again after the restart")
+            log.warning("something was still in flight at the end; it is taken up again once its lease has lapsed")
+        await self._worker.let_go()
 
 
 @contextlib.asynccontextmanager
@@ -241,9 +248,14 @@ async def _serve(settings: Settings) -> None:
     _on_signals(early.set)
     async with build(settings) as bot:
         server = Server(server_config(bot.app))
-        _on_signals(server.finish)
-        if early.is_set():
+
+        def finish() -> None:
+            bot.count_down()
             server.finish()
+
+        _on_signals(finish)
+        if early.is_set():
+            finish()
         gc.collect()
         gc.freeze()  # what was built for good is never looked through again: full collections made the slowest answers
         log.info("serving", host=settings.host, port=listener.getsockname()[1])

@@ -28,6 +28,9 @@ GONE: Final = ("message_not_found", "cant_update_message", "edit_window_closed",
 EDIT_FOR: Final = 86_400.0
 """Seconds for which a card is edited that Slack does not let us edit."""
 
+LEASE_NEEDED: Final = 21.0
+"""Seconds that the lease must hold for before something is told: ten in the channel's line, and ten for Slack."""
+
 ENDS: Final = (Said.OUTCOME, Said.CHANGED, Said.GIVEN_UP, Said.DENIED, Said.EXPIRED, Said.SUPERSEDED)
 """Replies that their requester has to hear, wherever."""
 
@@ -46,11 +49,14 @@ class Telling:
         """Tell all that is due. A failure that may pass is put off on the record; a definite no is not asked again.
 
         `announced` is called once no call has to wait for an announcement any more.
+        Raises errors.LeaseLost where another replica may be telling it by now.
         """
         while (seen := await self._store.load(request_id)) is not None:
             step = due.tell(seen, self._clock.now())
             if step is None:
                 return
+            if self._store.lease_left(request_id) < LEASE_NEEDED:
+                raise errors.LeaseLost(f"{request_id} may be another replica's by now: nothing was told")
             try:
                 await self._step_or_give_up(seen, step)
             except errors.ChatUnavailable as failure:
@@ -167,7 +173,9 @@ class Telling:
         ended = life.end(seen, Event.WITHDRAW, request.Ending(actor=None, at=at, code=code), said=Said.WITHDRAWN)
         event = ports.AuditEvent(at=at, what="card refused by Slack", request_id=seen.id, facts={"code": code})
         answer = answers.CannotPost(channel=seen.card.channel, code=code, dry_run=seen.dry_run)
-        await self._store.commit(ports.Change(request=ended, entry=seen.id, answer=answer, audit=(event,)))
+        await self._store.commit(
+            ports.Change(request=ended, entry=seen.id, answer=answer, reopens=True, audit=(event,))
+        )
         await self.answer(await self._asked(seen), answer)
         return None
 

@@ -31,8 +31,8 @@ CLICKS_AT_ONCE: Final = 64
 CLAIM: Final = 500
 """How many inbox rows are claimed with one statement."""
 
-LOOK_AGAIN: Final = 5.0
-"""Seconds between two looks for what nobody was woken for."""
+LOOK_AGAIN: Final = 2.0
+"""Seconds between two looks for what nobody was woken for: what a dead replica held waits so long beyond its lease."""
 
 KEEP_FOR: Final = 400 * 86_400.0
 """Seconds for which what is settled, and the audit, is kept: a year and a month."""
@@ -139,6 +139,13 @@ class Worker:
         while self._tasks:
             await asyncio.wait(set(self._tasks))
 
+    async def let_go(self) -> None:
+        """Leave everything that is not in flight to the other replicas, at once."""
+        try:
+            await self._store.let_go(keeping=self._doing.keys() | self._taking)
+        except errors.StoreError as failure:
+            log.warning("leases run out by themselves: the database is away", reason=str(failure))
+
     def _start(self, work: Coroutine[None, None, None]) -> None:
         task = asyncio.create_task(work)
         self._tasks.add(task)
@@ -218,6 +225,7 @@ class Worker:
                 return
             try:
                 answer = claimed.answer or await self._take(entry)
+                claimed = dataclasses.replace(claimed, answer=answer)
                 if answer is not None:
                     self._look_by(await self._telling.answer(entry, answer))
             except errors.StoreError as failure:
@@ -230,7 +238,11 @@ class Worker:
             await _first(taking, self._clock.sleep(RIGHTS_SLOW))
             if not taking.done():
                 self._start(self._say_that_it_takes_long(entry))
-        taken = await taking
+        try:
+            taken = await taking
+        except errors.DecidedBefore:
+            await self._leave_as_decided(entry)
+            return None
         for touched in (taken.request_id, taken.superseded_id):
             if touched is not None:
                 self.wake(touched)
@@ -239,6 +251,14 @@ class Worker:
             with contextlib.suppress(errors.ChatError):  # the click counts all the same
                 await self._chat.retire_copy(taken.copy.channel, taken.copy.ts, taken.copy.card)
         return taken.answer
+
+    async def _leave_as_decided(self, entry: Entry) -> None:
+        """Go on with what was decided before: its answer is told by whoever looks next, its request is looked at."""
+        log.info("an entry was decided before", entry=entry.key)
+        await self._store.postpone_entry(entry.key, until=entry.received_at)
+        for request_id in {entry.key, _clicked_on(entry)} - {""}:
+            self.wake(request_id)
+        self._look_by(self._clock.now())
 
     async def _say_that_it_takes_long(self, entry: Entry) -> None:
         with contextlib.suppress(errors.ChatError):  # a courtesy; the answer itself follows
@@ -288,8 +308,10 @@ class Worker:
                 doing.nudge.clear()
                 seen = await self._store.load(claimed.id)
         finally:
-            if left := {task for task in (doing.acting, doing.telling) if task is not None}:
-                await asyncio.wait(left)
+            left = (task for task in (doing.acting, doing.telling) if task is not None)
+            for surprise in await asyncio.gather(*left, return_exceptions=True):
+                if isinstance(surprise, Exception):  # the first that was met is on its way up already
+                    log.info("work ended with another failure", request=claimed.id, reason=str(surprise))
 
     def _announcing(self, seen: Request) -> list[Coroutine[Any, Any, None]]:
         """Wait no longer than it may take for the announcements that a call waits for."""

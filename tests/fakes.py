@@ -10,7 +10,7 @@ import sqlite3
 import tempfile
 import time
 from collections import defaultdict, deque
-from collections.abc import AsyncIterator, Awaitable, Callable, Coroutine, Sequence
+from collections.abc import AsyncIterator, Awaitable, Callable, Collection, Coroutine, Sequence
 from typing import Any, Final, TypeVar
 
 from bot import answers, arrivals, asking, errors, policy, policy_file, ports, request
@@ -332,6 +332,14 @@ class TroubledStore(SqlStore):
     async def claim_entries(self, *, limit: int) -> list[ports.Claimed]:
         """Lease entries."""
         return await self._through("claim_entries", super().claim_entries(limit=limit))
+
+    async def postpone_entry(self, key: str, *, until: float) -> None:
+        """Let go of an entry for a while."""
+        await self._through("postpone_entry", super().postpone_entry(key, until=until))
+
+    async def let_go(self, *, keeping: Collection[str]) -> None:
+        """End leases."""
+        await self._through("let_go", super().let_go(keeping=keeping))
 
     async def told(self, seen: Request) -> None:
         """Save what Slack shows."""

@@ -409,14 +409,15 @@ async def test_a_flow_that_runs_already_is_not_started(desk: Desk) -> None:
     assert (opened.verb, opened.flow.status) == (Verb.START, "STANDBY")
 
 
-async def test_an_entry_whose_request_is_there_already_leads_to_its_card(desk: Desk) -> None:
+async def test_an_entry_whose_request_is_there_already_opens_and_says_nothing(desk: Desk) -> None:
     entry = desk.typed("stop flow-1")
-    taken = await desk.take(entry)
+    await desk.take(entry)
+    lines = desk.select("SELECT * FROM audit")
 
-    again = await desk.service.take(entry)
+    with pytest.raises(errors.DecidedBefore):
+        await desk.service.take(entry)
 
-    assert isinstance(again.answer, answers.Joined)
-    assert again.answer.card.request_id == taken.request_id
+    assert desk.select("SELECT * FROM audit") == lines
 
 
 async def test_another_verb_is_blocked_by_the_open_request(desk: Desk) -> None:

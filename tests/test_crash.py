@@ -39,6 +39,12 @@ class Child:
     With a nursery it is forked instead of started from nothing.
     """
 
+    patience = DEADLINE
+    """Real seconds for it to come up."""
+
+    connects = True
+    """Whether Slack delivers to it straight away."""
+
     def __init__(
         self, built: world.World, *, nursery: Nursery | None = None, environ: Mapping[str, str] | None = None
     ) -> None:
@@ -70,8 +76,9 @@ class Child:
             else:
                 clock = self.world.clock if isinstance(self.world.clock, QuickClock) else None
                 self.process = self._nursery.fork(self._environ, self.world.directory, stderr=log.fileno(), clock=clock)
-        self.world.slack.connect(f"{self.url}/slack/events")
-        async with asyncio.timeout(DEADLINE), aiohttp.ClientSession() as session:
+        if self.connects:
+            self.world.slack.connect(f"{self.url}/slack/events")
+        async with asyncio.timeout(self.patience), aiohttp.ClientSession() as session:
             while not await self._is_ready(session):  # noqa: ASYNC110 - another process tells nobody
                 await asyncio.sleep(0.02)
 

@@ -375,20 +375,6 @@ class TestLaws:
             assert isinstance(after, policy.Refuse)
             assert (after.why, after.rule) == (before.why, before.rule)
 
-    @given(some_policy, some_question, known_groups, st.frozensets(st.sampled_from(USERS)))
-    def test_a_vote_is_one_of_an_approver_who_has_not_voted_and_did_not_ask(
-        self, gate: policy.Policy, question: policy.Question, groups: policy.Groups, voted: frozenset[str]
-    ) -> None:
-        decision = policy.decide(gate, question, groups)
-        requester = question.person.actor
-        may = {
-            user
-            for user in USERS
-            if policy.may_approve(decision, requester=requester, person=person(user), votes=votes(*voted)) is None
-        }
-        named = decision.approvers if isinstance(decision, policy.NeedApproval) else frozenset[str]()
-        assert may == named - voted - {requester.user}
-
     @given(some_policy, some_question, some_groups, st.data())
     def test_raising_approvals_never_allows_more(
         self, gate: policy.Policy, question: policy.Question, groups: policy.Groups, data: st.DataObject

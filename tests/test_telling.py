@@ -11,6 +11,7 @@ import pytest
 from bot import answers, arrivals, due, errors, life, request, telling
 from bot.errors import ChatRefused, ChatUnavailable
 from bot.request import Request, State
+from bot.store import store
 from tests.fakes import ALICE, BURNS, CAROL, DAVE, EMERGENCY, POLICY, Desk, in_order, open_desk, policy_of, until
 
 EXPIRE = request.Event.EXPIRE
@@ -24,7 +25,8 @@ async def desk(tmp_path: pathlib.Path) -> AsyncIterator[Desk]:
 
 
 async def told(desk: Desk, seen: Request) -> Request:
-    """Tell all that is due."""
+    """Tell all that is due, under a lease as the worker has it."""
+    await desk.store.claim(seen.id)
     await in_order(desk.telling.tell(seen.id))
     return await desk.now(seen.id)
 
@@ -378,3 +380,15 @@ async def test_a_card_that_slack_does_not_edit_holds_back_no_announcement(desk: 
 
     assert desk.chat.said() == ["emergency", "pressed_first"]
     assert seen.card.shown == seen.version
+
+
+async def test_nothing_is_told_under_a_lease_that_may_be_another_replicas(desk: Desk) -> None:
+    seen = await desk.opened()
+    desk.store.stopped = store.LEASE - telling.LEASE_NEEDED + 1
+
+    with pytest.raises(errors.LeaseLost):
+        await desk.telling.tell(seen.id)
+
+    assert desk.chat.journal == []
+    await told(desk, seen)
+    assert desk.chat.journal == ["post_card", "reply"]

@@ -4,12 +4,31 @@ import dataclasses
 from collections.abc import Iterable
 
 import pytest
+from hypothesis import given
+from hypothesis import strategies as st
 
 from bot import policy, voting
 from bot import request as requests
 from bot.arrivals import Actor
 from bot.policy import Kind, Why
-from tests.test_policy import ALICE, ALONE, BOB, CAROL, DAVE, ERIN, FREEZE, GROUP, STOP_BY_ONCALL, ask, person, rules
+from tests.test_policy import (
+    ALICE,
+    ALONE,
+    BOB,
+    CAROL,
+    DAVE,
+    ERIN,
+    FREEZE,
+    GROUP,
+    STOP_BY_ONCALL,
+    USERS,
+    ask,
+    known_groups,
+    person,
+    rules,
+    some_policy,
+    some_question,
+)
 
 
 def votes(*users: str) -> voting.Votes:
@@ -133,3 +152,18 @@ class TestMayWithdraw:
     def test_only_the_requester_may_while_a_member(self, user: str, kind: Kind, refused: policy.Refuse | None) -> None:
         requester = Actor(team="T0", user=ALICE)
         assert voting.may_withdraw(requester=requester, person=person(user, kind)) == refused
+
+
+@given(some_policy, some_question, known_groups, st.frozensets(st.sampled_from(USERS)))
+def test_a_vote_is_one_of_an_approver_who_has_not_voted_and_did_not_ask(
+    gate: policy.Policy, question: policy.Question, groups: policy.Groups, voted: frozenset[str]
+) -> None:
+    decision = policy.decide(gate, question, groups)
+    requester = question.person.actor
+    may = {
+        user
+        for user in USERS
+        if voting.may_approve(decision, requester=requester, person=person(user), votes=votes(*voted)) is None
+    }
+    named = decision.approvers if isinstance(decision, policy.NeedApproval) else frozenset[str]()
+    assert may == named - voted - {requester.user}

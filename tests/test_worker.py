@@ -398,10 +398,10 @@ async def test_run_sleeps_exactly_until_something_is_due(tmp_path: pathlib.Path)
         task = asyncio.create_task(desk.worker.run())
         await until(lambda: slept)
         assert slept == [worker.LOOK_AGAIN]
-        desk.chat.away = True
+        desk.chat.troubles["post_card"].append(ChatUnavailable("ratelimited", retry_after=1.5))
         await arrives(desk, desk.typed("stop flow-1"))
         await until(lambda: len(slept) > 1)
-        assert slept[-1] == 2.0
+        assert slept[-1] == 1.5
         task.cancel()
         await asyncio.gather(task, return_exceptions=True)
 
@@ -528,6 +528,67 @@ async def test_a_database_that_goes_away_beside_a_call_loses_neither_call_nor_te
 
     assert (await desk.now(request_id)).operation.progress is Progress.SUCCEEDED
     assert desk.chat.said()[-1] == "outcome"
+
+
+async def test_what_was_not_begun_when_draining_is_let_go_for_the_other_replicas(desk: Desk) -> None:
+    request_id = await card(desk)
+    await in_order(desk.worker.drain())
+    clicked = desk.click("approve", CAROL, request_id)
+    await arrives(desk, clicked)
+    await in_order(desk.worker.drain())
+    taken = await desk.take(desk.click("approve", DAVE, request_id))
+    desk.worker.wake(taken.request_id or "")
+
+    await desk.worker.let_go()
+
+    assert desk.select("SELECT key FROM inbox WHERE state = 'received' AND lease_owner IS NULL") == [(clicked.key,)]
+    assert desk.select("SELECT state FROM requests WHERE lease_owner IS NULL AND due_at <= ?", desk.clock.now())
+    assert desk.cloud.stops() == 0
+
+
+async def test_letting_go_without_a_database_leaves_it_to_the_leases(desk: Desk) -> None:
+    desk.store.before["let_go"].append(errors.StoreError("away"))
+    await desk.worker.let_go()
+
+
+async def test_what_is_in_flight_at_the_end_keeps_its_lease(desk: Desk) -> None:
+    request_id, gate = await card(desk), asyncio.Event()
+    desk.cloud.will("stop", gate)
+    await arrives(desk, desk.click("approve", CAROL, request_id))
+    await until(desk.cloud.stops)
+
+    await desk.worker.let_go()
+
+    assert desk.select("SELECT id FROM requests WHERE lease_owner IS NOT NULL") == [(request_id,)]
+    gate.set()
+    await rests(desk)
+
+
+@pytest.mark.usefixtures("looking")
+async def test_a_decision_that_was_saved_though_the_reply_was_lost_is_taken_once_and_told(desk: Desk) -> None:
+    request_id = await card(desk)
+    desk.store.after["commit"].append(errors.Unconfirmed("the reply was lost"))
+    await arrives(desk, desk.click("approve", ALICE, request_id))
+    await until(lambda: desk.worker._stranded)
+    await looked(desk)
+    await rests(desk)
+
+    assert [answer.kind for answer in desk.chat.answered] == ["refused"]
+    assert desk.select("SELECT count(*) FROM audit WHERE what = 'refused'") == [(1,)]
+
+
+@pytest.mark.usefixtures("looking")
+async def test_an_answer_that_was_told_and_not_noted_is_not_decided_again(desk: Desk) -> None:
+    request_id = await card(desk)
+    desk.chat.troubles["answer"].append(ChatUnavailable("500"))
+    desk.store.before["postpone_entry"].append(errors.StoreError("away"))
+    await arrives(desk, desk.click("approve", ALICE, request_id))
+    await until(lambda: desk.worker._stranded)
+    await looked(desk)
+    await rests(desk)
+
+    assert desk.select("SELECT count(*) FROM audit WHERE what = 'refused'") == [(1,)]
+    assert [answer.kind for answer in desk.chat.answered] == ["refused"]
 
 
 class TestEmergency:

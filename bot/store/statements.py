@@ -4,8 +4,9 @@ Functions of a connection; they begin and end no transaction, and they know neit
 """
 
 import dataclasses
+import itertools
 from collections import defaultdict
-from collections.abc import Iterable, Mapping
+from collections.abc import Collection, Iterable, Mapping
 from typing import Any, Final
 
 import sqlalchemy as sa
@@ -106,7 +107,19 @@ REPLY_SENT: Final = schema.replies.update().where(
 
 ENTRY: Final = schema.inbox.update().where(schema.inbox.c.key == _THE_KEY)
 
-_LEASE_ENTRY: Final = {False: ENTRY, True: ENTRY.values(lease_until=dialect.SERVER_NOW + LEASE)}
+_UNDECIDED: Final = ENTRY.where(schema.inbox.c.state == schema.EntryState.RECEIVED.value)
+
+
+def _decide(*, server: bool, done: bool, reopens: bool) -> sa.Update:
+    """Return the UPDATE of an entry that is decided: its lease goes on where there is an answer to be told."""
+    entry = ENTRY if reopens else _UNDECIDED
+    return entry.values(lease_until=dialect.SERVER_NOW + LEASE) if server and not done else entry
+
+
+_DECIDE: Final = {
+    (server, done, reopens): _decide(server=server, done=done, reopens=reopens)
+    for server, done, reopens in itertools.product((True, False), repeat=3)
+}
 
 _OPERATION: Final = schema.operations.update().where(schema.operations.c.request_id == _THE_ID)
 
@@ -220,6 +233,15 @@ def lapse_all(connection: sa.Connection) -> None:
     connection.execute(schema.inbox.update().where(UNFINISHED).values(FREE))
 
 
+def let_go(connection: sa.Connection, *, replica: str, keeping: Collection[str]) -> None:
+    """End the leases of one replica on what wants something, but for the rows with these keys and ids."""
+    requests_, inbox = schema.requests, schema.inbox
+    held = (requests_.c.due_at >= 0.0, requests_.c.lease_owner == replica, requests_.c.id.not_in(keeping))
+    connection.execute(requests_.update().where(*held).values(FREE))
+    taken = (UNFINISHED, inbox.c.lease_owner == replica, inbox.c.key.not_in(keeping))
+    connection.execute(inbox.update().where(*taken).values(FREE))
+
+
 def read(
     connection: sa.Connection, query: sa.Select[Any], parameters: rows.Columns | None = None, *, skipping: bool = False
 ) -> list[requests.Request]:
@@ -294,15 +316,16 @@ def _put(connection: sa.Connection, request: requests.Request, *, replica: str, 
 def decide(connection: sa.Connection, change: ports.Change, leased: Mapping[str, Any]) -> None:
     """Store the answer of an inbox row, which stays claimed until it is told; without one the row is done.
 
-    Also a row that was done may get an answer: a card that turns out to be impossible is told of there.
+    Raises errors.DecidedBefore when it was decided already: by a replica that took it over, or by a write of ours whose
+    reply was lost.
     """
     done = change.answer is None
     state = schema.EntryState.DONE if done else schema.EntryState.DECIDED
     settled = {"the_key": change.entry, "state": state.value, "answer": rows.answer(change.answer)}
-    if done:
-        connection.execute(ENTRY, {**settled, **FREE})
-    else:
-        connection.execute(_LEASE_ENTRY[dialect.on_server(connection)], {**settled, **dialect.plain(**leased)})
+    statement = _DECIDE[dialect.on_server(connection), done, change.reopens]
+    leased = FREE if done else dialect.plain(**leased)
+    if connection.execute(statement, {**settled, **leased}).rowcount != 1 and not change.reopens:
+        raise errors.DecidedBefore(f"the entry {change.entry} was decided already")
 
 
 def _unsent(connection: sa.Connection, ids: list[str]) -> dict[str, list[sa.RowMapping]]:

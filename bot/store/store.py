@@ -6,7 +6,7 @@ It decides nothing about requests: the records come in changed and go out as the
 
 import dataclasses
 import time
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Collection, Sequence
 from typing import Any, Final
 
 import sqlalchemy as sa
@@ -146,7 +146,7 @@ class SqlStore:
     async def commit(self, change: ports.Change) -> None:
         """Write one change whole, and leave a request to the replica that holds it; claim it where none does.
 
-        Raises errors.Conflict, errors.FlowHeld, errors.NotRecorded or errors.Unconfirmed.
+        Raises errors.Conflict, errors.FlowHeld, errors.DecidedBefore, errors.NotRecorded or errors.Unconfirmed.
         """
 
         written = [one for one in (change.superseded, change.request) if one is not None]
@@ -265,6 +265,14 @@ class SqlStore:
         if released:
             self._leases.gone(seen.id)
         return released
+
+    async def let_go(self, *, keeping: Collection[str]) -> None:
+        """End the leases of this replica, but for the inbox rows and requests with these keys and ids."""
+
+        def work(connection: sa.Connection) -> None:
+            statements.let_go(connection, replica=self._replica, keeping=keeping)
+
+        await self.database.write_in_turn(work)
 
     async def told(self, seen: requests.Request) -> None:
         """Save what Slack shows now; whoever decided something meanwhile is not disturbed."""

@@ -56,14 +56,18 @@ _IGNORED = {
 }
 """Parameters that hosters put into their URLs and that change nothing here: we have limits and a pool of our own."""
 
+_SEVERAL = "DATABASE_URL must name one host: let a proxy or a virtual address choose among several"
+
 _SSL_MODES = ("disable", "allow", "prefer", "require", "verify-ca", "verify-full")
 
 
 def parse(text: str) -> sa.URL:
     """Return the URL with our driver in it.
 
-    Raises errors.StoreError for anything but `sqlite:///FILE`, `postgres://…` and `postgresql://…`.
+    Raises errors.StoreError for anything but `sqlite:///FILE`, and `postgres://…` or `postgresql://…` with one host.
     """
+    if "," in text.partition("://")[2].partition("/")[0].rpartition("@")[2]:  # it may be no URL to SQLAlchemy
+        raise errors.StoreError(_SEVERAL)
     try:
         url = sa.make_url(text)
     except (exc.ArgumentError, ValueError):
@@ -81,6 +85,9 @@ def parse(text: str) -> sa.URL:
 def _check_parameters(url: sa.URL) -> None:
     if not url.query.keys() <= _KNOWN | _IGNORED:
         raise errors.StoreError(f"DATABASE_URL has a parameter that is not one of: {', '.join(sorted(_KNOWN))}")
+    host = url.query.get("host", "")
+    if not isinstance(host, str) or "," in host:
+        raise errors.StoreError(_SEVERAL)
     if url.query.get("sslmode", "prefer") not in _SSL_MODES:
         raise errors.StoreError(f"the sslmode of DATABASE_URL must be one of: {', '.join(_SSL_MODES)}")
 

@@ -17,8 +17,8 @@ import socket
 import sys
 import time
 import traceback
-from collections.abc import Callable, Mapping
-from typing import Any, Final, cast
+from collections.abc import Callable, Coroutine, Mapping
+from typing import Any, Final, NoReturn, cast
 
 import aiohttp
 
@@ -148,7 +148,7 @@ async def live(job: Job, points: Points) -> None:
         await serve.Server(serve.server_config(bot.app)).serve(sockets=[listener])
 
 
-def breed(orders: socket.socket) -> None:
+def breed(orders: socket.socket, be_born: Callable[[bytes, int], NoReturn]) -> None:
     """Fork a bot for each job that comes, until nobody can order any more; then end them all.
 
     To be called in a process of its own that has no event loop and no threads. The reply to a job is the process id;
@@ -165,17 +165,25 @@ def breed(orders: socket.socket) -> None:
         child = os.fork()
         if child == 0:
             orders.close()
-            _be_born(Job.load(written), said)
+            be_born(written, said)
         os.close(said)
         orders.send(str(child).encode())
 
 
-def _be_born(job: Job, said: int) -> None:
+def be_born(written: bytes, said: int) -> NoReturn:
+    """Live as a job says, in a process that was just forked."""
+    job = Job.load(written)
     points = Points(kill_at=job.kill_at, said=said)
+    to_the_end(live(job, points), points, directory=job.directory)
+
+
+def to_the_end(life: Coroutine[None, None, None], points: Points, *, directory: str) -> NoReturn:
+    """Run a bot whose log goes to a file, and end the process with it."""
     try:
-        errors = os.open(pathlib.Path(job.directory) / "stderr.log", os.O_WRONLY | os.O_CREAT | os.O_APPEND, 0o600)
+        errors = os.open(pathlib.Path(directory) / "stderr.log", os.O_WRONLY | os.O_CREAT | os.O_APPEND, 0o600)
         os.dup2(errors, sys.stderr.fileno())
-        asyncio.run(live(job, points))
+        asyncio.run(life)
+        points.say({"ended": True})
     except BaseException:  # noqa: BLE001 - it goes to whoever has to know why there is no bot
         points.say({"failed": traceback.format_exc()})
     finally:

@@ -10,12 +10,13 @@ import dataclasses
 import json
 import re
 import sqlite3
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from typing import Any, Final
 from urllib.parse import parse_qs
 
 from bot.playground.slack.acks import Ack
 from bot.playground.slack.records import Message
+from bot.playground.slack.workspace import Workspace
 from bot.playground.world import World
 from bot.slack import payloads
 
@@ -72,8 +73,20 @@ def shown(message: Message) -> Shown | None:
     return None
 
 
+def said_in(workspace: Workspace, channel: str) -> list[Message]:
+    """Return what stands in a channel and in its threads."""
+    roots = [one for one in workspace.messages(channel) if not one.thread_ts]
+    return [*roots, *(reply for root in roots for reply in workspace.thread(root))]
+
+
 class Journal:
     """One play, written down; `wrong` is what was false at the moment when it stood there."""
+
+    channels: Sequence[str] = (HERE,)
+    """Where the play takes place."""
+
+    clocks_differ = 0.0
+    """Seconds by which the clocks of two processes may differ."""
 
     def __init__(self, world: World) -> None:
         self.world = world
@@ -100,8 +113,7 @@ class Journal:
         """See what has changed in the workspace, and whether it is true now."""
         self.look_at_flows()
         workspace = self.world.slack.workspace
-        roots = [one for one in workspace.messages(HERE) if not one.thread_ts]
-        for message in (*roots, *(reply for root in roots for reply in workspace.thread(root))):
+        for message in (one for channel in self.channels for one in said_in(workspace, channel)):
             if message.user == workspace.bot_user_id and self._known.get(message.ts) != message:
                 self._known[message.ts] = message
                 self._judge(message)

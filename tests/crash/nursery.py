@@ -25,7 +25,7 @@ class Nursery:
         ours, theirs = socket.socketpair(socket.AF_UNIX, socket.SOCK_SEQPACKET)
         if os.fork() == 0:
             ours.close()
-            child.breed(theirs)
+            child.breed(theirs, child.be_born)
         theirs.close()
         self._orders = ours
 

@@ -597,6 +597,26 @@ class TestInboxLeases:
         assert await mine.claim_entries(limit=9) == []
 
 
+class TestLettingGo:
+    async def test_what_a_replica_lets_go_is_free_at_once_and_what_it_keeps_is_not(
+        self, mine: store.SqlStore, other: store.SqlStore
+    ) -> None:
+        await mine.record([records.entry("k1"), records.entry("k2")])
+        await add(mine, records.request("r1", flow="flow-1"), records.request("r2", flow="flow-2"))
+        await mine.let_go(keeping={"k1", "r1"})
+        assert [each.entry.key for each in await other.claim_entries(limit=9)] == ["k2"]
+        assert [each.id for each in await other.claim_due(limit=9)] == ["r2"]
+
+    async def test_a_replica_lets_nothing_go_that_another_one_holds(
+        self, mine: store.SqlStore, other: store.SqlStore
+    ) -> None:
+        await other.record([records.entry()])
+        await add(other, records.request())
+        await mine.let_go(keeping=())
+        assert await mine.claim_entries(limit=9) == []
+        assert await mine.claim_due(limit=9) == []
+
+
 class TestOneTransaction:
     async def test_a_change_is_written_whole(self, mine: store.SqlStore) -> None:
         await mine.record([records.entry()])
@@ -630,9 +650,24 @@ class TestOneTransaction:
     async def test_an_entry_that_is_done_may_still_get_an_answer(self, mine: store.SqlStore, clock: Clock) -> None:
         await mine.record([records.entry()])
         await mine.commit(change(records.request(), entry="k1"))
-        await mine.commit(change(entry="k1", answer=NOTED))
+        again = ports.Change(entry="k1", answer=NOTED, reopens=True, audit=())
+        await mine.commit(again)
         clock.time += store.LEASE
         assert await mine.claim_entries(limit=9) == [ports.Claimed(entry=records.entry(), answer=NOTED)]
+
+    @pytest.mark.parametrize("answer", [NOTED, None])
+    async def test_an_entry_is_decided_once_whichever_replica_decides(
+        self, mine: store.SqlStore, other: store.SqlStore, clock: Clock, answer: answers.Answer | None
+    ) -> None:
+        await mine.record([records.entry()])
+        clock.time += store.LEASE
+        await other.claim_entries(limit=9)
+        await other.commit(change(entry="k1", answer=answer))
+        before = await rows_of(other, "inbox"), await rows_of(other, "audit")
+        with pytest.raises(errors.DecidedBefore):
+            await mine.commit(change(records.request(), entry="k1", answer=NOTED))
+        assert (await rows_of(mine, "inbox"), await rows_of(mine, "audit")) == before
+        assert await mine.load("r1") is None
 
     async def test_a_caller_that_stops_waiting_does_not_stop_the_write(
         self, mine: store.SqlStore, replicas: Replicas

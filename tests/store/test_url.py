@@ -15,6 +15,7 @@ from bot.store import url as urls
         ("sqlite:////var/lib/flowbot.db", "sqlite+pysqlite:////var/lib/flowbot.db"),
         ("postgres://u:p@h:5432/d", "postgresql+asyncpg://u:p@h:5432/d"),
         ("postgresql://h/d", "postgresql+asyncpg://h/d"),
+        ("postgresql://u:p,q@h/d", "postgresql+asyncpg://u:p%2Cq@h/d"),
     ],
 )
 def test_a_url_gets_its_asynchronous_driver(text: str, meant: str) -> None:
@@ -35,6 +36,10 @@ def test_a_url_gets_its_asynchronous_driver(text: str, meant: str) -> None:
         ("sqlite:///file:a.db?uri=true", "must name a file"),
         ("sqlite://hunter2/a.db", "must name a file"),
         ("postgres://u:hunter2@h/d?sslmode=hunter2", "sslmode of DATABASE_URL must be one of: disable, allow"),
+        ("postgres://u:hunter2@h:1,i:2/d", "must name one host"),
+        ("postgres://u:hunter2@h,i/d", "must name one host"),
+        ("postgres://u:hunter2@/d?host=h,i", "must name one host"),
+        ("postgres://u:hunter2@/d?host=h&host=i", "must name one host"),
         ("postgres://u:hunter2@h/d?hunter2=1", "a parameter that is not one of: application_name, dbname"),
     ],
 )
