@@ -59,6 +59,12 @@ class _Doing:
     nudge: asyncio.Event
     acting: asyncio.Task[None] | None = None
     telling: asyncio.Task[None] | None = None
+    showing: asyncio.Task[None] | None = None
+    shown_version: int = 0
+
+    def running(self) -> set[asyncio.Task[None]]:
+        """Return what is running."""
+        return {task for task in (self.acting, self.telling, self.showing) if task is not None}
 
 
 class Worker:
@@ -254,13 +260,13 @@ class Worker:
                 if seen is None:
                     return
                 await self._begin(seen, doing)
-                running = {task for task in (doing.acting, doing.telling) if task is not None}
+                running = doing.running()
                 if not running and not self._clicks[seen.id]:
                     return
                 await _first(*running, doing.nudge.wait(), *self._announcing(seen))
                 _reap(doing)
         finally:
-            if left := {task for task in (doing.acting, doing.telling) if task is not None}:
+            if left := doing.running():
                 await asyncio.wait(left)
 
     def _announcing(self, seen: Request) -> list[Coroutine[Any, Any, None]]:
@@ -281,6 +287,9 @@ class Worker:
                 return
         if doing.telling is None and due.tell(seen, now) is not None:
             doing.telling = asyncio.create_task(self._telling.tell(seen.id, announced=doing.nudge.set))
+        if doing.showing is None and doing.shown_version < seen.version and due.is_card_held_back(seen):
+            doing.shown_version = seen.version  # tried once: an announcement that hangs holds back no button
+            doing.showing = asyncio.create_task(self._telling.show_card(seen))
 
     async def _act(self, seen: Request, act: due.Act) -> None:
         with contextlib.suppress(errors.Conflict):  # the request moved on: whoever moved it has woken this one
@@ -313,6 +322,9 @@ def _reap(doing: _Doing) -> None:
         ended.result()
     if doing.telling is not None and doing.telling.done():
         ended, doing.telling = doing.telling, None
+        ended.result()
+    if doing.showing is not None and doing.showing.done():
+        ended, doing.showing = doing.showing, None
         ended.result()
 
 
