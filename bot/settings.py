@@ -210,6 +210,7 @@ def _count(number: int, noun: str) -> str:
 
 def _in_short(rule: policy.Rule) -> str:
     asked = f"{rule.approvals} of {', '.join(rule.approvers)} to approve" if rule.approvals else "confirmed alone"
+    asked += f"; emergency: {', '.join(rule.emergency)}" if rule.emergency else ""
     end = "" if rule.effect is policy.Effect.DENY else f"; {asked}"
     return f'rule "{rule.name}": {rule.effect} {", ".join(rule.verbs)} to {", ".join(rule.who)}{end}'
 

@@ -406,7 +406,7 @@ class TestCheckReport:
             "project hk-1: https://live.ap-southeast-1.myhuaweicloud.com, channels C0INCIDENT, C0WAR",
             "set leads: U0CAROL, U0DAVE",
             "set nobody: nobody",
-            'rule "one": allow stop to leads; 1 of leads to approve',
+            'rule "one": allow stop to leads; 1 of leads to approve; emergency: leads',
             'rule "two": deny stop, start to *',
             'warning: flowbot.toml:6: rule 1, effect: never allows anything: rule "two" denies all of it',
         )

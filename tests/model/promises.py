@@ -13,23 +13,27 @@ from bot import answers, policy, request
 from bot.arrivals import Entry
 from bot.request import How, Progress, Said
 from tests.model.bench import Bench
-from tests.model.rules import POLICIES
+from tests.model.rules import LIMIT, POLICIES
 from tests.model.world import Told
 
 Row = dict[str, Any]
 
 BEGIN_WITHIN, REPEAT_WITHIN, TAKE_UP_WITHIN, ASKED_FOR = 120.0, 60.0, 60.0, 3600.0
+APART, ANNOUNCE_WITHIN, DAY = 3.0, 10.0, 86_400.0
 
 UNSTORED: Final = ("checking", "never_shown", "opened", "cannot_post")
 """Answers that belong to no decision on disk, or are told before it."""
 
 SILENT: Final = ("noted",)
 
-UNCHANGED: Final = ("refused", "answered", "nothing opened")
+UNCHANGED: Final = ("refused", "answered", "nothing opened", "announcement refused by Slack")
 """Lines of the audit that tell of no new version of a request."""
 
+BESIDES: Final = ("expired", "superseded")
+"""Lines of the audit beside the one that tells what became of an entry."""
+
 AFTER: Final = {
-    "pending": {"pending", "approved", "denied", "expired", "withdrawn"},
+    "pending": {"pending", "approved", "denied", "expired", "withdrawn", "superseded"},
     "approved": {"approved", "pending", "denied", "expired", "withdrawn"},
     **{ended: {ended} for ended in ("denied", "expired", "withdrawn", "superseded")},
 }
@@ -80,6 +84,9 @@ class Promises:
             yield f"promise 2: {one['id']} has two first tries"
         if now > one["decided_at"] + BEGIN_WITHIN:
             yield f"promise 10: {one['id']} begins {now - one['decided_at']:.0f} s after its approval"
+        if one["emergency"] is not None:
+            yield from self._passing_over(one)
+            return
         requester, terms = one["requester_user"], json.loads(one["terms"])
         needs = POLICIES[bench.policy].needs.get(requester)
         members = {actor.user for actor, kind in bench.people.kinds.items() if kind is policy.Kind.MEMBER}
@@ -92,6 +99,25 @@ class Promises:
         counted = (voters & may) - {requester} if needed else voters
         if len(counted) < max(needed, 1):
             yield f"promise 1: {one['id']} begins with {sorted(counted)}, and it needs {needed}"
+
+    def _passing_over(self, one: Row) -> Iterator[str]:
+        """A first try without approvals: announced, and pressed twice, apart, by those who may now."""
+        bench, requester, decided_at = self._bench, one["requester_user"], one["decided_at"]
+        members = {actor.user for actor, kind in bench.people.kinds.items() if kind is policy.Kind.MEMBER}
+        first, second = ((vote["actor"]["user"], vote["at"]) for vote in json.loads(one["votes"]))
+        if not {requester, second[0]} <= POLICIES[bench.policy].emergency & members:
+            yield f"promise 7: {one['id']} begins, pressed by {first} and {second}, who may not do that now"
+        if first[0] != requester or second[1] < first[1] + APART:
+            yield f"§6: {one['id']} of {requester} was pressed by {first} and {second}"
+        since = (requester, decided_at - DAY, decided_at, one["id"])
+        query = (
+            "emergency IS NOT NULL AND NOT dry_run AND requester_user = ? AND decided_at BETWEEN ? AND ? AND id <> ?"
+        )
+        if len(self._requests(query, *since)) >= LIMIT and second[0] == requester:
+            yield f"§6: {one['id']} begins without a second person, over the limit"
+        unsaid = "SELECT 1 FROM replies WHERE request_id = ? AND said IN ('emergency', 'announced') AND ts IS NULL"
+        if bench.select(unsaid, one["id"]) and bench.clock.now() < decided_at + ANNOUNCE_WITHIN:
+            yield f"§6: {one['id']} begins before anybody has heard of it"
 
     def _further(self, one: Row, record: Row) -> Iterator[str]:
         """A further try: after a definite refusal, or a reading that says that it is not done."""
@@ -172,7 +198,7 @@ class Promises:
     def _votes(self, one: Row) -> Iterator[str]:
         votes = json.loads(one["votes"])
         users = [vote["actor"]["user"] for vote in votes]
-        if len(set(users)) < len(users):
+        if len(set(users)) < len(users) and one["emergency"] is None:
             yield f"promise 2: somebody votes twice on {one['id']}: {users}"
         if any(vote["at"] >= one["expires_at"] for vote in votes):
             yield f"§5: a vote on {one['id']} came after its time"
@@ -199,7 +225,7 @@ class Promises:
                     f"promise 8: {lines[one['id']]} lines for version {one['version']} of {one['id']}: "
                     f"{[row['what'] for row in trail if row['request_id'] == one['id']]}"
                 )
-        acted = sum(row["actor_user"] is not None and row["what"] != "expired" for row in trail)
+        acted = sum(row["actor_user"] is not None and row["what"] not in BESIDES for row in trail)
         decided = sum(row["state"] != "received" for row in inbox.values())
         # A decision that is on disk although the database would not say so is taken once more, as of today.
         if not decided <= acted <= decided + self._bench.failed_writes:
@@ -231,7 +257,8 @@ class Promises:
             yield f"promise 5: {row['key']} is done, and nothing came of it"
 
     def _ended(self, one: Row) -> Iterator[str]:
-        if one["due_at"] is not None or one["state"] == "pending" or one["progress"] in ("waiting", "running"):
+        due = one["due_at"] is not None and not _waits_for_review(one)
+        if due or one["state"] == "pending" or one["progress"] in ("waiting", "running"):
             yield f"promise 5: {one['id']} was left {one['state']}, {one['progress']}, due at {one['due_at']}"
         if one["progress"] == "unknown" and not self._was_asked(self._since_last_stop(one)):
             yield f"§5: {one['id']} was left unknown, and nobody has tried to read it"
@@ -258,3 +285,8 @@ class Promises:
     def _requests(self, where: str, *values: object) -> list[Row]:
         query = f"SELECT o.*, r.* FROM requests r JOIN operations o ON o.request_id = r.id WHERE {where}"  # noqa: S608
         return self._bench.select(query.replace("flow_id =", "r.flow_id ="), *values)
+
+
+def _waits_for_review(one: Row) -> bool:
+    used = one["emergency"] is not None and not one["dry_run"] and one["progress"] in ("succeeded", "failed", "unknown")
+    return used and json.loads(one["emergency"])["review"] is None

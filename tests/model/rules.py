@@ -27,10 +27,15 @@ class Needs:
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
 class Rules:
-    """A policy file, and what it means for each who may ask."""
+    """A policy file, and what it means for each who may ask, and for those who may pass over the approvals."""
 
     text: str
     needs: dict[str, Needs]
+    emergency: frozenset[str] = frozenset()
+
+
+LIMIT: Final = 2
+"""Emergencies of one person and day without a second person."""
 
 
 def _rule(name: str, who: str, approvals: int, approvers: str = "", more: str = "") -> str:
@@ -45,12 +50,15 @@ def _each(users: frozenset[str], needs: Needs) -> dict[str, Needs]:
 _LEAD: Final = Needs(approvals=1, approvers=LEADS)
 _ALONE: Final = Needs(approvals=0)
 
+_EMERGENCY: Final = f'emergency = ["media-oncall"]\nemergency_limit = {LIMIT}\n'
+
 POLICIES: Final = {
     "usual": Rules(
         text=_HEAD
-        + _rule("a lead approves", '["media-oncall"]', 1, '["media-leads"]')
+        + _rule("a lead approves", '["media-oncall"]', 1, '["media-leads"]', more=_EMERGENCY)
         + _rule("leads alone", '["media-leads"]', 0),
         needs=_each(ON_CALL, _LEAD) | _each(LEADS, _ALONE),
+        emergency=ON_CALL,
     ),
     "strict": Rules(
         text=_HEAD + _rule("two approve", '["media-oncall", "media-leads"]', 2, '["media-leads", "U0BOB"]'),

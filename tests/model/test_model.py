@@ -36,9 +36,11 @@ ANYBODY: Final = st.sampled_from(tuple(PEOPLE))
 FULL_MEMBERS: Final = st.sampled_from(("ALICE", "BOB", "CAROL", "DAVE", "ERIN"))
 REPLICAS: Final = st.integers(0, 1)
 REQUESTS: Final = st.integers(0, 3)
-BUTTONS: Final = st.sampled_from(("approve", "approve", "approve", "confirm", "confirm", "deny", "withdraw"))
+BUTTONS: Final = st.sampled_from(
+    ("approve", "approve", "approve", "confirm", "confirm", "deny", "withdraw", "emergency_first", "emergency_confirm")
+)
 SOME: Final = st.lists(st.sampled_from(("CAROL", "CAROL", "DAVE", "BOB", "ALICE")), min_size=1, max_size=3)
-LATER: Final = st.sampled_from(("check_now", "ask_again"))
+LATER: Final = st.sampled_from(("check_now", "ask_again", "review"))
 TIMES: Final = st.sampled_from((0.5, 3.0, 3.0, 11.0, 31.0, 61.0, 121.0, 600.0, 2000.0))
 STOP_TROUBLES: Final = st.sampled_from(
     ("429", "never sent", "lost", "lost, done", "5xx", "5xx, done", "slow", "slow, lost", "accepted", "401", "locked")
@@ -142,6 +144,36 @@ class Everything(RuleBasedStateMachine):
         """A button of a card that is unknown or failed, or was a moment ago."""
         if (request_id := self._request(which)) is not None:
             self._press(who, button, request_id, at)
+
+    @rule(
+        who=st.sampled_from(("ALICE", "ALICE", "BOB", "CAROL")),
+        second=st.sampled_from(("ALICE", "ALICE", "ALICE", "BOB", "CAROL", "ERIN")),
+        seconds=st.sampled_from((2.0, 3.0, 3.0, 3.0, 40.0)),
+        trouble=st.one_of(st.none(), SLACK_TROUBLES, st.integers(1, 45)),
+        at=REPLICAS,
+    )
+    def somebody_passes_over_the_leads(
+        self, who: str, second: str, seconds: float, trouble: str | int | None, at: int
+    ) -> None:
+        """An emergency, perhaps in the place of a pending request, perhaps with trouble before the second press."""
+        self.bench.policy = "usual"
+        self.bench.cloud.status["flow-1"] = "ACTIVE"
+        self.bench.chat.troubles.extend([trouble] if isinstance(trouble, str) else [])
+        self._send(who, arrivals.Typed(text="stop flow-1 --emergency because it burns", channel="C0INCIDENT"), at)
+        for presser, button in ((who, "emergency_first"), (second, "emergency_confirm"), (who, "emergency_confirm")):
+            if (request_id := self._request(0)) is not None:
+                if isinstance(trouble, int):
+                    self.a_replica_will_die(at, trouble)
+                self._press(presser, button, request_id, at)
+                self.bench.clock.turn(seconds)
+
+    @rule(who=ANYBODY, which=REQUESTS, verdict=st.sampled_from(tuple(arrivals.Verdict)), at=REPLICAS)
+    def somebody_reviews(self, who: str, which: int, verdict: arrivals.Verdict, at: int) -> None:
+        """What was passed over."""
+        if (request_id := self._request(which)) is not None:
+            modal = arrivals.Modal.REVIEW
+            sent = arrivals.Submitted(modal=modal, request_id=request_id, reason="I looked", verdict=verdict)
+            self._send(who, sent, at)
 
     @rule(who=ANYBODY, which=REQUESTS, reason=st.sampled_from((None, "main audience")), at=REPLICAS)
     def somebody_says_why(self, who: str, which: int, reason: str | None, at: int) -> None:
