@@ -107,6 +107,13 @@ def tell(request: Request, now: float) -> Tell | None:
     return Tell.REPLY if request.unsent else None
 
 
+def is_card_held_back(request: Request) -> bool:
+    """Tell whether an announcement that Slack has not taken yet stands before the card's next button."""
+    behind = bool(request.card.ts) and request.card.shown < request.version
+    waits = request.emergency is not None and request.state is State.PENDING and behind
+    return waits and bool(request.unsent) and request.unsent[0].said in ANNOUNCEMENTS
+
+
 def at(request: Request) -> float | None:
     """Tell when the request wants looking at again; None when nothing more can come of it."""
     times = []

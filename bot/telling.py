@@ -65,6 +65,13 @@ class Telling:
             if step is due.Tell.REPLY and seen.unsent[0].said in due.ANNOUNCEMENTS:
                 announced()
 
+    async def show_card(self, seen: Request) -> None:
+        """Try once to show a version of the card out of its turn; where Slack does not take it, its turn comes."""
+        with contextlib.suppress(errors.ChatError):
+            await self._chat.edit_card(seen)
+            card = dataclasses.replace(seen.card, shown=seen.version)
+            await self._store.told(dataclasses.replace(seen, card=card))
+
     async def _step_or_give_up(self, seen: Request, step: due.Tell) -> None:
         try:
             await self._step(seen, step)

@@ -62,6 +62,12 @@ class _Doing:
     nudge: asyncio.Event
     acting: asyncio.Task[None] | None = None
     telling: asyncio.Task[None] | None = None
+    showing: asyncio.Task[None] | None = None
+    shown_version: int = 0
+
+    def running(self) -> set[asyncio.Task[None]]:
+        """Return what is running."""
+        return {task for task in (self.acting, self.telling, self.showing) if task is not None}
 
 
 class Worker:
@@ -300,7 +306,7 @@ class Worker:
         try:
             while seen is not None:
                 await self._begin(seen, doing)
-                running = {task for task in (doing.acting, doing.telling) if task is not None}
+                running = doing.running()
                 if not running and not self._clicks[seen.id]:
                     return
                 await _first(*running, doing.nudge.wait(), *self._announcing(seen))
@@ -308,8 +314,7 @@ class Worker:
                 doing.nudge.clear()
                 seen = await self._store.load(claimed.id)
         finally:
-            left = (task for task in (doing.acting, doing.telling) if task is not None)
-            for surprise in await asyncio.gather(*left, return_exceptions=True):
+            for surprise in await asyncio.gather(*doing.running(), return_exceptions=True):
                 if isinstance(surprise, Exception):  # the first that was met is on its way up already
                     log.info("work ended with another failure", request=claimed.id, reason=str(surprise))
 
@@ -331,6 +336,9 @@ class Worker:
                 return
         if doing.telling is None and due.tell(seen, now) is not None:
             doing.telling = asyncio.create_task(self._telling.tell(seen.id, announced=doing.nudge.set))
+        if doing.showing is None and doing.shown_version < seen.version and due.is_card_held_back(seen):
+            doing.shown_version = seen.version  # tried once: an announcement that hangs holds back no button
+            doing.showing = asyncio.create_task(self._telling.show_card(seen))
 
     async def _act(self, seen: Request, act: due.Act) -> None:
         with contextlib.suppress(errors.Conflict):  # the request moved on: whoever moved it has woken this one
@@ -363,6 +371,9 @@ def _reap(doing: _Doing) -> None:
         ended.result()
     if doing.telling is not None and doing.telling.done():
         ended, doing.telling = doing.telling, None
+        ended.result()
+    if doing.showing is not None and doing.showing.done():
+        ended, doing.showing = doing.showing, None
         ended.result()
 
 

@@ -304,6 +304,24 @@ def test_its_announcements_go_before_the_newest_card() -> None:
     assert due.tell(told, NOW + 60) is Tell.EDIT_CARD
 
 
+def test_after_a_failure_card_and_announcements_take_turns() -> None:
+    first = life.press_first(burning(), at=NOW + 50)
+    posted = dataclasses.replace(first, card=Card(channel="C1", ts="1.2", shown=1))
+    turns = [due.tell(dataclasses.replace(posted, tell_failures=failures), NOW + 60) for failures in range(4)]
+    assert turns == [Tell.REPLY, Tell.EDIT_CARD, Tell.REPLY, Tell.EDIT_CARD]
+
+
+def test_only_the_next_button_of_an_emergency_is_held_back_by_an_announcement() -> None:
+    first = life.press_first(burning(), at=NOW + 50)
+    posted = dataclasses.replace(first, card=Card(channel="C1", ts="1.2", shown=1))
+    assert due.is_card_held_back(posted)
+    assert not due.is_card_held_back(first)
+    assert not due.is_card_held_back(shown(posted))
+    assert not due.is_card_held_back(dataclasses.replace(posted, unsent=posted.unsent[2:]))
+    assert not due.is_card_held_back(dataclasses.replace(pressed_twice(), card=posted.card))
+    assert not due.is_card_held_back(dataclasses.replace(asked(), card=Card(channel="C1", ts="1.2")))
+
+
 def test_a_review_is_asked_for_again_each_day_while_it_is_open() -> None:
     assert due.act(burned(), NOW + 62 + 86_399) is None
     assert due.act(burned(), NOW + 62 + 86_400) is Act.REMIND_REVIEW

@@ -9,6 +9,7 @@ import pytest
 from bot.playground import world
 from bot.playground.live_errors import denied, failing
 from bot.playground.slack.records import Message
+from bot.request import APART
 from tests.scenarios import policies
 from tests.scenarios.conftest import INCIDENT, MAIN, RANDOM, OpenStage, Stage
 from tests.scenarios.test_hostile_texts import HOSTILE
@@ -408,6 +409,28 @@ async def test_the_call_goes_as_soon_as_the_announcement_is_there(stage: Stage) 
     assert stage.stops() == 1
     assert len(announced(stage)) == 1
     assert "STANDBY" in stage.replies(card)[-2]
+
+
+async def test_an_announcement_that_hangs_holds_back_no_button_and_the_call_for_ten_seconds(stage: Stage) -> None:
+    await stage.quiet()
+    let_go = asyncio.Event()
+    stage.slack.faults.delay(POST, 0, times=2)
+    stage.slack.faults.hold(POST, let_go)
+    card = await stage.asks("U0ALICE", ASKED, channel=RANDOM, seen_in=RANDOM)
+    await stage.thread_says(card, "uses `--emergency`")
+
+    await stage.presses("U0ALICE", card, "emergency_first")
+    await stage.shows(card, "Pressed once")
+    pressed_at = stage.world.clock.now()
+    await stage.ticks(lambda: stage.world.clock.now() >= pressed_at + APART)
+    await stage.presses("U0ALICE", stage.now(card), "emergency_confirm")
+    took = await stage.ticks(lambda: stage.stops() == 1, most=15)
+
+    assert took >= 9
+    assert announced(stage) == []
+    let_go.set()
+    await stage.thread_says(card, "STANDBY")
+    assert len(announced(stage)) == 1
 
 
 async def test_a_home_channel_that_refuses_the_announcement_delays_nothing_and_it_is_in_the_audit(
