@@ -142,6 +142,7 @@ class Worker:
     async def drain(self) -> None:
         """Take up nothing more, and wait for what is in flight."""
         self._draining = True
+        log.info("draining: nothing more is taken up", in_flight=len(self._tasks))
         while self._tasks:
             await asyncio.wait(set(self._tasks))
 

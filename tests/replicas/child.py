@@ -17,7 +17,7 @@ from typing import NoReturn, cast
 
 import aiohttp
 
-from bot import errors, keylock, log, ports, serve, settings
+from bot import doors, errors, keylock, log, ports, serve, settings
 from bot.cloud import client as cloud
 from bot.cloud.credentials import CredentialSource
 from bot.store import store
@@ -97,7 +97,7 @@ async def _open(url: str, job: Job) -> store.SqlStore:
 
 
 async def _serve(bot: serve.Bot, points: NamedPoints) -> None:
-    await bot.installation.learn()
+    await doors.introduce(bot.installation)
     server = serve.Server(serve.server_config(bot.app))
     asyncio.get_running_loop().add_signal_handler(signal.SIGTERM, server.finish)
     bot.start()

@@ -180,6 +180,13 @@ async def refuses(replica: Replica) -> None:
             await asyncio.sleep(0.01)
 
 
+async def drains(replica: Replica) -> None:
+    """Wait until a replica takes nothing up any more."""
+    async with asyncio.timeout(DEADLINE):
+        while "draining" not in replica.errors.read_text():  # noqa: ASYNC110 - another process writes it
+            await asyncio.sleep(0.01)
+
+
 async def leases(stage: Stage) -> list[asyncpg.Record]:
     """Return who holds a request or a row of the inbox."""
     query = "SELECT lease_owner FROM requests WHERE lease_owner IS NOT NULL"
@@ -216,7 +223,7 @@ async def test_promise_5_what_sigterm_lets_go_of_is_taken_up_by_the_other_replic
     assert (await stage.world.slack.people.command("U0ALICE", HERE, f"stop {flow(1)}")).ok
     await stage.world.live.until(lambda live: bool(live.calls_of("GET", "/flows/detail")), timeout=DEADLINE)
     ending = asyncio.create_task(ends(first))
-    await refuses(first)
+    await drains(first)
     deployment.behind(second)
     gate.set()
     await ending
