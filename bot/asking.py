@@ -81,7 +81,7 @@ class Asking:
         if not isinstance(opened, Request):
             return await self._tell(entry, opened)
         superseded = await self._giving_way(opened)
-        audit = (_asked(opened), *(() if superseded is None else (_superseded(superseded, by=opened),)))
+        audit = (_asked(opened, name), *(() if superseded is None else (_superseded(superseded, by=opened),)))
         change = ports.Change(superseded=superseded, request=opened, entry=entry.key, audit=audit)
         try:
             await self._store.commit(change)
@@ -362,7 +362,7 @@ def _is_name(typed: str | None, flow: Flow) -> bool:
     return typed is not None and typed.strip() == (flow.name.strip() or flow.flow_id)
 
 
-def _asked(opened: Request) -> ports.AuditEvent:
+def _asked(opened: Request, name: str | None) -> ports.AuditEvent:
     facts: dict[str, object] = {
         "verb": opened.verb,
         "project": opened.project,
@@ -371,6 +371,8 @@ def _asked(opened: Request) -> ports.AuditEvent:
         "dry_run": opened.dry_run,
         "reason": opened.reason,
     }
+    if name is not None:
+        facts["typed_name"] = name
     if opened.emergency is not None:
         facts |= {"emergency": True, "passed_over": opened.emergency.passed_over}
     return ports.AuditEvent(at=opened.asked_at, what="asked", actor=opened.requester, request_id=opened.id, facts=facts)

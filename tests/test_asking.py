@@ -273,11 +273,10 @@ async def test_the_name_is_the_clouds_or_the_id_where_there_is_none(
 
 async def test_the_audit_tells_what_was_typed_as_the_name(desk: Desk) -> None:
     desk.policy = policy_of(PROTECTED)
-    entry = desk.typed("stop flow-1")
-    assert isinstance(entry.arrival, Typed)
-    await desk.store.record([entry])
-
     for name in ("flow-1", "main-feed"):
+        entry = desk.typed("stop flow-1")
+        assert isinstance(entry.arrival, Typed)
+        await desk.store.record([entry])
         await desk.asking.ask(entry, entry.arrival, request_id=entry.key, name=name)
 
     (wrong,), (right,) = desk.select("SELECT facts FROM audit ORDER BY id")
@@ -300,15 +299,6 @@ async def test_who_sends_too_many_commands_opens_nothing_and_learns_when_to_go_o
     assert (await desk.opened(actor=CAROL)).requester == CAROL
     desk.clock.turn(40)
     assert (await desk.opened("stop main-feed --dry-run")).dry_run
-
-
-async def test_an_entry_whose_request_is_there_already_is_not_too_many(desk: Desk) -> None:
-    entry = desk.typed("stop flow-1")
-    await desk.take(entry)
-    for _ in range(limiting.COMMANDS):
-        await answer(desk)
-
-    assert isinstance((await desk.service.take(entry)).answer, answers.Joined)
 
 
 async def test_clicks_and_what_completes_a_command_are_never_too_many(desk: Desk) -> None:

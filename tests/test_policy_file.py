@@ -116,9 +116,9 @@ def test_every_key_arrives() -> None:
         expires=5400.0,
         emergency=("media-leads",),
         emergency_limit=2,
-        text="\n".join(lines[11:27]),
+        text="\n".join(lines[11:28]),
     )
-    assert (second.effect, second.verbs, second.text) == (policy.Effect.DENY, ("read",), "\n".join(lines[30:35]))
+    assert (second.effect, second.verbs, second.text) == (policy.Effect.DENY, ("read",), "\n".join(lines[31:36]))
 
 
 def test_defaults_are_those_of_a_rule() -> None:
