@@ -66,6 +66,7 @@ TESTED_ELSEWHERE: Final = {
     "store/revision": "tests/store/test_migrate.py",
     "store/rows": "tests/store/test_contract.py",
     "store/schema": "tests/store/test_migrate.py",
+    "store/sqlite": "tests/store/test_database.py",
     "store/statements": "tests/store/test_contract.py",
     "store/store": "tests/store/test_contract.py",
 }
