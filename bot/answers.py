@@ -295,6 +295,3 @@ Answer = Annotated[
     | ReviewAsked,
     pydantic.Field(discriminator="kind"),
 ]
-
-ANSWER: pydantic.TypeAdapter[Answer] = pydantic.TypeAdapter(Answer)
-"""Reads and writes an answer as JSON."""

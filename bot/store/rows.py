@@ -27,6 +27,7 @@ _TERMS: Final = pydantic.TypeAdapter(requests.Terms)
 _VOTES: Final = pydantic.TypeAdapter(tuple[requests.Vote, ...])
 _ENDING: Final = pydantic.TypeAdapter(requests.Ending)
 _EMERGENCY: Final = pydantic.TypeAdapter(requests.Emergency)
+_ANSWER: Final[pydantic.TypeAdapter[answers.Answer]] = pydantic.TypeAdapter(answers.Answer)
 _OPERATION: Final = pydantic.TypeAdapter(requests.Operation)
 _ARRIVAL: Final[pydantic.TypeAdapter[Arrival]] = pydantic.TypeAdapter(
     Annotated[Arrival, pydantic.Field(discriminator="kind")]
@@ -123,7 +124,7 @@ def entry(received: Entry) -> Columns:
 
 def answer(told: answers.Answer | None) -> str | None:
     """Return the column of an answer."""
-    return _dump(answers.ANSWER, told)
+    return _dump(_ANSWER, told)
 
 
 REQUEST_COLUMNS: Final = (
@@ -193,7 +194,7 @@ def to_claimed(row: sa.RowMapping) -> ports.Claimed:
     """Read a claimed inbox entry from its row."""
     entry = to_entry(row)
     with _reading(f"inbox row {entry.key}"):
-        return ports.Claimed(entry=entry, answer=_load(answers.ANSWER, row["answer"]))
+        return ports.Claimed(entry=entry, answer=_load(_ANSWER, row["answer"]))
 
 
 def to_standing(row: sa.RowMapping) -> ports.KeyStanding:
