@@ -40,7 +40,6 @@ TESTED_ELSEWHERE: Final = {
     "policy_keys": "tests/test_policy_file.py",  # a value is wrong in a file, with its place
     "places": "tests/test_policy_file.py",  # the lines that its problems name
     "store/leases": "tests/store/test_contract.py",  # until when a claim holds
-    "store/sqlite": "tests/store/test_database.py",  # connections alone; transactions run through them
     "store/cleaning": "tests/store/test_contract.py",
     "pausing": "tests/scenarios/test_pause.py",
     "__main__": "tests/test_documents.py",  # three lines; the Procfile runs them
