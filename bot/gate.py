@@ -105,7 +105,7 @@ class Gate:
     async def refuse_judge(self, seen: request.Request, actor: Actor, *, max_age: float) -> policy.Refuse | None:
         """Say why somebody may not deny or review an emergency, or None: they may."""
         in_force = self.in_force
-        named = filter(policy.is_group, policy.expand(in_force, passing_over.judges(seen)))
+        named = filter(policy.is_group, policy.expand(in_force, passing_over.judges(in_force, seen)))
         person, groups = await asyncio.gather(
             self.person(actor, max_age=max_age), self._members(frozenset(named), max_age=max_age)
         )

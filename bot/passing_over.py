@@ -65,21 +65,26 @@ def groups_needed(in_force: Policy, question: Question) -> frozenset[str]:
 
 def mentions(in_force: Policy, decision: Emergency, *, requester: str) -> tuple[str, ...]:
     """Name the users and groups to mention: those whom it passes over, without the requester."""
-    judged_by = decision.passed_over or decision.members
+    others = set(policy.expand(in_force, decision.passed_over)) - {requester}
+    judged_by = decision.passed_over if others else decision.members
     told = policy.mentions(in_force, dataclasses.replace(decision.rule, approvers=judged_by))
     return tuple(ident for ident in told if ident != requester)
 
 
-def judges(seen: requests.Request) -> tuple[str, ...]:
-    """Name who may deny an emergency and review it: those passed over, or the other members where nobody was."""
-    return () if seen.emergency is None else seen.emergency.passed_over or seen.emergency.members
+def judges(in_force: Policy, seen: requests.Request) -> tuple[str, ...]:
+    """Name who may deny an emergency and review it: those passed over, or the other members where nobody else was."""
+    if seen.emergency is None:
+        return ()
+    pressed = {seen.requester.user, *(vote.actor.user for vote in seen.votes)}
+    others = set(policy.expand(in_force, seen.emergency.passed_over)) - pressed
+    return seen.emergency.passed_over if others else seen.emergency.members
 
 
 def may_judge(in_force: Policy, seen: requests.Request, groups: Groups, *, person: policy.Person) -> Refuse | None:
     """Say why somebody may not deny or review an emergency, or None where they may; whoever pressed may not."""
     if outsider := policy.refuse_outsider(person):
         return outsider
-    user, entries = person.actor.user, judges(seen)
+    user, entries = person.actor.user, judges(in_force, seen)
     refused = Refuse(why=Why.NOT_APPROVER, rule=seen.terms.rule, who_could=entries)
     if user == seen.requester.user:
         return dataclasses.replace(refused, why=Why.OWN_REQUEST)

@@ -285,7 +285,7 @@ class Reading:
         """Tell whether reasons and link of a request are for the reader."""
         if reader.channel == seen.card.channel or reader.user == seen.requester.user:
             return True
-        approvers = policy.expand(reader.in_force, (*seen.terms.approvers, *passing_over.judges(seen)))
+        approvers = policy.expand(reader.in_force, (*seen.terms.approvers, *passing_over.judges(reader.in_force, seen)))
         groups = await self._members(frozenset(filter(policy.is_group, approvers)))
         if reader.user in approvers or any(reader.user in (members or ()) for members in groups.values()):
             return True

@@ -77,6 +77,7 @@ NOT_IMPORTED: Final = {
     "hatchling": "builds the package",
     "editables": "builds the package",
     "pytest-cov": "a plugin of pytest",
+    "pytest-xdist": "a plugin of pytest",
     "ruff": "a command",
     "mypy": "a command",
     "mutmut": "a command",

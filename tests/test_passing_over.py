@@ -176,6 +176,10 @@ class TestMayJudge:
         assert self.refusal(alone, ALICE) is not None
         assert self.refusal(alone, CAROL) is not None
 
+    def test_where_only_those_who_pressed_are_passed_over_the_other_members_may(self) -> None:
+        own = emergency(passed_over=(ALICE, CAROL), members=(ALICE, CAROL, ERIN), second=CAROL)
+        assert [self.refusal(own, user) is None for user in (ALICE, CAROL, ERIN)] == [False, False, True]
+
     def test_who_may_hang_on_a_group_that_cannot_be_asked_is_told_so(self) -> None:
         refused = self.refusal(emergency(), BOB, {GROUP: None})
         assert refused is not None

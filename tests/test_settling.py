@@ -88,10 +88,10 @@ async def test_a_no_of_the_policy_ends_a_request_with_the_rule_behind_it(desk: D
 
 async def test_an_emergency_is_marked_in_every_line_about_it(desk: Desk, settle: settling.Settling) -> None:
     opened = await desk.opened(BURNS)
-    click = desk.click("emergency_first", ALICE, opened.id)
-    await desk.store.record([click])
+    click, other = (desk.click("emergency_first", ALICE, opened.id) for _ in range(2))
+    await desk.store.record([click, other])
 
     await settle.save(click, life.press_first(opened, at=1.0), "pressed first", facts={"more": 1})
     assert last(desk) == ("pressed first", {"more": 1, "emergency": True})
-    await settle.refuse(click, opened, Button.DENY, policy.Refuse(why=policy.Why.OWN_REQUEST))
+    await settle.refuse(other, opened, Button.DENY, policy.Refuse(why=policy.Why.OWN_REQUEST))
     assert last(desk)[1]["emergency"] is True

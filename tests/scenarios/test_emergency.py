@@ -14,6 +14,7 @@ from tests.scenarios import policies
 from tests.scenarios.conftest import INCIDENT, MAIN, RANDOM, OpenStage, Stage
 from tests.scenarios.test_hostile_texts import HOSTILE
 from tests.scenarios.test_pause import WHY, pauses, resumes
+from tests.scenarios.test_reads import reads
 
 HEAD: Final = policies.HEAD.replace('["C0INCIDENT"]', '["C0INCIDENT", "C0RANDOM"]')
 TWO_APPROVE: Final = policies.rule(
@@ -416,7 +417,7 @@ async def test_an_announcement_that_hangs_holds_back_no_button_and_the_call_for_
     let_go = asyncio.Event()
     stage.slack.faults.delay(POST, 0, times=2)
     stage.slack.faults.hold(POST, let_go)
-    card = await stage.asks("U0ALICE", ASKED, channel=RANDOM, seen_in=RANDOM)
+    card = await stage.asks("U0ALICE", ASKED, channel=RANDOM, seen_in=RANDOM, others_wait=True)
     await stage.thread_says(card, "uses `--emergency`")
 
     await stage.presses("U0ALICE", card, "emergency_first")
@@ -567,21 +568,18 @@ async def test_an_open_review_is_reminded_of_daily_and_listed_until_it_is_closed
     for day in (1, 2, 3):
         assert asked() == day
         await stage.passes(DAY)
-    await stage.types("U0CAROL", "pending")
-    await stage.types("U0ALICE", "pending")
-    await stage.quiet()
-    assert "You may decide:" in stage.heard("U0CAROL")[-1]
-    assert "Review: open" in stage.heard("U0CAROL")[-1]
-    assert "Review: open" in stage.heard("U0ALICE")[-1]
-    assert "You may decide" not in stage.heard("U0ALICE")[-1]
+    carol = (await reads(stage, "pending", user="U0CAROL")).plain
+    alice = (await reads(stage, "pending", user="U0ALICE")).plain
+    assert "You may decide:" in carol
+    assert "Review: open" in carol
+    assert "Review: open" in alice
+    assert "You may decide" not in alice
 
     await reviews(stage, card)
     asked_by_then = asked()
     await stage.passes(3 * DAY)
-    await stage.types("U0CAROL", "pending")
-    await stage.quiet()
     assert asked() == asked_by_then
-    assert stage.heard("U0CAROL")[-1] == "No request is open."
+    assert (await reads(stage, "pending", user="U0CAROL")).plain == "No request is open."
 
 
 async def test_an_emergency_that_failed_is_reviewed_too(stage: Stage) -> None:
