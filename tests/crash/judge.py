@@ -178,7 +178,8 @@ class Record:
             record = json.loads(request["record"])
             how = record["outcome"]["how"] if record["outcome"] else None
             spent = (record["ended_at"] or 0.0) - (record["begun_at"] or 0.0) + BACKOFF_AT_MOST
-            undone = how == "undone" and spent >= REPEAT_WITHIN
+            # What was unknown, since the cloud could not be read either, is not called again once it can.
+            undone = how == "undone" and (spent >= REPEAT_WITHIN or record["unknown_since"] is not None)
             limited = how == "refused" and "PUT 429" in self.journal.troubles
             too_late = (
                 record["ended_at"] is not None
