@@ -49,7 +49,6 @@ TESTED_ELSEWHERE: Final = {
     "errors": "tests/slack/messages/test_replies.py",  # the tree and its values; nothing to call
     "verbs": "tests/test_commands.py",  # the words of the grammar
     "shown": "tests/slack/messages/test_reads.py",  # values alone; each has its words
-    "life": "tests/test_request.py",  # one subject in two modules: what a request is, and what happens to it
     "doors": "tests/test_serve.py",
     "reading": "tests/scenarios/test_reads.py",
     "slack/messages/message": "tests/slack/messages/test_card.py",

@@ -19,8 +19,9 @@ def stop(
     project: str | None = None,
     reason: str | None = None,
     dry_run: bool = False,
+    emergency: bool = False,
 ) -> Change:
-    return Change(verb=verb, flow=flow, project=project, reason=reason, dry_run=dry_run)
+    return Change(verb=verb, flow=flow, project=project, reason=reason, dry_run=dry_run, emergency=emergency)
 
 
 def read(verb: Verb, about: str | None = None, *, project: str | None = None) -> Read:
@@ -52,6 +53,8 @@ def wrong(problem: Problem, detail: str = "", *, verb: Verb | None = Verb.STOP) 
         ("stop main-feed --reason=it loops", stop("main-feed", reason="it loops")),
         ("stop main-feed --because it loops", stop("main-feed", reason="it loops")),
         ("stop main-feed --dry-run because it loops", stop("main-feed", dry_run=True, reason="it loops")),
+        ("stop main-feed --emergency because it loops", stop("main-feed", emergency=True, reason="it loops")),
+        ("—Emergency stop --dry-run main-feed", stop("main-feed", dry_run=True, emergency=True)),
         ("start main-feed", Change(verb=Verb.START, flow="main-feed")),
         ("START main-feed --dry-run because x", Change(verb=Verb.START, flow="main-feed", dry_run=True, reason="x")),
         ("status main-feed", read(Verb.STATUS, "main-feed")),
@@ -447,6 +450,7 @@ CHANGES = st.builds(
     project=st.none() | FLOWS,
     reason=st.none() | REASONS,
     dry_run=st.booleans(),
+    emergency=st.booleans(),
 )
 HELPS = st.builds(Help, verb=st.none() | st.sampled_from(Verb))
 ABOUTS = st.lists(st.text("ab0&<>.é-—_=", min_size=1, max_size=8), min_size=1, max_size=4).map(" ".join)
@@ -502,6 +506,8 @@ def decorated(draw: st.DrawFn, command: Change) -> str:
         options.append(draw(DASHES) + draw(mixed_case("project")) + glue + value)
     if command.dry_run:
         options.append(draw(DASHES) + draw(mixed_case("dry-run")))
+    if command.emergency:
+        options.append(draw(DASHES) + draw(mixed_case("emergency")))
     for option in options:
         parts.insert(draw(st.integers(0, len(parts))), option)
     text = draw(SPACES).join(parts)
@@ -539,6 +545,7 @@ def test_law_any_text_is_answered_and_a_change_is_always_whole(text: str) -> Non
             stop("main-feed", project="hk", dry_run=True, reason="it loops"),
             "stop main-feed --project hk --dry-run because it loops",
         ),
+        (stop("main-feed", dry_run=True, emergency=True), "stop main-feed --dry-run --emergency"),
         (stop("-", project="--"), "stop `-` --project `--`"),
         (stop("because", verb=Verb.START), "start `because`"),
         (stop("main-feed", reason="a <b> & c"), "stop main-feed because a &lt;b&gt; &amp; c"),

@@ -120,6 +120,11 @@ class TestMentions:
         assert isinstance(decision, passing_over.Emergency)
         assert passing_over.mentions(gate, decision, requester=CAROL) == (DAVE,)
 
+    def test_the_members_are_not_mentioned_where_others_are_passed_over(self) -> None:
+        decision = passing_over.decide(rules(BURNING), ask(ALICE), NOBODY)
+        assert isinstance(decision, passing_over.Emergency)
+        assert passing_over.mentions(rules(BURNING), decision, requester=ALICE) == (CAROL, DAVE)
+
     def test_where_nobody_is_passed_over_the_other_members_are(self) -> None:
         gate = rules(dataclasses.replace(ALONE, emergency=(ALICE, ERIN)))
         decision = passing_over.decide(gate, ask(ALICE), NOBODY)

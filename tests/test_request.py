@@ -112,6 +112,24 @@ def test_the_progress_of_an_operation_is_as_the_contract_says() -> None:
     }
 
 
+def test_each_event_and_each_step_leads_to_the_state_that_it_is_named_after() -> None:
+    assert {(event, after) for (_, event), after in requests.TRANSITIONS.items()} == {
+        (Event.APPROVE, State.APPROVED),
+        (Event.FALL_SHORT, State.PENDING),
+        (Event.DENY, State.DENIED),
+        (Event.EXPIRE, State.EXPIRED),
+        (Event.WITHDRAW, State.WITHDRAWN),
+        (Event.SUPERSEDE, State.SUPERSEDED),
+    }
+    assert {(step, after) for (_, step), after in requests.PROGRESS.items()} == {
+        (Step.BEGIN, Progress.RUNNING),
+        (Step.SUCCEED, Progress.SUCCEEDED),
+        (Step.FAIL, Progress.FAILED),
+        (Step.LOSE, Progress.UNKNOWN),
+        (Step.CANCEL, Progress.CANCELLED),
+    }
+
+
 @pytest.mark.parametrize(("state", "event"), list(itertools.product(State, Event)))
 def test_a_request_takes_a_step_of_its_table_or_none(state: State, event: Event) -> None:
     before = dataclasses.replace(asked(), state=state)
