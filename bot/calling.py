@@ -205,6 +205,10 @@ def _outcome_without_call(seen: Request, flow: Flow | CloudFailure) -> Outcome |
         if seen.emergency is None or flow.fault is Fault.NOT_FOUND:
             return Outcome(how=How.UNREADABLE, failure=flow)
         return Outcome(how=How.REHEARSED, failure=flow) if seen.dry_run else None
+    if seen.emergency is not None and not seen.flow.status and seen.flow.name not in ("", flow.name):
+        # It could not be read when it was asked for: its id came from a list of names that has become old.
+        other = CloudFailure(fault=Fault.NOT_FOUND, message=f"the flow with this id is called {flow.name} now")
+        return Outcome(how=How.UNREADABLE, failure=other)
     if flow.status == WANTED[seen.verb]:
         return Outcome(how=How.ALREADY, status=flow.status)
     return Outcome(how=How.REHEARSED, status=flow.status) if seen.dry_run else None

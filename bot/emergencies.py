@@ -66,7 +66,10 @@ class Emergencies:
         if settled is not None:
             return settled
         vote = request.Vote(actor=entry.actor, at=entry.received_at)
-        return await self._settling.save(entry, life.confirm_emergency(seen, vote), "confirmed")
+        alone = entry.actor.user == seen.requester.user and not seen.dry_run
+        since = self._clock.now() - DAY
+        limit = ports.Limit(user=seen.requester.user, since=since, most=decision.limit) if alone else None
+        return await self._settling.save(entry, life.confirm_emergency(seen, vote), "confirmed", limit=limit)
 
     async def deny(self, entry: Entry, seen: Request, *, reason: str | None) -> Taken:
         """Let somebody who was passed over end an emergency before it is confirmed."""

@@ -33,6 +33,8 @@ def decide(in_force: Policy, question: Question, groups: Groups) -> Emergency | 
         return no
     found = [(rule, holds(in_force, rule, question, groups)) for rule in _open(in_force, question)]
     sure = [rule for rule, holds in found if holds]
+    if sure and (stricter := _stricter(in_force, question, groups, sure)) is not None:
+        return stricter
     if sure:
         return Emergency(
             rule=max(sure, key=lambda rule: rule.approvals),
@@ -57,8 +59,7 @@ def holds(in_force: Policy, rule: Rule, question: Question, groups: Groups) -> b
 def groups_needed(in_force: Policy, question: Question) -> frozenset[str]:
     """Name every user group whose members `decide` could want to know for this question."""
     rules = policy.fitting(in_force, question)
-    denies = [rule for rule in rules if rule.effect is Effect.DENY]
-    entries = [entry for rule in denies for entry in (*rule.who, *rule.excluded)]
+    entries = [entry for rule in rules for entry in (*rule.who, *rule.excluded)]
     entries += [entry for rule in rules if rule.effect is Effect.ALLOW for entry in rule.emergency]
     return frozenset(filter(policy.is_group, policy.expand(in_force, entries)))
 
@@ -94,6 +95,20 @@ def may_judge(in_force: Policy, seen: requests.Request, groups: Groups, *, perso
         return None
     unasked = policy.unasked_in(in_force, entries, groups)
     return dataclasses.replace(refused, why=Why.UNREACHABLE, groups=unasked) if unasked else refused
+
+
+def _stricter(in_force: Policy, question: Question, groups: Groups, sure: list[Rule]) -> Refuse | None:
+    """Refuse where a rule applies to somebody that asks for more approvals and lets them pass over none of them."""
+    most = max(rule.approvals for rule in sure)
+    for rule in policy.fitting(in_force, question):
+        if rule.effect is Effect.DENY or rule.approvals <= most:
+            continue
+        applies = policy.all_met(policy.touches(in_force, rule, question, groups).values())
+        if applies is not False:
+            why = Why.NO_EMERGENCY if applies else Why.UNREACHABLE
+            unasked = policy.unasked_in(in_force, (*rule.who, *rule.excluded), groups)
+            return Refuse(why=why, rule=rule.name, who_could=rule.emergency, groups=() if applies else unasked)
+    return None
 
 
 def _open(in_force: Policy, question: Question) -> list[Rule]:

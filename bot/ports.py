@@ -44,13 +44,22 @@ class Claimed:
 
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
+class Limit:
+    """How many emergencies of one person, no dry runs, may have been let run since then for a further one."""
+
+    user: str
+    since: float
+    most: int
+
+
+@dataclasses.dataclass(frozen=True, kw_only=True)
 class Change:
     """What one decision changes, written in one transaction with its audit.
 
     `superseded`, the next version of a request that gives way, is written first, so that `request` may hold its flow.
     `request` is the new record: version 1 is added, a higher one replaces the version below it. `entry` is the key of
     the inbox row that was decided, with its `answer`; without an answer the row is done. A row is decided once;
-    `reopens` gives it another answer later.
+    `reopens` gives it another answer later. A `limit` that is reached by then is a Conflict.
     """
 
     audit: tuple[AuditEvent, ...]
@@ -59,6 +68,7 @@ class Change:
     entry: str | None = None
     answer: answers.Answer | None = None
     reopens: bool = False
+    limit: Limit | None = None
 
 
 class Store(Protocol):

@@ -54,6 +54,7 @@ class Settling:
         *,
         answer: answers.Answer | None = None,
         facts: Mapping[str, object] | None = None,
+        limit: ports.Limit | None = None,
     ) -> Taken:
         """Write the request's next version, and what its sender is told."""
         pressed = entry.arrival.message_ts if isinstance(entry.arrival, Clicked) else None
@@ -61,7 +62,9 @@ class Settling:
             # Slack's answer to the card was lost: whoever ends the request saw it there.
             await self._store.told(life.shown(changed, dataclasses.replace(changed.card, ts=pressed, shown=0)))
         line = event(entry, what, changed, facts)
-        await self._store.commit(ports.Change(request=changed, entry=entry.key, answer=answer, audit=(line,)))
+        await self._store.commit(
+            ports.Change(request=changed, entry=entry.key, answer=answer, limit=limit, audit=(line,))
+        )
         return Taken(request_id=changed.id, answer=answer)
 
 

@@ -143,6 +143,8 @@ class Worker:
         """Take up nothing more, and wait for what is in flight."""
         self._draining = True
         log.info("draining: nothing more is taken up", in_flight=len(self._tasks))
+        while self._line:  # other replicas need not wait for what has not begun
+            self._taking.discard(self._line.popleft().entry.key)
         while self._tasks:
             await asyncio.wait(set(self._tasks))
 

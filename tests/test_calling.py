@@ -498,6 +498,14 @@ class TestEmergency:
         assert (how(seen), desk.cloud.stops()) == (How.UNREADABLE, 0)
         assert request.is_review_open(seen)
 
+    async def test_a_flow_that_was_guessed_by_an_old_name_is_not_called(self, desk: Desk) -> None:
+        let_run = await desk.let_run()
+        guessed = dataclasses.replace(let_run, flow=dataclasses.replace(let_run.flow, status="", name="once-called-so"))
+
+        seen = await called(desk, guessed)
+
+        assert (how(seen), desk.cloud.stops()) == (How.UNREADABLE, 0)
+
     async def test_a_dry_run_calls_nothing_that_cannot_be_read(self, desk: Desk) -> None:
         let_run = await desk.let_run("stop flow-1 --emergency --dry-run because x")
         unread = CloudFailure(fault=Fault.UNCERTAIN)

@@ -1,5 +1,6 @@
 """What is pressed on an emergency: two presses instead of approvals, a denial in between, and the review after."""
 
+import asyncio
 import dataclasses
 import math
 import pathlib
@@ -314,6 +315,18 @@ class TestLimit:
         confirmed = await desk.now(used.id)
         assert confirmed.state is State.APPROVED
         assert [vote.actor for vote in confirmed.votes] == [ALICE, BOB]
+
+    async def test_of_second_presses_at_one_instant_no_more_than_the_limit_count(self, desk: Desk) -> None:
+        desk.policy = policy_of(LIMIT + EMERGENCY)
+        flows = [f"flow-{number}" for number in range(1, 5)]
+        for flow in flows:
+            desk.cloud.there[flow] = dataclasses.replace(desk.cloud.there["flow-1"], flow_id=flow, name=f"feed-{flow}")
+        pressed = [await desk.pressed_first(f"stop {flow} --emergency because it burns") for flow in flows]
+
+        told = await asyncio.gather(*(press(desk, "emergency_confirm", ALICE, seen) for seen in pressed))
+
+        assert sorted(type(answer).__name__ for answer in told) == ["NoneType", *["SecondNeeded"] * 3]
+        assert [(await desk.now(seen.id)).state for seen in pressed].count(State.APPROVED) == 1
 
     async def test_whoever_presses_second_is_one_of_the_members(self, desk: Desk, used: Request) -> None:
         assert refused(await press(desk, "emergency_confirm", CAROL, used), Why.NO_EMERGENCY, "media-oncall")

@@ -68,7 +68,9 @@ class TestDecide:
             expires=60.0,
         )
         elsewhere = dataclasses.replace(BURNING, name="elsewhere", approvers=(ERIN,), channels=("C0EU",))
-        not_theirs = dataclasses.replace(BURNING, name="not theirs", approvals=3, emergency=(BOB,), expires=5.0)
+        not_theirs = dataclasses.replace(
+            BURNING, name="not theirs", approvals=3, who=(BOB,), emergency=(BOB,), expires=5.0
+        )
         assert passing_over.decide(rules(BURNING, two, elsewhere, not_theirs), ask(ALICE), NOBODY) == (
             passing_over.Emergency(
                 rule=two, members=("oncall", ERIN, ALICE), passed_over=("leads", BOB), limit=2, expires=60.0
@@ -110,7 +112,16 @@ class TestDecide:
         deny = dataclasses.replace(FREEZE, who=("S0DENIED",), excluded=("S0SPARED",))
         plain = dataclasses.replace(STOP_BY_ONCALL, approvers=("S0APPROVE",), who=("S0WHO",))
         needed = passing_over.groups_needed(rules(BURNING, deny, plain), ask(ALICE))
-        assert needed == {GROUP, "S0DENIED", "S0SPARED"}
+        assert needed == {GROUP, "S0DENIED", "S0SPARED", "S0WHO"}
+
+    def test_a_stricter_rule_that_applies_and_lets_nobody_pass_over_it_is_not_passed_over(self) -> None:
+        strict = dataclasses.replace(BURNING, name="strict", approvals=5, approvers=(BOB,), who=(GROUP,), emergency=())
+        gate = rules(BURNING, strict)
+        no = policy.Refuse(why=Why.NO_EMERGENCY, rule="strict")
+        assert passing_over.decide(gate, ask(ALICE), {GROUP: frozenset({ALICE})}) == no
+        unsure = policy.Refuse(why=Why.UNREACHABLE, rule="strict", groups=(GROUP,))
+        assert passing_over.decide(gate, ask(ALICE), {GROUP: None}) == unsure
+        assert isinstance(passing_over.decide(gate, ask(ALICE), {GROUP: frozenset()}), passing_over.Emergency)
 
 
 class TestMentions:

@@ -541,6 +541,23 @@ async def test_what_was_not_begun_when_draining_is_let_go_for_the_other_replicas
     assert desk.cloud.stops() == 0
 
 
+async def test_commands_in_line_are_let_go_when_draining(desk: Desk) -> None:
+    gates = [asyncio.Event() for _ in range(worker.AT_ONCE)]
+    desk.store.before["commit"] += gates
+    await rush(desk)
+    await until(lambda: not desk.store.before["commit"])  # every seat is held
+    draining = asyncio.create_task(desk.worker.drain())
+    await asyncio.sleep(0)
+
+    await desk.worker.let_go()
+
+    free = desk.select("SELECT count(*) FROM inbox WHERE state = 'received' AND lease_owner IS NULL")
+    assert free == [(worker.AT_ONCE,)]
+    for gate in gates:
+        gate.set()
+    await in_order(draining)
+
+
 async def test_letting_go_without_a_database_leaves_it_to_the_leases(desk: Desk) -> None:
     desk.store.before["let_go"].append(errors.StoreError("away"))
     await desk.worker.let_go()

@@ -28,7 +28,7 @@ class Tier:
         """Return the seconds until the next call may leave; 0 where it may leave now."""
         if len(self._calls) < self._most:
             return 0.0
-        return max(0.0, self._calls[0] + WINDOW - self._clock.now())
+        return min(WINDOW, max(0.0, self._calls[0] + WINDOW - self._clock.now()))  # a clock may be set back
 
     def count(self) -> None:
         """Count a call that leaves now."""

@@ -233,6 +233,26 @@ def lapse_all(connection: sa.Connection) -> None:
     connection.execute(schema.inbox.update().where(UNFINISHED).values(FREE))
 
 
+def emergencies(connection: sa.Connection, user: str, *, since: float) -> int:
+    """Count the emergencies, no dry runs, that somebody asked for and that were let run since then."""
+    table = schema.requests
+    query = sa.select(sa.func.count()).where(
+        EMERGENCY, table.c.requester_user == user, table.c.decided_at >= since, table.c.dry_run.is_(sa.false())
+    )
+    return connection.execute(query).scalar_one()
+
+
+def hold_to(connection: sa.Connection, limit: ports.Limit) -> None:
+    """Raise errors.Conflict where somebody has used as many emergencies as they may.
+
+    Whoever lets another run at the same time waits for this transaction.
+    """
+    if dialect.on_server(connection):
+        connection.execute(sa.select(sa.func.pg_advisory_xact_lock(sa.func.hashtext(limit.user))))
+    if emergencies(connection, limit.user, since=limit.since) >= limit.most:
+        raise errors.Conflict(f"{limit.user} has used {limit.most} emergencies meanwhile")
+
+
 def let_go(connection: sa.Connection, *, replica: str, keeping: Collection[str]) -> None:
     """End the leases of one replica on what wants something, but for the rows with these keys and ids."""
     requests_, inbox = schema.requests, schema.inbox

@@ -153,6 +153,8 @@ class SqlStore:
 
         def work(connection: sa.Connection) -> tuple[float, list[str]]:
             asked_at, now = self._leases.now(), self._now(connection)
+            if change.limit is not None:
+                statements.hold_to(connection, change.limit)
             holders = [statements.save(connection, one, replica=self._replica, now=now) for one in written]
             if change.entry is not None:
                 statements.decide(connection, change, statements.lease(self._replica, now))
@@ -161,7 +163,9 @@ class SqlStore:
 
         asked_at, holders = await self.database.write_in_turn(work)
         for one, holder in zip(written, holders, strict=True):
-            if holder == self._replica:
+            if holder != self._replica:
+                self._leases.gone(one.id)  # another replica has taken it over: nothing may be called on our old lease
+            else:
                 # What is new, or what an entry changes, is looked at anew; what goes on under a lease is as old as it.
                 goes_on = change.entry is None and one.version > 1
                 keep = self._leases.renewed if goes_on else self._leases.given
@@ -191,16 +195,7 @@ class SqlStore:
     async def emergencies(self, user: str, *, since: float) -> int:
         """Count the emergencies, no dry runs, that somebody asked for and that were let run since then."""
 
-        def work(connection: sa.Connection) -> int:
-            query = sa.select(sa.func.count()).where(
-                statements.EMERGENCY,
-                _REQUESTS.c.requester_user == user,
-                _REQUESTS.c.decided_at >= since,
-                _REQUESTS.c.dry_run.is_(sa.false()),
-            )
-            return connection.execute(query).scalar_one()
-
-        return await self.database.read(work)
+        return await self.database.read(lambda connection: statements.emergencies(connection, user, since=since))
 
     async def unsettled(self, *, limit: int) -> list[requests.Request]:
         """Return the newest requests of which something may still come, dry runs too."""

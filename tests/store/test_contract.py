@@ -366,6 +366,16 @@ class TestRequestLeases:
         assert await mine.claim("r1") is None
         assert await other.claim("r1") == records.approved(records.request())
 
+    async def test_whoever_learns_by_writing_that_another_replica_took_over_believes_in_no_lease_any_more(
+        self, mine: store.SqlStore, other: store.SqlStore, clock: Clock
+    ) -> None:
+        await add(mine, records.request())
+        clock.time += store.LEASE
+        await other.claim("r1")
+        mine._leases.given("r1", asked_at=mine._leases.now())  # as the late reply to an earlier write would
+        await mine.commit(change(records.approved(records.request())))
+        assert mine.lease_left("r1") == 0
+
     async def test_what_an_entry_changes_is_leased_to_its_replica_unless_another_one_has_it(
         self, mine: store.SqlStore, other: store.SqlStore, clock: Clock
     ) -> None:

@@ -22,6 +22,8 @@ MOST_COMMENT: Final = 600
 
 PRESSES: Final = (Button.EMERGENCY_FIRST, Button.EMERGENCY_CONFIRM)
 
+DECIDED: Final = "that is decided already"
+
 UNTOUCHED: Final = "The flow was not touched"
 
 
@@ -66,7 +68,7 @@ def _lines(request: Request, reply: Reply, workspace_url: str) -> tuple[str, ...
 def _waiting(request: Request, said: Said, workspace_url: str) -> str:
     who, flow = _asker(request), _flow(request)
     if request.state is not State.PENDING:  # decided before this could be told: nobody is called any more
-        return f"{who} asked to {request.verb} {flow}; that is decided already."
+        return f"{who} asked to {request.verb} {flow}; {DECIDED}."
     call = _called(request.terms.mentions)
     if said is Said.REMINDED:
         until = date(request.expires_at)
@@ -90,6 +92,8 @@ def _emergency(request: Request, reply: Reply, workspace_url: str) -> tuple[str,
         case Said.PRESSED_FIRST:
             first, second = (emergencies.label(button, request.verb) for button in PRESSES)
             said = f"{_actor(reply)} pressed “{first}” for {_flow(request)}"
+            if request.state is not State.PENDING:
+                return (f"{said}; {DECIDED}.",)
             after = f"“{second}”, {emergencies.APART} later or more, lets it run; {against} may deny it until then"
             return (f"{said}. {after}.",)
         case Said.REVIEW_OPEN:
@@ -110,6 +114,8 @@ def _announced(request: Request, emergency: Emergency, reply: Reply, workspace_u
     against = emergencies.against(emergency, workspace_url=workspace_url)
     where = f": {_place(request, workspace_url)}" if elsewhere else " on the card"
     until = f"Until its second press, {against} may deny it{where}."
+    if request.state is not State.PENDING:
+        until = f"{DECIDED.capitalize()}{where if elsewhere else ''}."
     return said, f"Reason: {quote(request.reason or '')}", until
 
 
