@@ -9,7 +9,6 @@ from collections.abc import Callable
 from typing import Final
 
 from bot import asking, due, errors, life, policy, ports, service, settling, trying
-from bot.commands import Verb
 from bot.errors import CloudFailure, Fault
 from bot.gate import FRESH, Gate, subject_of
 from bot.request import Awaiting, Flow, How, Outcome, Request
@@ -135,8 +134,7 @@ class Calling:
         project = self._gate.in_force.projects.get(begun.project)
         if project is None:
             return NO_PROJECT
-        change = self._cloud.start if begun.verb is Verb.START else self._cloud.stop
-        put = asyncio.ensure_future(change(project, begun.flow.flow_id))
+        put = asyncio.ensure_future(self._cloud.change(project, begun.flow.flow_id, begun.verb))
         patience = asyncio.ensure_future(self._clock.sleep(LONG_CALL))
         try:
             await asyncio.wait({put, patience}, return_when=asyncio.FIRST_COMPLETED)

@@ -10,10 +10,10 @@ import difflib
 import enum
 import re
 from collections.abc import Mapping
-from typing import Final, assert_never
+from typing import Final
 
 from bot import typed
-from bot.verbs import NOT_BUILT, TAKE_VALUE, VERBS, Door, Option, Verb, Who, example, usage
+from bot.verbs import CHANGES, NOT_BUILT, TAKE_VALUE, VERBS, Door, Option, Verb, Who, example, usage
 
 __all__ = [
     "FLOW",
@@ -169,15 +169,9 @@ def parse(text: str) -> Parsed:
 
 
 def _ask(verb: Verb, found: _Sorted) -> Change | Read | Help | UsageError:
-    match verb:
-        case Verb.STOP | Verb.START:
-            return _change(verb, found)
-        case Verb.STATUS | Verb.LIST | Verb.PENDING | Verb.HISTORY | Verb.WHOAMI:
-            return _read(verb, found)
-        case Verb.HELP:
-            return _help(found)
-        case _:
-            assert_never(verb)
+    if verb in CHANGES:
+        return _change(verb, found)
+    return _help(found) if verb is Verb.HELP else _read(verb, found)
 
 
 def render(command: Change | Read | Help) -> str:
@@ -196,8 +190,8 @@ def render(command: Change | Read | Help) -> str:
 
 def judge_reason(reason: str) -> Problem | None:
     """Say what is wrong with a reason that was typed on its own, in a modal; None where it may complete a `Change`."""
-    wrong = _judge_reason(Verb.STOP, typed.reason(reason))
-    return None if wrong is None else wrong.problem
+    found = _find_fault(typed.reason(reason))
+    return None if found is None else found[0]
 
 
 def _nearest(word: str) -> Verb | None:
@@ -319,16 +313,20 @@ def _looks_like_flow(word: typed.Word) -> bool:
 
 
 def _judge_reason(verb: Verb, reason: str | None) -> UsageError | None:
-    if reason is None:
-        return None
+    found = None if reason is None else _find_fault(reason)
+    return None if found is None else _error(verb, *found)
+
+
+def _find_fault(reason: str) -> tuple[Problem, str] | None:
+    """Say what is wrong with a reason, and where an option is in it, which."""
     if not reason:
-        return _error(verb, Problem.EMPTY_REASON)
+        return Problem.EMPTY_REASON, ""
     if len(reason) > MAX_REASON:
-        return _error(verb, Problem.REASON_TOO_LONG)
+        return Problem.REASON_TOO_LONG, ""
     for piece in map(typed.dashed, reason.split()):
         option = None if piece is None else _OPTION_OF.get(piece.name)
         if option is not None:
-            return _error(verb, Problem.OPTION_IN_REASON, option)
+            return Problem.OPTION_IN_REASON, option
     return None
 
 

@@ -13,6 +13,7 @@ from typing import Final, TypeVar
 from bot import errors, policy, ports
 from bot.errors import CloudFailure, Fault
 from bot.request import Flow
+from bot.verbs import Verb
 
 BAD_TRIES: Final = 5
 
@@ -57,13 +58,9 @@ class LockedCloud:
         """Read the names of all flows of the project."""
         return await self._unless_locked(project, lambda: self._cloud.flows(project, purpose=purpose))
 
-    async def stop(self, project: policy.Project, flow_id: str) -> ports.Accepted | CloudFailure:
-        """Ask once for the flow to be stopped."""
-        return await self._unless_locked(project, lambda: self._cloud.stop(project, flow_id))
-
-    async def start(self, project: policy.Project, flow_id: str) -> ports.Accepted | CloudFailure:
-        """Ask once for the flow to be started."""
-        return await self._unless_locked(project, lambda: self._cloud.start(project, flow_id))
+    async def change(self, project: policy.Project, flow_id: str, verb: Verb) -> ports.Accepted | CloudFailure:
+        """Ask once for what a changing verb does to a flow."""
+        return await self._unless_locked(project, lambda: self._cloud.change(project, flow_id, verb))
 
     async def _unless_locked(
         self, project: policy.Project, call: Callable[[], Awaitable[Said | CloudFailure]]

@@ -9,10 +9,10 @@ import dataclasses
 import enum
 import fnmatch
 from collections.abc import Iterable, Mapping
-from typing import Final, TypeAlias, assert_never
+from typing import Final, TypeAlias
 
 from bot.arrivals import Actor
-from bot.commands import Verb
+from bot.verbs import READ, Verb, right_of
 
 EVERYBODY: Final = "*"  # in `who` and `except`: every full member
 MENTIONS_AT_MOST: Final = 10
@@ -77,7 +77,7 @@ class Freeze:
 class Rule:
     """One rule of the file.
 
-    `verbs` are "stop", "start", "read". `who`, `excluded` (the file's `except`), `approvers`, `notify` and `emergency`
+    `verbs` are some of `verbs.RIGHTS`. `who`, `excluded` (the file's `except`), `approvers`, `notify` and `emergency`
     hold names of sets, user ids (U…, W…) and group ids (S…); the first two may hold "*". Empty `projects`, `flows` and
     `channels` mean all; `protected` has globs. `expires` is in seconds; `emergency_limit` is for one person in 24
     hours; `text` is the rule as it stands in the file. `freezing` sets `frozen_until`.
@@ -200,7 +200,7 @@ def decide(policy: Policy, question: Question, groups: Groups) -> Decision:
     if denied := refuse_denied(policy, question, groups):
         return denied
     sure, possible = _matching(policy, question, groups, Effect.ALLOW)
-    if right_of(question.verb) == "read":
+    if right_of(question.verb) == READ:
         return Allow(rule=READING, reason_required=False, expires=READING.expires)
     if not possible:
         return _no(policy, question, Why.NO_RULE, None)
@@ -257,17 +257,6 @@ def refuse_outsider(person: Person) -> Refuse | None:
     return Refuse(why=Why.UNREACHABLE if person.kind is Kind.UNREACHABLE else Why.OUTSIDER, kind=person.kind)
 
 
-def right_of(verb: Verb) -> str:
-    """Return the word that a rule has among its `verbs` for a verb: "stop", "start" or "read"."""
-    match verb:
-        case Verb.STOP | Verb.START:
-            return verb.value
-        case Verb.STATUS | Verb.LIST | Verb.PENDING | Verb.HISTORY | Verb.WHOAMI | Verb.HELP:
-            return "read"
-        case _:
-            assert_never(verb)
-
-
 def conditions(rule: Rule, question: Question) -> Mapping[str, bool | None]:
     """Tell, by key of the file, which conditions of a rule are met, but for `who` and `except`.
 
@@ -276,7 +265,7 @@ def conditions(rule: Rule, question: Question) -> Mapping[str, bool | None]:
     right = right_of(question.verb)
     return {
         "verbs": right in rule.verbs,
-        "effect": right != "read" or rule.effect is Effect.DENY,
+        "effect": right != READ or rule.effect is Effect.DENY,
         "projects": not rule.projects or question.project in rule.projects,
         "channels": not rule.channels or question.channel in rule.channels,
         "flows": _is_about(rule, question),

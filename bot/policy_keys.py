@@ -15,6 +15,7 @@ import pydantic
 import pydantic_core
 
 from bot import policy
+from bot.verbs import RIGHTS
 
 SHORTEST, LONGEST = 5.0, 24 * 3600.0
 USER: Final = re.compile(r"[UW][A-Z0-9]+")
@@ -60,6 +61,13 @@ def _shaped(pattern: str, what: str) -> pydantic.AfterValidator:
         return text
 
     return pydantic.AfterValidator(check)
+
+
+def _right(word: str) -> str:
+    if word not in RIGHTS:
+        *others, last = map(repr, RIGHTS)
+        raise wrong(f"must be {', '.join(others)} or {last}")
+    return word
 
 
 def _who(entry: str, info: pydantic.ValidationInfo) -> str:
@@ -184,7 +192,7 @@ class Rule(Table):
 
     name: Text
     effect: Literal["allow", "deny"] = "allow"
-    verbs: Annotated[tuple[Literal["stop", "start", "read"], ...], Lax, Filled]
+    verbs: Annotated[tuple[Annotated[str, pydantic.AfterValidator(_right)], ...], Lax, Filled]
     who: Annotated[Who, Lax, Filled]
     excluded: Annotated[Who, Lax] = pydantic.Field(default=(), alias="except")
     projects: Annotated[tuple[Annotated[str, pydantic.AfterValidator(_project_name)], ...], Lax, Filled] | None = None

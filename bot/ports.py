@@ -12,6 +12,7 @@ from typing import Literal, Protocol
 from bot import answers, errors, policy
 from bot import request as requests
 from bot.arrivals import Actor, Entry
+from bot.verbs import Verb
 
 
 class Clock(Protocol):
@@ -175,7 +176,7 @@ class FlowName:
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
 class Accepted:
-    """The cloud's 200 to a stop: the status word that it returned, and the id of the call."""
+    """The cloud's 200 to a change: the status word that it returned, and the id of the call."""
 
     status: str
     request_id: str | None = None
@@ -201,11 +202,8 @@ class Cloud(Protocol):
     ) -> tuple[FlowName, ...] | errors.CloudFailure:
         """Read the names of all flows of the project."""
 
-    async def stop(self, project: policy.Project, flow_id: str) -> Accepted | errors.CloudFailure:
-        """Ask once for the flow to be stopped."""
-
-    async def start(self, project: policy.Project, flow_id: str) -> Accepted | errors.CloudFailure:
-        """Ask once for the flow to be started."""
+    async def change(self, project: policy.Project, flow_id: str, verb: Verb) -> Accepted | errors.CloudFailure:
+        """Ask once for what a changing verb does to a flow. Raises KeyError for any other verb."""
 
 
 @dataclasses.dataclass(frozen=True, kw_only=True)

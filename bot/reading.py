@@ -13,7 +13,7 @@ from bot import answers, asking, commands, errors, finding, passing_over, placin
 from bot.arrivals import Actor, Typed
 from bot.gate import FRESH, Gate, subject_of
 from bot.request import Flow, Request, State
-from bot.verbs import VERBS, Verb
+from bot.verbs import READ, VERBS, Verb
 
 PAGE: Final = 20
 """Flows on a page of the list."""
@@ -103,7 +103,7 @@ class Reading:
             return self._whoami(await self._reader(person, typed.channel, named))
         if outsider is not None:
             return answers.Refused(action="read", flow="", decision=outsider)
-        reader = await self._reader(person, typed.channel, rights.groups_deciding(in_force, rights.READ))
+        reader = await self._reader(person, typed.channel, rights.groups_deciding(in_force, READ))
         if command.verb is Verb.PENDING:
             return await self._pending(reader)
         project = placing.project_for(in_force, command.project, typed.channel)

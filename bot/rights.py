@@ -9,11 +9,9 @@ from typing import Final
 
 from bot import passing_over, policy
 from bot.policy import Effect, Groups, Kind, Person, Policy, Rule, Why
-from bot.verbs import VERBS, Verb, Who
+from bot.verbs import CHANGES, READ, VERBS, Verb, Who, right_of
 
-READ: Final = "read"
-
-VERB_OF: Final = {"stop": Verb.STOP, "start": Verb.START, READ: Verb.STATUS}
+VERB_OF: Final = {**{right_of(verb): verb for verb in CHANGES}, READ: Verb.STATUS}
 """A verb for each word that a rule may have among its `verbs`."""
 
 

@@ -8,11 +8,11 @@ from collections.abc import Mapping
 from typing import Final
 
 from bot import due, life, ports
-from bot.commands import Verb
 from bot.errors import CloudFailure, Fault
 from bot.request import Awaiting, Flow, How, Outcome, Progress, Request
+from bot.verbs import CHANGES, Verb
 
-WANTED: Final[Mapping[Verb, str]] = {Verb.STOP: "STANDBY", Verb.START: "ACTIVE"}
+WANTED: Final[Mapping[Verb, str]] = {verb: change.wanted for verb, change in CHANGES.items()}
 """The status that each changing verb leads to, in the cloud's words."""
 
 REPEAT_WITHIN: Final = 60.0

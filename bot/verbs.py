@@ -1,4 +1,4 @@
-"""The words of the grammar: verbs, options and doors; usage, and who may use it, stand beside each verb.
+"""The words of the grammar: verbs, options and doors. A row for each verb holds all that differs from verb to verb.
 
 Pure. It knows no flow and no person, and reads no text: that is for `commands`.
 """
@@ -56,8 +56,28 @@ class Who(enum.StrEnum):
 
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
+class FlowChange:
+    """What a changing verb does to a flow.
+
+    `wanted` is the status that it leads to, in the cloud's words; `opposite` leads away from it; `past` is the verb as
+    done to a flow. `call` is the last word of the path that is called, `action` the right that a key needs for it.
+    `interrupts` tells whether viewers lose the stream.
+    """
+
+    wanted: str
+    opposite: Verb
+    past: str
+    call: str
+    action: str
+    interrupts: bool
+
+
+@dataclasses.dataclass(frozen=True, kw_only=True)
 class Entry:
-    """What there is to know about a verb. `arguments` follow it in its usage line; `example` is a whole command."""
+    """What there is to know about a verb. `arguments` follow it in its usage line; `example` is a whole command.
+
+    `change` is None for a verb that changes nothing.
+    """
 
     does: str
     who: Who
@@ -65,6 +85,7 @@ class Entry:
     arguments: str = ""
     options: frozenset[Option] = frozenset()
     built: bool = True
+    change: FlowChange | None = None
 
 
 _CHANGE: Final = "FLOW [--project NAME] [--dry-run] [--emergency] [because TEXT]"
@@ -78,6 +99,14 @@ VERBS: Final[Mapping[Verb, Entry]] = {
         who=Who.CHANGES,
         example="stop main-feed because the encoder is looping",
         options=_CHANGE_OPTIONS,
+        change=FlowChange(
+            wanted="STANDBY",
+            opposite=Verb.START,
+            past="stopped",
+            call="stop",
+            action="live:ott:updateFlowStatusStop",
+            interrupts=True,
+        ),
     ),
     Verb.START: Entry(
         arguments=_CHANGE,
@@ -85,6 +114,14 @@ VERBS: Final[Mapping[Verb, Entry]] = {
         who=Who.CHANGES,
         example="start main-feed --dry-run",
         options=_CHANGE_OPTIONS,
+        change=FlowChange(
+            wanted="ACTIVE",
+            opposite=Verb.STOP,
+            past="started",
+            call="start",
+            action="live:ott:updateFlowStatusStart",
+            interrupts=False,
+        ),
     ),
     Verb.STATUS: Entry(
         arguments="FLOW [--project NAME]",
@@ -111,6 +148,21 @@ VERBS: Final[Mapping[Verb, Entry]] = {
     Verb.WHOAMI: Entry(does="shows what you may do here", who=Who.ANYONE, example="whoami"),
     Verb.HELP: Entry(arguments="[VERB]", does="explains the commands", who=Who.ANYONE, example="help stop"),
 }
+
+CHANGES: Final[Mapping[Verb, FlowChange]] = {
+    verb: entry.change for verb, entry in VERBS.items() if entry.change is not None
+}
+"""What each changing verb does; no other verb is in it."""
+
+READ: Final = "read"
+
+RIGHTS: Final = (*(verb.value for verb in CHANGES), READ)
+"""What a rule may have among its `verbs`: each changing verb, and the word for all the others."""
+
+
+def right_of(verb: Verb) -> str:
+    """Return the word that a rule has among its `verbs` for a verb: its own where it changes something, else "read"."""
+    return verb.value if verb in CHANGES else READ
 
 
 def usage(verb: Verb, door: Door = Door.SLASH) -> str:

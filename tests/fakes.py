@@ -26,6 +26,7 @@ from bot.store import migrate, sqlite
 from bot.store import url as urls
 from bot.store.store import SqlStore
 from bot.telling import Telling
+from bot.verbs import CHANGES, Verb
 from bot.worker import Worker
 
 
@@ -146,16 +147,10 @@ class FakeCloud:
         names = (ports.FlowName(flow_id=x.flow_id, name=x.name, status=x.status) for x in self.there.values())
         return said if isinstance(said, errors.CloudFailure) else tuple(names)
 
-    async def stop(self, project: policy.Project, flow_id: str) -> ports.Accepted | errors.CloudFailure:
-        """Ask once for the flow to be stopped."""
-        return await self._change("stop", flow_id, "STANDBY")
-
-    async def start(self, project: policy.Project, flow_id: str) -> ports.Accepted | errors.CloudFailure:
-        """Ask once for the flow to be started."""
-        return await self._change("start", flow_id, "ACTIVE")
-
-    async def _change(self, method: str, flow_id: str, to: str) -> ports.Accepted | errors.CloudFailure:
-        said = await self._next(method, flow_id)
+    async def change(self, project: policy.Project, flow_id: str, verb: Verb) -> ports.Accepted | errors.CloudFailure:
+        """Ask once for what a changing verb does to a flow."""
+        to = CHANGES[verb].wanted
+        said = await self._next(CHANGES[verb].call, flow_id)
         if isinstance(said, ports.Accepted | errors.CloudFailure):
             return said
         if self.there[flow_id].status == to:

@@ -17,6 +17,7 @@ from slack_bolt.kwargs_injection.async_args import AsyncArgs
 
 from bot.slack import app as slack_app
 from bot.slack.listeners import Listeners
+from bot.verbs import CHANGES
 
 ROOT: Final = pathlib.Path(__file__).parents[1]
 BOT: Final = sorted((ROOT / "bot").rglob("*.py"))
@@ -47,7 +48,6 @@ TESTED_ELSEWHERE: Final = {
     "answers": "tests/slack/messages/test_answers.py",  # values alone; each has its words
     "ports": "tests/store/test_contract.py",  # protocols and values; the contract suites hold both sides to them
     "errors": "tests/slack/messages/test_replies.py",  # the tree and its values; nothing to call
-    "verbs": "tests/test_commands.py",  # the words of the grammar
     "shown": "tests/slack/messages/test_reads.py",  # values alone; each has its words
     "doors": "tests/test_serve.py",
     "reading": "tests/scenarios/test_reads.py",
@@ -181,6 +181,20 @@ def test_bolt_knows_every_parameter_of_every_listener() -> None:
         assert listener.startswith("listeners."), listener
         function = getattr(Listeners, listener.removeprefix("listeners."))
         assert set(inspect.signature(function).parameters) - {"self"} <= known, listener
+
+
+def test_what_a_changing_verb_means_stands_in_its_row_alone() -> None:
+    names = {f"Verb.{verb.name}" for verb in CHANGES}
+    words = {word for row in CHANGES.values() for word in (row.wanted, row.past, row.action)}
+    outside = [path for path in BOT if path != ROOT / "bot" / "verbs.py" and "playground" not in path.parts]
+    found = [
+        f"{_name(path)}:{node.lineno} {ast.unparse(node)}"
+        for path in outside
+        for node in ast.walk(_tree(path))
+        if (isinstance(node, ast.Attribute) and _dotted(node) in names)
+        or (isinstance(node, ast.Constant) and node.value in words)
+    ]
+    assert found == []
 
 
 @pytest.mark.parametrize("module", CORE)

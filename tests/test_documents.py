@@ -20,6 +20,7 @@ from packaging.requirements import Requirement
 from bot import cli, commands, policy_file, request, variables
 from bot.slack import app as slack_app
 from bot.slack.messages import outcomes
+from bot.verbs import CHANGES
 
 ROOT: Final = pathlib.Path(__file__).parents[1]
 README: Final = (ROOT / "README.md").read_text(encoding="utf-8")
@@ -187,7 +188,7 @@ def test_the_policies_of_the_documents_are_in_order() -> None:
 
 def test_the_rights_asked_for_in_the_cloud_are_those_of_the_calls() -> None:
     (statement,) = json.loads(_blocks("json")[0])["Statement"]
-    assert statement["Action"] == [outcomes.STOP_ACTION, outcomes.START_ACTION, *outcomes.READ_ACTIONS]
+    assert statement["Action"] == [*(change.action for change in CHANGES.values()), *outcomes.READ_ACTIONS]
 
 
 def test_the_diagrams_are_the_transition_tables() -> None:

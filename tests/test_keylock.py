@@ -10,6 +10,7 @@ from bot import errors, keylock, policy, ports
 from bot.errors import CloudFailure, Fault
 from bot.keylock import BAD_TRIES, LOCKED_FOR, LockedCloud
 from bot.ports import KeyStanding
+from bot.verbs import Verb
 from tests.fakes import MAIN, Desk, FakeClock, FakeCloud, open_desk, until
 
 BAD = CloudFailure(fault=Fault.CREDENTIALS, http_status=401, code="APIGW.0301", message="verify aksk signature fail")
@@ -127,8 +128,8 @@ Call = Callable[[LockedCloud, policy.Project], Awaitable[object]]
     [
         lambda cloud, project: cloud.flow(project, "flow-1"),
         lambda cloud, project: cloud.flows(project),
-        lambda cloud, project: cloud.stop(project, "flow-1"),
-        lambda cloud, project: cloud.start(project, "flow-1"),
+        lambda cloud, project: cloud.change(project, "flow-1", Verb.STOP),
+        lambda cloud, project: cloud.change(project, "flow-1", Verb.START),
     ],
     ids=["flow", "flows", "stop", "start"],
 )
@@ -193,7 +194,9 @@ async def test_a_database_that_is_away_costs_no_reply(rig: Rig) -> None:
     await rig.reads(BAD)
     rig.keys.away = True
 
-    assert await rig.mine.stop(rig.project, "flow-1") == ports.Accepted(status="STANDBY", request_id="live-1")
+    assert await rig.mine.change(rig.project, "flow-1", Verb.STOP) == ports.Accepted(
+        status="STANDBY", request_id="live-1"
+    )
 
 
 @pytest.fixture

@@ -10,7 +10,7 @@ from hypothesis import strategies as st
 from bot import policy, rights
 from bot.policy import Effect, Kind, Person, Rule
 from bot.rights import Place
-from bot.verbs import Verb
+from bot.verbs import READ, Verb
 from tests.fakes import ALICE, CAROL, POLICY, policy_of
 
 HK = Place(project="hk", card_channel="C0INCIDENT", channel="C0RANDOM")
@@ -123,7 +123,7 @@ def test_only_the_groups_that_decide_are_asked_about() -> None:
         dataclasses.replace(closed, effect=Effect.ALLOW, verbs=("read",), who=("S0FIVE",)),
     )
 
-    assert rights.groups_deciding(of(*rules), rights.READ) == {"S0FOUR"}
+    assert rights.groups_deciding(of(*rules), READ) == {"S0FOUR"}
     assert rights.groups_deciding(of(*rules), *rights.VERB_OF) == {"S0ONE", "S0TWO", "S0FOUR"}
     assert rights.groups_named(of(*rules)) >= {"S0ONE", "S0TWO", "S0THREE", "S0FOUR", "S0FIVE", "S0MEDIAGRP"}
 

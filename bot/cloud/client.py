@@ -23,6 +23,7 @@ from bot.cloud.tokens import Tokens
 from bot.errors import CloudFailure, Fault
 from bot.policy import Project
 from bot.ports import Purpose
+from bot.verbs import CHANGES, Verb
 
 TIMEOUT: Final = 10.0
 """How long one try may take, in seconds, from the first thought of connecting to the last byte of the reply."""
@@ -133,17 +134,10 @@ class LiveClient:
             fault=Fault.UNCERTAIN, message=f"the list of flows did not end after {MAX_PAGES} pages of {PAGE}"
         )
 
-    async def stop(self, project: Project, flow_id: str) -> ports.Accepted | CloudFailure:
-        """Ask once for the flow to be stopped."""
-        return await self._change(project, flow_id, "stop")
-
-    async def start(self, project: Project, flow_id: str) -> ports.Accepted | CloudFailure:
-        """Ask once for the flow to be started."""
-        return await self._change(project, flow_id, "start")
-
-    async def _change(self, project: Project, flow_id: str, verb: str) -> ports.Accepted | CloudFailure:
+    async def change(self, project: Project, flow_id: str, verb: Verb) -> ports.Accepted | CloudFailure:
+        """Ask once for what a changing verb does to a flow."""
         # No body, and no content type for one: the gateway would hash what was not signed.
-        reply = await self._call(project, "PUT", f"/flows/{verb}?flow_id={quote(flow_id, safe='')}")
+        reply = await self._call(project, "PUT", f"/flows/{CHANGES[verb].call}?flow_id={quote(flow_id, safe='')}")
         if isinstance(reply, CloudFailure):
             return reply
         fields = reply.fields()

@@ -3,6 +3,7 @@
 import asyncio
 import contextlib
 import dataclasses
+import functools
 import json
 import socket
 from collections.abc import AsyncIterator, Awaitable, Callable
@@ -20,6 +21,7 @@ from bot.playground import live as stand_in
 from bot.playground import live_errors
 from bot.playground.live_errors import Refusal, Trouble
 from bot.policy import Project
+from bot.verbs import CHANGES, Verb
 
 from .conftest import FLOW_ID, PROJECT_ID, TOKEN, Rig, credentials
 
@@ -85,7 +87,7 @@ class CloudContract:
         self, world: tuple[ports.Cloud, Project]
     ) -> None:
         cloud, project = world
-        accepted = await cloud.stop(project, FLOW_ID)
+        accepted = await cloud.change(project, FLOW_ID, Verb.STOP)
         assert isinstance(accepted, ports.Accepted)
         assert accepted.status == "STANDBY"
         assert accepted.request_id
@@ -95,8 +97,8 @@ class CloudContract:
 
     async def test_a_second_stop_is_refused_in_the_words_of_the_cloud(self, world: tuple[ports.Cloud, Project]) -> None:
         cloud, project = world
-        await cloud.stop(project, FLOW_ID)
-        refused = failed(await cloud.stop(project, FLOW_ID), Fault.REJECTED)
+        await cloud.change(project, FLOW_ID, Verb.STOP)
+        refused = failed(await cloud.change(project, FLOW_ID, Verb.STOP), Fault.REJECTED)
         assert (refused.http_status, refused.code) == (400, "LIVE.100011001")
         assert "standby" in refused.message
         assert refused.request_id
@@ -104,7 +106,7 @@ class CloudContract:
     async def test_an_unknown_flow_is_not_found(self, world: tuple[ports.Cloud, Project]) -> None:
         cloud, project = world
         failed(await cloud.flow(project, "nowhere"), Fault.NOT_FOUND)
-        failed(await cloud.stop(project, "nowhere"), Fault.NOT_FOUND)
+        failed(await cloud.change(project, "nowhere", Verb.STOP), Fault.NOT_FOUND)
 
 
 class TestLiveClient(CloudContract):
@@ -116,7 +118,7 @@ class TestLiveClient(CloudContract):
 
 
 async def test_a_stop_is_sent_without_a_body_and_signed_for_its_project(rig: Rig) -> None:
-    await rig.cloud.stop(rig.project, FLOW_ID)
+    await rig.cloud.change(rig.project, FLOW_ID, Verb.STOP)
     (call,) = rig.live.calls_of(*PUT_STOP)
     arrived = call.arrived
     assert arrived.query == f"flow_id={FLOW_ID}".encode()
@@ -132,7 +134,7 @@ async def test_a_stop_is_sent_without_a_body_and_signed_for_its_project(rig: Rig
 async def test_any_flow_id_arrives_as_it_was(rig: Rig, flow_id: str) -> None:
     rig.live.add_flow(PROJECT_ID, flow_id, "odd")
     assert isinstance(await rig.cloud.flow(rig.project, flow_id), requests.Flow)
-    assert isinstance(await rig.cloud.stop(rig.project, flow_id), ports.Accepted)
+    assert isinstance(await rig.cloud.change(rig.project, flow_id, Verb.STOP), ports.Accepted)
     assert rig.status() == "ACTIVE"
 
 
@@ -169,9 +171,9 @@ async def test_an_unknown_status_word_passes_through(rig: Rig) -> None:
 
 
 async def test_signs_each_try_anew_so_that_a_long_retry_is_not_too_old(rig: Rig) -> None:
-    await rig.cloud.stop(rig.project, FLOW_ID)
+    await rig.cloud.change(rig.project, FLOW_ID, Verb.STOP)
     await rig.clock.sleep(16 * 60)
-    failed(await rig.cloud.stop(rig.project, FLOW_ID), Fault.REJECTED)
+    failed(await rig.cloud.change(rig.project, FLOW_ID, Verb.STOP), Fault.REJECTED)
     first, second = (call.identity for call in rig.live.calls_of(*PUT_STOP))
     assert first is not None
     assert second is not None
@@ -180,14 +182,14 @@ async def test_signs_each_try_anew_so_that_a_long_retry_is_not_too_old(rig: Rig)
 
 async def test_keys_go_by_project_and_a_project_without_one_is_never_called(rig: Rig) -> None:
     other = Project(name="sg", project_id="f" * 32, region="ap-southeast-3", endpoint=rig.live.endpoint, channels=())
-    outcome = failed(await rig.cloud.stop(other, FLOW_ID), Fault.CREDENTIALS)
+    outcome = failed(await rig.cloud.change(other, FLOW_ID, Verb.STOP), Fault.CREDENTIALS)
     assert "sg" in outcome.message
     assert rig.live.calls == ()
 
 
 async def test_a_start_tells_the_new_status_and_is_sent_the_way_a_stop_is(rig: Rig) -> None:
     rig.live.set_status(PROJECT_ID, FLOW_ID, "STANDBY")
-    accepted = await rig.cloud.start(rig.project, FLOW_ID)
+    accepted = await rig.cloud.change(rig.project, FLOW_ID, Verb.START)
     assert isinstance(accepted, ports.Accepted)
     assert (accepted.status, accepted.request_id) == ("ACTIVE", "live-000001")
     assert rig.status() == "ACTIVE"
@@ -195,15 +197,31 @@ async def test_a_start_tells_the_new_status_and_is_sent_the_way_a_stop_is(rig: R
     assert (call.arrived.query, call.arrived.body) == (f"flow_id={FLOW_ID}".encode(), b"")
 
 
+@pytest.mark.parametrize("verb", CHANGES)
+async def test_each_changing_verb_makes_the_call_of_its_row_and_no_other(rig: Rig, verb: Verb) -> None:
+    row = CHANGES[verb]
+    rig.live.set_status(PROJECT_ID, FLOW_ID, CHANGES[row.opposite].wanted)
+    accepted = await rig.cloud.change(rig.project, FLOW_ID, verb)
+    assert isinstance(accepted, ports.Accepted)
+    assert (accepted.status, rig.status()) == (row.wanted, row.wanted)
+    assert rig.live.calls == rig.live.calls_of("PUT", f"/flows/{row.call}")
+
+
+async def test_a_verb_that_changes_nothing_makes_no_call(rig: Rig) -> None:
+    with pytest.raises(KeyError):
+        await rig.cloud.change(rig.project, FLOW_ID, Verb.STATUS)
+    assert rig.live.calls == ()
+
+
 async def test_a_second_start_is_refused_in_the_words_of_the_cloud(rig: Rig) -> None:
-    refused = failed(await rig.cloud.start(rig.project, FLOW_ID), Fault.REJECTED)
+    refused = failed(await rig.cloud.change(rig.project, FLOW_ID, Verb.START), Fault.REJECTED)
     assert (refused.code, refused.message) == ("LIVE.100011001", "flow task is in active status")
 
 
 async def test_a_start_whose_reply_is_lost_is_uncertain(rig: Rig) -> None:
     rig.live.set_status(PROJECT_ID, FLOW_ID, "STANDBY")
     rig.live.faults.add(Trouble(drop=True, effect=True))
-    failed(await rig.cloud.start(rig.project, FLOW_ID), Fault.UNCERTAIN)
+    failed(await rig.cloud.change(rig.project, FLOW_ID, Verb.START), Fault.UNCERTAIN)
     assert rig.status() == "ACTIVE"
 
 
@@ -231,8 +249,8 @@ async def test_a_stop_and_what_it_reads_go_out_whatever_was_spent(rig: Rig) -> N
     await spend(rig, 40, purpose="read")
     assert isinstance(await rig.cloud.flow(rig.project, FLOW_ID), requests.Flow)
     assert isinstance(await rig.cloud.flows(rig.project), tuple)
-    assert isinstance(await rig.cloud.stop(rig.project, FLOW_ID), ports.Accepted)
-    assert isinstance(await rig.cloud.start(rig.project, FLOW_ID), ports.Accepted)
+    assert isinstance(await rig.cloud.change(rig.project, FLOW_ID, Verb.STOP), ports.Accepted)
+    assert isinstance(await rig.cloud.change(rig.project, FLOW_ID, Verb.START), ports.Accepted)
     assert len(rig.live.calls) == 44
 
 
@@ -328,13 +346,13 @@ async def test_a_page_that_fails_fails_the_list(rig: Rig) -> None:
 @pytest.mark.parametrize("variant", ["404", "400", "generic"])
 async def test_an_unknown_flow_is_not_found_however_the_cloud_says_it(rig: Rig, variant: stand_in.UnknownFlow) -> None:
     rig.live.unknown_flow = variant
-    failed(await rig.cloud.stop(rig.project, "nowhere"), Fault.NOT_FOUND)
+    failed(await rig.cloud.change(rig.project, "nowhere", Verb.STOP), Fault.NOT_FOUND)
 
 
 @pytest.mark.parametrize("status", [401, 403])
 async def test_a_missing_right_is_a_denial_and_no_matter_of_the_key(rig: Rig, status: int) -> None:
     rig.live.deny("live:ott:updateFlowStatusStop", status=401 if status == 401 else 403)
-    denied = failed(await rig.cloud.stop(rig.project, FLOW_ID), Fault.DENIED)
+    denied = failed(await rig.cloud.change(rig.project, FLOW_ID, Verb.STOP), Fault.DENIED)
     assert denied.http_status == status
     assert rig.status() == "ACTIVE"
 
@@ -342,23 +360,23 @@ async def test_a_missing_right_is_a_denial_and_no_matter_of_the_key(rig: Rig, st
 async def test_a_wrong_key_is_told_and_locks_after_five_tries(rig: Rig) -> None:
     wrong = rig.client(held=credentials(sk="SKEXAMPLEWRONG00000000000000000000000000"))
     for _ in range(5):
-        outcome = failed(await wrong.stop(rig.project, FLOW_ID), Fault.CREDENTIALS)
+        outcome = failed(await wrong.change(rig.project, FLOW_ID, Verb.STOP), Fault.CREDENTIALS)
         assert outcome.code == "APIGW.0301"
         assert "canonicalRequest:PUT|/v1/" in outcome.message
         assert "x-security-token:[redacted]" in outcome.message
         assert TOKEN not in outcome.message
-    outcome = failed(await rig.cloud.stop(rig.project, FLOW_ID), Fault.CREDENTIALS)
+    outcome = failed(await rig.cloud.change(rig.project, FLOW_ID, Verb.STOP), Fault.CREDENTIALS)
     assert "forbidden" in outcome.message
 
 
 async def test_a_project_that_is_not_the_paths_is_a_matter_of_credentials(rig: Rig) -> None:
     rig.live.faults.add(Trouble(reply=live_errors.wrong_project()))
-    failed(await rig.cloud.stop(rig.project, FLOW_ID), Fault.CREDENTIALS)
+    failed(await rig.cloud.change(rig.project, FLOW_ID, Verb.STOP), Fault.CREDENTIALS)
 
 
 async def test_throttling_says_how_long_to_wait(rig: Rig) -> None:
     rig.live.faults.add(Trouble(reply=live_errors.throttled(200, "5 minute")))
-    throttled = failed(await rig.cloud.stop(rig.project, FLOW_ID), Fault.THROTTLED)
+    throttled = failed(await rig.cloud.change(rig.project, FLOW_ID, Verb.STOP), Fault.THROTTLED)
     assert (throttled.http_status, throttled.code, throttled.retry_after) == (429, "APIGW.0308", 300.0)
     assert throttled.request_id == "live-000001"
     assert rig.status() == "ACTIVE"
@@ -371,7 +389,7 @@ async def test_a_5xx_is_uncertain_and_keeps_the_request_id(
     rig: Rig, status: int, shape: live_errors.Shape, effect: bool
 ) -> None:
     rig.live.faults.add(Trouble(reply=live_errors.failing(status, shape), effect=effect))
-    outcome = failed(await rig.cloud.stop(rig.project, FLOW_ID), Fault.UNCERTAIN)
+    outcome = failed(await rig.cloud.change(rig.project, FLOW_ID, Verb.STOP), Fault.UNCERTAIN)
     assert (outcome.http_status, outcome.request_id) == (status, "live-000001")
     assert rig.status() == ("STANDBY" if effect else "ACTIVE")
 
@@ -379,7 +397,7 @@ async def test_a_5xx_is_uncertain_and_keeps_the_request_id(
 async def test_a_redirect_is_not_followed(rig: Rig) -> None:
     elsewhere = {"Location": f"{rig.live.endpoint}/v1/elsewhere"}
     rig.live.faults.add(Trouble(reply=Refusal(status=307, body="", headers=elsewhere)))
-    failed(await rig.cloud.stop(rig.project, FLOW_ID), Fault.UNCERTAIN)
+    failed(await rig.cloud.change(rig.project, FLOW_ID, Verb.STOP), Fault.UNCERTAIN)
     assert len(rig.live.calls) == 1
 
 
@@ -389,17 +407,17 @@ async def test_a_redirect_is_not_followed(rig: Rig) -> None:
 async def test_nobody_listening_means_never_sent(rig: Rig) -> None:
     await rig.cloud.flow(rig.project, FLOW_ID)  # leaves a connection in the pool, which is cut as well
     await rig.live.down()
-    outcome = failed(await rig.cloud.stop(rig.project, FLOW_ID), Fault.NEVER_SENT)
+    outcome = failed(await rig.cloud.change(rig.project, FLOW_ID, Verb.STOP), Fault.NEVER_SENT)
     assert outcome.http_status is None
     await rig.live.up()
-    assert isinstance(await rig.cloud.stop(rig.project, FLOW_ID), ports.Accepted)
+    assert isinstance(await rig.cloud.change(rig.project, FLOW_ID, Verb.STOP), ports.Accepted)
     assert len(rig.live.calls_of(*PUT_STOP)) == 1
 
 
 @pytest.mark.parametrize("effect", [False, True])
 async def test_a_connection_that_is_cut_after_sending_is_uncertain(rig: Rig, effect: bool) -> None:
     rig.live.faults.add(Trouble(drop=True, effect=effect))
-    outcome = failed(await rig.cloud.stop(rig.project, FLOW_ID), Fault.UNCERTAIN)
+    outcome = failed(await rig.cloud.change(rig.project, FLOW_ID, Verb.STOP), Fault.UNCERTAIN)
     assert outcome.http_status is None
     assert rig.status() == ("STANDBY" if effect else "ACTIVE")
     assert len(rig.live.calls) == 1  # nothing was repeated behind our back
@@ -416,7 +434,7 @@ async def test_no_answer_in_time_is_uncertain_and_the_call_may_still_be_carried_
     )  # connects, so that a slow machine does not run out of time before the call
     gate = asyncio.Event()
     rig.live.faults.add(Trouble(hold=gate, effect=True))
-    outcome = failed(await rig.client(timeout=0.3).stop(rig.project, FLOW_ID), Fault.UNCERTAIN)
+    outcome = failed(await rig.client(timeout=0.3).change(rig.project, FLOW_ID, Verb.STOP), Fault.UNCERTAIN)
     assert outcome.http_status is None
     assert rig.status() == "ACTIVE"
     gate.set()
@@ -431,7 +449,7 @@ async def test_an_answer_in_drips_is_cut_off_by_the_deadline_of_the_whole_try(ri
             await asyncio.sleep(0)
 
     async with peer(drip) as endpoint:
-        failed(await rig.client(timeout=0.7).stop(at(rig.project, endpoint), FLOW_ID), Fault.UNCERTAIN)
+        failed(await rig.client(timeout=0.7).change(at(rig.project, endpoint), FLOW_ID, Verb.STOP), Fault.UNCERTAIN)
 
 
 async def test_a_peer_that_speaks_no_http_is_uncertain(rig: Rig) -> None:
@@ -439,24 +457,24 @@ async def test_a_peer_that_speaks_no_http_is_uncertain(rig: Rig) -> None:
         writer.write(b"SSH-2.0-OpenSSH_9.6\r\n")
 
     async with peer(banner) as endpoint:
-        outcome = failed(await rig.cloud.stop(at(rig.project, endpoint), FLOW_ID), Fault.UNCERTAIN)
+        outcome = failed(await rig.cloud.change(at(rig.project, endpoint), FLOW_ID, Verb.STOP), Fault.UNCERTAIN)
     assert "RemoteProtocolError" in outcome.message or "ReadError" in outcome.message
 
 
 async def test_a_host_that_does_not_speak_tls_was_never_sent_a_call(rig: Rig) -> None:
     project = at(rig.project, rig.live.endpoint.replace("http:", "https:"))
-    failed(await rig.cloud.stop(project, FLOW_ID), Fault.NEVER_SENT)
+    failed(await rig.cloud.change(project, FLOW_ID, Verb.STOP), Fault.NEVER_SENT)
     assert rig.live.calls == ()
 
 
 @pytest.mark.parametrize("endpoint", ["gopher://127.0.0.1", "http://127.0.0.1:notaport"])
 async def test_an_endpoint_that_cannot_be_called_was_never_sent_a_call(rig: Rig, endpoint: str) -> None:
-    failed(await rig.cloud.stop(at(rig.project, endpoint), FLOW_ID), Fault.NEVER_SENT)
+    failed(await rig.cloud.change(at(rig.project, endpoint), FLOW_ID, Verb.STOP), Fault.NEVER_SENT)
 
 
 async def test_a_key_with_a_stray_newline_is_not_quoted(rig: Rig) -> None:
     broken = rig.client(held=credentials(token="SECURITYTOKEN\nEXAMPLE"))
-    outcome = failed(await broken.stop(rig.project, FLOW_ID), Fault.UNCERTAIN)
+    outcome = failed(await broken.change(rig.project, FLOW_ID, Verb.STOP), Fault.UNCERTAIN)
     assert "SECURITYTOKEN" not in outcome.message
 
 
@@ -475,9 +493,10 @@ STRANGE = [
 
 @pytest.mark.parametrize(("body", "message"), STRANGE)
 async def test_a_200_that_does_not_say_what_happened_is_uncertain(rig: Rig, body: bytes, message: str) -> None:
-    for method in ("stop", "flow"):
+    stop = functools.partial(rig.cloud.change, verb=Verb.STOP)
+    for call in (stop, rig.cloud.flow):
         rig.live.faults.add(Trouble(reply=Refusal(status=200, body=body.decode())))
-        outcome = failed(await getattr(rig.cloud, method)(rig.project, FLOW_ID), Fault.UNCERTAIN)
+        outcome = failed(await call(rig.project, FLOW_ID), Fault.UNCERTAIN)
         assert (outcome.http_status, outcome.message) == (200, message)
         assert outcome.request_id
 
@@ -496,7 +515,7 @@ async def test_an_unreadable_detail_does_not_give_its_passphrase_away(rig: Rig) 
 
 async def test_a_200_with_active_is_accepted_as_it_stands(rig: Rig) -> None:
     rig.live.faults.add(Trouble(status="ACTIVE"))
-    accepted = await rig.cloud.stop(rig.project, FLOW_ID)
+    accepted = await rig.cloud.change(rig.project, FLOW_ID, Verb.STOP)
     assert isinstance(accepted, ports.Accepted)
     assert (accepted.status, accepted.request_id) == ("ACTIVE", "live-000001")
 
@@ -504,7 +523,7 @@ async def test_a_200_with_active_is_accepted_as_it_stands(rig: Rig) -> None:
 async def test_an_answer_in_capitals_is_about_the_same_flow(rig: Rig) -> None:
     reply = Refusal(status=200, body={"status": "STANDBY", "flow_id": FLOW_ID.upper()})
     rig.live.faults.add(Trouble(reply=reply))
-    assert isinstance(await rig.cloud.stop(rig.project, FLOW_ID), ports.Accepted)
+    assert isinstance(await rig.cloud.change(rig.project, FLOW_ID, Verb.STOP), ports.Accepted)
 
 
 async def test_an_endless_answer_is_not_read_to_its_end(rig: Rig) -> None:
@@ -515,7 +534,7 @@ async def test_an_endless_answer_is_not_read_to_its_end(rig: Rig) -> None:
             await writer.drain()
 
     async with peer(flood) as endpoint:
-        outcome = failed(await rig.cloud.stop(at(rig.project, endpoint), FLOW_ID), Fault.UNCERTAIN)
+        outcome = failed(await rig.cloud.change(at(rig.project, endpoint), FLOW_ID, Verb.STOP), Fault.UNCERTAIN)
     assert outcome.http_status == 200  # the reply was given up, not the try
 
 
@@ -549,7 +568,7 @@ async def test_loopback_and_plain_http_go_past_the_proxy_and_the_cloud_goes_thro
         monkeypatch.delenv("no_proxy", raising=False)
         async with client.open_client() as http:
             cloud = client.LiveClient(http, credentials=fixed({"hk": credentials()}), now=rig.clock.now)
-            assert isinstance(await cloud.stop(rig.project, FLOW_ID), ports.Accepted)
+            assert isinstance(await cloud.change(rig.project, FLOW_ID, Verb.STOP), ports.Accepted)
             port = free_port()
             for endpoint in (f"http://127.0.0.2:{port}", f"https://localhost:{port}", f"https://127.0.0.1:{port}"):
                 failed(await cloud.flow(at(rig.project, endpoint), FLOW_ID), Fault.NEVER_SENT)
@@ -572,9 +591,9 @@ async def test_a_pool_with_no_free_connection_means_never_sent(rig: Rig) -> None
     async with httpx.AsyncClient(limits=httpx.Limits(max_connections=1)) as http:
         patient = client.LiveClient(http, credentials=fixed({"hk": credentials()}), now=rig.clock.now)
         hurried = client.LiveClient(http, credentials=fixed({"hk": credentials()}), now=rig.clock.now, timeout=0.1)
-        first = asyncio.create_task(patient.stop(rig.project, FLOW_ID))
+        first = asyncio.create_task(patient.change(rig.project, FLOW_ID, Verb.STOP))
         await rig.live.until(lambda live: len(live.calls) == 1)
-        failed(await hurried.stop(rig.project, FLOW_ID), Fault.NEVER_SENT)
+        failed(await hurried.change(rig.project, FLOW_ID, Verb.STOP), Fault.NEVER_SENT)
         gate.set()
         assert isinstance(await first, ports.Accepted)
     assert len(rig.live.calls) == 1

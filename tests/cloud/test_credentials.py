@@ -11,6 +11,7 @@ from bot import ports, settings
 from bot.cloud import auth, client
 from bot.cloud.credentials import CredentialSource, fixed
 from bot.playground import live as stand_in
+from bot.verbs import Verb
 
 from .conftest import FLOW_ID, NOON, PROJECT_ID, Rig
 
@@ -241,7 +242,7 @@ async def test_a_client_signs_its_next_try_with_the_key_that_was_put_there(rig: 
     await cloud.flow(rig.project, FLOW_ID)
     rig.live.add_key(ak="AKEXAMPLENEW", sk="SKEXAMPLENEW", security_token="TOKENNEW")
     put(directory / "secrets", {AK: "AKEXAMPLENEW", SK: "SKEXAMPLENEW", TOKEN: "TOKENNEW"})
-    assert isinstance(await cloud.stop(rig.project, FLOW_ID), ports.Accepted)
+    assert isinstance(await cloud.change(rig.project, FLOW_ID, Verb.STOP), ports.Accepted)
     assert [call.identity.ak for call in rig.live.calls if call.identity] == [stand_in.AK, "AKEXAMPLENEW"]
 
 

@@ -19,6 +19,7 @@ from bot.playground import live as stand_in
 from bot.playground import live_errors
 from bot.playground.live_errors import Refusal, Trouble
 from bot.policy import Project
+from bot.verbs import Verb
 
 from .conftest import FLOW_ID, NOON, PROJECT_ID, Rig, user
 from .test_client import CloudContract, at, failed, free_port, page, peer
@@ -57,7 +58,7 @@ class TestWithTokens(CloudContract):
 
 
 async def test_a_token_is_asked_for_as_the_vendor_documents(rig: Rig, cloud: client.LiveClient) -> None:
-    succeeded(await cloud.stop(rig.project, FLOW_ID))
+    succeeded(await cloud.change(rig.project, FLOW_ID, Verb.STOP))
     (asked,) = rig.live.iam.calls
     assert asked.status == 201
     assert (asked.arrived.method, asked.arrived.query) == ("POST", b"nocatalog=true")
@@ -65,7 +66,7 @@ async def test_a_token_is_asked_for_as_the_vendor_documents(rig: Rig, cloud: cli
 
 
 async def test_a_call_shows_its_token_and_signs_nothing(rig: Rig, cloud: client.LiveClient) -> None:
-    succeeded(await cloud.stop(rig.project, FLOW_ID))
+    succeeded(await cloud.change(rig.project, FLOW_ID, Verb.STOP))
     (call,) = rig.live.calls
     assert call.arrived.header("x-auth-token") == rig.live.iam.tokens[0]
     assert call.arrived.header("authorization") is None
@@ -86,7 +87,7 @@ async def test_without_an_endpoint_tokens_come_from_the_projects_region(rig: Rig
             async with client.open_client() as http:
                 held = dataclasses.replace(user(""), endpoint=None)
                 regional = client.LiveClient(http, credentials=lambda: {"hk": held}, now=rig.clock.now)
-                failed(await regional.stop(rig.project, FLOW_ID), Fault.NEVER_SENT)
+                failed(await regional.change(rig.project, FLOW_ID, Verb.STOP), Fault.NEVER_SENT)
     assert asked == [b"CONNECT iam.ap-southeast-1.myhuaweicloud.com:443 HTTP/1.1\r\n"]
 
 
@@ -220,7 +221,7 @@ async def test_a_stop_whose_token_was_refused_is_sent_once_more_with_a_new_one(
     rig: Rig, cloud: client.LiveClient, refusal: Refusal
 ) -> None:
     rig.live.faults.add(Trouble(reply=refusal))
-    accepted = await cloud.stop(rig.project, FLOW_ID)
+    accepted = await cloud.change(rig.project, FLOW_ID, Verb.STOP)
     assert isinstance(accepted, ports.Accepted)
     assert (accepted.status, accepted.request_id) == ("STANDBY", "live-000002")
     assert shown(rig) == ["1", "2"]
@@ -229,7 +230,7 @@ async def test_a_stop_whose_token_was_refused_is_sent_once_more_with_a_new_one(
 @pytest.mark.parametrize("refusal", REFUSALS)
 async def test_never_a_second_time(rig: Rig, cloud: client.LiveClient, refusal: Refusal) -> None:
     rig.live.faults.add(Trouble(reply=refusal), times=None)
-    outcome = failed(await cloud.stop(rig.project, FLOW_ID), Fault.CREDENTIALS)
+    outcome = failed(await cloud.change(rig.project, FLOW_ID, Verb.STOP), Fault.CREDENTIALS)
     assert (outcome.http_status, outcome.request_id) == (401, "live-000002")
     assert len(rig.live.calls_of("PUT", "/flows/stop")) == 2
     assert rig.status() == "ACTIVE"
@@ -238,7 +239,7 @@ async def test_never_a_second_time(rig: Rig, cloud: client.LiveClient, refusal: 
 async def test_tokens_that_the_cloud_ended_early_are_replaced(rig: Rig, cloud: client.LiveClient) -> None:
     succeeded(await cloud.flow(rig.project, FLOW_ID))
     rig.live.revoke_tokens()
-    succeeded(await cloud.stop(rig.project, FLOW_ID))
+    succeeded(await cloud.change(rig.project, FLOW_ID, Verb.STOP))
     assert shown(rig) == ["1", "1", "2"]
 
 
@@ -264,14 +265,14 @@ async def test_many_calls_that_are_refused_at_once_fetch_one_token(rig: Rig, clo
 )
 async def test_other_refusals_are_no_matter_of_the_token(rig: Rig, cloud: client.LiveClient, refusal: Refusal) -> None:
     rig.live.faults.add(Trouble(reply=refusal))
-    assert isinstance(await cloud.stop(rig.project, FLOW_ID), CloudFailure)
+    assert isinstance(await cloud.change(rig.project, FLOW_ID, Verb.STOP), CloudFailure)
     assert (len(rig.live.calls), len(rig.live.iam.calls)) == (1, 1)
 
 
 async def test_a_call_with_a_key_is_never_repeated(rig: Rig) -> None:
     for refusal in (live_errors.token_must_be_updated(), live_errors.not_authenticated("decrypt token fail")):
         rig.live.faults.add(Trouble(reply=refusal))
-        failed(await rig.cloud.stop(rig.project, FLOW_ID), Fault.CREDENTIALS)
+        failed(await rig.cloud.change(rig.project, FLOW_ID, Verb.STOP), Fault.CREDENTIALS)
     assert len(rig.live.calls) == 2
 
 
@@ -289,7 +290,7 @@ async def test_when_no_new_token_is_to_be_had_the_refused_call_was_never_sent(
     succeeded(await cloud.flow(rig.project, FLOW_ID))
     rig.live.revoke_tokens()
     rig.live.iam.faults.add(answered(503))
-    failed(await cloud.stop(rig.project, FLOW_ID), Fault.NEVER_SENT)
+    failed(await cloud.change(rig.project, FLOW_ID, Verb.STOP), Fault.NEVER_SENT)
     assert rig.status() == "ACTIVE"
 
 
@@ -320,7 +321,7 @@ async def test_what_iam_answers_is_told_as_what_it_means_for_the_call(
     rig: Rig, cloud: client.LiveClient, trouble: Trouble, fault: Fault, message: str
 ) -> None:
     rig.live.iam.faults.add(trouble)
-    outcome = failed(await cloud.stop(rig.project, FLOW_ID), fault)
+    outcome = failed(await cloud.change(rig.project, FLOW_ID, Verb.STOP), fault)
     assert outcome.message.startswith(message)
     assert outcome.http_status == (trouble.reply.status if trouble.reply else None)
     assert outcome.request_id == ("iam-000001" if trouble.reply else None)
@@ -329,13 +330,13 @@ async def test_what_iam_answers_is_told_as_what_it_means_for_the_call(
 
 async def test_iam_may_ask_to_wait(rig: Rig, cloud: client.LiveClient) -> None:
     rig.live.iam.faults.add(answered(429, {"error": {"code": 429, "message": "slow"}}, Retry_After="7"))
-    outcome = failed(await cloud.stop(rig.project, FLOW_ID), Fault.THROTTLED)
+    outcome = failed(await cloud.change(rig.project, FLOW_ID, Verb.STOP), Fault.THROTTLED)
     assert outcome.retry_after == 7.0
 
 
 async def test_iam_that_is_not_there_means_never_sent(rig: Rig) -> None:
     nowhere = rig.client(held=user(f"http://127.0.0.1:{free_port()}"))
-    outcome = failed(await nowhere.stop(rig.project, FLOW_ID), Fault.NEVER_SENT)
+    outcome = failed(await nowhere.change(rig.project, FLOW_ID, Verb.STOP), Fault.NEVER_SENT)
     assert outcome.message.startswith("IAM gave no token: ConnectError")
 
 
@@ -345,7 +346,7 @@ async def test_waiting_for_a_token_is_part_of_the_try(rig: Rig) -> None:
     cloud = rig.client(held=user(rig.live.endpoint), timeout=0.3)
     loop = asyncio.get_running_loop()
     began = loop.time()
-    outcome = failed(await cloud.stop(rig.project, FLOW_ID), Fault.NEVER_SENT)
+    outcome = failed(await cloud.change(rig.project, FLOW_ID, Verb.STOP), Fault.NEVER_SENT)
     assert 0.25 < loop.time() - began < 2
     assert outcome.message == "IAM gave no token: no answer within 0.3 seconds"
     assert rig.live.calls == ()
@@ -359,7 +360,7 @@ async def test_a_token_that_comes_late_leaves_the_call_what_is_left_of_the_try(r
     rig.live.faults.add(Trouble(hold=never))
     began = loop.time()
     loop.call_later(0.4, late.set)
-    failed(await cloud.stop(rig.project, FLOW_ID), Fault.UNCERTAIN)  # it may have been carried out
+    failed(await cloud.change(rig.project, FLOW_ID, Verb.STOP), Fault.UNCERTAIN)  # it may have been carried out
     assert loop.time() - began < 0.85
     never.set()
 
@@ -372,7 +373,7 @@ async def test_a_refusal_that_comes_late_leaves_the_new_token_what_is_left_of_th
     rig.live.iam.faults.add(Trouble(hold=never))
     began = loop.time()
     loop.call_later(0.4, late.set)
-    failed(await cloud.stop(rig.project, FLOW_ID), Fault.NEVER_SENT)  # Live has seen nothing
+    failed(await cloud.change(rig.project, FLOW_ID, Verb.STOP), Fault.NEVER_SENT)  # Live has seen nothing
     assert loop.time() - began < 0.85
     never.set()
 
@@ -382,15 +383,15 @@ async def test_a_refusal_that_comes_late_leaves_the_new_token_what_is_left_of_th
 
 async def test_a_wrong_password_is_told_once_and_not_tried_again_for_five_minutes(rig: Rig) -> None:
     wrong = rig.client(held=user(rig.live.endpoint, password="s3cr3t-but-wrong"))
-    first = failed(await wrong.stop(rig.project, FLOW_ID), Fault.CREDENTIALS)
+    first = failed(await wrong.change(rig.project, FLOW_ID, Verb.STOP), Fault.CREDENTIALS)
     assert (first.http_status, first.message) == (401, "IAM gave no token: The username or password is wrong.")
     rig.clock.time += 100
-    again = failed(await wrong.stop(rig.project, FLOW_ID), Fault.CREDENTIALS)
+    again = failed(await wrong.change(rig.project, FLOW_ID, Verb.STOP), Fault.CREDENTIALS)
     assert (again.http_status, again.retry_after) == (None, 200.0)
     assert again.message.startswith(first.message)
     assert len(rig.live.iam.calls) == 1
     rig.clock.time += 200
-    assert failed(await wrong.stop(rig.project, FLOW_ID), Fault.CREDENTIALS).http_status == 401
+    assert failed(await wrong.change(rig.project, FLOW_ID, Verb.STOP), Fault.CREDENTIALS).http_status == 401
     assert len(rig.live.iam.calls) == 2
 
 
@@ -399,7 +400,7 @@ async def test_a_storm_of_calls_does_not_lock_the_user(rig: Rig) -> None:
     names = [f"project-{number}" for number in range(8)]
     wrong = client.LiveClient(rig.http, credentials=fixed(dict.fromkeys(names, held)), now=rig.clock.now)
     projects = [dataclasses.replace(rig.project, name=name, project_id=name) for name in names]
-    for outcome in await asyncio.gather(*(wrong.stop(each, FLOW_ID) for each in projects * 3)):
+    for outcome in await asyncio.gather(*(wrong.change(each, FLOW_ID, Verb.STOP) for each in projects * 3)):
         failed(outcome, Fault.CREDENTIALS)
     assert len(rig.live.iam.calls) == 1
     succeeded(await rig.client(held=user(rig.live.endpoint)).flow(rig.project, FLOW_ID))
@@ -408,9 +409,9 @@ async def test_a_storm_of_calls_does_not_lock_the_user(rig: Rig) -> None:
 async def test_another_password_is_tried_at_once(rig: Rig) -> None:
     held: dict[str, auth.Held] = {"hk": user(rig.live.endpoint, password="s3cr3t-but-wrong")}
     cloud = client.LiveClient(rig.http, credentials=lambda: dict(held), now=rig.clock.now)
-    failed(await cloud.stop(rig.project, FLOW_ID), Fault.CREDENTIALS)
+    failed(await cloud.change(rig.project, FLOW_ID, Verb.STOP), Fault.CREDENTIALS)
     held["hk"] = user(rig.live.endpoint)
-    succeeded(await cloud.stop(rig.project, FLOW_ID))
+    succeeded(await cloud.change(rig.project, FLOW_ID, Verb.STOP))
 
 
 async def test_after_a_change_of_password_the_tokens_of_the_old_one_are_not_used(rig: Rig) -> None:
@@ -445,11 +446,11 @@ async def test_tokens_and_passwords_are_cut_out_of_what_the_cloud_says(rig: Rig)
     succeeded(await cloud.flow(rig.project, FLOW_ID))
     for token in rig.live.iam.tokens:  # also the one that was just replaced
         rig.live.faults.add(Trouble(reply=live_errors.invalid(f"bad {token} and {stand_in.IAM_PASSWORD}.")))
-        outcome = failed(await cloud.stop(rig.project, FLOW_ID), Fault.REJECTED)
+        outcome = failed(await cloud.change(rig.project, FLOW_ID, Verb.STOP), Fault.REJECTED)
         assert outcome.message == "bad [redacted] and [redacted]."
     rig.live.iam.faults.add(iam_says(400, f"{rig.live.iam.tokens[1]} {stand_in.IAM_PASSWORD}!"))
     rig.clock.time += DAY
-    outcome = failed(await cloud.stop(rig.project, FLOW_ID), Fault.CREDENTIALS)
+    outcome = failed(await cloud.change(rig.project, FLOW_ID, Verb.STOP), Fault.CREDENTIALS)
     assert outcome.message == "IAM gave no token: [redacted] [redacted]!"
 
 
@@ -461,7 +462,7 @@ async def test_a_key_that_was_just_replaced_is_still_cut_out(rig: Rig) -> None:
     cloud = client.LiveClient(rig.http, credentials=lambda: dict(held), now=rig.clock.now)
     hold = asyncio.Event()
     rig.live.faults.add(Trouble(hold=hold, reply=live_errors.invalid("AK-1-EXAMPLE is bad")))
-    slow = asyncio.create_task(cloud.stop(rig.project, FLOW_ID))
+    slow = asyncio.create_task(cloud.change(rig.project, FLOW_ID, Verb.STOP))
     await rig.live.until(lambda live: len(live.calls) == 1)
     held["hk"] = second
     succeeded(await cloud.flow(rig.project, FLOW_ID))
@@ -475,10 +476,10 @@ async def test_nothing_prints_a_token_or_a_password(
     caplog.set_level(logging.INFO)
     succeeded(await cloud.flow(rig.project, FLOW_ID))
     rig.live.revoke_tokens()
-    outcomes = [await cloud.stop(rig.project, FLOW_ID)]
+    outcomes = [await cloud.change(rig.project, FLOW_ID, Verb.STOP)]
     rig.live.iam.faults.add(Trouble(drop=True), times=None)
     rig.live.revoke_tokens()
-    outcomes.append(await cloud.stop(rig.project, FLOW_ID))
+    outcomes.append(await cloud.change(rig.project, FLOW_ID, Verb.STOP))
     held: Any = cloud._tokens  # the very values
     texts = (repr(outcomes), repr(held._held), repr(held._former), repr(user("")), caplog.text)
     secrets = (*rig.live.iam.tokens, stand_in.IAM_PASSWORD)
@@ -496,7 +497,7 @@ async def test_an_endpoint_of_live_elsewhere_does_not_get_the_password(rig: Rig)
 
     heard: list[bytes] = []
     async with peer(hangs_up) as endpoint:
-        outcome = await rig.client(held=user(rig.live.endpoint)).stop(at(rig.project, endpoint), FLOW_ID)
+        outcome = await rig.client(held=user(rig.live.endpoint)).change(at(rig.project, endpoint), FLOW_ID, Verb.STOP)
     failed(outcome, Fault.UNCERTAIN)
     assert rig.live.iam.tokens[0].encode() in heard[0]
     assert b"password" not in heard[0]

@@ -16,6 +16,7 @@ from bot import answers, errors, policy, ports
 from bot import request as requests
 from bot.arrivals import Actor, Entry
 from bot.errors import CloudFailure, Fault
+from bot.verbs import Verb
 
 PEOPLE: Final = {
     name: Actor(team="T1", user=f"U0{name}")
@@ -137,12 +138,9 @@ class StrictCloud:
         """Read the names."""
         return tuple(ports.FlowName(flow_id=key, name=FLOWS[key], status=now) for key, now in self.status.items())
 
-    async def start(self, project: policy.Project, flow_id: str) -> ports.Accepted | CloudFailure:
-        """Nobody asks for it here."""
-        raise AssertionError("nobody may start a flow")
-
-    async def stop(self, project: policy.Project, flow_id: str) -> ports.Accepted | CloudFailure:
-        """Stop a flow, as the next trouble has it."""
+    async def change(self, project: policy.Project, flow_id: str, verb: Verb) -> ports.Accepted | CloudFailure:
+        """Stop a flow, as the next trouble has it; nobody asks for anything else here."""
+        assert verb is Verb.STOP
         request = self.calls_stop(flow_id)
         reply = await self._stop(flow_id)
         heard = reply.status if isinstance(reply, ports.Accepted) else reply.fault.value

@@ -15,11 +15,11 @@ from bot import commands
 from bot import request as requests
 from bot.answers import CardLink
 from bot.arrivals import Button
-from bot.commands import Verb
 from bot.request import Emergency, Flow, Part, Progress, Request, State
 from bot.slack.messages import emergencies, state
 from bot.slack.messages.message import Message, actions, context, message, plain, section, tell
 from bot.slack.messages.text import channel, code, escape, link, listed, quiet, quote, short_id, user
+from bot.verbs import CHANGES
 
 MOST_PARTS: Final = 3
 """Sources or outputs shown by name; a phone's screen holds the buttons too."""
@@ -190,7 +190,7 @@ def _deciding(request: Request, button: Button) -> blocks.ButtonElement:
         label=f"{button.capitalize()} {request.verb.capitalize()}",
         title=f"{button.capitalize()} this {request.verb}?",
         says=headline(request),
-        style="danger" if request.verb is Verb.STOP else "primary",
+        style="danger" if CHANGES[request.verb].interrupts else "primary",
     )
 
 

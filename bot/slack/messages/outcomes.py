@@ -11,10 +11,8 @@ from bot.commands import Verb
 from bot.errors import CloudFailure, Fault
 from bot.request import Awaiting, How, Outcome, Request
 from bot.slack.messages.text import code, escape
-from bot.verbs import CALLED, Door
+from bot.verbs import CALLED, CHANGES, Door
 
-STOP_ACTION: Final = "live:ott:updateFlowStatusStop"
-START_ACTION: Final = "live:ott:updateFlowStatusStart"
 READ_ACTIONS: Final = ("live:ott:getFlowDetail", "live:ott:listFlow")
 
 _CHECK: Final = "ask whoever runs flowbot to check"
@@ -89,13 +87,7 @@ def advice(failure: CloudFailure, *, verb: Verb | None, again: str) -> str:
 
 
 def _rights(verb: Verb | None) -> str:
-    match verb:
-        case Verb.STOP:
-            return code(STOP_ACTION)
-        case Verb.START:
-            return code(START_ACTION)
-        case _:
-            return " and ".join(map(code, READ_ACTIONS))
+    return " and ".join(map(code, READ_ACTIONS if verb is None else (CHANGES[verb].action,)))
 
 
 def _about_credentials(message: str) -> str:
@@ -173,11 +165,8 @@ def status(request: Request, outcome: Outcome) -> str:
     """Return the cloud's word for the flow's state, or the one that the outcome implies."""
     if outcome.status:
         return escape(outcome.status, most=40)
-    return (
-        wanted(Verb.STOP if request.verb is Verb.START else Verb.START)
-        if outcome.how in STAYED
-        else wanted(request.verb)
-    )
+    change = CHANGES[request.verb]
+    return CHANGES[change.opposite].wanted if outcome.how in STAYED else change.wanted
 
 
 STAYED: Final = (How.NOT_DONE, How.UNDONE)
@@ -207,16 +196,11 @@ def refused(outcome: Outcome) -> str:
             assert_never(fault)
 
 
-def wanted(verb: Verb) -> str:
-    """Return the cloud's word for the state that the verb leads to."""
-    return "ACTIVE" if verb is Verb.START else "STANDBY"
-
-
 def past_other(verb: Verb) -> str:
     """Return what undoes the verb, as done to a flow."""
-    return "stopped" if verb is Verb.START else "started"
+    return CHANGES[CHANGES[verb].opposite].past
 
 
 def past(verb: Verb) -> str:
     """Return the verb as done to a flow."""
-    return "started" if verb is Verb.START else "stopped"
+    return CHANGES[verb].past

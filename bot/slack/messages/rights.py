@@ -7,19 +7,17 @@ from typing import Final
 
 from bot import policy
 from bot.policy import Effect, Kind
-from bot.rights import READ, Right
+from bot.rights import Right
 from bot.shown import Standing, Whoami
 from bot.slack.messages.card import counted
 from bot.slack.messages.message import Message, tell
 from bot.slack.messages.refusals import who
 from bot.slack.messages.text import code, escape, fit, listed, mention, quote, user
-from bot.verbs import Verb
+from bot.verbs import READ, RIGHTS
 
 MOST_TEXT: Final = 2_000
 MOST_FLOWS: Final = 4
 MOST_NAMED: Final = 10
-
-WORDS: Final = (Verb.STOP.value, Verb.START.value, READ)
 
 KINDS: Final = {
     Kind.MEMBER: "a full member",
@@ -54,7 +52,7 @@ def _belonging(value: Whoami) -> str:
 
 def _standing(standing: Standing) -> list[str]:
     lines = [f"In {escape(standing.project, most=40)}:"]
-    for word in WORDS:
+    for word in RIGHTS:
         about = [right for right in standing.rights if right.verb == word]
         lines += [f"• {word}: {_right(right)}" for right in about]
         if word == READ and not about:
