@@ -61,6 +61,21 @@ class Blocked(Told):
 
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
+class HeldInPrivate(Told):
+    """A request whose card the asker may not see holds the flow: nothing opened.
+
+    `verb` was asked for, `held_by` is the request's. `requester` is a user id; `approvers` are as rules have them.
+    """
+
+    kind: Literal["held_in_private"] = "held_in_private"
+    verb: Verb
+    held_by: Verb
+    flow: str
+    requester: str
+    approvers: tuple[str, ...] = ()
+
+
+@dataclasses.dataclass(frozen=True, kw_only=True)
 class Refused(Told):
     """The policy says no to a command or a click; `people` are the user and group ids behind the sets that could."""
 
@@ -273,6 +288,7 @@ Answer = Annotated[
     Opened
     | Joined
     | Blocked
+    | HeldInPrivate
     | Refused
     | ReasonMissing
     | NameMissing

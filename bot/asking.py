@@ -7,9 +7,21 @@ Reads the cloud and the gate, and writes one change: a request with its lock, or
 import dataclasses
 from typing import Final
 
-from bot import answers, commands, errors, finding, life, limiting, passing_over, placing, policy, ports, request
+from bot import (
+    answers,
+    commands,
+    errors,
+    finding,
+    life,
+    limiting,
+    passing_over,
+    placing,
+    policy,
+    ports,
+    request,
+    visibility,
+)
 from bot.arrivals import Actor, Button, Entry, Typed
-from bot.commands import Verb
 from bot.gate import FRESH, Gate, Subject, subject_of
 from bot.request import Event, Flow, Request, Said, State
 from bot.trying import WANTED
@@ -89,7 +101,8 @@ class Asking:
             holder = await self._store.holder(opened.project, opened.flow.flow_id)
             if holder is None or (opened.emergency is not None and _gives_way(holder)):
                 raise errors.Conflict("who holds the flow has changed since") from None
-            return await self._tell(entry, _met(opened.verb, holder))
+            met = await visibility.of_holder(self._gate, holder, opened.verb, entry.actor, channel=typed.channel)
+            return await self._tell(entry, met)
         return Taken(request_id=opened.id, superseded_id=None if superseded is None else superseded.id)
 
     async def _giving_way(self, opened: Request) -> Request | None:
@@ -109,7 +122,9 @@ class Asking:
         again = await self._store.load(request_id)
         if again is not None:
             pressed = Button.ADD_REASON if name is None else Button.TYPE_NAME
-            return answers.Joined(card=card_link(again)) if request.is_open(again) else settled(again, pressed)
+            return (
+                answers.Joined(card=visibility.card_link(again)) if request.is_open(again) else settled(again, pressed)
+            )
         command = commands.parse(typed.text)
         if not isinstance(command, commands.Change):
             return answers.NoSuchRequest()
@@ -153,13 +168,21 @@ class Asking:
         subject = dataclasses.replace(subject_of(holder), verb=ask.command.verb)
         decision = await self._may(ask, subject)
         if isinstance(decision, policy.Refuse):
-            return refused(self._gate.in_force, action=ask.command.verb, flow=holder.flow.called, decision=decision)
-        return _met(ask.command.verb, holder)
+            return await self._refuse(ask, holder.flow, decision)
+        return await visibility.of_holder(self._gate, holder, ask.command.verb, ask.actor, channel=ask.typed.channel)
+
+    async def _refuse(self, ask: _Ask, flow: Flow, decision: policy.Refuse) -> answers.Refused:
+        """Refuse; a flow that the asker may not read about is called what they typed."""
+        named = [(flow.flow_id, flow.name)]
+        known = await self._gate.readable(ask.actor, named, project=ask.project.name, channel=ask.typed.channel)
+        called = flow.called if known else ask.command.flow
+        return refused(self._gate.in_force, action=ask.command.verb, flow=called, decision=decision)
 
     async def _find(self, ask: _Ask, *, met: str) -> Request | answers.Answer:
         """Read which flow is meant; `met` is the id for which no open request was found already."""
         find = self._finder.find_or_guess if ask.command.emergency else self._finder.find
-        flow = await find(ask.project, ask.command.flow)
+        found = await find(ask.project, ask.command.flow)
+        flow = await visibility.of_found(self._gate, found, actor=ask.actor, channel=ask.typed.channel)
         if not isinstance(flow, Flow):
             return flow
         open_one = await self._meet(ask, flow.flow_id) if flow.flow_id != met else None
@@ -172,7 +195,7 @@ class Asking:
         subject = Subject(verb=verb, project=project.name, flow_id=flow.flow_id, flow_name=called, channel=channel)
         decision = await self._may(ask, subject)
         if isinstance(decision, policy.Refuse):
-            return refused(self._gate.in_force, action=verb, flow=flow.called, decision=decision)
+            return await self._refuse(ask, flow, decision)
         if flow.status == WANTED[verb]:
             return answers.AlreadySo(verb=verb, project=project.name, flow=flow)
         shared = False if project.allow_shared else await self._gate.is_shared(channel)
@@ -296,7 +319,7 @@ def settled(seen: Request, button: Button) -> answers.Settled:
     actor, at = _settled_by(seen, button)
     return answers.Settled(
         button=button,
-        card=card_link(seen),
+        card=visibility.card_link(seen),
         state=seen.state,
         progress=seen.operation.progress,
         by=None if actor is None else actor.user,
@@ -315,18 +338,6 @@ def _settled_by(seen: Request, button: Button) -> tuple[Actor | None, float | No
     if seen.ending is not None:
         return seen.ending.actor, seen.ending.at
     return (seen.votes[-1].actor if seen.votes else None), seen.decided_at
-
-
-def card_link(seen: Request) -> answers.CardLink:
-    """Say where the card of a request stands."""
-    return answers.CardLink(
-        request_id=seen.id,
-        verb=seen.verb,
-        flow=seen.flow.called,
-        channel=seen.card.channel,
-        ts=seen.card.ts,
-        thread=seen.card.thread,
-    )
 
 
 def _emergency(choice: Choice, *, home: str, channel: str) -> request.Emergency | None:
@@ -349,12 +360,6 @@ def _asked_for(opened: Request) -> Request:
 def _gives_way(holder: Request) -> bool:
     """Tell whether an emergency for the same flow takes the place of a request."""
     return holder.state is State.PENDING and holder.emergency is None
-
-
-def _met(verb: Verb, holder: Request) -> answers.Joined | answers.Blocked:
-    if holder.verb is verb:
-        return answers.Joined(card=card_link(holder))
-    return answers.Blocked(verb=verb, card=card_link(holder))
 
 
 def _is_name(typed: str | None, flow: Flow) -> bool:

@@ -5,10 +5,10 @@ It changes nothing and writes nothing. What Slack cannot be asked is a no.
 
 import asyncio
 import dataclasses
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
 from typing import Final
 
-from bot import freezing, passing_over, policy, ports, protecting, request, voting
+from bot import freezing, passing_over, policy, ports, protecting, request, rights, voting
 from bot.arrivals import Actor
 from bot.commands import Verb
 
@@ -118,6 +118,34 @@ class Gate:
     async def is_private(self, channel: str) -> bool | None:
         """Tell whether only its members see a channel; None where Slack cannot be asked."""
         return await self._directory.is_private(channel, max_age=FRESH)
+
+    async def readable(
+        self, actor: Actor, flows: Iterable[tuple[str, str]], *, project: str, channel: str
+    ) -> frozenset[tuple[str, str]]:
+        """Return those flows (id and name) that somebody may read about where they ask."""
+        in_force = self.in_force
+        person, groups = await asyncio.gather(
+            self.person(actor, max_age=FRESH),
+            self._members(rights.groups_deciding(in_force, rights.READ), max_age=FRESH),
+        )
+
+        def may_read(flow: tuple[str, str]) -> bool:
+            flow_id, name = flow
+            subject = Subject(
+                verb=Verb.STATUS, project=project, flow_id=flow_id, flow_name=name or None, channel=channel
+            )
+            return not isinstance(policy.decide(in_force, _question(person, subject), groups), policy.Refuse)
+
+        return frozenset(filter(may_read, flows))
+
+    async def may_see_card(self, seen: request.Request, *, user: str, channel: str) -> bool:
+        """Tell whether reasons and link of a request are for somebody who asks in a channel."""
+        if channel == seen.card.channel or user == seen.requester.user:
+            return True
+        in_force = self.in_force
+        approvers = policy.expand(in_force, (*seen.terms.approvers, *passing_over.judges(in_force, seen)))
+        groups = await self._members(frozenset(filter(policy.is_group, approvers)), max_age=FRESH)
+        return policy.among(approvers, user, groups) is True or await self.is_private(seen.card.channel) is False
 
     async def refuse_paused(self) -> policy.Refuse | None:
         """Say that every changing verb is paused, or None. Raises errors.StoreError."""

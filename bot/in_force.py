@@ -4,6 +4,7 @@ Owns when the file is looked at and what of it may change while the bot runs. A 
 nothing, loudly. It must not know what the policy decides.
 """
 
+import asyncio
 from typing import Final
 
 import structlog
@@ -27,14 +28,19 @@ class PolicyInForce:
         self._name = str(settings.config)
         self._path = None if settings.origin is None else settings.origin.directory / settings.config
         self._seen: _Look | None = None  # it may have changed since it was read, so the first look reads again
+        self._looking = asyncio.Lock()  # who looks meanwhile must find what the other look finds
         log.info("policy in force", file=self._name, digest=self._policy.digest)
 
     def __call__(self) -> Policy:
         """Return the policy in force."""
         return self._policy
 
-    def look(self) -> None:
-        """Look at the file, and read it where it is another than at the last look."""
+    async def look(self) -> None:
+        """Look at the file, and read it where it is another than at the last look; a long one holds nobody up."""
+        async with self._looking:
+            await self._look()
+
+    async def _look(self) -> None:
         if self._path is None:
             return
         try:
@@ -49,10 +55,9 @@ class PolicyInForce:
                 self._stays([f"{self._name} cannot be read: {error.strerror}"])
             self._seen = None
             return
-        self._take(data)
+        self._take(await asyncio.to_thread(policy_file.load, data, name=self._name))
 
-    def _take(self, data: bytes) -> None:
-        loaded = policy_file.load(data, name=self._name)
+    def _take(self, loaded: policy_file.Loaded) -> None:
         if loaded.policy is None:
             self._stays(list(map(str, loaded.problems)))
         elif loaded.policy.projects.keys() != self._policy.projects.keys():

@@ -56,6 +56,8 @@ def _load(data: bytes, name: str) -> Loaded:
         found = re.search(r"\(at line (\d+)", str(error))
         line = int(found[1]) if found else text.rstrip("\n").count("\n") + 1
         return Loaded(policy=None, problems=(Problem(where=f"{name}:{line}", what=f"is not TOML: {error}"),))
+    except ValueError:  # Python's own bound on the digits of a whole number
+        return Loaded(policy=None, problems=(Problem(where=name, what="holds a number of too many digits"),))
     return _Reading(name, text, raw).result(hashlib.sha256(data).hexdigest())
 
 
@@ -230,8 +232,8 @@ def _rule(found: policy_keys.Rule, text: str, *, limit: int) -> policy.Rule:
     kept = {"emergency_limit": limit, **found.model_dump(exclude={"effect", "reason", "freeze"}, exclude_none=True)}
     freezes = tuple(
         policy.Freeze(
-            since=freeze.at(freeze.since),
-            until=freeze.at(freeze.until),
+            since=freeze.begins_at,
+            until=freeze.ends_at,
             approvals=freeze.approvals or 0,
             deny=freeze.deny,
         )

@@ -18,6 +18,10 @@ from bot import policy
 from bot.verbs import RIGHTS
 
 SHORTEST, LONGEST = 5.0, 24 * 3600.0
+FIRST: Final = 0.0
+LAST: Final = datetime.datetime.max.replace(tzinfo=datetime.UTC, microsecond=0).timestamp()
+"""The first and the last moment that a freeze may name, in seconds since the epoch: what can be told as a date."""
+
 USER: Final = re.compile(r"[UW][A-Z0-9]+")
 GROUP: Final = re.compile(r"S[A-Z0-9]+")
 CHANNEL: Final = re.compile(r"[CG][A-Z0-9]+")
@@ -113,6 +117,14 @@ def _moment(value: object) -> object:
         raise wrong("must be a time, like 2026-12-24T18:00:00") from None
 
 
+def _instants(moment: datetime.datetime, zone: str | None) -> tuple[float, float]:
+    """Return the earliest and the latest that a time may mean: clocks that change show some times twice, or never."""
+    if moment.tzinfo is not None or zone is None:
+        return moment.timestamp(), moment.timestamp()
+    meant = [moment.replace(tzinfo=zoneinfo.ZoneInfo(zone), fold=fold).timestamp() for fold in (0, 1)]
+    return min(meant), max(meant)
+
+
 def _zone(name: str) -> str:
     try:
         zoneinfo.ZoneInfo(name)
@@ -165,11 +177,21 @@ class Project(Table):
 class Freeze(Table):
     """One of the `freeze` of a rule."""
 
+    zone: Annotated[str, pydantic.AfterValidator(_zone)] | None = None  # first: the times are read in it
     since: Annotated[datetime.datetime, pydantic.BeforeValidator(_moment)] = pydantic.Field(alias="from")
     until: Annotated[datetime.datetime, pydantic.BeforeValidator(_moment)] = pydantic.Field(alias="to")
-    zone: Annotated[str, pydantic.AfterValidator(_zone)] | None = None
     approvals: int | None = pydantic.Field(default=None, gt=0)
     deny: bool = False
+
+    @pydantic.field_validator("since", "until")
+    @classmethod
+    def _is_a_date(cls, moment: datetime.datetime, info: pydantic.ValidationInfo) -> datetime.datetime:
+        if moment.tzinfo is None and info.data.get("zone") is None:
+            return moment  # what is wrong is the zone
+        earliest, latest = _instants(moment, info.data.get("zone"))
+        if earliest < FIRST or latest > LAST:
+            raise wrong("must lie between the years 1970 and 9999, in UTC")
+        return moment
 
     @pydantic.model_validator(mode="after")
     def _is_whole(self) -> "Freeze":
@@ -177,14 +199,19 @@ class Freeze(Table):
             raise wrong('needs a zone, like zone = "Europe/Berlin"')
         if self.deny == (self.approvals is not None):
             raise wrong("needs either approvals = NUMBER or deny = true")
-        if self.at(self.since) >= self.at(self.until):
+        if self.begins_at >= self.ends_at:
             raise wrong("ends before it begins: to must be later than from")
         return self
 
-    def at(self, moment: datetime.datetime) -> float:
-        """Return the moment in seconds since the epoch; without an offset of its own it is one of the zone."""
-        zone = None if self.zone is None else zoneinfo.ZoneInfo(self.zone)
-        return (moment if moment.tzinfo is not None else moment.replace(tzinfo=zone)).timestamp()
+    @property
+    def begins_at(self) -> float:
+        """Return the earliest that `from` may mean, in seconds since the epoch."""
+        return _instants(self.since, self.zone)[0]
+
+    @property
+    def ends_at(self) -> float:
+        """Return the latest that `to` may mean, in seconds since the epoch."""
+        return _instants(self.until, self.zone)[1]
 
 
 class Rule(Table):

@@ -9,7 +9,7 @@ import collections
 import dataclasses
 from typing import Final
 
-from bot import answers, asking, commands, errors, finding, passing_over, placing, policy, ports, request, rights, shown
+from bot import answers, asking, commands, errors, finding, placing, policy, ports, request, rights, shown, visibility
 from bot.arrivals import Actor, Typed
 from bot.gate import FRESH, Gate, subject_of
 from bot.request import Flow, Request, State
@@ -146,7 +146,7 @@ class Reading:
             self._store.holder(project.name, flow.flow_id),
             self._store.history(project.name, flow_id=flow.flow_id, limit=LAST + 1),
         )
-        others = [one for one in done if holder is None or one.id != holder.id][:LAST]
+        others = [one for one in done if (holder is None or one.id != holder.id) and reader.may_see(one)][:LAST]
         return shown.Status(
             project=project.name,
             flow=flow,
@@ -188,19 +188,19 @@ class Reading:
         """Find a flow that the reader may read about; of others they learn nothing."""
         found = await self._finder.find(project, typed, purpose="read")
         if isinstance(found, Flow):
-            return self._refused(reader, project.name, found.flow_id, found.name) or found
+            return self._refused(reader, project.name, found.flow_id, found.name, called=typed) or found
         if isinstance(found, answers.NoSuchFlow):
-            seen = tuple(one for one in found.candidates if reader.refusal(project.name, *one) is None)
-            return dataclasses.replace(found, candidates=seen, ambiguous=found.ambiguous and len(seen) > 1)
+            return visibility.only(found, lambda flow: reader.refusal(project.name, *flow) is None)
         return found
 
     def _refused(
-        self, reader: _Reader, project: str, flow_id: str = "", flow_name: str | None = ""
+        self, reader: _Reader, project: str, flow_id: str = "", flow_name: str | None = "", *, called: str = ""
     ) -> answers.Refused | None:
+        """Say why they may not read about a flow, `called` as they typed it: they learn neither its name nor its id."""
         refusal = reader.refusal(project, flow_id, flow_name)
         if refusal is None:
             return None
-        return asking.refused(reader.in_force, action="read", flow=flow_name or flow_id or project, decision=refusal)
+        return asking.refused(reader.in_force, action="read", flow=called or project, decision=refusal)
 
     # — requests —
 
@@ -262,9 +262,10 @@ class Reading:
         """Look for the id in the store first, where flows live on that the cloud does not have any more."""
         done = await self._store.history(project.name, flow_id=about, limit=HISTORY)
         if done:
-            refused = self._refused(reader, project.name, about, done[0].flow.name or None)
+            refused = self._refused(reader, project.name, about, done[0].flow.name or None, called=about)
             if refused is not None:
                 return refused
+            done = list(filter(reader.may_see, done))  # it may have had another name then
         else:
             found = await self._find(reader, project, about)
             if not isinstance(found, Flow):
@@ -276,20 +277,10 @@ class Reading:
         return tuple(await asyncio.gather(*(self._row(reader, one) for one in found)))
 
     async def _row(self, reader: _Reader, seen: Request) -> shown.Row:
-        if await self._is_open_to(reader, seen):
+        if await self._gate.may_see_card(seen, user=reader.user, channel=reader.channel):
             return shown.Row(request=seen)
         ending = seen.ending and dataclasses.replace(seen.ending, reason=None)
         return shown.Row(request=dataclasses.replace(seen, reason=None, ending=ending, unsent=()), hidden=True)
-
-    async def _is_open_to(self, reader: _Reader, seen: Request) -> bool:
-        """Tell whether reasons and link of a request are for the reader."""
-        if reader.channel == seen.card.channel or reader.user == seen.requester.user:
-            return True
-        approvers = policy.expand(reader.in_force, (*seen.terms.approvers, *passing_over.judges(reader.in_force, seen)))
-        groups = await self._members(frozenset(filter(policy.is_group, approvers)))
-        if reader.user in approvers or any(reader.user in (members or ()) for members in groups.values()):
-            return True
-        return await self._directory.is_private(seen.card.channel, max_age=FRESH) is False
 
     # — people —
 

@@ -9,7 +9,7 @@ import secrets
 import signal
 import socket
 import time
-from collections.abc import AsyncIterator, Callable, Iterator
+from collections.abc import AsyncIterator, Awaitable, Callable, Iterator
 from typing import Any, Final
 
 import aiohttp
@@ -223,7 +223,7 @@ def _worker(
     finder: Finder,
     notifier: Notifier,
     clock: ports.Clock,
-    look_beside: Callable[[], None],
+    look_beside: Callable[[], Awaitable[None]],
 ) -> Worker:
     asking = Asking(store=database, finder=finder, gate=gate, clock=clock)
     return Worker(

@@ -8,7 +8,7 @@ import asyncio
 import dataclasses
 from typing import Final
 
-from bot import answers, asking, commands, errors, gate, life, policy, ports, request, settling, voting
+from bot import answers, asking, commands, errors, gate, life, policy, ports, request, settling, visibility, voting
 from bot.arrivals import Actor, Arrival, Button, Clicked, Entry, Modal, Submitted, Typed
 from bot.asking import Taken
 from bot.commands import Door
@@ -244,7 +244,7 @@ def _copy(seen: Request, clicked: Clicked) -> asking.Copy | None:
     """Return the message that was clicked, if it is not the card that the store knows."""
     if not seen.card.ts or clicked.message_ts is None or clicked.message_ts == seen.card.ts:
         return None
-    return asking.Copy(channel=clicked.channel, ts=clicked.message_ts, card=asking.card_link(seen))
+    return asking.Copy(channel=clicked.channel, ts=clicked.message_ts, card=visibility.card_link(seen))
 
 
 def _once_more(seen: Request, clicked: Clicked) -> Typed:

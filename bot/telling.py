@@ -10,7 +10,7 @@ from typing import Final
 
 import structlog
 
-from bot import answers, asking, due, errors, life, ports, request
+from bot import answers, due, errors, life, ports, request, visibility
 from bot.arrivals import Entry, Typed
 from bot.request import Event, Reply, Request, Said
 
@@ -96,7 +96,7 @@ class Telling:
             case due.Tell.POST_CARD:
                 await self._posted(seen, await self._chat.post_card(seen))
             case due.Tell.NEVER_SHOWN:
-                unshown = answers.NeverShown(card=asking.card_link(seen), state=seen.state, dry_run=seen.dry_run)
+                unshown = answers.NeverShown(card=visibility.card_link(seen), state=seen.state, dry_run=seen.dry_run)
                 await self._chat.answer(_in_a_dm(seen), unshown)
                 await self._shown(seen, ts=due.NO_CARD)
             case due.Tell.EDIT_CARD:
@@ -111,7 +111,7 @@ class Telling:
     async def _reply(self, seen: Request, reply: Reply) -> str:
         if reply.said is not Said.LINKED:
             return await self._chat.reply(seen, reply)
-        opened = answers.Opened(card=asking.card_link(seen), dry_run=seen.dry_run)
+        opened = answers.Opened(card=visibility.card_link(seen), dry_run=seen.dry_run)
         await self._chat.answer(await self._asked(seen), opened)
         return ""
 
@@ -130,7 +130,7 @@ class Telling:
             await self._shown(seen, ts=ts)
         elif newest.card.ts != ts:
             with contextlib.suppress(errors.ChatError):  # a click on it does the same
-                await self._chat.retire_copy(seen.card.channel, ts, asking.card_link(newest))
+                await self._chat.retire_copy(seen.card.channel, ts, visibility.card_link(newest))
 
     async def _give_up(self, seen: Request, step: due.Tell, failure: errors.ChatRefused) -> None:
         log.warning("Slack refused", request=seen.id, step=step, code=failure.code)

@@ -9,7 +9,7 @@ import asyncio
 import collections
 import contextlib
 import dataclasses
-from collections.abc import Callable, Coroutine
+from collections.abc import Awaitable, Callable, Coroutine
 from typing import Any, Final
 
 import structlog
@@ -82,7 +82,7 @@ class Worker:
         telling: Telling,
         chat: ports.Chat,
         clock: ports.Clock,
-        look_beside: Callable[[], None] = lambda: None,
+        look_beside: Callable[[], Awaitable[None]] | None = None,
     ) -> None:
         self._store = store
         self._service = service
@@ -167,7 +167,8 @@ class Worker:
 
     async def _look(self) -> None:
         """Claim what is due and nobody holds, and take up again what the database kept from being done."""
-        self._look_beside()
+        if self._look_beside is not None:
+            await self._look_beside()
         while claimed := await self._store.claim_entries(limit=CLAIM):
             for each in claimed:
                 self._take_up(each)

@@ -8,7 +8,7 @@ from collections.abc import AsyncIterator
 
 import pytest
 
-from bot import answers, asking, errors, life, limiting, policy, ports, request
+from bot import answers, asking, errors, life, limiting, policy, ports, request, visibility
 from bot.arrivals import Modal, Submitted, Typed
 from bot.commands import Door, Verb
 from bot.errors import CloudFailure, Fault
@@ -369,7 +369,7 @@ async def test_a_card_stands_in_the_thread_where_it_was_asked_for_and_not_in_ano
     assert taken.request_id is not None
     opened = await desk.now(taken.request_id)
     assert (opened.card.channel, opened.card.thread) == ("C0INCIDENT", thread)
-    assert asking.card_link(opened).thread == thread
+    assert visibility.card_link(opened).thread == thread
 
 
 async def test_a_missing_reason_is_asked_for_at_the_door_where_it_was_typed(desk: Desk) -> None:
@@ -522,14 +522,14 @@ class TestEmergency:
     async def test_a_request_that_is_approved_by_now_does_not_give_way(self, desk: Desk) -> None:
         approved = await desk.approved("stop flow-1", BOB)
 
-        assert await answer(desk, BURNS) == answers.Joined(card=asking.card_link(approved))
+        assert await answer(desk, BURNS) == answers.Joined(card=visibility.card_link(approved))
         assert await desk.now(approved.id) == approved
 
     async def test_nor_does_another_emergency(self, desk: Desk) -> None:
         first = await desk.opened(BURNS, BOB)
 
         for text in (BURNS, "stop flow-1"):
-            assert await answer(desk, text) == answers.Joined(card=asking.card_link(first))
+            assert await answer(desk, text) == answers.Joined(card=visibility.card_link(first))
         assert await desk.now(first.id) == first
 
     async def test_a_dry_run_ends_nothing(self, desk: Desk) -> None:
@@ -552,7 +552,7 @@ class TestEmergency:
         await SqlStore.commit(desk.store, ports.Change(audit=(), request=approved))
         gate.set()
 
-        assert (await asking_for_it).answer == answers.Joined(card=asking.card_link(approved))
+        assert (await asking_for_it).answer == answers.Joined(card=visibility.card_link(approved))
         assert (await desk.now(pending.id)).state is request.State.APPROVED
 
     async def test_what_held_nothing_a_moment_ago_gives_way_all_the_same(self, desk: Desk) -> None:

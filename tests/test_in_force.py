@@ -1,12 +1,14 @@
 """The policy in force: it follows its file, and nothing that is wrong with the file changes it."""
 
+import asyncio
 import os
 import pathlib
+import threading
 
 import pytest
 from structlog.testing import capture_logs
 
-from bot import settings
+from bot import policy_file, settings
 from bot.in_force import PolicyInForce
 from tests.fakes import POLICY
 
@@ -41,6 +43,11 @@ def in_force(file: pathlib.Path) -> PolicyInForce:
     return PolicyInForce(settings.load(ENVIRON, directory=file.parent))
 
 
+def look(in_force: PolicyInForce) -> None:
+    """Look at the file once."""
+    asyncio.run(in_force.look())
+
+
 def strictest(in_force: PolicyInForce) -> int:
     """Return the most approvals that a rule asks for."""
     return max(rule.approvals for rule in in_force().rules)
@@ -50,27 +57,27 @@ def test_a_changed_file_is_in_force_from_the_next_look(file: pathlib.Path, in_fo
     file.write_text(STRICTER)
     assert strictest(in_force) == 1
 
-    in_force.look()
+    look(in_force)
 
     assert strictest(in_force) == 2
 
 
 def test_a_file_that_was_replaced_by_another_is_read(file: pathlib.Path, in_force: PolicyInForce) -> None:
-    in_force.look()
+    look(in_force)
     other = file.with_name("new.toml")
     other.write_text(STRICTER)
     os.replace(other, file)
 
-    in_force.look()
+    look(in_force)
 
     assert strictest(in_force) == 2
 
 
 def test_a_file_that_is_the_same_keeps_the_same_object(file: pathlib.Path, in_force: PolicyInForce) -> None:
     before = in_force()
-    in_force.look()
+    look(in_force)
     file.touch()
-    in_force.look()
+    look(in_force)
 
     assert in_force() is before
 
@@ -91,8 +98,8 @@ def test_a_wrong_file_keeps_the_old_policy_and_says_so_once(
     file.write_text(text)
 
     with capture_logs() as logged:
-        in_force.look()
-        in_force.look()
+        look(in_force)
+        look(in_force)
 
     assert strictest(in_force) == 1
     (line,) = logged
@@ -101,16 +108,16 @@ def test_a_wrong_file_keeps_the_old_policy_and_says_so_once(
 
 
 def test_a_file_that_is_gone_keeps_the_old_policy_until_it_is_back(file: pathlib.Path, in_force: PolicyInForce) -> None:
-    in_force.look()
+    look(in_force)
     file.unlink()
     with capture_logs() as logged:
-        in_force.look()
-        in_force.look()
+        look(in_force)
+        look(in_force)
     assert [line["log_level"] for line in logged] == ["error"]
     assert strictest(in_force) == 1
 
     file.write_text(STRICTER)
-    in_force.look()
+    look(in_force)
 
     assert strictest(in_force) == 2
 
@@ -118,6 +125,25 @@ def test_a_file_that_is_gone_keeps_the_old_policy_until_it_is_back(file: pathlib
 def test_the_digest_of_another_policy_is_in_the_log(file: pathlib.Path, in_force: PolicyInForce) -> None:
     file.write_text(STRICTER)
     with capture_logs() as logged:
-        in_force.look()
+        look(in_force)
 
     assert [line["digest"] for line in logged] == [in_force().digest]
+
+
+def test_a_long_file_holds_nobody_up(
+    file: pathlib.Path, in_force: PolicyInForce, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    read_by: list[threading.Thread] = []
+
+    def load(data: bytes, *, name: str) -> policy_file.Loaded:
+        read_by.append(threading.current_thread())
+        return real(data, name=name)
+
+    real = policy_file.load
+    monkeypatch.setattr(policy_file, "load", load)
+    file.write_text(STRICTER)
+
+    look(in_force)
+
+    assert strictest(in_force) == 2
+    assert read_by != [threading.current_thread()]

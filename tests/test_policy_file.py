@@ -1,15 +1,20 @@
 """The policy file: what it may say, and where each mistake in it is found."""
 
+import contextlib
 import hashlib
 import json
 import pathlib
+import sys
 import textwrap
+import tomllib
+import types
+from collections.abc import Callable
 
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from bot import policy, policy_file
+from bot import places, policy, policy_file
 
 PROJECT = """\
 [projects.hk]
@@ -506,6 +511,59 @@ def test_what_is_wrong_with_a_freeze_is_said_with_its_place(freeze: str, what: s
     assert "rule 1, freeze" in problem
 
 
+@pytest.mark.parametrize(
+    ("moment", "zone"),
+    [
+        ("9999-12-31T23:59:59", "America/New_York"),
+        ("9999-12-31T23:59:59-00:01", "Europe/Berlin"),
+        ("0001-01-01T00:00:00", "Asia/Tokyo"),
+        ("1969-12-31T23:59:59", "UTC"),
+    ],
+)
+@pytest.mark.parametrize("key", ["from", "to"])
+def test_a_date_that_no_calendar_shows_is_a_problem_in_its_line(key: str, moment: str, zone: str) -> None:
+    times = {"from": "1970-01-02T00:00:00", "to": "9999-12-30T00:00:00", key: moment}
+    freeze = f'from = {times["from"]}\nto = {times["to"]}\nzone = "{zone}"\ndeny = true\n'
+
+    line = 12 if key == "from" else 13
+    assert told(f"{PROJECT}{APPROVED}[[rules.freeze]]\n{freeze}") == [
+        f"f.toml:{line}: rule 1, freeze, {key}: must lie between the years 1970 and 9999, in UTC"
+    ]
+
+
+@pytest.mark.parametrize("zone", ["UTC", "Asia/Tokyo", "America/New_York"])
+def test_a_freeze_may_last_for_as_long_as_dates_go(zone: str) -> None:
+    freeze = f'from = 1970-01-02T00:00:00\nto = 9999-12-30T23:59:59\nzone = "{zone}"\ndeny = true\n'
+
+    assert told(f"{PROJECT}{APPROVED}[[rules.freeze]]\n{freeze}") == []
+
+
+BERLIN = 'zone = "Europe/Berlin"\ndeny = true\n'
+ENDS_EARLIER = 1792888200.0  # 2026-10-25T00:30:00Z: 02:30 in summer time; the clock strikes it again an hour later
+MISSING_EARLIER = 1774744200.0  # 2026-03-29T00:30:00Z: 02:30 does not exist, and is read as 01:30 or as 03:30
+
+
+@pytest.mark.parametrize(
+    ("since", "until", "expected"),
+    [
+        ("2026-10-25T02:30:00", "2026-10-26T00:00:00", (ENDS_EARLIER, 1792969200.0)),
+        ("2026-10-24T00:00:00", "2026-10-25T02:30:00", (1792792800.0, ENDS_EARLIER + 3600)),
+        ("2026-10-25T02:30:00", "2026-10-25T02:30:00", (ENDS_EARLIER, ENDS_EARLIER + 3600)),
+        ("2026-10-24T00:00:00", "2026-10-25T02:30:00+02:00", (1792792800.0, ENDS_EARLIER)),
+        ("2026-03-29T02:30:00", "2026-03-30T00:00:00", (MISSING_EARLIER, 1774821600.0)),
+        ("2026-03-28T00:00:00", "2026-03-29T02:30:00", (1774652400.0, MISSING_EARLIER + 3600)),
+    ],
+)
+def test_a_time_that_a_clock_shows_twice_or_never_is_read_the_stricter_way(
+    since: str, until: str, expected: tuple[float, float]
+) -> None:
+    found = load(f"{PROJECT}{APPROVED}[[rules.freeze]]\nfrom = {since}\nto = {until}\n{BERLIN}")
+
+    assert found.policy is not None, found.problems
+    (freeze,) = found.policy.rules[0].freezes
+    assert (freeze.since, freeze.until) == expected
+
+
 def test_a_freeze_may_ask_for_approvals_where_the_rule_asks_for_none() -> None:
     frozen = f"[[rules.freeze]]\n{FREEZE}approvals = 1\n"
 
@@ -636,3 +694,106 @@ def test_no_text_makes_it_crash(lines: list[str]) -> None:
     assert (found.policy is None) is bool(found.problems)
     for problem in found.problems:
         assert 1 <= int(problem.where.split(":")[1]) <= len(lines) + 1
+
+
+SHAPES: dict[str, Callable[[int], str]] = {
+    "a long list": lambda n: "[people]\nall = [\n" + '    "U0ALICE", # on call\n' * n + "]\n",
+    "a long text": lambda n: RULE.replace('"one"', '"""\n' + "one\n" * n + '"""'),
+    "a long list with a mistake": lambda n: "[people]\nall = [\n" + '    "U0ALICE",\n' * n + '    "nobody",\n]\n',
+    "many mistakes": lambda n: "[people]\nall = [\n" + '    "nobody",\n' * n + "]\n",
+    "many sets": lambda n: "[people]\n" + "".join(f'set-{k} = ["U0ALICE"]\n' for k in range(n)),
+    "many rules": lambda n: "".join(RULE.replace('"one"', f'"rule {k}"') for k in range(n)),
+    "many freezes": lambda n: RULE + f"[[rules.freeze]]\n{FREEZE}deny = true\n" * n,
+    "many cases": lambda n: RULE + case() * n,
+    "comments": lambda n: '# [brackets] and "quotes\n' * n,
+}
+
+
+def work_done(text: str) -> int:
+    """Count the calls, of Python and of C, that finding all places in a text makes, and what is parsed meanwhile."""
+    made = 0
+
+    def count(frame: types.FrameType, event: str, argument: object) -> None:
+        nonlocal made
+        made += event in ("call", "c_call")
+        if event == "call" and frame.f_code is tomllib.loads.__code__:
+            made += len(frame.f_locals[frame.f_code.co_varnames[0]])
+
+    sys.setprofile(count)
+    try:
+        places.Places(text)
+    finally:
+        sys.setprofile(None)
+    return made
+
+
+@pytest.mark.parametrize("shape", SHAPES)
+def test_twice_as_long_a_file_is_at_most_twice_the_work_to_find_places_in(shape: str) -> None:
+    once, twice = (work_done(PROJECT + SHAPES[shape](n)) for n in (100, 200))
+
+    assert twice <= 2 * once
+
+
+@pytest.mark.parametrize("shape", SHAPES)
+def test_the_places_in_a_long_file_are_right(shape: str) -> None:
+    text = PROJECT + SHAPES[shape](20)
+    found = load(text)
+
+    assert {str(problem).split(":")[1] for problem in found.problems} == ({"6"} if "nobody" in text else set())
+
+
+STATEMENTS = [
+    "[KEY]",
+    "  [[KEY.list]] # [comment",
+    "KEY = 1",
+    """KEY = [ # ]\n  'it', ']', # [ \n "\\"[", 'c:\\'\n]""",
+    "",
+    '# """ \'',
+    'KEY = """\n \\""" # no end\n[ """',
+    'KEY = """3"""""',
+    'KEY = """""" # [',
+    'KEY = """\\\n\n"""',
+    "KEY = '''\\\n]'''''",
+    'KEY = { two = "}", three = [1,\n[2]\n] }',
+    '"# [" = { KEY = "#" } # "',
+    "'\"' . KEY = '[' # '",
+]
+
+
+def fewest_lines(text: str) -> list[tuple[int, int]]:
+    """Return the lines of each statement the slow way: the fewest lines that are TOML by themselves."""
+    rows, found, start = text.split("\n"), [], 0
+    for end in range(1, len(rows) + 1):
+        with contextlib.suppress(tomllib.TOMLDecodeError):
+            tomllib.loads("\n".join(rows[start:end]))
+            found.append((start + 1, end))
+            start = end
+    return found
+
+
+@given(st.lists(st.sampled_from(STATEMENTS), max_size=8))
+def test_a_statement_is_the_fewest_lines_that_are_toml_by_themselves(found: list[str]) -> None:
+    text = "\n".join(statement.replace("KEY", f"k{number}") for number, statement in enumerate(found))
+
+    assert list(places.statements(text)) == fewest_lines(text)
+
+
+STRANGE = [
+    "99999999999999999h", "1e400", "inf", "-1", "9" * 5000, '"' + "9" * 5000 + 'h"', '"99999999999999999h"', '"NaNs"',
+    "2026-12-24", "12:00:00", "9999-12-31T23:59:59-23:59", "0001-01-01T00:00:00+23:59", '"9999-12-31T23:59:59-23:59"',
+    "[[]]", "[{}]", "{ a = 1 }", '""', '"\\u0000"', '"../../etc/passwd"', '"/etc/passwd"', "nan", "[1, 2]", "true",
+]  # fmt: skip
+KEYS = "projects people rules cases expires approvals emergency_limit from to zone deny freeze name who flows endpoint"
+MORE_KEYS = "region channels project_id user command expect member_of verbs protected approvers notify except reason"
+
+
+@given(
+    table=st.sampled_from(["", "[projects.hk]", "[people]", "[[rules]]", "[[rules.freeze]]", "[[cases]]"]),
+    key=st.sampled_from(f"{KEYS} {MORE_KEYS}".split()),
+    value=st.sampled_from(STRANGE),
+)
+def test_no_value_makes_it_crash(table: str, key: str, value: str) -> None:
+    before = APPROVED if table == "[[rules.freeze]]" else ""
+    found = load(f"{table or PROJECT}\n{key} = {value}\n" if not before else f"{before}{table}\n{key} = {value}\n")
+
+    assert (found.policy is None) is bool(found.problems)

@@ -2,6 +2,7 @@
 
 import dataclasses
 import pathlib
+import re
 from collections.abc import AsyncIterator
 
 import pytest
@@ -299,8 +300,8 @@ async def test_flows_that_are_closed_are_neither_listed_nor_offered(library: Lib
     found = await library.ask("status main-fed")
     assert isinstance(found, answers.NoSuchFlow)
     assert found.candidates == ()
-    for text in ("status main-feed", "status flow-1", "history main-feed"):
-        assert (await library.refused(text)).flow == "main-feed"
+    for text in ("status main-feed", "status flow-1", "history main-feed", "history flow-1"):
+        assert (await library.refused(text)).flow == text.split()[1]
 
 
 async def test_what_is_closed_is_not_told_apart_among_several(library: Library) -> None:
@@ -322,7 +323,55 @@ async def test_requests_for_flows_that_are_closed_are_not_shown(library: Library
 
     assert named((await library.pending(CAROL)).deciding) == [seen.id]
     assert named((await library.history()).rows) == [seen.id]
-    assert (await library.refused("history flow-1")).decision.rule == "closed"
+    closed = await library.refused("history flow-1")
+    assert (closed.decision.rule, closed.flow) == ("closed", "flow-1")
+
+
+async def test_of_a_flow_that_was_renamed_only_what_is_open_is_shown(library: Library) -> None:
+    library.desk.cloud.there["flow-1"] = dataclasses.replace(MAIN, name="final")
+    secret = await library.desk.opened("stop flow-1")
+    await library.desk.take(library.desk.click("withdraw", ALICE, secret.id))
+    library.desk.cloud.there["flow-1"] = MAIN
+    library.desk.clock.turn(1)
+    seen = await library.desk.opened("stop flow-1")
+    library.desk.policy = policy_of(deny(flows='["final"]'))
+
+    assert named((await library.history("history flow-1")).rows) == [seen.id]
+    status = await library.ask("status flow-1")
+    assert isinstance(status, shown.Status)
+    assert status.last == ()
+
+
+READERS = [
+    f"{verb} {about}" for verb in ("status", "history", "list") for about in ("fee", "flow-1", "main-feed", "twin")
+]
+ASKERS = [f"{verb} {about}" for verb in ("stop", "start") for about in ("fee", "flow-1", "main-feed", "twin")]
+
+
+@pytest.mark.parametrize("emergency", [False, True])
+@pytest.mark.parametrize("text", [*READERS, *ASKERS, "pending", "history", "list", "help", "whoami"])
+async def test_who_may_not_read_about_a_flow_learns_no_name_and_no_id_of_it(
+    library: Library, text: str, emergency: bool
+) -> None:
+    desk = library.desk
+    desk.cloud.there["flow-2"] = dataclasses.replace(MAIN, flow_id="flow-2", name="twin")
+    desk.cloud.there["twin"] = dataclasses.replace(MAIN, flow_id="twin", name="other-feed")
+    await desk.opened("stop flow-1 because it loops")
+    desk.policy = policy_of(deny(who='["U0ERIN"]').replace('"S0MEDIAGRP"', '"U0CAROL"'))
+    command = commands.parse(text)
+
+    if isinstance(command, commands.Read):
+        found: object = await library.ask(text, ERIN)
+    elif isinstance(command, commands.Change):
+        how = " --emergency because it burns" if emergency else ""
+        found = (await desk.take(desk.typed(f"{text}{how}", ERIN))).answer
+    else:
+        found = await library.reading.usable(ERIN, HERE)
+
+    typed = text.partition(" ")[2]
+    told = re.sub(rf"'{typed}'", "", repr(found))
+    assert found is not None
+    assert not [word for word in ("flow-1", "main-feed", "flow-2", "twin", "other-feed") if word in told]
 
 
 # Whose reasons

@@ -103,7 +103,7 @@ class LiveClient:
             return self._unreadable(reply)
         return requests.Flow(
             flow_id=_text(fields, "flow_id") or flow_id,
-            name=_text(fields, "name"),
+            name=_whole(fields, "name"),
             region=_text(fields, "region"),
             status=status,
             sources=_parts(fields, "sources", protocol="protocol", health="health_status"),
@@ -223,8 +223,13 @@ class LiveClient:
 
 
 def _text(fields: Mapping[str, object], name: str) -> str:
+    return _whole(fields, name)[:200]
+
+
+def _whole(fields: Mapping[str, object], name: str) -> str:
+    """Return a text at its full length: rules match on a flow's whole name."""
     value = fields.get(name)
-    return bodies.plain(value).strip()[:200] if isinstance(value, str) else ""
+    return bodies.plain(value).strip() if isinstance(value, str) else ""
 
 
 def _is_about(fields: Mapping[str, object], flow_id: str) -> bool:
@@ -236,7 +241,7 @@ def _is_about(fields: Mapping[str, object], flow_id: str) -> bool:
 def _names(rows: list[object]) -> list[ports.FlowName]:
     found = [row for row in rows if isinstance(row, dict) and _text(row, "flow_id")]
     return [
-        ports.FlowName(flow_id=_text(row, "flow_id"), name=_text(row, "name"), status=_text(row, "status"))
+        ports.FlowName(flow_id=_text(row, "flow_id"), name=_whole(row, "name"), status=_text(row, "status"))
         for row in found
     ]
 

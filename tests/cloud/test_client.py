@@ -298,6 +298,18 @@ async def test_reads_a_long_list_page_by_page(rig: Rig) -> None:
     assert {call.query["limit"] for call in rig.live.calls_of("GET", "/flows")} == {"100"}
 
 
+async def test_names_are_whole_however_long_they_are(rig: Rig) -> None:
+    name = "long " * 100 + "final"
+    rig.live.add_flow(PROJECT_ID, FLOW_ID, name)
+
+    found, names = await rig.cloud.flow(rig.project, FLOW_ID), await rig.cloud.flows(rig.project)
+
+    assert isinstance(found, requests.Flow)
+    assert found.name == name
+    assert isinstance(names, tuple)
+    assert [one.name for one in names] == [name]
+
+
 async def test_a_project_without_flows_has_an_empty_list(rig: Rig) -> None:
     rig.live.add_key(ak=stand_in.AK, sk=stand_in.SK, security_token=TOKEN)
     empty = Project(name="hk", project_id="e" * 32, region="r", endpoint=rig.live.endpoint, channels=())

@@ -321,6 +321,18 @@ async def test_what_a_rule_closes_is_neither_shown_nor_named(open_stage: OpenSta
     assert "`main-feed`" in (await reads(stage, "list", user="U0DAVE")).plain
 
 
+@pytest.mark.parametrize("verb", ["stop", "start", "status", "history"])
+async def test_a_name_that_fits_none_offers_no_flow_that_a_rule_closes(open_stage: OpenStage, verb: str) -> None:
+    anybody = policies.rule("all", who=["*"], verbs=["stop", "start"], approvals=0)
+    stage = await open_stage(READ_DENIED + anybody)
+
+    offered = (await reads(stage, f"{verb} fee")).plain
+    assert "`backup-feed`" in offered
+    assert "main-feed" not in offered
+    assert MAIN not in offered
+    assert "`main-feed`" in (await reads(stage, f"{verb} fee", user="U0DAVE")).plain
+
+
 async def test_a_rule_that_closes_everything_keeps_the_cloud_from_being_asked(open_stage: OpenStage) -> None:
     stage = await open_stage(READ_SHUT)
 
@@ -366,6 +378,24 @@ async def test_pending_keeps_the_reasons_of_a_private_channel_too(stage: Stage) 
 
     assert "buyer" not in (await reads(stage, "pending", user="U0BOB", channel=RANDOM)).plain
     assert "buyer" in (await reads(stage, "pending", user="U0DAVE", channel=RANDOM)).plain
+
+
+@pytest.mark.parametrize("text", ["stop main-feed", f"stop {MAIN}", "stop main-feed because it loops"])
+async def test_who_asks_for_the_same_as_a_private_card_gets_no_link_to_it(stage: Stage, text: str) -> None:
+    stage.slack.workspace.change_channel(INCIDENT, is_private=True)
+    card = await stage.asks("U0ALICE", "stop main-feed because of the buyer")
+
+    await stage.types("U0BOB", text, channel=RANDOM)
+    await stage.types("U0DAVE", text, channel=RANDOM)
+    await stage.quiet()
+
+    (bob,), (dave,) = stage.heard("U0BOB"), stage.heard("U0DAVE")
+    assert "is open already" in bob
+    assert "please ask <@U0ALICE>" in bob
+    assert link_to(card) not in bob
+    assert INCIDENT not in bob
+    assert "buyer" not in bob
+    assert link_to(card) in dave
 
 
 async def test_a_channel_that_slack_tells_nothing_of_is_private(stage: Stage) -> None:

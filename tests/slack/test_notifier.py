@@ -10,7 +10,7 @@ import aiohttp
 import pytest
 from slack_sdk.web.async_client import AsyncWebClient
 
-from bot import answers, asking, errors, life, request
+from bot import answers, errors, life, request, visibility
 from bot.arrivals import Actor, Arrival, Button, Clicked, Entry, Modal, Submitted, Typed
 from bot.commands import Verb
 from bot.playground import world
@@ -300,7 +300,7 @@ async def test_an_end_is_told_to_its_requester_in_a_dm(speaking: Speaking) -> No
 async def test_a_copy_of_a_card_becomes_a_link_without_buttons(speaking: Speaking) -> None:
     copy, seen = await speaking.posted(), await speaking.posted()
 
-    await speaking.notifier.retire_copy(HERE, str(copy.card.ts), asking.card_link(seen))
+    await speaking.notifier.retire_copy(HERE, str(copy.card.ts), visibility.card_link(seen))
 
     stands = speaking.slack.workspace.message(HERE, str(copy.card.ts))
     assert stands is not None
@@ -359,6 +359,6 @@ async def test_a_post_whose_answer_is_lost_and_a_click_on_a_copy_are_counted(spe
         await speaking.notifier.post_card(SEEN)
     seen = await speaking.posted()
     copy = speaking.slack.workspace.messages(HERE)[0]
-    await speaking.notifier.retire_copy(HERE, copy.ts, asking.card_link(seen))
+    await speaking.notifier.retire_copy(HERE, copy.ts, visibility.card_link(seen))
 
     assert speaking.counted == ["post unanswered", "copy clicked"]

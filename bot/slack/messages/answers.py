@@ -40,8 +40,8 @@ def _lines(value: answers.Answer, workspace_url: str) -> tuple[str, ...]:
     match value:
         case answers.Opened() | answers.Joined() | answers.Blocked() | answers.Settled():
             return (_about_a_card(value, workspace_url),)
-        case answers.Refused():
-            return (refusal(value.decision, action=value.action, flow=value.flow, people=value.people),)
+        case answers.HeldInPrivate() | answers.Refused():
+            return (_held_in_private(value) if isinstance(value, answers.HeldInPrivate) else _refused(value),)
         case answers.ReasonMissing() | answers.NameMissing():
             return (_missing(value),)
         case answers.AlreadySo() | answers.NoSuchFlow() | answers.Unreadable() | answers.WhichProject():
@@ -81,6 +81,19 @@ def _about_a_card(
             return f"{press} changed nothing: the request to {what} {_is_now(value)}. See {place}."
         case _:
             assert_never(value)
+
+
+def _refused(value: answers.Refused) -> str:
+    return refusal(value.decision, action=value.action, flow=value.flow, people=value.people)
+
+
+def _held_in_private(value: answers.HeldInPrivate) -> str:
+    asked = f"a request to {value.held_by} {code(value.flow)}"
+    approvers = f", or who may approve it ({who(value.approvers)})" if value.approvers else ""
+    instead = f"Its card is in a private channel: please ask {user(value.requester)}, who requested it{approvers}."
+    if value.held_by is value.verb:
+        return f"{asked[0].upper()}{asked[1:]} is open already, so nothing new was opened. {instead}"
+    return f"Nothing was opened, since {asked} has to end before a {value.verb}. {instead}"
 
 
 def _press(button: Button, verb: Verb) -> str:

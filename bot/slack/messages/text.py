@@ -86,14 +86,21 @@ def channel(channel_id: str) -> str:
 
 def date(at: float) -> str:
     """Return a time that each reader sees in their own time zone; where Slack cannot, in UTC."""
-    fallback = datetime.datetime.fromtimestamp(at, tz=datetime.UTC).strftime("%Y-%m-%d %H:%M UTC")
-    return f"<!date^{int(at)}^{{time}}|{fallback}>"
+    return _date(at, "{time}")
 
 
 def day(at: float) -> str:
     """Return a time with its day, as each reader sees it in their own time zone; where Slack cannot, in UTC."""
-    fallback = datetime.datetime.fromtimestamp(at, tz=datetime.UTC).strftime("%Y-%m-%d %H:%M UTC")
-    return f"<!date^{int(at)}^{{date_short_pretty}} {{time}}|{fallback}>"
+    return _date(at, "{date_short_pretty} {time}")
+
+
+def _date(at: float, notation: str) -> str:
+    """Return a time in Slack's notation. Never raises: a message must not fail by a date in it."""
+    try:
+        fallback = datetime.datetime.fromtimestamp(at, tz=datetime.UTC).strftime("%Y-%m-%d %H:%M UTC")
+    except (ValueError, OverflowError, OSError):
+        return "(a date out of range)"
+    return f"<!date^{int(at)}^{notation}|{fallback}>"
 
 
 def link(card: CardLink, *, workspace_url: str) -> str:

@@ -412,6 +412,12 @@ ANSWERS: Final[Mapping[str, answers.Answer]] = {
     "opened unposted": answers.Opened(card=UNPOSTED),
     "joined": answers.Joined(card=LINK),
     "blocked": answers.Blocked(verb=Verb.START, card=LINK),
+    "held in private": answers.HeldInPrivate(
+        verb=Verb.STOP, held_by=Verb.STOP, flow="main-feed", requester="U0ALICE", approvers=("media-leads", "U0ERIN")
+    ),
+    "blocked in private": answers.HeldInPrivate(
+        verb=Verb.START, held_by=Verb.STOP, flow="main-feed", requester="U0ALICE"
+    ),
     **{f"refused {name}": value for name, value in REFUSALS.items()},
     "refused with people": dataclasses.replace(REFUSALS["not approver"], people=("U0CAROL", "S0LEADS")),
     "reason missing": answers.ReasonMissing(

@@ -152,6 +152,14 @@ hostile_answers = st.one_of(
     st.builds(answers.Joined, card=links),
     st.builds(answers.Blocked, verb=st.sampled_from(Verb), card=links),
     st.builds(
+        answers.HeldInPrivate,
+        verb=st.sampled_from(Verb),
+        held_by=st.sampled_from(Verb),
+        flow=texts,
+        requester=texts,
+        approvers=st.lists(texts, max_size=12).map(tuple),
+    ),
+    st.builds(
         answers.ReasonMissing, entry=st.just("entry-1"), verb=st.sampled_from(Verb), flow=texts, rule=texts, typed=texts
     ),
     st.builds(

@@ -1,6 +1,11 @@
 """Escaping, shortening, and Slack's notations."""
 
+import math
+from collections.abc import Callable
+
 import pytest
+from hypothesis import given
+from hypothesis import strategies as st
 
 from bot.slack.messages import text
 
@@ -54,6 +59,18 @@ def test_what_is_no_id_pings_nobody(odd: str) -> None:
 
 def test_a_time_is_for_slack_to_localise_and_in_utc_elsewhere() -> None:
     assert text.date(examples.AT) == "<!date^1770000000^{time}|2026-02-02 02:40 UTC>"
+
+
+@pytest.mark.parametrize("at", [253402300800.0, -62135596801.0, 1e300, math.inf, -math.inf, math.nan])
+@pytest.mark.parametrize("say", [text.date, text.day])
+def test_a_time_that_no_calendar_has_is_said_to_be_one(say: Callable[[float], str], at: float) -> None:
+    assert say(at) == "(a date out of range)"
+
+
+@given(st.floats())
+def test_every_number_can_be_told_as_a_time(at: float) -> None:
+    assert text.date(at)
+    assert text.day(at)
 
 
 def test_a_list_reads_as_one() -> None:
