@@ -5,13 +5,14 @@ Nothing is called before it is on record that the call begins, and nothing is to
 
 import asyncio
 import contextlib
+import dataclasses
 from collections.abc import Callable
 from typing import Final
 
 from bot import asking, due, errors, life, policy, ports, service, settling, trying
 from bot.errors import CloudFailure, Fault
 from bot.gate import FRESH, Gate, subject_of
-from bot.request import Awaiting, Flow, How, Outcome, Request
+from bot.request import Awaiting, Flow, Halt, How, Outcome, Request, Terms, Vote
 from bot.trying import WANTED
 
 LONG_CALL: Final = 5.0
@@ -35,6 +36,22 @@ PASSING: Final = (Fault.THROTTLED, Fault.NEVER_SENT, Fault.UNCERTAIN)
 NO_PROJECT: Final = CloudFailure(fault=Fault.REJECTED, message="the project is not in the policy any more")
 
 
+NOT_SENT: Final = CloudFailure(fault=Fault.NEVER_SENT, message="the policy changed right before the call")
+
+DID_NOT_BEGIN: Final = "did not begin"
+UNREAD: Final = "held up: the flow's state could not be read"
+TOO_LATE: Final = "too late to call again"
+"""Lines of the audit."""
+
+
+@dataclasses.dataclass(frozen=True, kw_only=True)
+class _Short:
+    """Votes that do not reach what the policy asks for now: those that are `lost`, and what it asks for."""
+
+    lost: tuple[Vote, ...]
+    terms: Terms
+
+
 class Calling:
     """Carries out approved requests."""
 
@@ -45,80 +62,113 @@ class Calling:
         self._clock = clock
 
     async def call(self, seen: Request, *, moved: Callable[[], None] = lambda: None) -> None:
-        """Check again, call once, and record what came of it.
+        """Read the flow, decide on what was just read, call once, and record what came of it.
 
         `moved` is called when there is something to tell before the call has ended.
-        Raises errors.Conflict when the request changed before the call began, errors.LeaseLost when another replica may
-        have taken it over, and errors.StoreError when the database was away by then.
+        Raises errors.Conflict when the request changed before the call began, or flowbot was paused meanwhile,
+        errors.LeaseLost when another replica may have taken it over, and errors.StoreError when the database was away
+        by then.
         """
-        changed = await self._check(seen)
-        if changed is not None:
-            return await self.save(changed, "did not begin")
-        project = self._gate.in_force.projects[seen.project]
-        flow = await self._cloud.flow(project, seen.flow.flow_id)
+        gate = self._gate.pinned()
+        if (paused := await gate.refuse_paused()) is not None:
+            return await self.save(self._refused(seen, paused), DID_NOT_BEGIN)
+        flow = await self._read(gate, seen)
+        known = _renamed(seen, flow)
+        barrier = await self._check(gate, known, renamed=known is not seen)
+        if barrier is not None:
+            return await self.save(self._did_not_begin(known, barrier), DID_NOT_BEGIN)
         if seen.emergency is None and _may_pass(flow):
             trouble = flow if isinstance(flow, CloudFailure) else None
-            return await self.save(self._held_up(seen, trouble), "held up: the flow's state could not be read")
+            return await self.save(self._held_up(seen, trouble), UNREAD)
         early = _outcome_without_call(seen, flow)
         if early is not None:
-            return await self.save(life.settle_without_call(seen, early, at=self._clock.now()), "ended without a call")
+            return await self.save(life.settle_without_call(known, early, at=self._clock.now()), "ended without a call")
         if self._clock.now() >= due.begin_by(seen):
             return await self.save(service.expired(seen, at=self._clock.now()), "expired")
-        return await self.call_again(seen, moved=moved)
+        return await self._try(gate, life.begin(known, at=self._clock.now()), moved)
 
     async def call_again(self, seen: Request, *, moved: Callable[[], None] = lambda: None) -> None:
-        """Call once, without any further check, and record what came of it.
+        """Read the flow, decide on what was just read, and make a further try, unless it is too late or forbidden now.
 
         Raises as `call` does.
         """
-        at = self._clock.now()
-        begun = trying.again(seen, at=at) if seen.operation.tries else life.begin(seen, at=at)
-        if begun.operation.awaiting is not Awaiting.REPLY:
-            return await self.save(begun, "too late to call again")
-        await self.save(begun, "call begins")
+        late = trying.again(seen, at=self._clock.now())
+        if late.operation.awaiting is not Awaiting.REPLY:
+            return await self.save(late, TOO_LATE)
+        gate = self._gate.pinned()
+        flow = await self._read(gate, seen)
+        known = _renamed(seen, flow)
+        barrier = await gate.refuse_paused() or await self._check(gate, known, renamed=known is not seen)
+        if isinstance(barrier, policy.Refuse) and barrier.why is policy.Why.UNREACHABLE:
+            return await self.save(self._held_up(known), "held up: Slack could not be asked")
+        if barrier is not None:
+            halted = trying.halt(known, flow, _halt(barrier), at=self._clock.now())
+            return await self.save(halted, "not called again")
+        if seen.emergency is None and _may_pass(flow):
+            return await self.save(self._held_up(known), UNREAD)
+        settled = trying.before_again(known, flow, at=self._clock.now())
+        if settled is not None:
+            return await self.save(settled, "read before another try")
+        again = trying.again(known, at=self._clock.now())
+        if again.operation.awaiting is not Awaiting.REPLY:
+            return await self.save(again, TOO_LATE)
+        return await self._try(gate, again, moved)
+
+    async def _try(self, gate: Gate, begun: Request, moved: Callable[[], None]) -> None:
+        """Put on record that a try begins, make it, and record what came of it."""
+        await self.save(begun, "call begins", unless_paused=True)
         if self._store.lease_left(begun.id) < LEASE_NEEDED:
             raise errors.LeaseLost(f"{begun.id} may be another replica's by now: nothing was called")
-        reply = await self._put(begun, moved)
+        if gate.in_force != self._gate.in_force:
+            return await self._record(begun, _never_sent, "not called: the policy changed")
+        reply = await self._put(gate, begun, moved)
         return await self._record(begun, lambda newest, at: trying.after_reply(newest, reply, at=at), "call ended")
+
+    async def _read(self, gate: Gate, seen: Request) -> Flow | CloudFailure:
+        project = gate.in_force.projects.get(seen.project)
+        return NO_PROJECT if project is None else await self._cloud.flow(project, seen.flow.flow_id)
 
     async def read(self, seen: Request) -> None:
         """Read the flow's state, and record what it says of the call. Raises errors.Conflict and errors.StoreError."""
-        project = self._gate.in_force.projects.get(seen.project)
-        flow = NO_PROJECT if project is None else await self._cloud.flow(project, seen.flow.flow_id)
+        flow = await self._read(self._gate, seen)
         await self.save(trying.after_reading(seen, flow, at=self._clock.now()), "read back")
 
     async def recover(self, seen: Request) -> None:
         """Take over a call whose caller is gone: what came of it has to be read."""
         await self.save(trying.recover(seen, at=self._clock.now()), "call interrupted")
 
-    async def _check(self, seen: Request) -> Request | None:
-        """Let the policy in force decide again; return the request that waits, falls back or ends because of it."""
-        paused = await self._gate.refuse_paused()
-        if paused is not None:
-            return self._refused(seen, paused)
+    async def _check(self, gate: Gate, seen: Request, *, renamed: bool) -> policy.Refuse | _Short | None:
+        """Let the policy decide again, on the flow as it is called now; None where nothing is in the way."""
         if seen.emergency is not None:
-            return await self._check_emergency(seen)
-        decision = await self._gate.decide(seen.requester, subject_of(seen), max_age=FRESH)
+            return await self._check_emergency(gate, seen)
+        decision = await gate.decide(seen.requester, subject_of(seen), max_age=FRESH)
         if isinstance(decision, policy.Refuse):
-            return self._refused(seen, decision)
-        lost, sure = await self._gate.lost_votes(seen, decision)
+            return decision
+        if renamed and (guard := await gate.guard(seen.requester, subject_of(seen), max_age=FRESH)) is not None:
+            return policy.Refuse(why=policy.Why.DENY_RULE, rule=guard.name)  # nobody has typed this name
+        lost, sure = await gate.lost_votes(seen, decision)
         if not sure:
-            return self._held_up(seen)
-        now = asking.terms(self._gate.in_force, decision)
+            return policy.Refuse(why=policy.Why.UNREACHABLE)
+        now = asking.terms(gate.in_force, decision)
         terms = now if now.approvals >= max(seen.terms.approvals, 1) else seen.terms
         if seen.terms.approvals == 0 and terms.approvals > 0:
             lost = seen.votes  # a confirmation is no approval
         if len(seen.votes) - len(lost) >= max(terms.approvals, 1):
             return None
-        return life.fall_short(seen, lost=lost, terms=terms, at=self._clock.now())
+        return _Short(lost=lost, terms=terms)
 
-    async def _check_emergency(self, seen: Request) -> Request | None:
+    async def _check_emergency(self, gate: Gate, seen: Request) -> policy.Refuse | None:
         """Let the policy decide again for whoever pressed; there are no votes to count."""
         for presser in dict.fromkeys((seen.requester, *(vote.actor for vote in seen.votes))):
-            decision = await self._gate.decide_emergency(presser, subject_of(seen), max_age=FRESH)
+            decision = await gate.decide_emergency(presser, subject_of(seen), max_age=FRESH)
             if isinstance(decision, policy.Refuse):
-                return self._refused(seen, decision)
+                return decision
         return None
+
+    def _did_not_begin(self, seen: Request, barrier: policy.Refuse | _Short) -> Request:
+        if isinstance(barrier, _Short):
+            return life.fall_short(seen, lost=barrier.lost, terms=barrier.terms, at=self._clock.now())
+        return self._refused(seen, barrier)
 
     def _refused(self, seen: Request, decision: policy.Refuse) -> Request:
         """Put the call off where nobody can be asked; else end the request."""
@@ -130,8 +180,8 @@ class Calling:
         wait = min(AGAIN_AT_MOST, AGAIN * 2**seen.operation.held_ups)
         return life.hold_up(seen, until=self._clock.now() + wait, trouble=trouble)
 
-    async def _put(self, begun: Request, moved: Callable[[], None]) -> ports.Accepted | CloudFailure:
-        project = self._gate.in_force.projects.get(begun.project)
+    async def _put(self, gate: Gate, begun: Request, moved: Callable[[], None]) -> ports.Accepted | CloudFailure:
+        project = gate.in_force.projects.get(begun.project)
         if project is None:
             return NO_PROJECT
         put = asyncio.ensure_future(self._cloud.change(project, begun.flow.flow_id, begun.verb))
@@ -173,7 +223,7 @@ class Calling:
         except errors.StoreError:
             return begun
 
-    async def save(self, changed: Request, what: str) -> None:
+    async def save(self, changed: Request, what: str, *, unless_paused: bool = False) -> None:
         """Write the request's next version with its line in the audit. Raises errors.StoreError."""
         outcome = changed.operation.outcome
         facts: dict[str, object] = {"state": changed.state, "progress": changed.operation.progress}
@@ -188,8 +238,36 @@ class Calling:
                     "http_status": failure.http_status,
                     "cloud_request_id": failure.request_id,
                 }
+            if outcome.halt is not None:
+                facts |= {"rule": outcome.halt.rule, "paused": outcome.halt.paused, "short": outcome.halt.short}
         event = ports.AuditEvent(at=self._clock.now(), what=what, request_id=changed.id, facts=facts)
-        await self._store.commit(ports.Change(request=changed, audit=(event,)))
+        await self._store.commit(ports.Change(request=changed, audit=(event,), unless_paused=unless_paused))
+
+
+def _renamed(seen: Request, flow: Flow | CloudFailure) -> Request:
+    """Return the request with the flow as it is called now; the same where nothing changed, or nobody knows."""
+    if isinstance(flow, CloudFailure) or flow.name == seen.flow.name or _is_another(seen, flow):
+        return seen
+    return life.rename(seen, flow.name)
+
+
+def _is_another(seen: Request, flow: Flow) -> bool:
+    """Tell whether an emergency's flow could not be read when it was asked for, and its name was another's."""
+    return seen.emergency is not None and not seen.flow.status and seen.flow.name not in ("", flow.name)
+
+
+def _halt(barrier: policy.Refuse | _Short) -> Halt:
+    """Say why no further try is made."""
+    if isinstance(barrier, _Short):
+        return Halt(rule=barrier.terms.rule, short=True)
+    if barrier.why is policy.Why.PAUSED:
+        return Halt(paused=barrier.because)
+    return Halt(rule=barrier.rule, who_could=barrier.who_could)
+
+
+def _never_sent(claimed: Request, at: float) -> Request:
+    """Return the request whose try was claimed and must not leave before it is decided again."""
+    return life.wait(claimed, Awaiting.TRY, until=at, trouble=NOT_SENT)
 
 
 def _may_pass(flow: Flow | CloudFailure) -> bool:
@@ -203,8 +281,7 @@ def _outcome_without_call(seen: Request, flow: Flow | CloudFailure) -> Outcome |
         if seen.emergency is None or flow.fault is Fault.NOT_FOUND:
             return Outcome(how=How.UNREADABLE, failure=flow)
         return Outcome(how=How.REHEARSED, failure=flow) if seen.dry_run else None
-    if seen.emergency is not None and not seen.flow.status and seen.flow.name not in ("", flow.name):
-        # It could not be read when it was asked for: its id came from a list of names that has become old.
+    if _is_another(seen, flow):  # its id came from a list of names that has become old
         other = CloudFailure(fault=Fault.NOT_FOUND, message=f"the flow with this id is called {flow.name} now")
         return Outcome(how=How.UNREADABLE, failure=other)
     if flow.status == WANTED[seen.verb]:

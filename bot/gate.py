@@ -4,6 +4,7 @@ It changes nothing and writes nothing. What Slack cannot be asked is a no.
 """
 
 import asyncio
+import copy
 import dataclasses
 from collections.abc import Callable, Iterable
 from typing import Final
@@ -65,11 +66,18 @@ class Gate:
         self._directory = directory
         self._switch = switch
         self._clock = clock
+        self._pinned: policy.Policy | None = None
 
     @property
     def in_force(self) -> policy.Policy:
         """Return the policy in force, as its freezes have it now."""
-        return freezing.at(self._policy_in_force(), self._clock.now())
+        return self._pinned or freezing.at(self._policy_in_force(), self._clock.now())
+
+    def pinned(self) -> "Gate":
+        """Return a gate that stays with the policy of this moment: what one decision needs comes from one policy."""
+        gate = copy.copy(self)
+        gate._pinned = self.in_force
+        return gate
 
     async def person(self, actor: Actor, *, max_age: float) -> policy.Person:
         """Say what somebody is, from an answer at most `max_age` seconds old."""

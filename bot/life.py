@@ -157,11 +157,18 @@ def accept(request: Request, *, at: float, until: float) -> Request:
 
 
 def hold_up(request: Request, *, until: float, trouble: CloudFailure | None = None) -> Request:
-    """Put the call off: something that may pass is in its way."""
-    _require(request.state is State.APPROVED and requests.can_withdraw(request), request, "has no call to put off")
-    held_ups = request.operation.held_ups + 1
-    operation = dataclasses.replace(request.operation, not_before=until, held_ups=held_ups, trouble=trouble)
-    return _next_version(dataclasses.replace(request, operation=operation))
+    """Put the call off: something that may pass is in its way. The trouble of a try that was made is kept."""
+    operation = request.operation
+    waits = operation.progress in (Progress.WAITING, Progress.RUNNING) and operation.awaiting is Awaiting.TRY
+    _require(request.state is State.APPROVED and waits, request, "has no call to put off")
+    kept = trouble if operation.progress is Progress.WAITING else operation.trouble
+    held_up = dataclasses.replace(operation, not_before=until, held_ups=operation.held_ups + 1, trouble=kept)
+    return _next_version(dataclasses.replace(request, operation=held_up))
+
+
+def rename(request: Request, name: str) -> Request:
+    """Note what the flow is called by now; not a version of its own, but part of the step that is decided on it."""
+    return dataclasses.replace(request, flow=dataclasses.replace(request.flow, name=name))
 
 
 def finish(request: Request, outcome: Outcome, *, at: float, look_again_at: float | None = None) -> Request:

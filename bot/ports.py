@@ -60,7 +60,8 @@ class Change:
     `superseded`, the next version of a request that gives way, is written first, so that `request` may hold its flow.
     `request` is the new record: version 1 is added, a higher one replaces the version below it. `entry` is the key of
     the inbox row that was decided, with its `answer`; without an answer the row is done. A row is decided once;
-    `reopens` gives it another answer later. A `limit` that is reached by then is a Conflict.
+    `reopens` gives it another answer later. A `limit` that is reached by then is a Conflict, and so is a pause where
+    the change is written `unless_paused`: whoever pauses later waits for this transaction to end.
     """
 
     audit: tuple[AuditEvent, ...]
@@ -70,6 +71,7 @@ class Change:
     answer: answers.Answer | None = None
     reopens: bool = False
     limit: Limit | None = None
+    unless_paused: bool = False
 
 
 class Store(Protocol):
@@ -102,7 +104,8 @@ class Store(Protocol):
         write gave where the request is new or the change is that of an entry, for whoever looks at it anew; any other
         write only renews the one that its writer still had.
 
-        Raises errors.Conflict when the request is not at the version below any more, errors.FlowHeld when another
+        Raises errors.Conflict when the request is not at the version below any more, or where the change's own
+        conditions do not hold, errors.FlowHeld when another
         open request holds the flow, errors.DecidedBefore when the entry was decided already, errors.NotRecorded or
         errors.Unconfirmed. Nothing is written but where the last one is raised.
         """

@@ -201,12 +201,29 @@ class How(enum.StrEnum):
 
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
+class Halt:
+    """Why a call that was tried is not tried again: a pause (its reason), the policy, or too few votes that count.
+
+    `rule` is the one behind it, if one is; `who_could` do it instead, as rules name people.
+    """
+
+    paused: str | None = None
+    rule: str | None = None
+    who_could: tuple[str, ...] = ()
+    short: bool = False
+
+
+@dataclasses.dataclass(frozen=True, kw_only=True)
 class Outcome:
-    """The end of an operation: the status word that the cloud returned, and its error where there was one."""
+    """The end of an operation: the status word that the cloud returned, and its error where there was one.
+
+    `halt` says why no further try was made, where one was due.
+    """
 
     how: How
     status: str | None = None
     failure: errors.CloudFailure | None = None
+    halt: Halt | None = None
 
 
 class Awaiting(enum.StrEnum):
@@ -223,7 +240,7 @@ class Operation:
     """The one change that a request is about, and how far the calls for it have come.
 
     What it waits for comes no sooner than `not_before`. `held_ups` counts how often in a row something that may pass
-    was in the way of the first try, `reads` the readings that found nothing out. `begun_at` is when the first of
+    was in the way of a try, `reads` the readings that found nothing out. `begun_at` is when the first of
     `tries` began; `accepted_at` when the cloud said yes with another status than the one wanted; `unknown_since` when
     nobody knew any more. `trouble` is the latest failure of a call or a reading; `changed_to` the status that a last
     look after the success found instead.

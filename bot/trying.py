@@ -9,7 +9,7 @@ from typing import Final
 
 from bot import due, life, ports
 from bot.errors import CloudFailure, Fault
-from bot.request import Awaiting, Flow, How, Outcome, Progress, Request
+from bot.request import Awaiting, Flow, Halt, How, Outcome, Progress, Request
 from bot.verbs import CHANGES, Verb
 
 WANTED: Final[Mapping[Verb, str]] = {verb: change.wanted for verb, change in CHANGES.items()}
@@ -80,6 +80,39 @@ def again(request: Request, *, at: float) -> Request:
             return life.begin(request, at=at)
         return life.finish(request, Outcome(how=How.REFUSED, failure=request.operation.trouble), at=at)
     return life.begin(request, at=at) if _may_repeat(request, at) else life.wait(request, Awaiting.READING, until=at)
+
+
+def before_again(request: Request, flow: Flow | CloudFailure, *, at: float) -> Request | None:
+    """Return the request as the reading right before a further try settles it; None where the try may be made.
+
+    An emergency is called unless there is no such flow. A failure that may pass is not for here.
+    """
+    carried_out = _was_carried_out(request.operation.trouble)
+    if isinstance(flow, Flow):
+        if flow.status != WANTED[request.verb]:
+            return None
+        so_already = Outcome(how=How.ALREADY, status=flow.status)
+        return _done(request, flow.status, at) if carried_out else life.finish(request, so_already, at=at)
+    if request.emergency is not None and flow.fault is not Fault.NOT_FOUND:
+        return None
+    if carried_out:
+        return _nothing_found_out(request, flow, at)
+    why = flow if flow.fault is Fault.NOT_FOUND else request.operation.trouble
+    return life.finish(request, Outcome(how=How.REFUSED, failure=why), at=at)
+
+
+def halt(request: Request, flow: Flow | CloudFailure, why: Halt, *, at: float) -> Request:
+    """Return the request whose further try is forbidden: what has been sent is read, and told as it is."""
+    trouble = request.operation.trouble
+    carried_out = _was_carried_out(trouble)
+    if isinstance(flow, CloudFailure):
+        if carried_out:
+            return _nothing_found_out(request, flow, at)
+        return life.finish(request, Outcome(how=How.REFUSED, failure=trouble, halt=why), at=at)
+    if flow.status == WANTED[request.verb] and (settled := before_again(request, flow, at=at)) is not None:
+        return settled
+    how = How.UNDONE if carried_out else How.REFUSED
+    return life.finish(request, Outcome(how=how, status=flow.status, failure=trouble, halt=why), at=at)
 
 
 def recover(request: Request, *, at: float) -> Request:

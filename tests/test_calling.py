@@ -4,7 +4,7 @@ import asyncio
 import dataclasses
 import functools
 import pathlib
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Awaitable, Callable
 
 import pytest
 
@@ -176,7 +176,7 @@ async def test_promise_2_a_lost_reply_is_repeated_only_after_a_reading_that_says
     await in_order(desk.calling.read(seen))
     await in_order(desk.calling.call_again(await desk.now(seen.id)))
 
-    assert [method for method, _ in desk.cloud.calls[-3:]] == ["stop", "flow", "stop"]
+    assert [method for method, _ in desk.cloud.calls[-4:]] == ["stop", "flow", "flow", "stop"]
     seen = await desk.now(seen.id)
     assert (how(seen), seen.operation.tries) == (How.DONE, 2)
 
@@ -467,6 +467,316 @@ async def test_promise_10_a_check_that_takes_two_minutes_begins_nothing(desk: De
     await in_order(call)
 
     assert ((await desk.now(approved.id)).state, desk.cloud.stops()) == (State.EXPIRED, 0)
+
+
+THROTTLED = CloudFailure(fault=Fault.THROTTLED, http_status=429, message="too many")
+NEVER_SENT = CloudFailure(fault=Fault.NEVER_SENT)
+LOST = CloudFailure(fault=Fault.UNCERTAIN)
+FAILED_TRIES = [THROTTLED, NEVER_SENT, LOST]
+DENIED_NOW = (
+    POLICY + '[[rules]]\nname = "hands off"\neffect = "deny"\nverbs = ["stop"]\nwho = ["*"]\nflows = ["main-*"]\n'
+)
+FREEZE = "{ from = 2023-11-14T22:00:00Z, to = 2023-11-15T22:00:00Z, deny = true }"
+FROZEN_NOW = POLICY.replace("approvals = 1", f"approvals = 1\nfreeze = [{FREEZE}]")
+
+
+async def pauses(desk: Desk) -> None:
+    """Pause every changing verb."""
+    await desk.store.pause(ports.Pause(at=desk.clock.now(), reason="maintenance", by="root"))
+
+
+async def denies(desk: Desk) -> None:
+    """Let a deny match from now on."""
+    desk.policy = policy_of(DENIED_NOW)
+
+
+async def freezes(desk: Desk) -> None:
+    """Let a freeze be in force from now on."""
+    desk.policy = policy_of(FROZEN_NOW)
+
+
+async def takes_the_rule_away(desk: Desk) -> None:
+    """Take the rule out of the policy."""
+    desk.policy = policy_of(NOBODY)
+
+
+async def takes_the_project_away(desk: Desk) -> None:
+    """Take the project out of the policy."""
+    desk.policy = dataclasses.replace(desk.policy, projects={})
+
+
+async def deactivates_the_requester(desk: Desk) -> None:
+    """Deactivate whoever asked."""
+    desk.directory.kinds["U0ALICE"] = policy.Kind.DEACTIVATED
+
+
+async def deactivates_the_approver(desk: Desk) -> None:
+    """Deactivate whoever approved."""
+    desk.directory.kinds["U0CAROL"] = policy.Kind.DEACTIVATED
+
+
+async def asks_for_more(desk: Desk) -> None:
+    """Ask for two approvals."""
+    desk.policy = policy_of(TWO)
+
+
+TAKEN_AWAY = [
+    pauses,
+    denies,
+    freezes,
+    takes_the_rule_away,
+    deactivates_the_requester,
+    deactivates_the_approver,
+    asks_for_more,
+]
+"""What may forbid a further try."""
+
+
+async def tried(desk: Desk, failure: CloudFailure, approved: Request | None = None) -> Request:
+    """Return a request whose first try failed, and whose further try is due."""
+    desk.cloud.will("stop", failure)
+    seen = await called(desk, approved)
+    if seen.operation.awaiting is Awaiting.READING:
+        await in_order(desk.calling.read(seen))
+    seen = await desk.now(seen.id)
+    desk.clock.turn(max(0.0, seen.operation.not_before - desk.clock.now()))
+    assert due.act(seen, desk.clock.now()) is due.Act.CALL_AGAIN
+    return seen
+
+
+class TestFurtherTries:
+    @pytest.mark.parametrize("failure", FAILED_TRIES)
+    @pytest.mark.parametrize("take_away", TAKEN_AWAY)
+    async def test_what_is_forbidden_by_then_is_not_tried_again(
+        self, desk: Desk, failure: CloudFailure, take_away: Callable[[Desk], Awaitable[None]]
+    ) -> None:
+        seen = await tried(desk, failure)
+        await take_away(desk)
+
+        await in_order(desk.calling.call_again(seen))
+
+        seen = await desk.now(seen.id)
+        assert desk.cloud.stops() == 1
+        assert seen.operation.progress is Progress.FAILED
+        assert how(seen) is (How.UNDONE if failure is LOST else How.REFUSED)
+        assert seen.operation.outcome is not None
+        assert (seen.operation.outcome.halt, seen.operation.outcome.failure) != (None, None)
+        assert not request.holds_flow(seen)
+
+    @pytest.mark.parametrize("failure", FAILED_TRIES)
+    async def test_a_project_that_is_gone_is_not_tried_again(self, desk: Desk, failure: CloudFailure) -> None:
+        seen = await tried(desk, failure)
+        await takes_the_project_away(desk)
+
+        await in_order(desk.calling.call_again(seen))
+
+        assert how(await desk.now(seen.id)) is (How.LOST if failure is LOST else How.REFUSED)
+        assert desk.cloud.stops() == 1
+
+    async def test_it_keeps_why_no_further_try_was_made(self, desk: Desk) -> None:
+        seen = await tried(desk, THROTTLED)
+        await pauses(desk)
+
+        await in_order(desk.calling.call_again(seen))
+
+        outcome = (await desk.now(seen.id)).operation.outcome
+        assert outcome == request.Outcome(
+            how=How.REFUSED, status="ACTIVE", failure=THROTTLED, halt=request.Halt(paused="maintenance")
+        )
+        facts = str(desk.select("SELECT facts FROM audit ORDER BY id DESC LIMIT 1")[0][0])
+        assert "maintenance" in facts
+
+    async def test_slack_out_of_reach_puts_it_off_until_it_is_too_late(self, desk: Desk) -> None:
+        seen = await tried(desk, THROTTLED)
+        desk.directory.away = True
+
+        while due.act(seen, desk.clock.now()) is due.Act.CALL_AGAIN:
+            await in_order(desk.calling.call_again(seen))
+            seen = await desk.now(seen.id)
+            desk.clock.turn(max(0.0, seen.operation.not_before - desk.clock.now()))
+
+        assert (how(seen), desk.cloud.stops()) == (How.REFUSED, 1)
+        assert desk.store.journal[-1] == "too late to call again"
+
+    @pytest.mark.parametrize("failure", FAILED_TRIES)
+    async def test_what_is_so_by_then_is_not_tried_again(self, desk: Desk, failure: CloudFailure) -> None:
+        seen = await tried(desk, failure)
+        desk.cloud.there["flow-1"] = STANDING
+
+        await in_order(desk.calling.call_again(seen))
+
+        assert how(await desk.now(seen.id)) is (How.READ_BACK if failure is LOST else How.ALREADY)
+        assert desk.cloud.stops() == 1
+
+    @pytest.mark.parametrize("failure", FAILED_TRIES)
+    @pytest.mark.parametrize("fault", sorted(Fault))
+    async def test_what_cannot_be_read_is_not_tried_again_meanwhile(
+        self, desk: Desk, failure: CloudFailure, fault: Fault
+    ) -> None:
+        seen = await tried(desk, failure)
+        unread = CloudFailure(fault=fault, code="X")
+        desk.cloud.will("flow", unread)
+
+        await in_order(desk.calling.call_again(seen))
+
+        seen = await desk.now(seen.id)
+        assert desk.cloud.stops() == 1
+        if fault in PASSING:
+            assert (seen.operation.awaiting, seen.operation.trouble) == (Awaiting.TRY, failure)
+            assert seen.operation.not_before == desk.clock.now() + calling.AGAIN
+        else:
+            assert how(seen) is (How.LOST if failure is LOST else How.REFUSED)
+
+    @pytest.mark.parametrize("failure", FAILED_TRIES)
+    async def test_what_was_sent_and_cannot_be_read_stays_unknown_where_a_further_try_is_forbidden(
+        self, desk: Desk, failure: CloudFailure
+    ) -> None:
+        seen = await tried(desk, failure)
+        await pauses(desk)
+        desk.cloud.will("flow", LOST)
+
+        await in_order(desk.calling.call_again(seen))
+
+        seen = await desk.now(seen.id)
+        assert how(seen) is (How.LOST if failure is LOST else How.REFUSED)
+        assert desk.cloud.stops() == 1
+
+
+class TestLastMoment:
+    @pytest.mark.parametrize("further", [False, True])
+    async def test_a_pause_set_while_the_state_was_being_read_is_kept(self, desk: Desk, further: bool) -> None:
+        seen, gate = await desk.approved(), asyncio.Event()
+        seen = await tried(desk, THROTTLED, seen) if further else seen
+        before = desk.cloud.stops()
+        desk.store.before["commit"].append(gate)
+        begins = desk.calling.call_again(seen) if further else desk.calling.call(seen)
+        call = asyncio.create_task(begins)
+        await until(lambda: "call begins" in desk.store.journal[-1:])
+        await pauses(desk)
+        gate.set()
+
+        with pytest.raises(errors.Conflict):
+            await in_order(call)
+
+        assert desk.cloud.stops() == before
+        assert await desk.now(seen.id) == seen
+
+    @pytest.mark.parametrize("further", [False, True])
+    @pytest.mark.parametrize("take_away", [denies, freezes, takes_the_rule_away, takes_the_project_away, asks_for_more])
+    async def test_a_policy_that_changes_while_the_call_is_put_on_record_is_kept(
+        self, desk: Desk, take_away: Callable[[Desk], Awaitable[None]], further: bool
+    ) -> None:
+        seen, gate = await desk.approved(), asyncio.Event()
+        seen = await tried(desk, THROTTLED, seen) if further else seen
+        before = desk.cloud.stops()
+        desk.store.after["commit"].append(gate)
+        begins = desk.calling.call_again(seen) if further else desk.calling.call(seen)
+        call = asyncio.create_task(begins)
+        await until(lambda: "call begins" in desk.store.journal[-1:])
+        await take_away(desk)
+        gate.set()
+        await in_order(call)
+        seen = await desk.now(seen.id)
+        assert (seen.operation.awaiting, desk.cloud.stops()) == (Awaiting.TRY, before)
+
+        await in_order(desk.calling.call_again(seen))
+
+        assert (how(await desk.now(seen.id)), desk.cloud.stops()) == (How.REFUSED, before)
+
+
+NEW_NAME = dataclasses.replace(MAIN, name="main-replacement")
+BY_NAME = (
+    POLICY.partition("[[rules]]")[0]
+    + """[[rules]]
+name = "scratch alone"
+verbs = ["stop"]
+who = ["media-oncall"]
+flows = ["scratch-*"]
+
+[[rules]]
+name = "others with a lead"
+verbs = ["stop"]
+who = ["media-oncall"]
+flows = ["other-*"]
+approvals = 1
+approvers = ["media-leads"]
+emergency = ["media-oncall"]
+
+[[rules]]
+name = "hands off"
+effect = "deny"
+verbs = ["stop"]
+who = ["*"]
+flows = ["main-*"]
+"""
+)
+SCRATCH = dataclasses.replace(MAIN, name="scratch-1")
+
+
+class TestRenamed:
+    @pytest.fixture
+    async def desk(self, desk: Desk) -> Desk:
+        """Let the rules tell flows by their names."""
+        desk.policy = policy_of(BY_NAME)
+        desk.cloud.there["flow-1"] = SCRATCH
+        return desk
+
+    async def test_it_is_decided_on_the_name_just_read(self, desk: Desk) -> None:
+        approved = await desk.approved()
+        desk.cloud.there["flow-1"] = NEW_NAME
+
+        seen = await called(desk, approved)
+
+        assert (seen.state, seen.ending and seen.ending.rule, desk.cloud.stops()) == (State.DENIED, "hands off", 0)
+        assert seen.flow.name == "main-replacement"
+
+    async def test_a_rule_that_asks_for_more_under_the_new_name_is_kept(self, desk: Desk) -> None:
+        approved = await desk.approved()
+        desk.cloud.there["flow-1"] = dataclasses.replace(MAIN, name="other-1")
+
+        seen = await called(desk, approved)
+
+        assert (seen.state, seen.terms.approvals, seen.flow.name) == (State.PENDING, 1, "other-1")
+        await desk.take(desk.click("approve", CAROL, seen.id))
+        assert how(await called(desk, await desk.now(seen.id))) is How.DONE
+
+    @pytest.mark.parametrize("failure", FAILED_TRIES)
+    async def test_each_further_try_is_decided_on_the_name_just_read(self, desk: Desk, failure: CloudFailure) -> None:
+        seen = await tried(desk, failure)
+        desk.cloud.there["flow-1"] = NEW_NAME
+
+        await in_order(desk.calling.call_again(seen))
+
+        seen = await desk.now(seen.id)
+        assert (seen.operation.progress, desk.cloud.stops()) == (Progress.FAILED, 1)
+        assert seen.operation.outcome is not None
+        assert seen.operation.outcome.halt == request.Halt(rule="hands off")
+
+    async def test_an_emergency_is_decided_on_the_name_just_read(self, desk: Desk) -> None:
+        desk.cloud.there["flow-1"] = dataclasses.replace(MAIN, name="other-1")
+        let_run = await desk.let_run()
+        desk.cloud.there["flow-1"] = NEW_NAME
+
+        assert (await called(desk, let_run)).state is State.DENIED
+        assert desk.cloud.stops() == 0
+
+    async def test_a_name_that_needs_typing_is_typed_anew(self, desk: Desk) -> None:
+        approved = await desk.approved()
+        desk.policy = policy_of(BY_NAME.replace('flows = ["scratch-*"]', 'protected = ["prod-*"]', 1))
+        desk.cloud.there["flow-1"] = dataclasses.replace(MAIN, name="prod-1")
+
+        seen = await called(desk, approved)
+
+        assert (seen.state, seen.ending and seen.ending.rule) == (State.DENIED, "scratch alone")
+        assert desk.cloud.stops() == 0
+
+    async def test_a_new_name_that_forbids_nothing_is_called_and_shown(self, desk: Desk) -> None:
+        approved = await desk.approved()
+        desk.cloud.there["flow-1"] = dataclasses.replace(MAIN, name="scratch-2")
+
+        seen = await called(desk, approved)
+
+        assert (how(seen), seen.flow.name) == (How.DONE, "scratch-2")
 
 
 class TestEmergency:

@@ -134,6 +134,9 @@ _UNSENT: Final = (
 
 PAUSE: Final = sa.select(schema.pause)
 
+_PAUSE_LOCK: Final = sa.cast(int.from_bytes(b"pause"), sa.BigInteger)
+"""The advisory lock of whoever pauses; whoever puts on record that a call begins shares it."""
+
 NOTE: Final = schema.audit.insert()
 
 _ADD_OPERATION: Final = schema.operations.insert()
@@ -222,7 +225,9 @@ def note_key(connection: sa.Connection, columns: rows.Columns) -> None:
 
 
 def pause(connection: sa.Connection, pause: ports.Pause) -> None:
-    """Put a pause in the place of whatever pause there is."""
+    """Put a pause in the place of whatever pause there is, after the calls that are just being put on record."""
+    if dialect.on_server(connection):
+        connection.execute(sa.select(sa.func.pg_advisory_xact_lock(_PAUSE_LOCK)))
     connection.execute(schema.pause.delete())
     connection.execute(schema.pause.insert(), {"id": 1, **dataclasses.asdict(pause)})
 
@@ -251,6 +256,14 @@ def hold_to(connection: sa.Connection, limit: ports.Limit) -> None:
         connection.execute(sa.select(sa.func.pg_advisory_xact_lock(sa.func.hashtext(limit.user))))
     if emergencies(connection, limit.user, since=limit.since) >= limit.most:
         raise errors.Conflict(f"{limit.user} has used {limit.most} emergencies meanwhile")
+
+
+def hold_to_no_pause(connection: sa.Connection) -> None:
+    """Raise errors.Conflict where changing verbs are paused. Whoever pauses meanwhile waits for this transaction."""
+    if dialect.on_server(connection):
+        connection.execute(sa.select(sa.func.pg_advisory_xact_lock_shared(_PAUSE_LOCK)))
+    if connection.execute(PAUSE).first() is not None:
+        raise errors.Conflict("flowbot was paused meanwhile")
 
 
 def let_go(connection: sa.Connection, *, replica: str, keeping: Collection[str]) -> None:

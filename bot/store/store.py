@@ -153,6 +153,8 @@ class SqlStore:
 
         def work(connection: sa.Connection) -> tuple[float, list[str]]:
             asked_at, now = self._leases.now(), self._now(connection)
+            if change.unless_paused:
+                statements.hold_to_no_pause(connection)
             if change.limit is not None:
                 statements.hold_to(connection, change.limit)
             holders = [statements.save(connection, one, replica=self._replica, now=now) for one in written]

@@ -221,6 +221,24 @@ class TestPausing:
         assert await other.paused() is None
         assert [row["what"] for row in await rows_of(mine, "audit")] == ["paused", "paused", "resumed"]
 
+    async def test_what_must_not_begin_in_a_pause_is_a_conflict_and_writes_nothing(
+        self, mine: store.SqlStore, other: store.SqlStore
+    ) -> None:
+        approved = records.approved(records.request())
+        await add(mine, records.request())
+        await mine.commit(change(approved))
+        begins = dataclasses.replace(change(life.begin(approved, at=131.0)), unless_paused=True)
+        await other.pause(ports.Pause(at=5.0, reason="a release", by="root"))
+
+        with pytest.raises(errors.Conflict):
+            await mine.commit(begins)
+
+        assert await mine.load("r1") == approved
+        assert [row["what"] for row in await rows_of(mine, "audit")][-1] == "paused"
+        await other.resume(at=6.0, by="root")
+        await mine.commit(begins)
+        assert await mine.load("r1") == begins.request
+
 
 class TestLookingBack:
     """What the verbs that read ask for."""

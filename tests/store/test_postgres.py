@@ -15,9 +15,10 @@ from sqlalchemy.util import await_only
 
 from bot import errors, life, ports
 from bot import request as requests
-from bot.store import database, migrate, postgres, store
+from bot.store import database, migrate, postgres, statements, store
 from bot.store import url as urls
 from tests import postgres as servers
+from tests.fakes import PATIENCE
 
 from . import pooler, records
 from .conftest import Clock, rows_of
@@ -321,6 +322,33 @@ class TestTransactions:
 
         assert await mine.database.read(work) == [0, 0]
         assert await mine.database.read(count) == 1
+
+    async def test_whoever_pauses_waits_for_a_call_that_is_being_put_on_record(
+        self, mine: store.SqlStore, other: store.SqlStore
+    ) -> None:
+        looked, go_on, order = asyncio.Event(), asyncio.Event(), list[str]()
+
+        def begins(connection: sa.Connection) -> None:
+            statements.hold_to_no_pause(connection)
+            looked.set()
+            await_only(go_on.wait())
+            order.append("call begins")
+
+        async def pauses() -> None:
+            await other.pause(ports.Pause(at=5.0, reason="a release", by="root"))
+            order.append("paused")
+
+        calling = asyncio.create_task(mine.database.write(begins))
+        await looked.wait()
+        pausing = asyncio.create_task(pauses())
+        waiting = "SELECT count(*) FROM pg_locks WHERE locktype = 'advisory' AND NOT granted"
+        async with asyncio.timeout(PATIENCE):
+            while not (await query(mine.database, waiting) or pausing.done()):
+                continue
+        go_on.set()
+        await asyncio.gather(calling, pausing)
+
+        assert order == ["call begins", "paused"]
 
     async def test_the_audit_cannot_be_emptied(self, mine: store.SqlStore) -> None:
         await mine.commit(CHANGE)

@@ -9,8 +9,8 @@ from typing import Final, assert_never
 
 from bot.commands import Verb
 from bot.errors import CloudFailure, Fault
-from bot.request import Awaiting, How, Outcome, Request
-from bot.slack.messages.text import code, escape
+from bot.request import Awaiting, Halt, How, Outcome, Request
+from bot.slack.messages.text import code, escape, quote
 from bot.verbs import CALLED, CHANGES, Door
 
 READ_ACTIONS: Final = ("live:ott:getFlowDetail", "live:ott:listFlow")
@@ -121,6 +121,9 @@ def sentence(request: Request) -> str:
     outcome = request.operation.outcome
     if outcome is None:
         raise ValueError(f"{request.id} has no outcome to tell")
+    if outcome.halt is not None:
+        name = code(request.flow.name or request.flow.flow_id)
+        return f"the {request.verb} of {name} failed: {halted(outcome, outcome.halt)}."
     return _SENTENCES[outcome.how].format(
         name=code(request.flow.name or request.flow.flow_id),
         status=status(request, outcome),
@@ -138,6 +141,10 @@ def what_to_do(request: Request) -> str:
     if outcome is None:
         raise ValueError(f"{request.id} has no outcome to tell")
     again = command(request, dry_run=request.dry_run)
+    return _after(request, outcome, again) if outcome.halt is None else _after_halt(outcome.halt, again)
+
+
+def _after(request: Request, outcome: Outcome, again: str) -> str:
     match outcome.how:
         case How.DONE | How.ALREADY | How.CONFIRMED | How.READ_BACK:
             return "There is nothing more to do."
@@ -161,12 +168,36 @@ def what_to_do(request: Request) -> str:
             assert_never(outcome.how)
 
 
+def _after_halt(halt: Halt, again: str) -> str:
+    if halt.paused is not None:
+        return f"Whoever runs flowbot ends the pause with `flowbot resume`; after that, typing {again} again is safe."
+    return f"Typing {again} again is safe, and asks under the rules in force."
+
+
 def status(request: Request, outcome: Outcome) -> str:
     """Return the cloud's word for the flow's state, or the one that the outcome implies."""
     if outcome.status:
         return escape(outcome.status, most=40)
     change = CHANGES[request.verb]
     return CHANGES[change.opposite].wanted if outcome.how in STAYED else change.wanted
+
+
+def halted(outcome: Outcome, halt: Halt) -> str:
+    """Return why the last try came to nothing, why there is no other, and how the flow was left; half a sentence."""
+    unsent = outcome.failure is not None and outcome.failure.fault is Fault.NEVER_SENT
+    tried = "nothing was sent" if unsent else refused(outcome)
+    left = f"it is still {escape(outcome.status, most=40)}" if outcome.status else "nothing was changed"
+    return f"{tried}, and {_no_further_try(halt)}; {left}"
+
+
+def _no_further_try(halt: Halt) -> str:
+    rule = f"rule {quote(halt.rule, most=100)}" if halt.rule else "no rule"
+    if halt.paused is not None:
+        why = f" ({quote(halt.paused, most=200)})" if halt.paused else ""
+        return f"flowbot was paused before the next try{why}"
+    if halt.short:
+        return f"too few approvals still count for another try under {rule}"
+    return f"{rule} allows another try now" if halt.rule is None else f"another try is denied by policy, under {rule}"
 
 
 STAYED: Final = (How.NOT_DONE, How.UNDONE)

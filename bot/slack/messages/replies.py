@@ -60,7 +60,7 @@ def _lines(request: Request, reply: Reply, workspace_url: str) -> tuple[str, ...
         case Said.CALLING:
             return (f"Calling Huawei Cloud to {request.verb} {_flow(request)}; it has not answered yet.",)
         case Said.OUTCOME | Said.CHANGED | Said.GIVEN_UP:
-            return _end(request, reply.said)
+            return _end(request, reply.said, workspace_url)
         case _:
             assert_never(reply.said)
 
@@ -161,11 +161,12 @@ def _denied(request: Request, reply: Reply, workspace_url: str) -> str:
         why = f" Reason: {quote(reply.reason)}" if reply.reason else ""
         return f"{_asker(request)}: {_actor(reply)} denied {what}. {UNTOUCHED}.{why}"
     because = state.policy_because(request.ending)
-    return f"{_asker(request)}: {what} is denied by policy{because}. {UNTOUCHED}.{_instead(request, workspace_url)}"
+    who_could = request.ending.who_could if request.ending is not None else ()
+    instead = _instead(who_could, workspace_url)
+    return f"{_asker(request)}: {what} is denied by policy{because}. {UNTOUCHED}.{instead}"
 
 
-def _instead(request: Request, workspace_url: str) -> str:
-    who = request.ending.who_could if request.ending is not None else ()
+def _instead(who: tuple[str, ...], workspace_url: str) -> str:
     could = listed(tuple(quiet(entry, workspace_url=workspace_url) for entry in who), most=MOST_INSTEAD, last="or")
     return f" {could} could ask instead." if could else ""
 
@@ -184,21 +185,23 @@ def _came_to_nothing(request: Request, reply: Reply) -> str:
     return f"{_asker(request)}: flowbot withdrew {what}: {because}. {UNTOUCHED}."
 
 
-def _end(request: Request, said: Said) -> tuple[str, ...]:
+def _end(request: Request, said: Said, workspace_url: str) -> tuple[str, ...]:
     if said is Said.OUTCOME:
-        return _outcome(request)
+        return _outcome(request, workspace_url)
     if said is Said.CHANGED:
         return (_changed(request),)
     asked = f"{_asker(request)}: the cloud has not said for an hour what became of {_flow(request)}"
     return f"{asked}; it stays unknown.", outcomes.what_to_do(request)
 
 
-def _outcome(request: Request) -> tuple[str, ...]:
+def _outcome(request: Request, workspace_url: str) -> tuple[str, ...]:
     outcome = request.operation.outcome
+    halt = outcome.halt if outcome is not None else None
+    instead = _instead(halt.who_could, workspace_url) if halt is not None else ""
     said = f"{_asker(request)}: {outcomes.sentence(request)}"
     failure = outcome.failure if outcome is not None else None
     facts = ("\n".join(outcomes.failure_lines(failure)),) if failure is not None else ()
-    return said, *facts, outcomes.what_to_do(request)
+    return said, *facts, f"{outcomes.what_to_do(request)}{instead}"
 
 
 def _changed(request: Request) -> str:

@@ -161,6 +161,8 @@ def _ended(request: Request, operation: Operation) -> Line:
     outcome = operation.outcome
     if outcome is None:
         return Line(lead="Ended", rest=f"; {UNTOUCHED}")
+    if outcome.halt is not None:
+        return Line(lead="Failed", rest=f": {outcomes.halted(outcome, outcome.halt)}")
     named = outcome.failure.code if outcome.failure is not None else None
     asks = "nobody knows what came of the call; I keep asking the cloud"
     asked = "nobody will know what came of the call; I asked the cloud for an hour"

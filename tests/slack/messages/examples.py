@@ -16,6 +16,7 @@ from bot.request import (
     Ending,
     Event,
     Flow,
+    Halt,
     How,
     Outcome,
     Part,
@@ -122,6 +123,10 @@ UNREACHED: Final = CloudFailure(fault=Fault.NEVER_SENT, message="connection refu
 TIMEOUT: Final = CloudFailure(fault=Fault.UNCERTAIN, message="no answer within 10 seconds")
 BROKEN: Final = CloudFailure(fault=Fault.UNCERTAIN, http_status=502, code="APIGW.0201", message="Backend unavailable.")
 
+PAUSED_SINCE: Final = Halt(paused="the console team works on it")
+DENIED_SINCE: Final = Halt(rule="freeze during the final", who_could=("media-leads", "U0DAVE"))
+SHORT_SINCE: Final = Halt(rule="on-call stops, a lead approves", short=True)
+
 FAILURES: Final[Mapping[str, CloudFailure]] = {
     "no right": NO_RIGHT,
     "bad key": BAD_KEY,
@@ -173,9 +178,10 @@ def finished(
     status: str | None = None,
     failure: CloudFailure | None = None,
     look_again_at: float | None = None,
+    halt: Halt | None = None,
 ) -> Request:
     """Return the request after its operation ended."""
-    outcome = Outcome(how=how, status=status, failure=failure)
+    outcome = Outcome(how=how, status=status, failure=failure, halt=halt)
     return life.finish(begun(seen), outcome, at=AT + 62, look_again_at=look_again_at)
 
 
@@ -248,6 +254,10 @@ CARDS: Final[Mapping[str, Request]] = {
     "unreadable": finished(How.UNREADABLE, failure=NO_RIGHT),
     "still active": finished(How.NOT_DONE, status="ACTIVE"),
     "undone": finished(How.UNDONE, status="ACTIVE", failure=TIMEOUT),
+    "paused before another try": finished(How.REFUSED, status="ACTIVE", failure=THROTTLED, halt=PAUSED_SINCE),
+    "denied before another try": finished(How.UNDONE, status="ACTIVE", failure=TIMEOUT, halt=DENIED_SINCE),
+    "no rule before another try": finished(How.REFUSED, failure=THROTTLED, halt=Halt()),
+    "too few votes before another try": finished(How.REFUSED, status="ACTIVE", failure=UNREACHED, halt=SHORT_SINCE),
     "read back": finished(How.READ_BACK, status="STANDBY", failure=TIMEOUT),
     "changed again": life.look_back(
         finished(How.DONE, status="STANDBY", look_again_at=AT + 72), changed_to="ACTIVE", at=AT + 72
@@ -354,6 +364,15 @@ REPLIES: Final[Mapping[str, tuple[Request, Reply]]] = {
     "review open and closed": said(CARDS["emergency justified"], Said.REVIEW_OPEN),
     "reviewed justified": said(CARDS["emergency justified"], Said.REVIEWED, actor=CAROL),
     "reviewed not justified": said(CARDS["emergency not justified"], Said.REVIEWED, actor=CAROL),
+    **{
+        f"outcome {name}": told(CARDS[name])
+        for name in (
+            "paused before another try",
+            "denied before another try",
+            "no rule before another try",
+            "too few votes before another try",
+        )
+    },
     "outcome lost without a word": told(finished(How.LOST)),
     **{f"outcome refused {name}": told(finished(How.REFUSED, failure=failure)) for name, failure in FAILURES.items()},
 }
