@@ -218,6 +218,19 @@ async def test_promise_6_who_may_not_use_it_learns_which_rule_lets_whom(stage: S
     assert stage.cards() == []
 
 
+async def test_promise_6_a_stricter_rule_that_keeps_somebody_from_it_is_named(open_stage: OpenStage) -> None:
+    strict = {"who": ["media-oncall"], "approvals": 3, "approvers": ["media-leads", "S0MEDIAGRP"], "flows": ["main-*"]}
+    stage = await open_stage(POLICY + policies.rule("three for the main feed", emergency=["U0DAVE"], **strict))
+
+    await stage.types("U0ALICE", ASKED)
+    await stage.quiet()
+
+    (refusal,) = stage.heard("U0ALICE")
+    assert "“three for the main feed” is stricter: it asks for 3 approvals and does not let you use" in refusal
+    assert "could do it instead" in refusal
+    assert stage.cards() == []
+
+
 @pytest.mark.parametrize("user", ["U0GUEST", "U0OTHER", "U0GONE"])
 async def test_promise_7_no_outsider_uses_presses_denies_or_reviews_one(stage: Stage, user: str) -> None:
     await stage.types(user, ASKED, forged=True)
