@@ -106,7 +106,7 @@ class Asking:
         return Taken(request_id=opened.id, superseded_id=None if superseded is None else superseded.id)
 
     async def _giving_way(self, opened: Request) -> Request | None:
-        """End the pending request in whose place an emergency comes, if there is one; dry runs end nothing."""
+        """End the request in whose place an emergency comes, if there is one; dry runs end nothing."""
         if opened.emergency is None or opened.dry_run:
             return None
         holder = await self._store.holder(opened.project, opened.flow.flow_id)
@@ -358,8 +358,8 @@ def _asked_for(opened: Request) -> Request:
 
 
 def _gives_way(holder: Request) -> bool:
-    """Tell whether an emergency for the same flow takes the place of a request."""
-    return holder.state is State.PENDING and holder.emergency is None
+    """Tell whether an emergency for the same flow takes the place of a request: of any that has not begun."""
+    return request.can_withdraw(holder)
 
 
 def _is_name(typed: str | None, flow: Flow) -> bool:

@@ -6,7 +6,7 @@ the lines of `flowbot explain`.
 
 import dataclasses
 from collections.abc import Iterable, Mapping
-from typing import assert_never
+from typing import Final, assert_never
 
 from bot import answers, commands, passing_over, placing, policy, protecting
 from bot.arrivals import Actor
@@ -15,10 +15,14 @@ from bot.policy import Decision, Effect, Groups, Kind, Person, Policy, Question,
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
 class Look:
-    """One rule, and whether its conditions are met, by key of the file; None where that hangs on a group."""
+    """One rule, and whether its conditions are met, by key of the file; None where that hangs on a group.
+
+    `is_stricter` is of an emergency: the rule asks for more approvals than those that match, and forbids it.
+    """
 
     rule: Rule
     conditions: Mapping[str, bool | None]
+    is_stricter: bool | None = False
 
     @property
     def matches(self) -> bool | None:
@@ -90,9 +94,12 @@ def explain(in_force: Policy, question: Question, groups: Groups, *, emergency: 
 def _look(in_force: Policy, rule: Rule, question: Question, groups: Groups, *, emergency: bool) -> Look:
     """Look whom a rule is about: an emergency asks whom it lets go without approvals, but for a deny."""
     about: Mapping[str, bool | None] = policy.touches(in_force, rule, question, groups)
+    is_stricter: bool | None = False
     if emergency and rule.effect is Effect.ALLOW:
         about = {"emergency": passing_over.holds(in_force, rule, question, groups)}
-    return Look(rule=rule, conditions={**policy.conditions(rule, question), **about})
+        if rule is passing_over.stricter(in_force, question, groups):
+            is_stricter = passing_over.applies(in_force, rule, question, groups)
+    return Look(rule=rule, conditions={**policy.conditions(rule, question), **about}, is_stricter=is_stricter)
 
 
 def assumed_groups(in_force: Policy, user: str, groups: Iterable[str]) -> Groups:
@@ -122,6 +129,10 @@ def report(explanation: Explanation) -> tuple[str, ...]:
 def _line(look: Look) -> str:
     frozen = "" if look.rule.frozen_until is None else ", by a freeze"
     rule = f'rule "{look.rule.name}" ({look.rule.effect}{frozen})'
+    if look.is_stricter is not False:
+        lets = f"lets only {', '.join(look.rule.emergency)} use --emergency" if look.rule.emergency else _LETS_NOBODY
+        unsure = "" if look.is_stricter else "may apply, it hangs on a user group; it "
+        return f"{rule}: {unsure}is stricter, asks for {_approvals(look.rule.approvals)} and {lets}"
     match look.matches:
         case True:
             return f"{rule}: matches"
@@ -130,6 +141,13 @@ def _line(look: Look) -> str:
         case False:
             failed = next(key for key, met in look.conditions.items() if met is False)
             return f"{rule}: does not match by {_by(failed, look.rule)}"
+
+
+_LETS_NOBODY: Final = "lets nobody use --emergency"
+
+
+def _approvals(number: int) -> str:
+    return f"{number} {'approval' if number == 1 else 'approvals'}"
 
 
 def _by(key: str, rule: Rule) -> str:
@@ -152,8 +170,7 @@ def verdict(explanation: Explanation) -> str:
         case policy.Allow():
             return f'yes: by rule "{decision.rule.name}", alone{_besides(decision, explanation.guard)}'
         case policy.NeedApproval():
-            number = f"{decision.approvals} {'approval' if decision.approvals == 1 else 'approvals'}"
-            by = ", ".join(decision.rule.approvers)
+            number, by = _approvals(decision.approvals), ", ".join(decision.rule.approvers)
             return f'yes, with {number} of {by}: by rule "{decision.rule.name}"{_besides(decision, explanation.guard)}'
         case passing_over.Emergency():
             over = ", ".join(decision.passed_over) or "nobody"
@@ -181,6 +198,10 @@ def _why(decision: Refuse) -> str:
     match decision.why:
         case Why.NO_RULE:
             return "no rule allows it"
+        case Why.NO_EMERGENCY if decision.rule:
+            return (
+                f"{rule} is stricter, asks for {_approvals(decision.approvals)} and does not let them use --emergency"
+            )
         case Why.NO_EMERGENCY:
             return "no rule lets them use --emergency here"
         case Why.DENY_RULE:

@@ -33,8 +33,8 @@ def decide(in_force: Policy, question: Question, groups: Groups) -> Emergency | 
         return no
     found = [(rule, holds(in_force, rule, question, groups)) for rule in _open(in_force, question)]
     sure = [rule for rule, holds in found if holds]
-    if sure and (stricter := _stricter(in_force, question, groups, sure)) is not None:
-        return stricter
+    if (strict := stricter(in_force, question, groups)) is not None:
+        return _refuse_by(in_force, strict, question, groups)
     if sure:
         return Emergency(
             rule=max(sure, key=lambda rule: rule.approvals),
@@ -97,18 +97,33 @@ def may_judge(in_force: Policy, seen: requests.Request, groups: Groups, *, perso
     return dataclasses.replace(refused, why=Why.UNREACHABLE, groups=unasked) if unasked else refused
 
 
-def _stricter(in_force: Policy, question: Question, groups: Groups, sure: list[Rule]) -> Refuse | None:
-    """Refuse where a rule applies to somebody that asks for more approvals and lets them pass over none of them."""
-    most = max(rule.approvals for rule in sure)
-    for rule in policy.fitting(in_force, question):
-        if rule.effect is Effect.DENY or rule.approvals <= most:
-            continue
-        applies = policy.all_met(policy.touches(in_force, rule, question, groups).values())
-        if applies is not False:
-            why = Why.NO_EMERGENCY if applies else Why.UNREACHABLE
-            unasked = policy.unasked_in(in_force, (*rule.who, *rule.excluded), groups)
-            return Refuse(why=why, rule=rule.name, who_could=rule.emergency, groups=() if applies else unasked)
-    return None
+def stricter(in_force: Policy, question: Question, groups: Groups) -> Rule | None:
+    """Return the rule that keeps somebody from an emergency which another lets them use, or None.
+
+    It applies to them, asks for more approvals than the others and lets them pass over none; first one that surely
+    applies, else one that may.
+    """
+    allows = [rule for rule in policy.fitting(in_force, question) if rule.effect is Effect.ALLOW]
+    sure = [rule for rule in allows if holds(in_force, rule, question, groups)]
+    most = max((rule.approvals for rule in sure), default=None)
+    more = [] if most is None else [rule for rule in allows if rule.approvals > most]
+    found = [(rule, applies(in_force, rule, question, groups)) for rule in more]
+    touching = sorted((one for one in found if one[1] is not False), key=lambda one: one[1] is None)
+    return touching[0][0] if touching else None
+
+
+def applies(in_force: Policy, rule: Rule, question: Question, groups: Groups) -> bool | None:
+    """Tell whether a rule that fits is about somebody; None where that hangs on a group that is unknown."""
+    return policy.all_met(policy.touches(in_force, rule, question, groups).values())
+
+
+def _refuse_by(in_force: Policy, strict: Rule, question: Question, groups: Groups) -> Refuse:
+    if applies(in_force, strict, question, groups):
+        no = Refuse(why=Why.NO_EMERGENCY, rule=strict.name, who_could=strict.emergency)
+    else:
+        unasked = policy.unasked_in(in_force, (*strict.who, *strict.excluded), groups)
+        no = Refuse(why=Why.UNREACHABLE, rule=strict.name, who_could=strict.emergency, groups=unasked)
+    return dataclasses.replace(no, approvals=strict.approvals)
 
 
 def _open(in_force: Policy, question: Question) -> list[Rule]:

@@ -139,7 +139,7 @@ class Why(enum.StrEnum):
     OUTSIDER = "outsider"  # not a full member (kind says which)
     UNREACHABLE = "unreachable"  # Slack could not be asked who they are, or who is in a group that matters
     NO_RULE = "no_rule"  # default deny
-    NO_EMERGENCY = "no_emergency"  # no rule that fits lets them pass over its approvals
+    NO_EMERGENCY = "no_emergency"  # no rule that fits lets them pass over its approvals, or a stricter `rule` does not
     DENY_RULE = "deny_rule"  # a deny rule matches
     PAUSED = "paused"  # somebody has paused every changing verb
     UNSATISFIABLE = "unsatisfiable"  # the rule asks for more approvers than there are
@@ -154,7 +154,7 @@ class Refuse:
     """A no, with the rule behind it and who could do it instead.
 
     `who_could` holds entries as rules have them: names of sets, user ids, group ids, "*". `groups` could not be asked
-    about. For UNSATISFIABLE, `approvals` are needed and `candidates` are there. For PAUSED, `because` is why. A
+    about. For UNSATISFIABLE, `approvals` are needed and `candidates` are there; a stricter rule asks for `approvals`. For PAUSED, `because` is why. A
     DENY_RULE that is a freeze ends at `until`. An outsider's carries the kind alone.
     """
 

@@ -67,6 +67,7 @@ TRANSITIONS: Final[Mapping[tuple[State, Event], State]] = {
     (State.APPROVED, Event.DENY): State.DENIED,
     (State.APPROVED, Event.EXPIRE): State.EXPIRED,
     (State.APPROVED, Event.WITHDRAW): State.WITHDRAWN,
+    (State.APPROVED, Event.SUPERSEDE): State.SUPERSEDED,
 }
 
 PROGRESS: Final[Mapping[tuple[Progress, Step], Progress]] = {

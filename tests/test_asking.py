@@ -9,7 +9,7 @@ from collections.abc import AsyncIterator
 import pytest
 
 from bot import answers, asking, errors, life, limiting, policy, ports, request, visibility
-from bot.arrivals import Modal, Submitted, Typed
+from bot.arrivals import Actor, Modal, Submitted, Typed
 from bot.commands import Door, Verb
 from bot.errors import CloudFailure, Fault
 from bot.policy import Why
@@ -519,18 +519,69 @@ class TestEmergency:
         assert (opened.id, opened.emergency is not None) == (taken.request_id, True)
         assert audited(desk) == ["asked", "asked", "superseded"]
 
-    async def test_a_request_that_is_approved_by_now_does_not_give_way(self, desk: Desk) -> None:
+    async def test_a_request_that_is_approved_and_has_not_begun_gives_way_too(self, desk: Desk) -> None:
         approved = await desk.approved("stop flow-1", BOB)
 
-        assert await answer(desk, BURNS) == answers.Joined(card=visibility.card_link(approved))
-        assert await desk.now(approved.id) == approved
+        taken = await desk.take(desk.typed(BURNS))
 
-    async def test_nor_does_another_emergency(self, desk: Desk) -> None:
+        assert taken.superseded_id == approved.id
+        ended = await desk.now(approved.id)
+        assert (ended.state, ended.operation.progress) == (request.State.SUPERSEDED, request.Progress.CANCELLED)
+
+    async def test_a_request_that_has_begun_does_not_give_way(self, desk: Desk) -> None:
+        begun = life.begin(await desk.approved("stop flow-1", BOB), at=desk.clock.now())
+        await desk.store.commit(ports.Change(audit=(), request=begun))
+
+        assert await answer(desk, BURNS) == answers.Joined(card=visibility.card_link(begun))
+        assert await desk.now(begun.id) == begun
+
+    @pytest.mark.parametrize("asker", [ALICE, BOB])
+    @pytest.mark.parametrize("presses", [0, 1, 2])
+    async def test_another_emergency_gives_way_until_it_has_begun(self, desk: Desk, asker: Actor, presses: int) -> None:
+        first = await (desk.opened, desk.pressed_first, desk.let_run)[presses](BURNS, BOB)
+
+        taken = await desk.take(desk.typed(BURNS, asker))
+
+        assert (taken.request_id is not None, taken.superseded_id) == (True, first.id)
+        ended = await desk.now(first.id)
+        assert (ended.state, ended.operation.progress) == (request.State.SUPERSEDED, request.Progress.CANCELLED)
+        assert ended.ending == request.Ending(actor=asker, at=desk.clock.now())
+        assert not request.is_review_open(ended)
+        opened = await desk.now(str(taken.request_id))
+        assert (opened.state, opened.emergency and opened.emergency.first_at) == (request.State.PENDING, None)
+
+    async def test_without_the_option_it_is_led_to_the_emergency(self, desk: Desk) -> None:
         first = await desk.opened(BURNS, BOB)
 
-        for text in (BURNS, "stop flow-1"):
-            assert await answer(desk, text) == answers.Joined(card=visibility.card_link(first))
+        assert await answer(desk, "stop flow-1") == answers.Joined(card=visibility.card_link(first))
         assert await desk.now(first.id) == first
+
+    async def test_who_may_not_use_it_ends_no_emergency(self, desk: Desk) -> None:
+        first = await desk.opened(BURNS, BOB)
+
+        assert isinstance((await desk.take(desk.typed(BURNS, CAROL))).answer, answers.Refused)
+        assert await desk.now(first.id) == first
+
+    async def test_a_rehearsed_emergency_neither_ends_another_nor_gives_way(self, desk: Desk) -> None:
+        rehearsed = await desk.opened("stop flow-1 --dry-run --emergency because we rehearse", BOB)
+        real = await desk.opened(BURNS, BOB)
+        again = await desk.opened("stop flow-1 --dry-run --emergency because we rehearse")
+
+        for seen in (rehearsed, real, again):
+            assert await desk.now(seen.id) == seen
+
+    async def test_of_two_at_once_the_later_one_stands(self, desk: Desk) -> None:
+        asked = [desk.typed(BURNS, actor) for actor in (ALICE, BOB)]
+        await desk.store.record(asked)
+
+        taken = await asyncio.gather(*map(desk.service.take, asked))
+
+        ids = [str(one.request_id) for one in taken]
+        states = {ident: (await desk.now(ident)).state for ident in ids}
+        holder = await desk.store.holder("hk", "flow-1")
+        assert sorted(states.values()) == [request.State.PENDING, request.State.SUPERSEDED]
+        assert holder is not None
+        assert states[holder.id] is request.State.PENDING
 
     async def test_a_dry_run_ends_nothing(self, desk: Desk) -> None:
         pending = await desk.opened("stop flow-1", BOB)
@@ -540,20 +591,35 @@ class TestEmergency:
         assert (opened.emergency is not None, opened.dry_run) == (True, True)
         assert await desk.now(pending.id) == pending
 
-    async def test_what_gives_way_may_have_been_approved_meanwhile(self, desk: Desk) -> None:
-        pending = await desk.opened("stop flow-1", BOB)
-        approved = life.approve(pending, request.Vote(actor=CAROL, at=desk.clock.now()), needed=1)
+    async def test_what_gives_way_may_have_begun_meanwhile(self, desk: Desk) -> None:
+        approved = await desk.approved("stop flow-1", BOB)
+        begun = life.begin(approved, at=desk.clock.now())
         asked, gate = desk.typed(BURNS), asyncio.Event()
         await desk.store.record([asked])
         desk.store.before["commit"].append(gate)
         asking_for_it = asyncio.create_task(desk.service.take(asked))
         await until(lambda: "asked" in desk.store.journal[-1:])
 
-        await SqlStore.commit(desk.store, ports.Change(audit=(), request=approved))
+        await SqlStore.commit(desk.store, ports.Change(audit=(), request=begun))
         gate.set()
 
-        assert (await asking_for_it).answer == answers.Joined(card=visibility.card_link(approved))
-        assert (await desk.now(pending.id)).state is request.State.APPROVED
+        assert (await asking_for_it).answer == answers.Joined(card=visibility.card_link(begun))
+        assert await desk.now(approved.id) == begun
+
+    async def test_what_gives_way_may_have_been_confirmed_meanwhile(self, desk: Desk) -> None:
+        first = await desk.pressed_first(BURNS, BOB)
+        confirmed = life.confirm_emergency(first, request.Vote(actor=BOB, at=desk.clock.now()))
+        asked, gate = desk.typed(BURNS), asyncio.Event()
+        await desk.store.record([asked])
+        desk.store.before["commit"].append(gate)
+        asking_for_it = asyncio.create_task(desk.service.take(asked))
+        await until(lambda: "asked" in desk.store.journal[-1:])
+
+        await SqlStore.commit(desk.store, ports.Change(audit=(), request=confirmed))
+        gate.set()
+
+        assert (await asking_for_it).superseded_id == first.id
+        assert (await desk.now(first.id)).version == confirmed.version + 1
 
     async def test_what_held_nothing_a_moment_ago_gives_way_all_the_same(self, desk: Desk) -> None:
         asked, gate = desk.typed(BURNS), asyncio.Event()

@@ -3,7 +3,7 @@
 import dataclasses
 
 import pytest
-from hypothesis import given
+from hypothesis import example, given
 from hypothesis import strategies as st
 
 from bot import explaining, freezing, passing_over, policy
@@ -18,6 +18,7 @@ from tests.test_policy import (
     ERIN,
     FREEZE,
     GROUP,
+    OTHER_GROUP,
     STOP_BY_ONCALL,
     ask,
     rules,
@@ -161,7 +162,14 @@ def test_groups_are_assumed_to_hold_the_user_only_where_it_is_said() -> None:
 BURNING = dataclasses.replace(STOP_BY_ONCALL, emergency=("oncall",))
 
 
+STRICT = dataclasses.replace(STOP_BY_ONCALL, name="strict", approvals=2, approvers=())
+
+
 @given(some_policy, some_question, some_groups)
+@example(rules(STOP_BY_ONCALL, dataclasses.replace(ALONE, name="own", approvers=(ALICE,)), STRICT), ask(ALICE), {})
+@example(
+    rules(dataclasses.replace(STRICT, who=(GROUP,)), dataclasses.replace(ALONE, approvers=(ALICE,))), ask(ALICE), {}
+)
 def test_an_explained_emergency_agrees_with_its_decision(
     gate: policy.Policy, question: policy.Question, groups: policy.Groups
 ) -> None:
@@ -170,11 +178,20 @@ def test_an_explained_emergency_agrees_with_its_decision(
     explanation = explaining.explain(opened, question, groups, emergency=True)
 
     assert explanation.decision == passing_over.decide(opened, question, groups)
+    decision = explanation.decision
     allows = [look.rule for look in explanation.looks if look.matches and look.rule.effect is Effect.ALLOW]
-    if isinstance(explanation.decision, passing_over.Emergency):
-        assert explanation.decision.rule in allows
-    elif explanation.decision.why is Why.NO_EMERGENCY:
-        assert allows == []
+    stricter = [look for look in explanation.looks if look.is_stricter is not False]
+    if isinstance(decision, passing_over.Emergency):
+        assert decision.rule in allows
+        assert stricter == []
+    elif decision.why is Why.NO_EMERGENCY and decision.rule is None:
+        assert (allows, stricter) == ([], [])
+    elif decision.why is Why.NO_EMERGENCY:
+        (look,) = stricter
+        assert (look.rule.name, look.is_stricter, look.matches) == (decision.rule, True, False)
+        assert look.rule.approvals > max(rule.approvals for rule in allows)
+        *lines, verdict = explaining.report(explanation)
+        assert all(f'rule "{decision.rule}" ' in words for words in (lines[explanation.looks.index(look)], verdict))
 
 
 @pytest.mark.parametrize(
@@ -196,6 +213,26 @@ def test_an_explained_emergency_agrees_with_its_decision(
             [
                 'rule "on-call stops" (allow): does not match by emergency = oncall',
                 "no: no rule lets them use --emergency here; who could: oncall",
+            ],
+        ),
+        (
+            (BURNING, dataclasses.replace(STRICT, emergency=("leads",))),
+            ALICE,
+            [
+                'rule "on-call stops" (allow): matches',
+                'rule "strict" (allow): is stricter, asks for 2 approvals and lets only leads use --emergency',
+                'no: rule "strict" is stricter, asks for 2 approvals and does not let them use --emergency; who could:'
+                " leads",
+            ],
+        ),
+        (
+            (dataclasses.replace(STRICT, who=(OTHER_GROUP,)), BURNING),
+            ALICE,
+            [
+                'rule "strict" (allow): may apply, it hangs on a user group; it is stricter, asks for 2 approvals and'
+                " lets nobody use --emergency",
+                'rule "on-call stops" (allow): matches',
+                f'no: rule "strict" hangs on user groups that are unknown: {OTHER_GROUP}',
             ],
         ),
         (

@@ -117,11 +117,18 @@ class TestDecide:
     def test_a_stricter_rule_that_applies_and_lets_nobody_pass_over_it_is_not_passed_over(self) -> None:
         strict = dataclasses.replace(BURNING, name="strict", approvals=5, approvers=(BOB,), who=(GROUP,), emergency=())
         gate = rules(BURNING, strict)
-        no = policy.Refuse(why=Why.NO_EMERGENCY, rule="strict")
+        no = policy.Refuse(why=Why.NO_EMERGENCY, rule="strict", approvals=5)
         assert passing_over.decide(gate, ask(ALICE), {GROUP: frozenset({ALICE})}) == no
-        unsure = policy.Refuse(why=Why.UNREACHABLE, rule="strict", groups=(GROUP,))
+        unsure = policy.Refuse(why=Why.UNREACHABLE, rule="strict", groups=(GROUP,), approvals=5)
         assert passing_over.decide(gate, ask(ALICE), {GROUP: None}) == unsure
         assert isinstance(passing_over.decide(gate, ask(ALICE), {GROUP: frozenset()}), passing_over.Emergency)
+
+    def test_a_stricter_rule_that_surely_applies_is_named_before_one_that_may(self) -> None:
+        may = dataclasses.replace(BURNING, name="may", approvals=5, who=(GROUP,), emergency=())
+        surely = dataclasses.replace(BURNING, name="surely", approvals=2, emergency=("leads",))
+        for found in ((BURNING, may, surely), (surely, may, BURNING)):
+            refused = passing_over.decide(rules(*found), ask(ALICE), {GROUP: None})
+            assert refused == policy.Refuse(why=Why.NO_EMERGENCY, rule="surely", who_could=("leads",), approvals=2)
 
 
 class TestMentions:

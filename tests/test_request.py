@@ -96,6 +96,7 @@ def test_the_states_of_a_request_follow_each_other_as_the_contract_says() -> Non
         (State.APPROVED, State.DENIED),  # by the policy, before the call
         (State.APPROVED, State.EXPIRED),
         (State.APPROVED, State.WITHDRAWN),
+        (State.APPROVED, State.SUPERSEDED),  # by an emergency that finds it held up
     }
 
 

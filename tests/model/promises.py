@@ -9,8 +9,9 @@ from collections import Counter
 from collections.abc import Iterator
 from typing import Any, Final
 
-from bot import answers, policy, request
-from bot.arrivals import Entry
+from bot import answers as answers_
+from bot import policy, request
+from bot.arrivals import Entry, Typed
 from bot.request import How, Progress, Said
 from tests.model.bench import Bench
 from tests.model.rules import LIMIT, POLICIES
@@ -34,7 +35,7 @@ BESIDES: Final = ("expired", "superseded")
 
 AFTER: Final = {
     "pending": {"pending", "approved", "denied", "expired", "withdrawn", "superseded"},
-    "approved": {"approved", "pending", "denied", "expired", "withdrawn"},
+    "approved": {"approved", "pending", "denied", "expired", "withdrawn", "superseded"},
     **{ended: {ended} for ended in ("denied", "expired", "withdrawn", "superseded")},
 }
 THEN: Final = {
@@ -172,11 +173,20 @@ class Promises:
         locked = self._bench.select("SELECT 1 FROM keys WHERE locked_until > 0")
         return bool(locked) or any(each.what == "read" for each in after)
 
-    def answers(self, entry: Entry, answer: answers.Answer) -> None:
+    def answers(self, entry: Entry, answer: answers_.Answer) -> None:
         """Judge an answer that is about to be told."""
         rows = self._bench.select("SELECT answer FROM inbox WHERE key = ?", entry.key)
         if answer.kind not in UNSTORED and (not rows or rows[0]["answer"] is None):
             self.broken.append(f"promise 8: {answer.kind} is told to {entry.key} before it is recorded")
+        if isinstance(answer, answers_.Joined) and answer.card.request_id != entry.key:
+            self.broken += self._met(entry, answer.card.request_id)
+
+    def _met(self, entry: Entry, met: str) -> Iterator[str]:
+        """What an emergency was led to, in whose place it did not come."""
+        urgent = isinstance(entry.arrival, Typed) and "--emergency" in entry.arrival.text
+        waiting = self._requests("r.id = ? AND progress IN ('waiting', 'cancelled')", met)
+        if urgent and waiting:
+            yield f"§6: {entry.key} is led to {met}, which has not begun"
 
     # — after each step —
 
@@ -189,6 +199,7 @@ class Promises:
         self.broken += [f"§5: {count} requests hold {flow}" for flow, count in held.items() if count > 1]
         for one in requests:
             self.broken += self._votes(one)
+            self.broken += self._superseded(one)
             self.broken += self._moved(one)
             entry = inbox.get(one["id"])
             if entry is None or one["created_at"] - entry["received_at"] > TAKE_UP_WITHIN + 30.0:
@@ -205,6 +216,21 @@ class Promises:
         strangers = {"U0GUEST", "U0GONE", "U0OTHER"}
         if strangers & {*users, one["requester_user"]}:
             yield f"promise 7: {users} on {one['id']} by {one['requester_user']}"
+
+    def _superseded(self, one: Row) -> Iterator[str]:
+        """What gave way: never called, never reviewed, and an emergency took its place."""
+        if one["state"] != "superseded":
+            return
+        if one["progress"] != "cancelled" or any(request_id == one["id"] for request_id, _ in self._stops):
+            yield f"§6: {one['id']} gave way and is {one['progress']}"
+        if one["emergency"] is not None and json.loads(one["emergency"])["review"] is not None:
+            yield f"§6: {one['id']} gave way, and is reviewed"
+        if self._bench.select("SELECT 1 FROM replies WHERE request_id = ? AND said = 'review_open'", one["id"]):
+            yield f"§6: {one['id']} gave way, and a review is asked for"
+        query = "SELECT facts FROM audit WHERE what = 'superseded' AND request_id = ?"
+        by = [json.loads(line["facts"])["by"] for line in self._bench.select(query, one["id"])]
+        if len(by) != 1 or not self._requests("r.id = ? AND emergency IS NOT NULL AND NOT dry_run", by[0]):
+            yield f"§6: {one['id']} gave way to {by}"
 
     def _moved(self, one: Row) -> Iterator[str]:
         before, self._before[one["id"]] = self._before.get(one["id"], one), one

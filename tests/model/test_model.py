@@ -167,6 +167,38 @@ class Everything(RuleBasedStateMachine):
                 self._press(presser, button, request_id, at)
                 self.bench.clock.turn(seconds)
 
+    @rule(
+        first=st.sampled_from(("ALICE", "ALICE", "BOB", "ERIN")),
+        other=st.sampled_from(("ALICE", "BOB", "BOB", "ERIN", "CAROL")),
+        presses=st.integers(0, 2),
+        late=st.sampled_from(("emergency_first", "emergency_confirm", "deny", "withdraw", "review")),
+        point=st.one_of(st.none(), st.none(), POINTS),
+        at=REPLICAS,
+    )
+    def an_emergency_meets_another(
+        self, first: str, other: str, presses: int, late: str, point: int | None, at: int
+    ) -> None:
+        """One that was abandoned, or is about to be carried out; whoever asked first may press again."""
+        self.bench.policy = "usual"
+        self.bench.cloud.status["flow-1"] = "ACTIVE"
+        asked = arrivals.Typed(text="stop flow-1 --emergency because it burns", channel="C0INCIDENT")
+        self._send(first, asked, at)
+        for button in ("emergency_first", "emergency_confirm")[:presses]:
+            if (request_id := self._request(0)) is not None:
+                self._press(first, button, request_id, at)
+                self.bench.clock.turn(3.0)
+        if point is not None:
+            self.a_replica_will_die(at, point)
+        self._send(other, asked, at)
+        for which, presser, button in (
+            (1, first, late),
+            (0, other, "emergency_first"),
+            (0, other, "emergency_confirm"),
+        ):
+            if (request_id := self._request(which)) is not None:
+                self._press(presser, button, request_id, at)
+                self.bench.clock.turn(3.0)
+
     @rule(who=ANYBODY, which=REQUESTS, verdict=st.sampled_from(tuple(arrivals.Verdict)), at=REPLICAS)
     def somebody_reviews(self, who: str, which: int, verdict: arrivals.Verdict, at: int) -> None:
         """What was passed over."""

@@ -85,8 +85,11 @@ def _took_part(decision: Refuse, action: str, rule: str, *, flow: str, people: t
 def _no_rule(decision: Refuse, rule: str, what: str) -> str:
     if decision.why is Why.NO_RULE:
         return f"No rule lets you {what} here."
-    none = f"Under {rule}, you may not" if decision.rule else "No rule lets you"
-    return f"{none} use `--emergency` to {what} here; ask without it, for the usual approvals."
+    instead = "ask without it, for the usual approvals."
+    if not decision.rule:
+        return f"No rule lets you use `--emergency` to {what} here; {instead}"
+    asks = f"{_sentence(rule)} is stricter: it asks for {_approvals(decision.approvals)}"
+    return f"{asks} and does not let you use `--emergency` to {what} here; {instead}"
 
 
 def who(entries: tuple[str, ...], *, last: str = "or") -> str:
@@ -110,10 +113,11 @@ def _unreachable(decision: Refuse, rule: str, people: tuple[str, ...]) -> str:
 
 def _unsatisfiable(decision: Refuse, rule: str, what: str) -> str:
     people = "1 person" if decision.candidates == 1 else f"{decision.candidates or 'no'} people"
-    needs = "1 approval" if decision.approvals == 1 else f"{decision.approvals} approvals"
-    return (
-        f"To {what}, {rule} asks for {needs} by others than you, but only {people} could give them; nothing was opened."
-    )
+    return f"To {what}, {rule} asks for {_approvals(decision.approvals)} by others than you, but only {people} could give them; nothing was opened."
+
+
+def _approvals(number: int) -> str:
+    return "1 approval" if number == 1 else f"{number} approvals"
 
 
 def _instead(decision: Refuse, could: str, people: tuple[str, ...]) -> str:

@@ -401,7 +401,7 @@ REFUSALS: Final[Mapping[str, answers.Refused]] = {
     "unreachable group": refused(Why.UNREACHABLE, groups=("S0MEDIAGRP",)),
     "unreachable at the click": refused(Why.UNREACHABLE, action=Button.APPROVE, groups=("S0MEDIAGRP",), who_could=()),
     "no rule": refused(Why.NO_RULE, rule=None),
-    "no emergency": refused(Why.NO_EMERGENCY),
+    "no emergency": refused(Why.NO_EMERGENCY, rule="two leads in the evening", approvals=2),
     "no emergency for anybody": refused(Why.NO_EMERGENCY, rule=None, who_could=()),
     "own emergency reviewed": refused(Why.OWN_REQUEST, action=Button.REVIEW, who_could=("media-leads",)),
     "second presser reviews": refused(Why.ALREADY_VOTED, action=Button.REVIEW, who_could=("media-leads",)),
