@@ -44,10 +44,25 @@ class Verdict(enum.StrEnum):
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
 class Actor:
-    """Who acts: `user` is the user id, `team` that of a workspace, or of the organisation where Slack gives that."""
+    """Who acts: `user` is the user id, `team` that of a workspace, or of the organisation where Slack gives that.
+
+    On Enterprise Grid one person may act with several user ids. `person` is the id that Slack gives for all of them,
+    once it was asked; None where it gives none. People are compared by `id`, and mentioned by `user`.
+    """
 
     team: str
     user: str
+    person: str | None = None
+
+    @property
+    def id(self) -> str:
+        """Return the id of the person, whichever of their user ids they act with."""
+        return self.person or self.user
+
+    @property
+    def has_one_id(self) -> bool:
+        """Tell whether no other user id can be theirs; ids with a W are those of an organisation."""
+        return self.person is None and not self.user.startswith("W")
 
 
 @dataclasses.dataclass(frozen=True, kw_only=True)

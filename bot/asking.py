@@ -128,10 +128,12 @@ class Asking:
         command = commands.parse(typed.text)
         if not isinstance(command, commands.Change):
             return answers.NoSuchRequest()
+        person = await self._gate.person(entry.actor, max_age=FRESH)
+        entry = dataclasses.replace(entry, actor=person.actor)
         too_many = self._refuse_too_many(entry, command)
         if too_many is not None:
             return too_many
-        outsider = policy.refuse_outsider(await self._gate.person(entry.actor, max_age=FRESH))
+        outsider = policy.refuse_outsider(person)
         if outsider is not None:
             return answers.Refused(action=command.verb, flow=command.flow, decision=outsider, dry_run=command.dry_run)
         paused = await self._gate.refuse_paused()

@@ -66,9 +66,9 @@ class Emergencies:
         if settled is not None:
             return settled
         vote = request.Vote(actor=entry.actor, at=entry.received_at)
-        alone = entry.actor.user == seen.requester.user and not seen.dry_run
+        alone = entry.actor.id == seen.requester.id and not seen.dry_run
         since = self._clock.now() - DAY
-        limit = ports.Limit(user=seen.requester.user, since=since, most=decision.limit) if alone else None
+        limit = ports.Limit(person=seen.requester.id, since=since, most=decision.limit) if alone else None
         return await self._settling.save(entry, life.confirm_emergency(seen, vote), "confirmed", limit=limit)
 
     async def deny(self, entry: Entry, seen: Request, *, reason: str | None) -> Taken:
@@ -94,7 +94,9 @@ class Emergencies:
         seen = await self._store.load(submitted.request_id)
         if seen is None or submitted.verdict is None:
             return await self._settling.tell(entry, answers.NoSuchRequest())
-        if (refused := await self._refuse_review(entry, seen)) is not None:
+        if isinstance(known := await self._gate.identify(seen, entry.actor), policy.Refuse):
+            return await self._settling.refuse(entry, seen, Button.REVIEW, known)
+        if (refused := await self._refuse_review(entry, seen := known)) is not None:
             return refused
         given = request.Review(
             actor=entry.actor, at=entry.received_at, verdict=submitted.verdict, comment=submitted.reason
@@ -104,7 +106,7 @@ class Emergencies:
 
     async def _own(self, entry: Entry, seen: Request, button: Button) -> Taken | None:
         """Refuse whoever is not the requester."""
-        if entry.actor.user == seen.requester.user:
+        if entry.actor.id == seen.requester.id:
             return None
         no = policy.Refuse(why=Why.NOT_REQUESTER, rule=seen.terms.rule, who_could=(seen.requester.user,))
         return await self._settling.refuse(entry, seen, button, no)
@@ -123,9 +125,9 @@ class Emergencies:
         self, entry: Entry, seen: Request, emergency: Emergency, decision: passing_over.Emergency
     ) -> Taken | None:
         """Settle a second press that does not count; None where it does."""
-        used = await self._store.emergencies(seen.requester.user, since=self._clock.now() - DAY)
+        used = await self._store.emergencies(seen.requester.id, since=self._clock.now() - DAY)
         over = used >= decision.limit
-        if entry.actor.user == seen.requester.user:
+        if entry.actor.id == seen.requester.id:
             return await self._want_second(entry, seen, emergency, decision, used) if over else None
         if not over and not emergency.needs_second:
             return await self._own(entry, seen, Button.EMERGENCY_CONFIRM)
@@ -138,12 +140,13 @@ class Emergencies:
         self, entry: Entry, seen: Request, emergency: Emergency, decision: passing_over.Emergency, used: int
     ) -> Taken:
         members = policy.expand(self._gate.in_force, decision.members)
+        who = await self._gate.stand_for((seen.requester,), (), max_age=FRESHEST)
         answer = answers.SecondNeeded(
             flow=seen.flow.called,
             used=used,
             limit=decision.limit,
             who_could=decision.members,
-            people=tuple(ident for ident in members if ident != seen.requester.user),
+            people=tuple(ident for ident in members if policy.behind((ident,), who)[0] != {seen.requester.id}),
             dry_run=seen.dry_run,
         )
         if emergency.needs_second:

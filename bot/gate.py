@@ -6,18 +6,25 @@ It changes nothing and writes nothing. What Slack cannot be asked is a no.
 import asyncio
 import copy
 import dataclasses
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Collection, Iterable
 from typing import Final
 
-from bot import freezing, passing_over, policy, ports, protecting, request, rights, voting
+from bot import freezing, passing_over, persons, policy, ports, protecting, request, rights, voting
 from bot.arrivals import Actor
 from bot.commands import Verb
+from bot.verbs import READ
 
 FRESH: Final = 60.0
 """Seconds that an answer about people may be old."""
 
 FRESHEST: Final = 5.0
 """Seconds that an answer may be old for the click that decides."""
+
+SAME_PERSON: Final = 3600.0
+"""Seconds that an answer may be old which says to whom a user id belongs: ids do not change hands."""
+
+ASKED_AT_MOST: Final = 40
+"""Approvers about whom Slack is asked before a request opens; more are taken to be there."""
 
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
@@ -80,8 +87,36 @@ class Gate:
         return gate
 
     async def person(self, actor: Actor, *, max_age: float) -> policy.Person:
-        """Say what somebody is, from an answer at most `max_age` seconds old."""
+        """Say what somebody is, from an answer at most `max_age` seconds old; their actor has its `person` then."""
         return await self._directory.person(actor, max_age=max_age)
+
+    async def identify(self, seen: request.Request, actor: Actor) -> request.Request | policy.Refuse:
+        """Return the request with the person behind each actor, so that they compare with somebody who acts on it.
+
+        Requests have them since their actors acted, but for those of an older version. Refuses where Slack cannot be
+        asked; whoever has one id alone is compared without asking.
+        """
+        missing = {one.user for one in persons.actors(seen) if one.person is None}
+        if actor.has_one_id or not missing:
+            return seen
+        found = await self._directory.persons(missing, max_age=SAME_PERSON)
+        if any(one.kind is policy.Kind.UNREACHABLE for one in found.values()):
+            return policy.Refuse(why=policy.Why.UNREACHABLE, rule=seen.terms.rule)
+        return persons.identified(seen, {user: one.actor.person for user, one in found.items()})
+
+    async def is_same_person(self, one: Actor, actor: Actor) -> bool:
+        """Tell whether somebody who acts is behind an actor that is on record; unknown is no."""
+        if one.user == actor.user or actor.has_one_id:
+            return one.user == actor.user
+        return (await self._directory.persons({one.user}, max_age=SAME_PERSON))[one.user].actor.id == actor.id
+
+    async def stand_for(self, actors: Collection[Actor], groups: Collection[str], *, max_age: float) -> policy.Groups:
+        """Say whom user groups stand for, and the user ids in them and in the policy, for comparing with these people.
+
+        The ids of whoever has one alone are compared as they stand, and Slack is asked about groups only.
+        """
+        members = await self._members(groups, max_age=max_age)
+        return await self._with_persons(actors, members)
 
     async def decide(self, actor: Actor, subject: Subject, *, max_age: float) -> policy.Decision:
         """Decide whether somebody may do this, and what it needs."""
@@ -113,10 +148,11 @@ class Gate:
     async def refuse_judge(self, seen: request.Request, actor: Actor, *, max_age: float) -> policy.Refuse | None:
         """Say why somebody may not deny or review an emergency, or None: they may."""
         in_force = self.in_force
-        named = filter(policy.is_group, policy.expand(in_force, passing_over.judges(in_force, seen)))
-        person, groups = await asyncio.gather(
-            self.person(actor, max_age=max_age), self._members(frozenset(named), max_age=max_age)
-        )
+        person = await self.person(actor, max_age=max_age)
+        actors = (person.actor, *persons.actors(seen))
+        users = await self.stand_for(actors, (), max_age=max_age)
+        named = policy.expand(in_force, passing_over.judges(in_force, seen, users))
+        groups = await self.stand_for(actors, frozenset(filter(policy.is_group, named)), max_age=max_age)
         return passing_over.may_judge(in_force, seen, groups, person=person)
 
     async def is_shared(self, channel: str) -> bool | None:
@@ -132,10 +168,9 @@ class Gate:
     ) -> frozenset[tuple[str, str]]:
         """Return those flows (id and name) that somebody may read about where they ask."""
         in_force = self.in_force
-        person, groups = await asyncio.gather(
-            self.person(actor, max_age=FRESH),
-            self._members(rights.groups_deciding(in_force, rights.READ), max_age=FRESH),
-        )
+        person = await self.person(actor, max_age=FRESH)
+        deciding = rights.groups_deciding(in_force, READ)
+        groups = await self.stand_for((person.actor,), deciding, max_age=FRESH)
 
         def may_read(flow: tuple[str, str]) -> bool:
             flow_id, name = flow
@@ -146,14 +181,18 @@ class Gate:
 
         return frozenset(filter(may_read, flows))
 
-    async def may_see_card(self, seen: request.Request, *, user: str, channel: str) -> bool:
+    async def may_see_card(self, seen: request.Request, actor: Actor, *, channel: str) -> bool:
         """Tell whether reasons and link of a request are for somebody who asks in a channel."""
-        if channel == seen.card.channel or user == seen.requester.user:
+        if channel == seen.card.channel or await self.is_same_person(seen.requester, actor):
             return True
-        in_force = self.in_force
-        approvers = policy.expand(in_force, (*seen.terms.approvers, *passing_over.judges(in_force, seen)))
-        groups = await self._members(frozenset(filter(policy.is_group, approvers)), max_age=FRESH)
-        return policy.among(approvers, user, groups) is True or await self.is_private(seen.card.channel) is False
+        in_force, emergency = self.in_force, seen.emergency
+        judges = () if emergency is None else (*emergency.passed_over, *emergency.members)
+        approvers = policy.expand(in_force, (*seen.terms.approvers, *judges))
+        groups = await self.stand_for((actor,), frozenset(filter(policy.is_group, approvers)), max_age=FRESH)
+        judging = passing_over.judges(in_force, seen, groups)
+        if policy.among(policy.expand(in_force, (*seen.terms.approvers, *judging)), actor.id, groups):
+            return True
+        return await self.is_private(seen.card.channel) is False
 
     async def refuse_paused(self) -> policy.Refuse | None:
         """Say that every changing verb is paused, or None. Raises errors.StoreError."""
@@ -172,6 +211,10 @@ class Gate:
         """Say why somebody may not decide on the request, or None: they may. The requester never counts."""
         needed = await self._approval(seen, decision, max_age=max_age)
         person = await self.person(actor, max_age=max_age)
+        groups = await self._with_persons((person.actor,), {}, *needed.approvers)
+        approvers, sure = policy.behind(needed.approvers, groups)
+        unknown = needed.unknown if sure else (*needed.unknown, *needed.rule.approvers)
+        needed = dataclasses.replace(needed, approvers=approvers, unknown=unknown)
         return voting.may_approve(needed, requester=seen.requester, person=person, votes=votes)
 
     async def refuse_confirmation(
@@ -184,9 +227,18 @@ class Gate:
         return voting.may_confirm(in_force, decision, question, groups, requester=seen.requester)
 
     async def lost_votes(self, seen: request.Request, decision: Choice) -> tuple[tuple[request.Vote, ...], bool]:
-        """Return the votes that do not count any more, and whether everybody could be asked about."""
-        refusals = await asyncio.gather(*(self._refuse_standing_vote(seen, decision, vote) for vote in seen.votes))
-        lost = tuple(vote for vote, refusal in zip(seen.votes, refusals, strict=True) if refusal is not None)
+        """Return the votes that do not count any more, and whether everybody could be asked about.
+
+        Of several votes of one person the first counts.
+        """
+        actors = (seen.requester, *(vote.actor for vote in seen.votes))
+        people = await asyncio.gather(*(self.person(actor, max_age=FRESH) for actor in actors))
+        known = persons.identified(seen, {one.actor.user: one.actor.person for one in people})
+        refusals = await asyncio.gather(*(self._refuse_standing_vote(known, decision, vote) for vote in known.votes))
+        ids = [vote.actor.id for vote in known.votes]
+        again = [ident in ids[:place] for place, ident in enumerate(ids)]
+        found = zip(seen.votes, refusals, again, strict=True)
+        lost = tuple(vote for vote, refusal, repeats in found if refusal is not None or repeats)
         unsure = any(refusal is not None and refusal.why is policy.Why.UNREACHABLE for refusal in refusals)
         return lost, not unsure
 
@@ -204,9 +256,21 @@ class Gate:
         bare = policy.Person(actor=actor, kind=policy.Kind.MEMBER)
         groups = self._members(needed(in_force, _question(bare, subject)), max_age=max_age)
         known, members = await asyncio.gather(person, groups)
-        return _question(known, subject), members
+        return _question(known, subject), await self._with_persons((known.actor,), members)
 
-    async def _members(self, groups: frozenset[str], *, max_age: float) -> policy.Groups:
+    async def _with_persons(self, actors: Collection[Actor], members: policy.Groups, *users: str) -> policy.Groups:
+        """Add whom user ids stand for: those of the policy, of the members, and others given."""
+        if all(actor.has_one_id for actor in actors):
+            return members
+        in_groups = frozenset[str]().union(*(known for known in members.values() if known is not None))
+        own = {actor.user: frozenset({actor.id}) for actor in actors if actor.person is not None}
+        asked = (rights.users_named(self.in_force) | in_groups | frozenset(users)) - own.keys()
+        found = await self._directory.persons(asked, max_age=SAME_PERSON)
+        unreachable = policy.Kind.UNREACHABLE
+        theirs = {user: None if one.kind is unreachable else frozenset({one.actor.id}) for user, one in found.items()}
+        return {**members, **theirs, **own}
+
+    async def _members(self, groups: Collection[str], *, max_age: float) -> policy.Groups:
         names = sorted(groups)
         members = await asyncio.gather(*(self._directory.members(name, max_age=max_age) for name in names))
         return dict(zip(names, members, strict=True))
@@ -221,7 +285,7 @@ class Gate:
         return policy.NeedApproval(
             rule=dataclasses.replace(decision.rule, approvers=seen.terms.approvers),
             approvals=seen.terms.approvals,
-            approvers=frozenset(named).union(*members) - {seen.requester.user},
+            approvers=frozenset(named).union(*members) - {seen.requester.id},
             reason_required=decision.reason_required,
             expires=decision.expires,
             unknown=tuple(name for name, members in groups.items() if members is None),

@@ -40,7 +40,7 @@ def approve(request: Request, vote: Vote, *, needed: int) -> Request:
     needed = max(needed, request.terms.approvals)
     terms = dataclasses.replace(request.terms, approvals=needed)
     voted = dataclasses.replace(request, terms=terms, votes=(*request.votes, vote))
-    count = len({vote.actor.user for vote in voted.votes} - {request.requester.user})
+    count = len({vote.actor.id for vote in voted.votes} - {request.requester.id})
     voted = say(voted, Said.VOTED, at=vote.at, actor=vote.actor, count=count, needed=needed)
     if count >= needed:
         voted = dataclasses.replace(requests.apply(voted, Event.APPROVE), decided_at=vote.at)

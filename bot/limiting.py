@@ -29,7 +29,7 @@ class Limit:
     def wait(self, entry: Entry) -> float:
         """Count an entry and return 0, or return the seconds until its sender may send more; it counts once only."""
         now = self._clock.now()
-        sent = self._sent.pop(entry.actor.user, None) or deque[tuple[float, str]]()
+        sent = self._sent.pop(entry.actor.id, None) or deque[tuple[float, str]]()
         self._forget(now)
         while sent and not _is_recent(sent[0][0], now):
             sent.popleft()
@@ -37,7 +37,7 @@ class Limit:
         full = not known and len(sent) >= COMMANDS
         if not known and not full:
             sent.append((now, entry.key))
-        self._sent[entry.actor.user] = sent
+        self._sent[entry.actor.id] = sent
         return sent[0][0] + WINDOW - now if full else 0.0
 
     def __len__(self) -> int:

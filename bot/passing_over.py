@@ -53,7 +53,7 @@ def decide(in_force: Policy, question: Question, groups: Groups) -> Emergency | 
 
 def holds(in_force: Policy, rule: Rule, question: Question, groups: Groups) -> bool | None:
     """Tell whether a rule's `emergency` has somebody; None where that hangs on a group that is unknown."""
-    return policy.among(policy.expand(in_force, rule.emergency), question.person.actor.user, groups)
+    return policy.among(policy.expand(in_force, rule.emergency), question.person.actor.id, groups)
 
 
 def groups_needed(in_force: Policy, question: Question) -> frozenset[str]:
@@ -72,12 +72,16 @@ def mentions(in_force: Policy, decision: Emergency, *, requester: str) -> tuple[
     return tuple(ident for ident in told if ident != requester)
 
 
-def judges(in_force: Policy, seen: requests.Request) -> tuple[str, ...]:
-    """Name who may deny an emergency and review it: those passed over, or the other members where nobody else was."""
+def judges(in_force: Policy, seen: requests.Request, groups: Groups) -> tuple[str, ...]:
+    """Name who may deny an emergency and review it: those passed over, or the other members where nobody else was.
+
+    A group counts as others, whoever is in it.
+    """
     if seen.emergency is None:
         return ()
-    pressed = {seen.requester.user, *(vote.actor.user for vote in seen.votes)}
-    others = set(policy.expand(in_force, seen.emergency.passed_over)) - pressed
+    pressed = {seen.requester.id, *(vote.actor.id for vote in seen.votes)}
+    named = policy.expand(in_force, seen.emergency.passed_over)
+    others = [one for one in named if policy.is_group(one) or not policy.behind((one,), groups)[0] <= pressed]
     return seen.emergency.passed_over if others else seen.emergency.members
 
 
@@ -85,11 +89,11 @@ def may_judge(in_force: Policy, seen: requests.Request, groups: Groups, *, perso
     """Say why somebody may not deny or review an emergency, or None where they may; whoever pressed may not."""
     if outsider := policy.refuse_outsider(person):
         return outsider
-    user, entries = person.actor.user, judges(in_force, seen)
+    user, entries = person.actor.id, judges(in_force, seen, groups)
     refused = Refuse(why=Why.NOT_APPROVER, rule=seen.terms.rule, who_could=entries)
-    if user == seen.requester.user:
+    if user == seen.requester.id:
         return dataclasses.replace(refused, why=Why.OWN_REQUEST)
-    if any(vote.actor.user == user for vote in seen.votes):
+    if any(vote.actor.id == user for vote in seen.votes):
         return dataclasses.replace(refused, why=Why.ALREADY_VOTED)
     if policy.among(policy.expand(in_force, entries), user, groups):
         return None

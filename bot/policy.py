@@ -41,7 +41,10 @@ class Person:
 
 
 Groups: TypeAlias = Mapping[str, frozenset[str] | None]
-"""The members (user ids) of each user group asked about; None, or no entry, where Slack could not be asked."""
+"""Whom ids stand for: a user group for its members (user ids), a user id for the one person behind it (Actor.id).
+
+None where Slack could not be asked. A group without an entry is unknown; a user id without one stands for itself.
+"""
 
 
 class Effect(enum.StrEnum):
@@ -180,7 +183,7 @@ class Allow:
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
 class NeedApproval:
-    """A yes once `approvals` of `approvers` (user ids, without the requester) agree; `unknown` groups may hold more."""
+    """A yes once `approvals` of `approvers` (Actor.id, without the requester) agree; `unknown` ids may hold more."""
 
     rule: Rule
     approvals: int
@@ -274,7 +277,7 @@ def conditions(rule: Rule, question: Question) -> Mapping[str, bool | None]:
 
 def touches(policy: Policy, rule: Rule, question: Question, groups: Groups) -> Mapping[str, bool | None]:
     """Tell whether `who` and `except` let the rule be about this full member; None hangs on an unknown group."""
-    user = question.person.actor.user
+    user = question.person.actor.id
     excluded = among(expand(policy, rule.excluded), user, groups)
     return {
         "who": among(expand(policy, rule.who), user, groups),
@@ -308,19 +311,30 @@ def _is_about(rule: Rule, question: Question) -> bool | None:
     return None if question.flow_name is None else False
 
 
-def among(idents: tuple[str, ...], user: str, groups: Groups) -> bool | None:
-    """Tell whether somebody is among users and groups; None where that hangs on a group that is unknown."""
-    members = [groups.get(ident) for ident in idents if is_group(ident)]
-    if EVERYBODY in idents or user in idents or any(known is not None and user in known for known in members):
+def among(idents: Iterable[str], person: str, groups: Groups) -> bool | None:
+    """Tell whether somebody (Actor.id) is among users and groups; None where that hangs on what is unknown."""
+    whole = tuple(idents)
+    people, sure = behind(whole, groups)
+    if EVERYBODY in whole or person in people:
         return True
-    return None if None in members else False
+    return False if sure else None
+
+
+def behind(idents: Iterable[str], groups: Groups) -> tuple[frozenset[str], bool]:
+    """Return the people (Actor.id) behind users and groups, and whether they are known to be these and no others.
+
+    A user id that Slack could not be asked about is taken as it stands.
+    """
+    members = [groups.get(ident) if is_group(ident) else frozenset({ident}) for ident in idents]
+    users = frozenset[str]().union(*(known for known in members if known is not None))
+    people = {user: groups.get(user, frozenset({user})) for user in users}
+    found = frozenset[str]().union(*(frozenset({user}) if who is None else who for user, who in people.items()))
+    return found, None not in members and None not in people.values()
 
 
 def _with_approvers(policy: Policy, question: Question, groups: Groups, allow: Allow) -> Decision:
-    rule, requester = allow.rule, question.person.actor.user
-    idents = expand(policy, rule.approvers)
-    known = [(groups.get(ident) or frozenset()) if is_group(ident) else {ident} for ident in idents]
-    people = frozenset[str]().union(*known) - {requester}
+    rule = allow.rule
+    people = behind(expand(policy, rule.approvers), groups)[0] - {question.person.actor.id}
     unasked = unasked_in(policy, rule.approvers, groups)
     if len(people) < rule.approvals:
         no = _no(policy, question, Why.UNREACHABLE if unasked else Why.UNSATISFIABLE, rule, unasked)
@@ -332,8 +346,8 @@ def _with_approvers(policy: Policy, question: Question, groups: Groups, allow: A
 
 
 def unasked_in(policy: Policy, entries: Iterable[str], groups: Groups) -> tuple[str, ...]:
-    """Name the user groups among the entries that could not be asked about."""
-    return tuple(ident for ident in expand(policy, entries) if is_group(ident) and groups.get(ident) is None)
+    """Name the users and groups among the entries that could not be asked about, or not about every member."""
+    return tuple(ident for ident in expand(policy, entries) if not behind((ident,), groups)[1])
 
 
 def _no(policy: Policy, question: Question, why: Why, rule: Rule | None, groups: tuple[str, ...] = ()) -> Refuse:
@@ -351,7 +365,7 @@ def who_could(policy: Policy, question: Question, *, alone: bool = False) -> tup
     for rule in rules:
         if rule.effect is Effect.DENY or (alone and rule.approvals > 0):
             continue
-        out = {question.person.actor.user, *expand(policy, rule.excluded)}
+        out = {question.person.actor.user, question.person.actor.id, *expand(policy, rule.excluded)}
         for entry in rule.who:
             idents = (EVERYBODY, *spared) if entry == EVERYBODY else expand(policy, [entry])
             left = [x for x in idents if x not in out and not any(_names(policy, deny, x) for deny in denies)]

@@ -6,7 +6,7 @@ Times are seconds since the epoch (UTC).
 
 import dataclasses
 import enum
-from collections.abc import Collection, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from typing import Literal, Protocol
 
 from bot import answers, errors, policy
@@ -46,9 +46,9 @@ class Claimed:
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
 class Limit:
-    """How many emergencies of one person, no dry runs, may have been let run since then for a further one."""
+    """How many emergencies of one person (Actor.id) may have been let run since then for a further one; no dry runs."""
 
-    user: str
+    person: str
     since: float
     most: int
 
@@ -119,8 +119,8 @@ class Store(Protocol):
     async def last_denial(self, project: str, flow_id: str, *, since: float) -> requests.Request | None:
         """Return the newest request for the flow, no dry run, that somebody denied since then."""
 
-    async def emergencies(self, user: str, *, since: float) -> int:
-        """Count the emergencies, no dry runs, that somebody asked for and that were let run since then."""
+    async def emergencies(self, person: str, *, since: float) -> int:
+        """Count the emergencies, no dry runs, that somebody (Actor.id) asked for and that were let run since then."""
 
     async def unsettled(self, *, limit: int) -> list[requests.Request]:
         """Return the newest requests of which something may still come, dry runs too."""
@@ -275,9 +275,15 @@ class Directory(Protocol):
     """Slack, as a directory of people. What cannot be asked comes back as unknown, never as an exception."""
 
     async def person(self, actor: Actor, *, max_age: float) -> policy.Person:
-        """Say what somebody is, from an answer at most `max_age` seconds old.
+        """Say what somebody is, from an answer at most `max_age` seconds old; the actor comes back with their `person`.
 
         policy.Kind.UNREACHABLE when Slack cannot be asked.
+        """
+
+    async def persons(self, users: Collection[str], *, max_age: float) -> Mapping[str, policy.Person]:
+        """Say what the people behind user ids are, from answers at most `max_age` seconds old.
+
+        No rate limit is waited for: whoever cannot be asked about now is policy.Kind.UNREACHABLE.
         """
 
     async def members(self, group: str, *, max_age: float) -> frozenset[str] | None:

@@ -45,8 +45,8 @@ class _Reader:
     groups: policy.Groups
 
     @property
-    def user(self) -> str:
-        return self.person.actor.user
+    def id(self) -> str:
+        return self.person.actor.id
 
     def refusal(self, project: str, flow_id: str = "", flow_name: str | None = "") -> policy.Refuse | None:
         """Say why they may not read about a flow, or about any flow of the project; None: they may."""
@@ -118,17 +118,17 @@ class Reading:
     async def usable(self, actor: Actor, channel: str) -> shown.Usable:
         """Name the verbs that somebody may use in a channel."""
         in_force = self._gate.in_force
-        person, groups = await asyncio.gather(
-            self._gate.person(actor, max_age=FRESH), self._members(rights.groups_deciding(in_force, *rights.VERB_OF))
-        )
+        person = await self._gate.person(actor, max_age=FRESH)
         if person.kind is policy.Kind.UNREACHABLE:
             return shown.Usable(verbs=frozenset(VERBS), sure=False)
+        deciding = rights.groups_deciding(in_force, *rights.VERB_OF)
+        groups = await self._gate.stand_for((person.actor,), deciding, max_age=FRESH)
         verbs = rights.usable(in_force, person, _places(in_force, channel), groups)
         return shown.Usable(verbs=verbs, sure=None not in groups.values())
 
     async def _reader(self, person: policy.Person, channel: str, groups: frozenset[str]) -> _Reader:
-        members = await self._members(groups)
-        return _Reader(person=person, channel=channel, in_force=self._gate.in_force, groups=members)
+        known = await self._gate.stand_for((person.actor,), groups, max_age=FRESH)
+        return _Reader(person=person, channel=channel, in_force=self._gate.in_force, groups=known)
 
     async def _about(self, reader: _Reader, project: policy.Project, command: commands.Read, *, page: int) -> Answer:
         if command.verb is Verb.LIST:
@@ -242,7 +242,7 @@ class Reading:
     async def _may_press(self, seen: Request, actor: Actor) -> bool:
         """Tell whether the next press may be somebody's: the requester's, or a second's where one is needed."""
         needs_second = seen.emergency is not None and seen.emergency.needs_second
-        if needs_second == (actor.user == seen.requester.user):
+        if needs_second == (actor.id == seen.requester.id):
             return False
         decision = await self._gate.decide_emergency(actor, subject_of(seen), max_age=FRESH)
         return not isinstance(decision, policy.Refuse)
@@ -277,7 +277,7 @@ class Reading:
         return tuple(await asyncio.gather(*(self._row(reader, one) for one in found)))
 
     async def _row(self, reader: _Reader, seen: Request) -> shown.Row:
-        if await self._gate.may_see_card(seen, user=reader.user, channel=reader.channel):
+        if await self._gate.may_see_card(seen, reader.person.actor, channel=reader.channel):
             return shown.Row(request=seen)
         ending = seen.ending and dataclasses.replace(seen.ending, reason=None)
         return shown.Row(request=dataclasses.replace(seen, reason=None, ending=ending, unsent=()), hidden=True)
@@ -297,14 +297,9 @@ class Reading:
         )
         return shown.Whoami(
             person=reader.person,
-            belonging=rights.belonging(in_force, reader.user, reader.groups) if is_member else rights.Belonging(),
+            belonging=rights.belonging(in_force, reader.id, reader.groups) if is_member else rights.Belonging(),
             standings=standings if is_member else (),
         )
-
-    async def _members(self, groups: frozenset[str]) -> dict[str, frozenset[str] | None]:
-        names = sorted(groups)
-        members = await asyncio.gather(*(self._directory.members(name, max_age=FRESH) for name in names))
-        return dict(zip(names, members, strict=True))
 
 
 def _places(in_force: policy.Policy, channel: str) -> tuple[rights.Place, ...]:

@@ -48,11 +48,19 @@ class Belonging:
 
 def groups_named(in_force: Policy) -> frozenset[str]:
     """Name every user group in the policy."""
+    return frozenset(filter(policy.is_group, _named(in_force)))
+
+
+def users_named(in_force: Policy) -> frozenset[str]:
+    """Name every user id in the policy."""
+    return frozenset(_named(in_force)) - groups_named(in_force) - {policy.EVERYBODY}
+
+
+def _named(in_force: Policy) -> tuple[str, ...]:
     ruled = [
         entry for rule in in_force.rules for entry in (*rule.who, *rule.excluded, *rule.approvers, *rule.emergency)
     ]
-    named = policy.expand(in_force, (*in_force.people, *ruled))
-    return frozenset(filter(policy.is_group, named))
+    return policy.expand(in_force, (*in_force.people, *ruled))
 
 
 def groups_deciding(in_force: Policy, *words: str) -> frozenset[str]:
@@ -67,14 +75,13 @@ def groups_deciding(in_force: Policy, *words: str) -> frozenset[str]:
     return frozenset(filter(policy.is_group, policy.expand(in_force, about)))
 
 
-def belonging(in_force: Policy, user: str, groups: Groups) -> Belonging:
-    """Say which sets and groups of the policy somebody is in."""
-    named = sorted(groups_named(in_force))
-    own = tuple(group for group in named if user in (groups.get(group) or ()))
+def belonging(in_force: Policy, person: str, groups: Groups) -> Belonging:
+    """Say which sets and groups of the policy somebody (Actor.id) is in."""
+    found = {group: policy.among((group,), person, groups) for group in sorted(groups_named(in_force))}
     return Belonging(
-        sets=tuple(name for name, idents in in_force.people.items() if {user, *own} & set(idents)),
-        groups=own,
-        unknown=tuple(group for group in named if groups.get(group) is None),
+        sets=tuple(name for name, idents in in_force.people.items() if policy.among(idents, person, groups)),
+        groups=tuple(group for group, within in found.items() if within),
+        unknown=tuple(group for group, within in found.items() if within is None),
     )
 
 

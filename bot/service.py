@@ -59,6 +59,10 @@ class Service:
         refusal = policy.refuse_outsider(person)
         if refusal is not None:
             return await self._settling.refuse(entry, seen, clicked.button, refusal)
+        entry = dataclasses.replace(entry, actor=person.actor)
+        if isinstance(known := await self._gate.identify(seen, entry.actor), policy.Refuse):
+            return await self._settling.refuse(entry, seen, clicked.button, known)
+        seen = known
         if seen.state is State.PENDING and entry.received_at >= seen.expires_at:
             seen = expired(seen, at=entry.received_at)
             await self._store.commit(ports.Change(request=seen, audit=(settling.event(entry, "expired", seen),)))
@@ -164,6 +168,8 @@ class Service:
         return await self._asking.ask(entry, _once_more(seen, clicked), request_id=entry.key)
 
     async def _submit(self, entry: Entry, submitted: Submitted) -> Taken:
+        person = await self._gate.person(entry.actor, max_age=gate.FRESH)
+        entry = dataclasses.replace(entry, actor=person.actor)
         match submitted.modal:
             case Modal.DENY_REASON:
                 return await self._deny_with_reason(entry, submitted)
@@ -176,7 +182,9 @@ class Service:
         seen = await self._store.load(submitted.request_id)
         if seen is None:
             return await self._settling.tell(entry, answers.NoSuchRequest())
-        if not _denied_without_reason(seen, entry.actor):
+        if isinstance(known := await self._gate.identify(seen, entry.actor), policy.Refuse):
+            return await self._settling.refuse(entry, seen, Button.DENY, known)
+        if not _denied_without_reason(seen := known, entry.actor):
             return await self._deny(entry, seen, reason=submitted.reason)
         if submitted.reason is None:
             return await self._settling.tell(entry, answers.Noted(what="denied without a reason"))
@@ -190,7 +198,8 @@ class Service:
         while first is not None and isinstance(first.arrival, Submitted):  # the name was wrong, the reason still counts
             reason = reason or first.arrival.reason
             first = await self._store.entry(first.arrival.request_id)
-        typed = None if first is None or first.actor.user != entry.actor.user else await self._command_of(first.arrival)
+        own = first is not None and await self._gate.is_same_person(first.actor, entry.actor)
+        typed = await self._command_of(first.arrival) if first is not None and own else None
         command = None if typed is None else commands.parse(typed.text)
         if first is None or typed is None or not isinstance(command, commands.Change):
             return await self._settling.tell(entry, answers.NoSuchRequest())
@@ -268,5 +277,5 @@ def _has_button(seen: Request, button: Button) -> bool:
 
 def _denied_without_reason(seen: Request, actor: Actor) -> bool:
     ending = seen.ending
-    by_them = ending is not None and ending.actor is not None and ending.actor.user == actor.user
+    by_them = ending is not None and ending.actor is not None and ending.actor.id == actor.id
     return seen.state is State.DENIED and by_them and ending is not None and ending.reason is None

@@ -32,7 +32,7 @@ async def of_holder(
     gate: Gate, holder: Request, verb: Verb, actor: Actor, *, channel: str
 ) -> answers.Joined | answers.Blocked | answers.HeldInPrivate:
     """Lead somebody to the request that holds a flow, or say who asked for it where they may not see its card."""
-    if not await gate.may_see_card(holder, user=actor.user, channel=channel):
+    if not await gate.may_see_card(holder, actor, channel=channel):
         return answers.HeldInPrivate(
             verb=verb,
             held_by=holder.verb,

@@ -25,11 +25,11 @@ def may_approve(
         return outsider
     if isinstance(decision, policy.Refuse):
         return decision
-    user = person.actor.user
+    user = person.actor.id
     refused = policy.Refuse(why=Why.NOT_APPROVER, rule=decision.rule.name, who_could=decision.rule.approvers)
-    if user == requester.user:
+    if user == requester.id:
         return dataclasses.replace(refused, why=Why.OWN_REQUEST)
-    if any(vote.actor.user == user for vote in votes):
+    if any(vote.actor.id == user for vote in votes):
         return dataclasses.replace(refused, why=Why.ALREADY_VOTED)
     if isinstance(decision, policy.NeedApproval) and user in decision.approvers:
         return None
@@ -54,7 +54,7 @@ def may_confirm(
         return outsider
     if isinstance(decision, policy.Refuse):
         return decision
-    is_own = question.person.actor.user == requester.user
+    is_own = question.person.actor.id == requester.id
     if isinstance(decision, policy.NeedApproval):
         why = Why.OWN_REQUEST if is_own else Why.NOT_REQUESTER
         return policy.Refuse(why=why, rule=decision.rule.name, who_could=decision.rule.approvers)
@@ -70,6 +70,6 @@ def may_confirm(
 
 def may_withdraw(*, requester: Actor, person: policy.Person) -> policy.Refuse | None:
     """Say why somebody may not take a request back, or None: they made it."""
-    if person.actor.user == requester.user:
+    if person.actor.id == requester.id:
         return policy.refuse_outsider(person)
     return policy.refuse_outsider(person) or policy.Refuse(why=Why.NOT_REQUESTER, who_could=(requester.user,))

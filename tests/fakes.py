@@ -10,7 +10,7 @@ import sqlite3
 import tempfile
 import time
 from collections import defaultdict, deque
-from collections.abc import AsyncIterator, Awaitable, Callable, Collection, Coroutine, Sequence
+from collections.abc import AsyncIterator, Awaitable, Callable, Collection, Coroutine, Mapping, Sequence
 from typing import Any, Final, TypeVar
 
 from bot import answers, arrivals, asking, errors, policy, policy_file, ports, request
@@ -171,9 +171,13 @@ class FakeCloud:
 
 
 class FakeDirectory:
-    """ports.Directory with people and groups in memory; `away` is Slack not to be asked. The unknown are strangers."""
+    """ports.Directory with people and groups in memory; `away` is Slack not to be asked. The unknown are strangers.
+
+    `one_id` has the id of the person for each user id of somebody who has several.
+    """
 
     def __init__(self) -> None:
+        self.one_id: dict[str, str] = {}
         self.kinds = {actor.user: policy.Kind.MEMBER for actor in (ALICE, BOB, CAROL, DAVE, ERIN)}
         self.groups: dict[str, frozenset[str]] = {"S0MEDIAGRP": frozenset({"U0ERIN"})}
         self.private: set[str] = set()
@@ -188,8 +192,18 @@ class FakeDirectory:
         self.asked.append((actor.user, max_age))
         if self.gate is not None:
             await self.gate.wait()
-        known = self.kinds.get(actor.user, policy.Kind.STRANGER)
-        return policy.Person(actor=actor, kind=policy.Kind.UNREACHABLE if self.away else known)
+        return self._person(actor)
+
+    async def persons(self, users: Collection[str], *, max_age: float) -> Mapping[str, policy.Person]:
+        """Say what the people behind user ids are."""
+        self.asked += [(user, max_age) for user in sorted(users)]
+        return {user: self._person(Actor(team="T1", user=user)) for user in users}
+
+    def _person(self, actor: Actor) -> policy.Person:
+        kind = self.kinds.get(actor.user, policy.Kind.STRANGER)
+        if self.away or kind is policy.Kind.UNREACHABLE:
+            return policy.Person(actor=actor, kind=policy.Kind.UNREACHABLE)
+        return policy.Person(actor=dataclasses.replace(actor, person=self.one_id.get(actor.user)), kind=kind)
 
     async def members(self, group: str, *, max_age: float) -> frozenset[str] | None:
         """Return the members of a group."""

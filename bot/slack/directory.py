@@ -4,9 +4,11 @@ Answers are remembered as long as their asker allows (`memory`); when single que
 answers (`pages`). What Slack cannot be asked is unknown, and nobody guesses.
 """
 
+import asyncio
+import contextlib
 import dataclasses
-from collections.abc import Mapping
-from typing import Any, Final
+from collections.abc import Callable, Collection, Iterable, Mapping
+from typing import Any, Final, TypeVar
 
 import aiohttp
 from slack_sdk.errors import SlackApiError
@@ -17,7 +19,7 @@ from bot.arrivals import Actor
 from bot.policy import Kind, Person
 from bot.slack import failures
 from bot.slack.installation import Installation
-from bot.slack.memory import Known, Memory
+from bot.slack.memory import UNKNOWN_SHAPE, Known, Memory
 from bot.slack.pages import Pages
 from bot.slack.tiers import Tier
 
@@ -27,6 +29,9 @@ PAGE: Final = 1000
 USERS_INFO: Final = 100
 USERGROUPS_USERS_LIST: Final = 20
 """Calls a minute that Slack allows: tiers 4 and 2."""
+
+ONE_BY_ONE: Final = 10
+"""As many people are asked about singly; more of them share a page."""
 
 SLACKBOT: Final = "USLACKBOT"
 
@@ -50,6 +55,14 @@ class Sight:
     shared: bool
 
 
+@dataclasses.dataclass(frozen=True, kw_only=True)
+class Profile:
+    """What somebody is, and the id of the person in the organisation, where Slack gives one."""
+
+    kind: Kind
+    person: str | None = None
+
+
 class Directory:
     """ports.Directory over the Web API."""
 
@@ -58,16 +71,29 @@ class Directory:
         self._installation = installation
         self._clock = clock
         users, members = (Tier(per_minute=most, clock=clock) for most in (USERS_INFO, USERGROUPS_USERS_LIST))
-        people = Pages(ask=self._ask_kind, ask_page=self._ask_people, tier=users, clock=clock)
+        self._people = people = Pages(ask=self._ask_profile, ask_page=self._ask_people, tier=users, clock=clock)
         groups = Pages(ask=self._ask_members, ask_page=self._ask_groups, tier=members, clock=clock)
-        self._kinds = Memory(ask=people.answer, clock=clock)
+        self._profiles = Memory(ask=people.answer, clock=clock)
         self._groups = Memory(ask=groups.answer, clock=clock)
         self._channels = Memory(ask=self._ask_sight, clock=clock)
 
     async def person(self, actor: Actor, *, max_age: float) -> Person:
         """Say what somebody is; Kind.UNREACHABLE when Slack cannot be asked."""
-        kind = await self._kinds.get(actor.user, max_age=max_age)
-        return Person(actor=actor, kind=kind or Kind.UNREACHABLE)
+        return _person(actor, await self._profiles.get(actor.user, max_age=max_age))
+
+    async def persons(self, users: Collection[str], *, max_age: float) -> Mapping[str, Person]:
+        """Say what the people behind user ids are; Kind.UNREACHABLE for whom Slack cannot be asked about right now."""
+        since = self._clock.now() - max_age
+        unknown = [user for user in users if self._profiles.known(user, since=since) is None]
+        page = await self._people.page(since) if len(unknown) > ONE_BY_ONE else None
+        for user in unknown:
+            if page is not None and user in page.said:
+                self._profiles.keep(user, Known(said=page.said[user], at=page.at))
+        names = tuple(users)
+        profiles = await asyncio.gather(*(self._profiles.get(user, max_age=max_age, patient=False) for user in names))
+        team = self._installation.identity.team if self._installation.identity is not None else ""
+        found = zip(names, profiles, strict=True)
+        return {user: _person(Actor(team=team, user=user), profile) for user, profile in found}
 
     async def members(self, group: str, *, max_age: float) -> frozenset[str] | None:
         """Return the members of a user group; None when Slack cannot be asked."""
@@ -83,25 +109,28 @@ class Directory:
         sight = await self._channels.get(channel, max_age=max_age)
         return None if sight is None else sight.shared
 
-    async def _ask_kind(self, user: str) -> Kind:
+    async def _ask_profile(self, user: str) -> Profile:
         await self._installation.learn()  # without it everybody would be a stranger
         try:
             said = await self._client.users_info(user=user)
         except (SlackApiError, aiohttp.ClientError, TimeoutError) as failure:
             translated = failures.translate(failure)
             if isinstance(translated, errors.ChatRefused) and translated.code in STRANGERS:
-                return Kind.STRANGER
+                return Profile(kind=Kind.STRANGER)
             raise translated from failure
-        return kind_of(said["user"], ours=self._installation.teams())
+        return self._profile(said["user"])
 
-    async def _ask_people(self) -> Mapping[str, Kind]:
+    async def _ask_people(self) -> Mapping[str, Profile]:
         """Ask about everybody, or the first of them where they are more than a page."""
         await self._installation.learn()
         try:
             said = await self._client.users_list(limit=PAGE)
         except (SlackApiError, aiohttp.ClientError, TimeoutError) as failure:
             raise failures.translate(failure) from failure
-        return {user["id"]: kind_of(user, ours=self._installation.teams()) for user in said["members"]}
+        return _by_id(said["members"], self._profile)
+
+    def _profile(self, user: Mapping[str, Any]) -> Profile:
+        return Profile(kind=kind_of(user, ours=self._installation.teams()), person=person_of(user))
 
     async def _ask_members(self, group: str) -> frozenset[str]:
         try:
@@ -115,7 +144,7 @@ class Directory:
             said = await self._client.usergroups_list(include_users=True)
         except (SlackApiError, aiohttp.ClientError, TimeoutError) as failure:
             raise failures.translate(failure) from failure
-        return {group["id"]: frozenset(group["users"]) for group in said["usergroups"]}
+        return _by_id(said["usergroups"], lambda group: frozenset(group["users"]))
 
     async def _ask_sight(self, channel: str, since: float) -> Known[Sight]:
         asked_at = self._clock.now()
@@ -128,6 +157,24 @@ class Directory:
             raise translated from failure
         sight = Sight(private=is_private(said["channel"]), shared=is_shared(said["channel"]))
         return Known(said=sight, at=asked_at)
+
+
+def _person(actor: Actor, profile: Profile | None) -> Person:
+    if profile is None:
+        return Person(actor=actor, kind=Kind.UNREACHABLE)
+    return Person(actor=dataclasses.replace(actor, person=profile.person), kind=profile.kind)
+
+
+Of = TypeVar("Of")
+
+
+def _by_id(found: Iterable[Mapping[str, Any]], read: Callable[[Mapping[str, Any]], Of]) -> Mapping[str, Of]:
+    """Read what stands on a page, by id; one whose shape nobody knows costs no other and stays unknown."""
+    page: dict[str, Of] = {}
+    for one in found:
+        with contextlib.suppress(*UNKNOWN_SHAPE):
+            page[one["id"]] = read(one)
+    return page
 
 
 def is_shared(channel: Mapping[str, Any]) -> bool:
@@ -152,6 +199,12 @@ def kind_of(user: Mapping[str, Any], *, ours: frozenset[str]) -> Kind:
     if _is(user, *FOREIGN) or not theirs & ours:
         return Kind.STRANGER
     return Kind.GUEST if _is(user, *LIMITED) else Kind.MEMBER
+
+
+def person_of(user: Mapping[str, Any]) -> str | None:
+    """Return the id of the person in the organisation from Slack's user object; None where it gives none."""
+    ident = (user.get("enterprise_user") or {}).get("id")
+    return ident if isinstance(ident, str) and ident else None
 
 
 def _is(user: Mapping[str, Any], *flags: str) -> bool:

@@ -53,14 +53,15 @@ class Memory(Generic[Said]):
         self._known: dict[str, Known[Said]] = {}
         self._asking: dict[str, Known[asyncio.Task[Known[Said]]]] = {}
 
-    async def get(self, name: str, *, max_age: float) -> Said | None:
-        """Return an answer at most so old, or None where there is none to be had."""
+    async def get(self, name: str, *, max_age: float, patient: bool = True) -> Said | None:
+        """Return an answer at most so old, or None where there is none to be had; wait for a rate limit if patient."""
+        since = self._clock.now() - max_age
         try:
-            return (await self.since(name, self._clock.now() - max_age)).said
+            return (await self.since(name, since, patience=self._patience if patient else 0.0)).said
         except errors.ChatUnavailable as failure:
             log.warning("Slack could not be asked", about=name, reason=str(failure))
             limited = failure.retry_after is not None and str(failure) not in failures.OPERATORS
-            known = self._from(name, self._clock.now() - FALLBACK_AGE) if limited else None
+            known = self.known(name, since=self._clock.now() - FALLBACK_AGE) if limited else None
             return None if known is None else known.said
         except errors.ChatRefused as failure:
             log.warning("Slack would not say", about=name, code=failure.code)
@@ -68,16 +69,18 @@ class Memory(Generic[Said]):
             log.warning("Slack answered in a shape that nobody knows", about=name)
         return None
 
-    async def since(self, name: str, since: float) -> Known[Said]:
+    async def since(self, name: str, since: float, *, patience: float | None = None) -> Known[Said]:
         """Return an answer that was asked for at that time or later. Raises what `ask` raises."""
-        return self._from(name, since) or await self._ask_patiently(name, since)
+        patience = self._patience if patience is None else patience
+        return self.known(name, since=since) or await self._ask_patiently(name, since, patience)
 
-    def _from(self, name: str, since: float) -> Known[Said] | None:
+    def known(self, name: str, *, since: float) -> Known[Said] | None:
+        """Return what is remembered from that time or later; nobody is asked."""
         known = self._known.get(name)
         return known if known is not None and since <= known.at <= self._clock.now() else None
 
-    async def _ask_patiently(self, name: str, since: float) -> Known[Said]:
-        give_up = self._clock.now() + self._patience
+    async def _ask_patiently(self, name: str, since: float, patience: float) -> Known[Said]:
+        give_up = self._clock.now() + patience
         while True:
             try:
                 joined = await self._join(name, since) or await self._join(name, since)  # somebody may have asked anew
@@ -111,8 +114,12 @@ class Memory(Generic[Said]):
 
     async def _ask_and_keep(self, name: str, since: float) -> Known[Said]:
         answer = await self._ask(name, since)
+        self.keep(name, answer)
+        return answer
+
+    def keep(self, name: str, answer: Known[Said]) -> None:
+        """Remember an answer, unless a later one is remembered."""
         known = self._known.pop(name, None)
         self._known[name] = known if known is not None and known.at > answer.at else answer
         if len(self._known) > REMEMBERED:
             del self._known[next(iter(self._known))]
-        return answer

@@ -51,7 +51,7 @@ class Pages(Generic[Said]):
         Raises errors.ChatUnavailable and errors.ChatRefused.
         """
         wait = self._tier.wait()
-        page = await self._page_since(since) if wait > 0 else None
+        page = await self.page(since) if wait > 0 else None
         if page is None:
             self._tier.count()
             asked_at = self._clock.now()
@@ -60,7 +60,8 @@ class Pages(Generic[Said]):
             raise errors.ChatUnavailable("asked as often as Slack allows", retry_after=wait)
         return Known(said=page.said[name], at=page.at)
 
-    async def _page_since(self, since: float) -> Known[Mapping[str, Said]] | None:
+    async def page(self, since: float) -> Known[Mapping[str, Said]] | None:
+        """Return the answers about all from that time or later; None where Slack gives none."""
         if self._clock.now() < self._no_page_until:
             return None
         try:

@@ -6,12 +6,17 @@ from bot import ports
 
 
 def row(event: ports.AuditEvent) -> dict[str, object]:
-    """Return the columns of the event; the facts with sorted keys, so that the same facts are the same bytes."""
+    """Return the columns of the event; the facts with sorted keys, so that the same facts are the same bytes.
+
+    They name the person where somebody acted with another id than that.
+    """
+    actor = event.actor
+    facts = event.facts if actor is None or actor.id == actor.user else {**event.facts, "person": actor.id}
     return {
         "at": event.at,
         "what": event.what,
         "actor_team": event.actor.team if event.actor else None,
         "actor_user": event.actor.user if event.actor else None,
         "request_id": event.request_id,
-        "facts": json.dumps(event.facts, sort_keys=True, ensure_ascii=False, allow_nan=False, separators=(",", ":")),
+        "facts": json.dumps(facts, sort_keys=True, ensure_ascii=False, allow_nan=False, separators=(",", ":")),
     }

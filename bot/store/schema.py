@@ -9,7 +9,7 @@ from typing import Final
 
 import sqlalchemy as sa
 
-REVISIONS: Final = ("0001", "0002", "0003")
+REVISIONS: Final = ("0001", "0002", "0003", "0004")
 """Every revision that this code knows, the oldest first. One that is missing here was made by newer code."""
 
 REVISION: Final = REVISIONS[-1]
@@ -58,6 +58,7 @@ requests: Final = sa.Table(
     sa.Column("ending", sa.Text),
     sa.Column("recently_denied_by", sa.Text),
     sa.Column("emergency", sa.Text),
+    sa.Column("requester_person", sa.Text),
     sa.Column("card_channel", sa.Text, nullable=False),
     sa.Column("card_ts", sa.Text),
     sa.Column("card_shown", sa.Integer, nullable=False),
@@ -83,6 +84,13 @@ requests: Final = sa.Table(
     sa.Index(
         "emergencies_of_user",
         "requester_user",
+        "decided_at",
+        sqlite_where=sa.text("emergency IS NOT NULL"),
+        postgresql_where=sa.text("emergency IS NOT NULL"),
+    ),
+    sa.Index(
+        "emergencies_of_person",
+        "requester_person",
         "decided_at",
         sqlite_where=sa.text("emergency IS NOT NULL"),
         postgresql_where=sa.text("emergency IS NOT NULL"),

@@ -238,11 +238,12 @@ def lapse_all(connection: sa.Connection) -> None:
     connection.execute(schema.inbox.update().where(UNFINISHED).values(FREE))
 
 
-def emergencies(connection: sa.Connection, user: str, *, since: float) -> int:
-    """Count the emergencies, no dry runs, that somebody asked for and that were let run since then."""
+def emergencies(connection: sa.Connection, person: str, *, since: float) -> int:
+    """Count the emergencies, no dry runs, that somebody (Actor.id) asked for and that were let run since then."""
     table = schema.requests
+    theirs = sa.or_(table.c.requester_person == person, table.c.requester_user == person)
     query = sa.select(sa.func.count()).where(
-        EMERGENCY, table.c.requester_user == user, table.c.decided_at >= since, table.c.dry_run.is_(sa.false())
+        EMERGENCY, theirs, table.c.decided_at >= since, table.c.dry_run.is_(sa.false())
     )
     return connection.execute(query).scalar_one()
 
@@ -253,9 +254,9 @@ def hold_to(connection: sa.Connection, limit: ports.Limit) -> None:
     Whoever lets another run at the same time waits for this transaction.
     """
     if dialect.on_server(connection):
-        connection.execute(sa.select(sa.func.pg_advisory_xact_lock(sa.func.hashtext(limit.user))))
-    if emergencies(connection, limit.user, since=limit.since) >= limit.most:
-        raise errors.Conflict(f"{limit.user} has used {limit.most} emergencies meanwhile")
+        connection.execute(sa.select(sa.func.pg_advisory_xact_lock(sa.func.hashtext(limit.person))))
+    if emergencies(connection, limit.person, since=limit.since) >= limit.most:
+        raise errors.Conflict(f"{limit.person} has used {limit.most} emergencies meanwhile")
 
 
 def hold_to_no_pause(connection: sa.Connection) -> None:

@@ -194,10 +194,10 @@ class SqlStore:
         )
         return await self._one(denied)
 
-    async def emergencies(self, user: str, *, since: float) -> int:
-        """Count the emergencies, no dry runs, that somebody asked for and that were let run since then."""
+    async def emergencies(self, person: str, *, since: float) -> int:
+        """Count the emergencies, no dry runs, that somebody (Actor.id) asked for and that were let run since then."""
 
-        return await self.database.read(lambda connection: statements.emergencies(connection, user, since=since))
+        return await self.database.read(lambda connection: statements.emergencies(connection, person, since=since))
 
     async def unsettled(self, *, limit: int) -> list[requests.Request]:
         """Return the newest requests of which something may still come, dry runs too."""

@@ -15,12 +15,17 @@ Json = dict[str, Any]
 
 @dataclass(frozen=True, kw_only=True)
 class Person:
-    """Whoever can stand behind a message; the flags are those of Slack's user object."""
+    """Whoever can stand behind a message; the flags are those of Slack's user object.
+
+    On Enterprise Grid one human may be two of these: one with a workspace's own id, one with the organisation's. Both
+    have the latter as `enterprise_user_id`; without it, `id` is the only one.
+    """
 
     id: str
     name: str
     team_id: str
     enterprise_id: str | None = None
+    enterprise_user_id: str | None = None
     is_restricted: bool = False
     is_ultra_restricted: bool = False
     is_stranger: bool = False
@@ -48,7 +53,11 @@ class Person:
         if self.is_stranger:
             user["is_stranger"] = True
         if self.enterprise_id:
-            user["enterprise_user"] = {"id": self.id, "enterprise_id": self.enterprise_id, "teams": [self.team_id]}
+            user["enterprise_user"] = {
+                "id": self.enterprise_user_id or self.id,
+                "enterprise_id": self.enterprise_id,
+                "teams": [self.team_id],
+            }
         return user
 
 

@@ -48,7 +48,8 @@ def members(emergency: Emergency, *, workspace_url: str) -> str:
 
 def concerned(request: Request) -> tuple[str, ...]:
     """Return the ids to be told who had no part in it: neither asked for it nor pressed."""
-    took_part = {request.requester.user, *(vote.actor.user for vote in request.votes)}
+    pressed = (request.requester, *(vote.actor for vote in request.votes))
+    took_part = {ident for actor in pressed for ident in (actor.user, actor.id)}
     return tuple(one for one in request.terms.mentions if one not in took_part)
 
 

@@ -106,7 +106,9 @@ def _unreachable(decision: Refuse, rule: str, people: tuple[str, ...]) -> str:
         return (
             "Slack could not be asked who you are, so the answer is no. Nothing was done; please try again in a minute."
         )
-    members = f"who is in {who(decision.groups, last='and')}" if decision.groups else "about those concerned"
+    named = who(decision.groups, last="and")
+    members = f"who is in {named}" if all(map(policy.is_group, decision.groups)) else f"about {named}"
+    members = members if decision.groups else "about those concerned"
     said = f"Slack could not be asked {members}, as {rule} needs, so the answer is no. Please try again in a minute."
     return f"{said}{_instead(decision, 'could do it instead', people)}" if decision.who_could else said
 

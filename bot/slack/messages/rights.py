@@ -35,7 +35,8 @@ def whoami(value: Whoami) -> Message:
         return tell(
             "Slack could not be asked who you are, so you may do nothing for now. Please try again in a minute."
         )
-    known = f"I take you for {KINDS[value.person.kind]}: {user(actor.user)} ({code(actor.user)}) of {code(actor.team)}."
+    ids = code(actor.user) if actor.id == actor.user else f"{code(actor.user)}, in the organisation {code(actor.id)}"
+    known = f"I take you for {KINDS[value.person.kind]}: {user(actor.user)} ({ids}) of {code(actor.team)}."
     if value.person.kind is not Kind.MEMBER:
         return tell(f"{known} You may do nothing here.")
     places = (line for standing in value.standings for line in _standing(standing))

@@ -55,8 +55,8 @@ def approvals(request: Request, *, count: int, needed: int, workspace_url: str) 
 
 def counted(request: Request) -> tuple[str, ...]:
     """Return the ids of those whose approvals count, each once; the requester's never does."""
-    users = dict.fromkeys(vote.actor.user for vote in request.votes)
-    return tuple(user_id for user_id in users if user_id != request.requester.user)
+    users = {vote.actor.id: vote.actor.user for vote in request.votes}
+    return tuple(user_id for person, user_id in users.items() if person != request.requester.id)
 
 
 def expired_because(request: Request) -> str:
@@ -97,7 +97,7 @@ def _pressed(request: Request, emergency: Emergency, until: str, workspace_url: 
 
 
 def _by(request: Request) -> str:
-    votes = tuple(dict.fromkeys(vote.actor.user for vote in request.votes))
+    votes = tuple({vote.actor.id: vote.actor.user for vote in request.votes}.values())
     people = counted(request) if request.terms.approvals > 0 else votes
     return f"by {listed(tuple(map(user, people)), most=MOST_NAMED)}"
 
