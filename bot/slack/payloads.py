@@ -26,6 +26,9 @@ OF_APPS: Final = ("bot_id", "bot_profile", "app_id")
 OF_SOMEBODY: Final = ("block_actions", "view_submission")
 """Interactions that act in the name of whoever made them."""
 
+_NUL: Final = re.compile(r"(?<!\\)(?:\\\\)*\\u0000")
+"""A NUL as JSON writes it; behind an odd number of backslashes the same letters are what somebody typed."""
+
 LOOPBACK: Final = ("127.0.0.1", "localhost", "::1")
 
 
@@ -41,6 +44,10 @@ def parse(body: bytes, content_type: str) -> dict[str, Any]:
         return _object(form["payload"])
     if "command" not in form:
         raise ValueError("neither a command nor a payload")
+    if any("\0" in value for name, value in form.items() if name != "text"):
+        raise ValueError(
+            "a NUL character in an id"
+        )  # in what was typed it is dropped with the other control characters
     return dict(form)
 
 
@@ -195,9 +202,12 @@ def _seconds(ts: str) -> float | None:
 
 def _object(text: str) -> dict[str, Any]:
     value = json.loads(text)
-    json.dumps(value, ensure_ascii=False).encode()  # a lone surrogate is a ValueError here, and nowhere later
-    if "\\u0000" in text or not isinstance(value, dict):
+    written = json.dumps(value, ensure_ascii=False)
+    written.encode()  # a lone surrogate is a ValueError here, and nowhere later
+    if not isinstance(value, dict):
         raise ValueError("not a JSON object")
+    if _NUL.search(written):
+        raise ValueError("a NUL character")
     return value
 
 
