@@ -7,6 +7,8 @@ import pytest
 from slack_sdk.errors import SlackApiError
 from slack_sdk.models.blocks import DividerBlock, PlainTextObject
 from slack_sdk.models.views import View as ViewModel
+from starlette.requests import Request
+from starlette.responses import JSONResponse, Response
 
 from bot.playground.slack.errors import NotPossible
 from bot.playground.slack.records import View
@@ -146,6 +148,17 @@ async def test_a_submission_carries_what_was_typed_and_closes_the_view(slack: Sl
     assert "channel" not in heard
 
 
+async def test_an_empty_object_closes_the_view_as_an_empty_answer_does(slack: SlackStandIn, bot: Bot) -> None:
+    view = await opened(slack, bot)
+
+    async def nothing(request: Request, heard: dict[str, Any]) -> Response:
+        return JSONResponse({})
+
+    bot.answer = nothing
+    ack = await slack.people.submit("U0ALICE", view, {"reason": "still needed"})
+    assert (ack.body, ack.problems, slack.workspace.top_view("U0ALICE")) == ("{}", (), None)
+
+
 async def test_errors_keep_the_view_open_under_their_inputs(slack: SlackStandIn, bot: Bot) -> None:
     view = await opened(slack, bot)
     bot.answers(response_action="errors", errors={"reason": "Say a little more."})
@@ -176,6 +189,8 @@ async def test_a_submission_can_be_answered_with_another_view(slack: SlackStandI
     "answer",
     [
         {"response_action": "explode"},
+        {"response_action": None},
+        {"text": "no action"},
         {"response_action": "update", "view": {"type": "modal"}},
         {"response_action": "errors", "errors": {}},
     ],
