@@ -154,6 +154,21 @@ def test_an_event_is_for_whom_it_is_authorized() -> None:
     assert payloads.teams({"team_id": "T9", "authorizations": 7}) == {"T9"}
 
 
+def test_a_modal_is_for_where_the_app_is_installed_also_where_its_person_is_of_another_organisation() -> None:
+    foreign = {
+        **submission("x"),
+        "team": {"id": "T9", "enterprise_id": "E9"},
+        "enterprise": {"id": "E9"},
+        "user": {"id": "W9", "team_id": "T9"},
+    }
+    foreign["view"] |= {"team_id": "T9", "app_installed_team_id": "T1"}
+
+    assert "T1" in payloads.teams(foreign)
+    assert payloads.submitted(foreign, received_at=5.0)[0].actor == Actor(team="T9", user="W9")
+    for view in (None, 7, {"app_installed_team_id": None}, {"app_installed_team_id": ["T1"]}, {"team_id": "T1"}):
+        assert payloads.teams({**foreign, "view": view}) == {"T9", "E9"}
+
+
 @pytest.mark.parametrize(
     ("user", "grid", "team"),
     [
