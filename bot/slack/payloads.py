@@ -84,7 +84,7 @@ def teams(payload: Payload) -> frozenset[str]:
     """Return the ids of the workspace and the organisation that the delivery says it is for."""
     within = [payload[key] for key in ("team", "enterprise") if isinstance(payload.get(key), dict)]
     ids = [payload.get("team_id"), payload.get("enterprise_id"), *(each.get("id") for each in within)]
-    # Where organisations share a channel, the team of a modal or an event may be the other one; these are for whom it is.
+    # Where organisations share a channel, the team of a modal or an event may be the other one; these say whom it is for.
     ids.append(_inner(payload.get("view")).get("app_installed_team_id"))
     authorizations = payload.get("authorizations")
     for each in map(_inner, authorizations if isinstance(authorizations, list) else ()):

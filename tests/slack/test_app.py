@@ -178,6 +178,46 @@ async def test_what_is_not_ours_is_not_found_and_does_nothing(
     assert dispatching.entries == []
 
 
+DIALOG: dict[str, Any] = {
+    "type": "dialog_submission",
+    "team": {"id": "T0PLAYGROUND"},
+    "user": {"id": "U0CAROL", "name": "carol"},
+    "channel": {"id": "C0INCIDENT", "name": "incident"},
+    "submission": {"reason": "x"},
+    "callback_id": "deny_reason",
+    "state": "r1",
+}
+
+
+@pytest.mark.parametrize(
+    "payload",
+    [
+        {**VIEW, "view": {**VIEW["view"], "callback_id": "of_a_later_version"}},
+        {**VIEW, "view": {**VIEW["view"], "callback_id": "of_a_later_version", "state": None}},
+        {**CLICK, "actions": [{"type": "button", "action_id": "of_a_later_version", "block_id": "b"}]},
+        DIALOG,
+        {**DIALOG, "type": "dialog_cancellation"},
+        {
+            **{name: value for name, value in CLICK.items() if name != "container"},
+            "type": "interactive_message",
+            "callback_id": "approve",
+            "attachment_id": "1",
+            "message_ts": "1.0",
+            "actions": [{"name": "approve", "type": "button", "value": "r1"}],
+        },
+        {**DIALOG, "type": "workflow_step_edit", "workflow_step": {"step_id": "s"}},
+    ],
+)
+async def test_what_was_pressed_or_submitted_and_is_not_ours_is_acknowledged_quietly(
+    dispatching: Dispatching, payload: dict[str, Any]
+) -> None:
+    with structlog.testing.capture_logs() as lines:
+        answered = await dispatching.send(payload)
+
+    assert (answered.status_code, bytes(answered.body)) == (200, b"")
+    assert (dispatching.entries, lines) == ([], [])
+
+
 def broken() -> list[dict[str, Any]]:
     """Return payloads of ours with each part taken out, and with each part of another kind."""
     found: list[dict[str, Any]] = []
