@@ -65,7 +65,8 @@ def check(payload: Payload) -> None:
         wanted += [isinstance(actions, list) and actions and _inner(actions[0]).get("action_id")]
     if payload.get("type") == "view_submission":
         wanted += [_inner(payload.get("view")).get("callback_id")]
-    texts = [payload.get("text", ""), _inner(payload.get("container")).get("message_ts") or ""]
+    texts = [payload.get("text", ""), payload.get("callback_id") or ""]
+    texts.append(_inner(payload.get("container")).get("message_ts") or "")
     inner = [payload.get(name) or {} for name in ("container", "channel", "team") if "command" not in payload]
     whole = all(isinstance(value, str) and value for value in wanted)
     if (

@@ -1,6 +1,7 @@
 """The Bolt app: every parameter is known to it, and nothing that comes in makes a 5xx."""
 
 import asyncio
+import contextlib
 import inspect
 import json
 import logging
@@ -21,7 +22,7 @@ from bot.commands import VERBS, Read
 from bot.playground import world
 from bot.playground.slack.server import SlackStandIn
 from bot.ports import Recording
-from bot.slack import app, messages
+from bot.slack import app, messages, payloads
 from bot.slack.installation import Installation
 from bot.slack.listeners import Listeners
 from bot.slack.notifier import Notifier
@@ -233,6 +234,24 @@ def spoilt(payload: dict[str, Any]) -> list[dict[str, Any]]:
         found += [{**payload, name: wrong} for wrong in (None, 7, "x", [], {}, [None], {"id": None})]
         found.append({key: value for key, value in payload.items() if key != name})
     return found
+
+
+def let_in() -> list[dict[str, Any]]:
+    """Return what of all that the doors let through."""
+    found = []
+    for payload in (*broken(), *spoilt(DIALOG), *({**VIEW, "view": view} for view in spoilt(VIEW["view"]))):
+        with contextlib.suppress(ValueError):
+            payloads.check(payload)
+            found.append(payload)
+    return found
+
+
+async def test_no_shape_that_is_let_in_is_a_surprise(dispatching: Dispatching) -> None:
+    with structlog.testing.capture_logs() as lines:
+        for payload in let_in():
+            await dispatching.send(payload)
+
+    assert [line for line in lines if line["log_level"] == "error"] == []
 
 
 async def test_no_shape_makes_a_5xx_or_an_exception(dispatching: Dispatching) -> None:
