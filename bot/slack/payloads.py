@@ -65,8 +65,8 @@ def check(payload: Payload) -> None:
         wanted += [isinstance(actions, list) and actions and _inner(actions[0]).get("action_id")]
     if payload.get("type") == "view_submission":
         wanted += [_inner(payload.get("view")).get("callback_id")]
-    texts = [payload.get("text", ""), payload.get("callback_id") or ""]
-    texts.append(_inner(payload.get("container")).get("message_ts") or "")
+    optional = [payload.get("callback_id"), _inner(payload.get("container")).get("message_ts")]
+    texts = [payload.get("text", ""), *(each for each in optional if each is not None)]
     inner = [payload.get(name) or {} for name in ("container", "channel", "team") if "command" not in payload]
     whole = all(isinstance(value, str) and value for value in wanted)
     if (
@@ -85,7 +85,7 @@ def teams(payload: Payload) -> frozenset[str]:
     """Return the ids of the workspace and the organisation that the delivery says it is for."""
     within = [payload[key] for key in ("team", "enterprise") if isinstance(payload.get(key), dict)]
     ids = [payload.get("team_id"), payload.get("enterprise_id"), *(each.get("id") for each in within)]
-    # Where organisations share a channel, the team of a modal or an event may be the other one; these say whom it is for.
+    # Where organisations share a channel, the team of a modal or an event may be the other one; these tell ours.
     ids.append(_inner(payload.get("view")).get("app_installed_team_id"))
     authorizations = payload.get("authorizations")
     for each in map(_inner, authorizations if isinstance(authorizations, list) else ()):

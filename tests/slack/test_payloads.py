@@ -218,6 +218,12 @@ def test_a_click_may_lack_its_place(changed: dict[str, Any], channel: str, ts: s
     assert (clicked.channel, clicked.message_ts) == (channel, ts)
 
 
+@pytest.mark.parametrize("ts", [7, [], {}, False])
+def test_a_click_on_a_message_without_a_name_is_incomplete(ts: object) -> None:
+    with pytest.raises(ValueError, match="incomplete"):
+        payloads.check({**CLICK, "container": {"channel_id": "C1", "message_ts": ts}})
+
+
 def test_a_button_without_a_value_carries_nothing() -> None:
     _, clicked = payloads.clicked({**CLICK, "actions": [{"action_id": "deny", "value": None}]}, received_at=5.0)
 
