@@ -82,7 +82,13 @@ MANIFEST: Final = _table(
         background_color={"type": "string", "pattern": "^#([0-9a-f]{3}|[0-9a-f]{6})$"},
     ),
     features=_table(
-        "bot_user slash_commands",
+        "app_home bot_user slash_commands",
+        app_home=_table(
+            "",
+            home_tab_enabled=_YES_OR_NO,
+            messages_tab_enabled=_YES_OR_NO,
+            messages_tab_read_only_enabled=_YES_OR_NO,
+        ),
         bot_user=_table("display_name", display_name=_text(80), always_online=_YES_OR_NO),
         slash_commands={"type": "array", "maxItems": 50, "items": _COMMAND},
     ),

@@ -9,7 +9,7 @@ Source: the vendor's Media Live API reference, pages ListFlows, ShowFlowDetail, 
 import asyncio
 import dataclasses
 import itertools
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Collection, Mapping, Sequence
 from types import MappingProxyType, TracebackType
 from typing import Final, Literal, Self
 from urllib.parse import parse_qsl
@@ -153,9 +153,12 @@ class LiveStandIn:
         """Return the calls of one endpoint; `path` is what follows `/v1/{project_id}`."""
         return tuple(call for call in self._calls if call.method == method and _split(call.arrived.path)[1] == path)
 
-    def add_key(self, *, ak: str, sk: str, security_token: str | None = None) -> None:
-        """Let one more access key in, or change one."""
-        self._gateway.keys[ak] = live_errors.Key(sk=sk, security_token=security_token)
+    def add_key(
+        self, *, ak: str, sk: str, security_token: str | None = None, projects: Collection[str] | None = None
+    ) -> None:
+        """Let one more access key in, or change one; `projects` are the ids of those that it is for, where not all."""
+        only = None if projects is None else frozenset(projects)
+        self._gateway.keys[ak] = live_errors.Key(sk=sk, security_token=security_token, projects=only)
 
     def add_user(self, name: str, password: str, domain: str) -> None:
         """Let one more IAM user have tokens, or change the password of one: that ends the tokens of the old one."""
@@ -259,7 +262,7 @@ class LiveStandIn:
         if action is None:
             return live_errors.wrong_method()
         named = self.iam.projects_of(arrived) if by_token else {arrived.header("x-project-id")}
-        if named != {project_id}:
+        if named != {project_id} or not (by_token or self._gateway.is_for(arrived, project_id)):
             return live_errors.wrong_project()
         return live_errors.denied(action, self._denied[action]) if action in self._denied else None
 

@@ -69,10 +69,14 @@ class Identity:
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
 class Key:
-    """An access key that the stand-in knows; a temporary one has a `security_token`."""
+    """An access key that the stand-in knows; a temporary one has a `security_token`.
+
+    `projects` holds the ids of the projects that it is for; None is all of the account.
+    """
 
     sk: str
     security_token: str | None = None
+    projects: frozenset[str] | None = None
 
 
 class Gateway:
@@ -102,6 +106,12 @@ class Gateway:
             del self._failures[identity.ak]
             self._locked_until[identity.ak] = self._now() + LOCK_FOR
         return not_authenticated(tail)
+
+    def is_for(self, arrived: Arrived, project_id: str) -> bool:
+        """Tell whether the key of a call that was let in is for a project."""
+        identity = identify(arrived)
+        key = None if identity is None else self.keys.get(identity.ak)
+        return key is not None and (key.projects is None or project_id in key.projects)
 
     def throttle(self) -> Refusal | None:
         """Return the refusal of a call that was let in, where there were too many in the last minute."""

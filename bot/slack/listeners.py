@@ -110,6 +110,9 @@ class Listeners:
 
         Slack ignores what the acknowledgement says, so whatever went wrong is told by `response_url`.
         """
+        if body.get("type") != "block_actions":
+            await ack()  # a dialog, or a button of an attachment: we have neither
+            return
         try:
             turned = payloads.turned(body, received_at=self._clock.now())
             if turned is not None:
@@ -140,7 +143,11 @@ class Listeners:
 
     async def view(self, ack: AsyncAck, body: Body) -> None:
         """Take a submitted modal; what is wrong with it is answered in the response."""
-        entry, submitted = payloads.submitted(body, received_at=self._clock.now())
+        try:
+            entry, submitted = payloads.submitted(body, received_at=self._clock.now())
+        except ValueError:
+            await ack()  # a modal of a later version
+            return
         wrong = _wrong_name(submitted) | _wrong_verdict(submitted) | _wrong_reason(submitted)
         if wrong:
             await ack(response_action="errors", errors=wrong)

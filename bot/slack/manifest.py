@@ -47,6 +47,11 @@ def of(*, url: str | None) -> dict[str, Any]:
             "background_color": "#1f2933",
         },
         "features": {
+            "app_home": {
+                "home_tab_enabled": False,
+                "messages_tab_enabled": True,  # where people find the DMs that they get from the bot
+                "messages_tab_read_only_enabled": True,
+            },
             "bot_user": {"display_name": "flowbot", "always_online": True},
             "slash_commands": [
                 {

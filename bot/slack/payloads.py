@@ -26,6 +26,9 @@ OF_APPS: Final = ("bot_id", "bot_profile", "app_id")
 OF_SOMEBODY: Final = ("block_actions", "view_submission")
 """Interactions that act in the name of whoever made them."""
 
+_NUL: Final = re.compile(r"(?<!\\)(?:\\\\)*\\u0000")
+"""A NUL as JSON writes it; behind an odd number of backslashes the same letters are what somebody typed."""
+
 LOOPBACK: Final = ("127.0.0.1", "localhost", "::1")
 
 
@@ -41,6 +44,10 @@ def parse(body: bytes, content_type: str) -> dict[str, Any]:
         return _object(form["payload"])
     if "command" not in form:
         raise ValueError("neither a command nor a payload")
+    if any("\0" in value for name, value in form.items() if name != "text"):
+        raise ValueError(
+            "a NUL character in an id"
+        )  # in what was typed it is dropped with the other control characters
     return dict(form)
 
 
@@ -58,7 +65,8 @@ def check(payload: Payload) -> None:
         wanted += [isinstance(actions, list) and actions and _inner(actions[0]).get("action_id")]
     if payload.get("type") == "view_submission":
         wanted += [_inner(payload.get("view")).get("callback_id")]
-    texts = [payload.get("text", ""), _inner(payload.get("container")).get("message_ts") or ""]
+    optional = [payload.get("callback_id"), _inner(payload.get("container")).get("message_ts")]
+    texts = [payload.get("text", ""), *(each for each in optional if each is not None)]
     inner = [payload.get(name) or {} for name in ("container", "channel", "team") if "command" not in payload]
     whole = all(isinstance(value, str) and value for value in wanted)
     if (
@@ -77,7 +85,8 @@ def teams(payload: Payload) -> frozenset[str]:
     """Return the ids of the workspace and the organisation that the delivery says it is for."""
     within = [payload[key] for key in ("team", "enterprise") if isinstance(payload.get(key), dict)]
     ids = [payload.get("team_id"), payload.get("enterprise_id"), *(each.get("id") for each in within)]
-    # In a channel that organisations share, an event's own team may be the other one; what it is for stands here.
+    # Where organisations share a channel, the team of a modal or an event may be the other one; these tell ours.
+    ids.append(_inner(payload.get("view")).get("app_installed_team_id"))
     authorizations = payload.get("authorizations")
     for each in map(_inner, authorizations if isinstance(authorizations, list) else ()):
         ids += [each.get("team_id"), each.get("enterprise_id")]
@@ -195,9 +204,12 @@ def _seconds(ts: str) -> float | None:
 
 def _object(text: str) -> dict[str, Any]:
     value = json.loads(text)
-    json.dumps(value, ensure_ascii=False).encode()  # a lone surrogate is a ValueError here, and nowhere later
-    if "\\u0000" in text or not isinstance(value, dict):
+    written = json.dumps(value, ensure_ascii=False)
+    written.encode()  # a lone surrogate is a ValueError here, and nowhere later
+    if not isinstance(value, dict):
         raise ValueError("not a JSON object")
+    if _NUL.search(written):
+        raise ValueError("a NUL character")
     return value
 
 

@@ -227,6 +227,18 @@ async def test_a_project_header_that_is_not_the_paths_is_refused(rig: Rig) -> No
     assert rig.status() == "ACTIVE"
 
 
+async def test_a_key_of_one_project_neither_reads_nor_changes_another(rig: Rig) -> None:
+    other = "f" * 32
+    rig.live.add_flow(other, F, "other-feed")
+    rig.live.add_key(ak="AKEXAMPLEOTHER000000", sk="SKEXAMPLEOTHER", projects=[other])
+    own = {"ak": "AKEXAMPLEOTHER000000", "sk": "SKEXAMPLEOTHER"}
+
+    for method, target in (("GET", DETAIL), ("GET", f"/v1/{P}/flows"), ("PUT", STOP)):
+        refused(await rig.call(method, target, **own), 401, "LIVE.100011015", "Project ID verification failed.")
+        assert (await rig.call(method, target.replace(P, other), project=other, **own)).status_code == 200
+    assert rig.status() == "ACTIVE"
+
+
 # Tokens
 
 

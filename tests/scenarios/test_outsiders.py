@@ -31,6 +31,22 @@ async def test_promise_7_outsiders_neither_request_nor_vote(stage: Stage, outsid
     assert stage.stops() == 0
 
 
+async def test_the_modal_of_a_stranger_is_answered_as_their_click_is(stage: Stage) -> None:
+    card = await stage.asks("U0ALICE", "stop main-feed")
+    for button in ("add_reason", "type_name"):
+        await stage.forges("U0OTHER", card, button)
+        view = await stage.opens_for("U0OTHER")
+        texts = {name: "let me in" for name, each in view.buttons.items() if each["type"] == "plain_text_input"}
+        ack = await stage.slack.people.submit("U0OTHER", view, texts)
+        assert (ack.status, ack.problems) == (200, ())
+    await stage.quiet()
+
+    assert len(stage.heard("U0OTHER")) == 2
+    assert stage.now(card).buttons == card.buttons
+    assert stage.select("SELECT count(DISTINCT actor_user) FROM audit WHERE actor_user = 'U0OTHER'") == [(1,)]
+    assert stage.stops() == 0
+
+
 async def test_promise_6_every_refusal_names_the_rule_and_who_could(stage: Stage) -> None:
     workspace = stage.slack.workspace
     workspace.add_person("U0FRANK", "frank")

@@ -1,6 +1,7 @@
 """The Bolt app: every parameter is known to it, and nothing that comes in makes a 5xx."""
 
 import asyncio
+import contextlib
 import inspect
 import json
 import logging
@@ -21,7 +22,7 @@ from bot.commands import VERBS, Read
 from bot.playground import world
 from bot.playground.slack.server import SlackStandIn
 from bot.ports import Recording
-from bot.slack import app, messages
+from bot.slack import app, messages, payloads
 from bot.slack.installation import Installation
 from bot.slack.listeners import Listeners
 from bot.slack.notifier import Notifier
@@ -178,6 +179,46 @@ async def test_what_is_not_ours_is_not_found_and_does_nothing(
     assert dispatching.entries == []
 
 
+DIALOG: dict[str, Any] = {
+    "type": "dialog_submission",
+    "team": {"id": "T0PLAYGROUND"},
+    "user": {"id": "U0CAROL", "name": "carol"},
+    "channel": {"id": "C0INCIDENT", "name": "incident"},
+    "submission": {"reason": "x"},
+    "callback_id": "deny_reason",
+    "state": "r1",
+}
+
+
+@pytest.mark.parametrize(
+    "payload",
+    [
+        {**VIEW, "view": {**VIEW["view"], "callback_id": "of_a_later_version"}},
+        {**VIEW, "view": {**VIEW["view"], "callback_id": "of_a_later_version", "state": None}},
+        {**CLICK, "actions": [{"type": "button", "action_id": "of_a_later_version", "block_id": "b"}]},
+        DIALOG,
+        {**DIALOG, "type": "dialog_cancellation"},
+        {
+            **{name: value for name, value in CLICK.items() if name != "container"},
+            "type": "interactive_message",
+            "callback_id": "approve",
+            "attachment_id": "1",
+            "message_ts": "1.0",
+            "actions": [{"name": "approve", "type": "button", "value": "r1"}],
+        },
+        {**DIALOG, "type": "workflow_step_edit", "workflow_step": {"step_id": "s"}},
+    ],
+)
+async def test_what_was_pressed_or_submitted_and_is_not_ours_is_acknowledged_quietly(
+    dispatching: Dispatching, payload: dict[str, Any]
+) -> None:
+    with structlog.testing.capture_logs() as lines:
+        answered = await dispatching.send(payload)
+
+    assert (answered.status_code, bytes(answered.body)) == (200, b"")
+    assert (dispatching.entries, lines) == ([], [])
+
+
 def broken() -> list[dict[str, Any]]:
     """Return payloads of ours with each part taken out, and with each part of another kind."""
     found: list[dict[str, Any]] = []
@@ -193,6 +234,24 @@ def spoilt(payload: dict[str, Any]) -> list[dict[str, Any]]:
         found += [{**payload, name: wrong} for wrong in (None, 7, "x", [], {}, [None], {"id": None})]
         found.append({key: value for key, value in payload.items() if key != name})
     return found
+
+
+def let_in() -> list[dict[str, Any]]:
+    """Return what of all that the doors let through."""
+    found = []
+    for payload in (*broken(), *spoilt(DIALOG), *({**VIEW, "view": view} for view in spoilt(VIEW["view"]))):
+        with contextlib.suppress(ValueError):
+            payloads.check(payload)
+            found.append(payload)
+    return found
+
+
+async def test_no_shape_that_is_let_in_is_a_surprise(dispatching: Dispatching) -> None:
+    with structlog.testing.capture_logs() as lines:
+        for payload in let_in():
+            await dispatching.send(payload)
+
+    assert [line for line in lines if line["log_level"] == "error"] == []
 
 
 async def test_no_shape_makes_a_5xx_or_an_exception(dispatching: Dispatching) -> None:

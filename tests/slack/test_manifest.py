@@ -94,6 +94,15 @@ def test_the_text_is_the_manifest_in_yaml(url: str | None) -> None:
 
 
 @pytest.mark.parametrize("url", [None, "https://bot.example.com"])
+def test_people_can_be_told_in_a_dm_and_need_not_write_there(url: str | None) -> None:
+    assert manifest.of(url=url)["features"]["app_home"] == {
+        "home_tab_enabled": False,
+        "messages_tab_enabled": True,
+        "messages_tab_read_only_enabled": True,
+    }
+
+
+@pytest.mark.parametrize("url", [None, "https://bot.example.com"])
 def test_both_keep_to_slacks_limits(url: str | None) -> None:
     jsonschema.validate(manifest.of(url=url), test_documents.MANIFEST)
 

@@ -5,6 +5,8 @@ from typing import Any, Final
 from urllib.parse import urlencode
 
 import pytest
+from hypothesis import given
+from hypothesis import strategies as st
 
 from bot.arrivals import Actor, Button, Clicked, Modal, Submitted, Typed, Verdict
 from bot.slack import payloads
@@ -28,6 +30,9 @@ CLICK: Final[dict[str, Any]] = {
     "trigger_id": "1.2.abc",
 }
 SLACK: Final = "https://slack.com/api/"
+FORM: Final = "application/x-www-form-urlencoded"
+TEXTS: Final = st.lists(st.sampled_from(["\0", "\\", "u0000", "\\u0000", '"', "{", "n", "\u2028"])).map("".join)
+"""Texts that have a NUL, or look as if, or look like JSON."""
 
 
 def submission(value: object, callback: str = "deny_reason", metadata: str = "r1") -> dict[str, Any]:
@@ -149,6 +154,21 @@ def test_an_event_is_for_whom_it_is_authorized() -> None:
     assert payloads.teams({"team_id": "T9", "authorizations": 7}) == {"T9"}
 
 
+def test_a_modal_is_for_where_the_app_is_installed_also_where_its_person_is_of_another_organisation() -> None:
+    foreign = {
+        **submission("x"),
+        "team": {"id": "T9", "enterprise_id": "E9"},
+        "enterprise": {"id": "E9"},
+        "user": {"id": "W9", "team_id": "T9"},
+    }
+    foreign["view"] |= {"team_id": "T9", "app_installed_team_id": "T1"}
+
+    assert "T1" in payloads.teams(foreign)
+    assert payloads.submitted(foreign, received_at=5.0)[0].actor == Actor(team="T9", user="W9")
+    for view in (None, 7, {"app_installed_team_id": None}, {"app_installed_team_id": ["T1"]}, {"team_id": "T1"}):
+        assert payloads.teams({**foreign, "view": view}) == {"T9", "E9"}
+
+
 @pytest.mark.parametrize(
     ("user", "grid", "team"),
     [
@@ -196,6 +216,12 @@ def test_a_click_may_lack_its_place(changed: dict[str, Any], channel: str, ts: s
     _, clicked = payloads.clicked({**CLICK, **changed}, received_at=5.0)
 
     assert (clicked.channel, clicked.message_ts) == (channel, ts)
+
+
+@pytest.mark.parametrize("ts", [7, [], {}, False])
+def test_a_click_on_a_message_without_a_name_is_incomplete(ts: object) -> None:
+    with pytest.raises(ValueError, match="incomplete"):
+        payloads.check({**CLICK, "container": {"channel_id": "C1", "message_ts": ts}})
 
 
 def test_a_button_without_a_value_carries_nothing() -> None:
@@ -341,6 +367,50 @@ def test_what_no_database_can_hold_is_not_let_in(text: str, kind: str) -> None:
     else:
         with pytest.raises(ValueError):  # noqa: PT011 - several kinds of it
             payloads.parse(body.encode(), "application/json")
+
+
+@pytest.mark.parametrize("text", ["log says \\u0000", "\\\\u0000", "\\x00 \\0 %00 &#0;", "\u2400", '{"a": "\\u0000"}'])
+def test_what_only_looks_like_a_nul_is_let_in(text: str) -> None:
+    payload = {"type": "block_actions", "message": {"text": text, text: [text]}}
+
+    assert payloads.parse(json.dumps(payload).encode(), "application/json") == payload
+    assert payloads.parse(urlencode({"payload": json.dumps(payload)}).encode(), FORM) == payload
+
+
+@given(value=st.recursive(TEXTS, lambda inner: st.lists(inner) | st.dictionaries(TEXTS, inner)))
+def test_a_nul_is_found_where_one_is_and_nowhere_else(value: object) -> None:
+    payload = {"inside": value}
+
+    def parsed() -> bool:
+        try:
+            return payloads.parse(json.dumps(payload).encode(), "application/json") == payload
+        except ValueError:
+            return False
+
+    assert parsed() is ("\0" not in texts_in(value))
+
+
+def texts_in(value: object) -> str:
+    """Return all texts within a value, one behind the other."""
+    if isinstance(value, dict):
+        return "".join(f"{name}{texts_in(inner)}" for name, inner in value.items())
+    if isinstance(value, list):
+        return "".join(map(texts_in, value))
+    return str(value)
+
+
+@pytest.mark.parametrize("field", ["user_id", "channel_id", "team_id", "command", "trigger_id", "response_url"])
+def test_an_id_with_a_nul_is_not_let_in(field: str) -> None:
+    fields = {**COMMAND, field: f"{COMMAND.get(field, 'x')}\0"}
+
+    with pytest.raises(ValueError, match="NUL"):
+        payloads.parse(urlencode(fields).encode(), FORM)
+
+
+def test_a_nul_that_somebody_typed_is_let_in() -> None:
+    fields = {**COMMAND, "text": "stop \0 main"}
+
+    assert payloads.parse(urlencode(fields).encode(), FORM) == fields
 
 
 def test_a_form_with_bad_bytes_in_a_field_keeps_the_rest() -> None:

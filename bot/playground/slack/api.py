@@ -39,7 +39,7 @@ def arguments(*, query: str, content_type: str, body: bytes) -> Json:
 
 def _json_object(body: bytes) -> Json:
     try:
-        value = json.loads(body)
+        value = json.loads(body or b"{}")  # slack_sdk's synchronous client sends this type with no body at all
     except ValueError as error:
         raise SlackError("invalid_json") from error
     if not isinstance(value, dict):

@@ -65,7 +65,7 @@ def checked_content(view: object) -> Json:
 
 
 def _answer(workspace: Workspace, view: View) -> Json:
-    return {"view": view.as_view(team_id=workspace.team_id, app_id=workspace.app_id, bot_id=workspace.bot_id)}
+    return {"view": workspace.as_view(view)}
 
 
 METHODS: Mapping[str, Callable[[Workspace, Triggers, Json], Json]] = {

@@ -198,7 +198,7 @@ class People:
 
     def _react(self, view: View, ack: Ack) -> tuple[str, ...]:
         """Do with the modal what the answer to its submission says; return what is wrong with that answer."""
-        if not ack.body:
+        if not ack.body or ack.json == {}:
             self._workspace.close_view(view)
             return ()
         answer = ack.json if isinstance(ack.json, dict) else {}

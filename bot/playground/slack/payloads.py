@@ -55,7 +55,7 @@ def block_actions(
     """Return the payload of a click or a choice."""
     return {
         "type": "block_actions",
-        **_common(workspace, person),
+        **_common(workspace, person, at_home=isinstance(target, View)),
         **_place(workspace, target),
         **grants,
         "actions": [action],
@@ -68,7 +68,7 @@ def block_suggestion(
     """Return the request for the options of an external menu."""
     return {
         "type": "block_suggestion",
-        **_common(workspace, person),
+        **_common(workspace, person, at_home=isinstance(target, View)),
         **_place(workspace, target),
         "block_id": block_id,
         "action_id": action_id,
@@ -80,7 +80,7 @@ def view_submission(workspace: Workspace, person: Person, view: View, *, state: 
     """Return the payload of a submitted modal."""
     return {
         "type": "view_submission",
-        **_common(workspace, person),
+        **_common(workspace, person, at_home=True),
         "trigger_id": trigger_id,
         "view": _view(workspace, view, state),
         "response_urls": [],
@@ -91,7 +91,7 @@ def view_closed(workspace: Workspace, person: Person, view: View, *, cleared: bo
     """Return the payload of a modal that was closed without being submitted."""
     return {
         "type": "view_closed",
-        **_common(workspace, person),
+        **_common(workspace, person, at_home=True),
         "view": _view(workspace, view, {}),
         "is_cleared": cleared,
     }
@@ -214,17 +214,24 @@ def _option(element: Json, value: Any) -> Json:
     raise NotPossible(f"{element['action_id']} has no option {value!r}")
 
 
-def _common(workspace: Workspace, person: Person) -> Json:
-    grid = {"id": workspace.enterprise_id, "name": "Playground Grid"} if workspace.enterprise_id else None
-    team: Json = {"id": workspace.team_id, "domain": workspace.domain}
-    if workspace.enterprise_id:
-        team |= {"enterprise_id": workspace.enterprise_id, "enterprise_name": "Playground Grid"}
+def _common(workspace: Workspace, person: Person, *, at_home: bool) -> Json:
+    """Return what every interaction says of its person and team.
+
+    A modal stands before its person at home: a stranger's says their own team and organisation here and in the view,
+    and ours in `view.app_installed_team_id` alone (java-slack-sdk, ViewSubmissionRequestTest).
+    """
+    theirs = at_home and person.is_stranger
+    enterprise_id = person.enterprise_id if theirs else workspace.enterprise_id
+    domain = f"{person.team_id.lower()}-elsewhere" if theirs else workspace.domain
+    team: Json = {"id": person.team_id if theirs else workspace.team_id, "domain": domain}
+    if enterprise_id:
+        team |= {"enterprise_id": enterprise_id, "enterprise_name": "Playground Grid"}
     return {
         "user": {"id": person.id, "username": person.name, "name": person.name, "team_id": person.team_id},
         "api_app_id": workspace.app_id,
         "token": VERIFICATION_TOKEN,
-        "team": None if workspace.org_install else team,
-        "enterprise": grid,
+        "team": None if workspace.org_install and not theirs else team,
+        "enterprise": {"id": enterprise_id, "name": "Playground Grid"} if enterprise_id else None,
         "is_enterprise_install": workspace.org_install,
     }
 
@@ -249,4 +256,4 @@ def _place(workspace: Workspace, target: Message | View) -> Json:
 
 
 def _view(workspace: Workspace, view: View, values: Json) -> Json:
-    return view.as_view(team_id=workspace.team_id, app_id=workspace.app_id, bot_id=workspace.bot_id, state=values)
+    return workspace.as_view(view, state=values)

@@ -198,8 +198,10 @@ class View:
         """The buttons, menus and inputs of the view, by action_id."""
         return {one["action_id"]: one for _, one in block_kit.elements(self.blocks)}
 
-    def as_view(self, *, team_id: str, app_id: str, bot_id: str, state: Json | None = None) -> Json:
-        """Return Slack's view object."""
+    def as_view(
+        self, *, team_id: str, installed_team_id: str, app_id: str, bot_id: str, state: Json | None = None
+    ) -> Json:
+        """Return Slack's view object: it belongs to the team of its person, the app to that where it is installed."""
         given = {"private_metadata": "", "callback_id": "", "external_id": "", "notify_on_close": False}
         return {
             **given,
@@ -208,6 +210,7 @@ class View:
             "id": self.id,
             "team_id": team_id,
             "app_id": app_id,
+            "app_installed_team_id": installed_team_id,
             "bot_id": bot_id,
             "hash": self.hash,
             "root_view_id": self.root_id,

@@ -70,9 +70,8 @@ class Workspace:
 
     def add_person(self, id: str, name: str, *, team_id: str | None = None, **flags: Any) -> Person:
         """Add a person; flags are those of `Person`. A stranger needs the other team's id."""
-        person = Person(
-            id=id, name=name, team_id=team_id or self.team_id, **({"enterprise_id": self.enterprise_id} | flags)
-        )
+        organisation = None if flags.get("is_stranger") else self.enterprise_id
+        person = Person(id=id, name=name, team_id=team_id or self.team_id, **({"enterprise_id": organisation} | flags))
         if person.is_stranger and person.team_id == self.team_id:
             raise ValueError(f"{id} is a stranger of this very team: give team_id=")
         self.persons[id] = person
@@ -245,6 +244,16 @@ class Workspace:
         """Return an open view by its id or its external id."""
         views = (view for stack in self._views.values() for view in stack)
         return next((one for one in views if one.id == id or _named(one, external_id)), None)
+
+    def as_view(self, view: View, *, state: Json | None = None) -> Json:
+        """Return Slack's view object; an app that the whole organisation has is installed in that."""
+        return view.as_view(
+            team_id=self.persons[view.user].team_id,
+            installed_team_id=(self.enterprise_id if self.org_install else None) or self.team_id,
+            app_id=self.app_id,
+            bot_id=self.bot_id,
+            state=state,
+        )
 
     def open_view(self, user: str, content: Json) -> View:
         """Open a modal before a person, in place of those that were open."""

@@ -387,6 +387,12 @@ async def test_unreadable_bodies_are_refused(slack: SlackStandIn, content_type: 
     assert answer["error"] == error
 
 
+async def test_an_empty_body_has_no_arguments_whatever_it_says_it_is(slack: SlackStandIn) -> None:
+    for kind in ("application/json", "application/json; charset=utf-8", "application/x-www-form-urlencoded"):
+        answer = await raw(slack, "auth.test", data=b"", headers={"Content-Type": kind})
+        assert answer["ok"], kind
+
+
 async def test_metadata_stays_unless_replaced(slack: SlackStandIn, client: AsyncWebClient) -> None:
     about = {"event_type": "card", "event_payload": {"request": "r1"}}
     message = await post(slack, metadata=about)

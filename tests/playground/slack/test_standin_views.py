@@ -7,6 +7,8 @@ import pytest
 from slack_sdk.errors import SlackApiError
 from slack_sdk.models.blocks import DividerBlock, PlainTextObject
 from slack_sdk.models.views import View as ViewModel
+from starlette.requests import Request
+from starlette.responses import JSONResponse, Response
 
 from bot.playground.slack.errors import NotPossible
 from bot.playground.slack.records import View
@@ -146,6 +148,61 @@ async def test_a_submission_carries_what_was_typed_and_closes_the_view(slack: Sl
     assert "channel" not in heard
 
 
+async def test_the_modal_of_a_stranger_names_our_team_as_where_the_app_is_installed_and_nowhere_else(
+    slack: SlackStandIn, bot: Bot
+) -> None:
+    slack.workspace.change_person("U0STRANGE", enterprise_id="E0OTHER")
+    await web_client(slack).chat_postMessage(channel="C0SHARED", text="card", blocks=CARD)
+    [message] = slack.workspace.messages("C0SHARED")
+    await slack.people.click("U0STRANGE", message, "approve")
+    clicked = bot.heard[-1]
+    more = {"type": "actions", "block_id": "more", "elements": [{**BUTTON, "action_id": "more"}]}
+    view = {**REASON, "notify_on_close": True, "blocks": [*REASON["blocks"], more]}
+    await web_client(slack).views_open(trigger_id=clicked["trigger_id"], view=view)
+    top = slack.workspace.top_view("U0STRANGE")
+    assert top
+    await slack.people.click("U0STRANGE", top, "more")
+    await slack.people.submit("U0STRANGE", top, {"reason": "why not"})
+    await web_client(slack).views_open(trigger_id=bot.heard[-1]["trigger_id"], view={**view, "clear_on_close": True})
+    again = slack.workspace.top_view("U0STRANGE")
+    assert again
+    await slack.people.close("U0STRANGE", again)
+
+    assert clicked["team"]["id"] == "T0PLAYGROUND"
+    assert [heard["type"] for heard in bot.heard[1:]] == ["block_actions", "view_submission", "view_closed"]
+    for heard in bot.heard[1:]:
+        assert (heard["team"]["id"], heard["team"]["enterprise_id"], heard["enterprise"]["id"]) == (
+            "T0OTHER",
+            "E0OTHER",
+            "E0OTHER",
+        )
+        assert (heard["user"]["team_id"], heard["view"]["team_id"]) == ("T0OTHER", "T0OTHER")
+        assert heard["view"]["app_installed_team_id"] == "T0PLAYGROUND"
+
+
+async def test_the_modal_of_an_app_of_a_whole_organisation_says_so(clock: TurnedClock) -> None:
+    async with (
+        running_slack(clock=clock, enterprise_id="E0GRID", org_install=True) as slack,
+        running_bot(slack) as bot,
+    ):
+        await slack.people.submit("U0ALICE", await opened(slack, bot), {"reason": "no"})
+
+    heard = bot.heard[-1]
+    assert (heard["team"], heard["enterprise"]["id"]) == (None, "E0GRID")
+    assert (heard["view"]["team_id"], heard["view"]["app_installed_team_id"]) == ("T0PLAYGROUND", "E0GRID")
+
+
+async def test_an_empty_object_closes_the_view_as_an_empty_answer_does(slack: SlackStandIn, bot: Bot) -> None:
+    view = await opened(slack, bot)
+
+    async def nothing(request: Request, heard: dict[str, Any]) -> Response:
+        return JSONResponse({})
+
+    bot.answer = nothing
+    ack = await slack.people.submit("U0ALICE", view, {"reason": "still needed"})
+    assert (ack.body, ack.problems, slack.workspace.top_view("U0ALICE")) == ("{}", (), None)
+
+
 async def test_errors_keep_the_view_open_under_their_inputs(slack: SlackStandIn, bot: Bot) -> None:
     view = await opened(slack, bot)
     bot.answers(response_action="errors", errors={"reason": "Say a little more."})
@@ -176,6 +233,8 @@ async def test_a_submission_can_be_answered_with_another_view(slack: SlackStandI
     "answer",
     [
         {"response_action": "explode"},
+        {"response_action": None},
+        {"text": "no action"},
         {"response_action": "update", "view": {"type": "modal"}},
         {"response_action": "errors", "errors": {}},
     ],
