@@ -8,24 +8,23 @@ import dataclasses
 import difflib
 import os
 import pathlib
-import re
 from collections.abc import Mapping
-from typing import Any, Final, Literal, NamedTuple, get_args
+from typing import Any, Final, NamedTuple
 
+import pydantic
 from pydantic import SecretStr
 
-from bot import errors, policy, policy_file, policy_keys, variables
+from bot import errors, policy, policy_file, variables
 from bot.errors import Problem
 from bot.policy import Policy
+from bot.variables import PROJECT, LogFormat, LogLevel, Variables
 
-LogFormat = Literal["json", "console"]
-LogLevel = Literal["debug", "info", "warning", "error", "critical"]
-
-
+_DEFAULT: Final = Variables.model_construct()
 _KEYS: Final = ("HUAWEICLOUD_SDK_AK", "HUAWEICLOUD_SDK_SK")
 _USER: Final = ("HUAWEICLOUD_IAM_USER", "HUAWEICLOUD_IAM_PASSWORD", "HUAWEICLOUD_IAM_DOMAIN")
 _IAM: Final = "HUAWEICLOUD_IAM_ENDPOINT"
-_PROJECT: Final = re.compile(r"FLOWBOT_PROJECTS__(.+)__(AK|SK)", re.IGNORECASE)
+_CLOUD: Final = ("HUAWEICLOUD_", "FLOWBOT_PROJECTS__", "SECRETS_DIR")
+"""How the variables begin that say with what the cloud is called, and where that may stand."""
 
 
 class Credentials(NamedTuple):
@@ -70,13 +69,13 @@ class Settings:
     project_credentials: Mapping[str, Credentials] = dataclasses.field(default_factory=dict)
     iam_user: IamUser | None = None
     slack_app_token: SecretStr | None = None
-    slack_api_url: str = variables.SLACK_API_URL
-    database_url: str = dataclasses.field(default=variables.DEFAULTS["DATABASE_URL"], repr=False)
-    host: str = variables.DEFAULTS["HOST"]
-    port: int = int(variables.DEFAULTS["PORT"])
-    log_format: LogFormat | None = None
-    log_level: LogLevel = "info"
-    config: pathlib.Path = pathlib.Path(variables.DEFAULTS["FLOWBOT_CONFIG"])
+    slack_api_url: str = _DEFAULT.slack_api_url
+    database_url: str = dataclasses.field(default=_DEFAULT.database_url, repr=False)
+    host: str = _DEFAULT.host
+    port: int = _DEFAULT.port
+    log_format: LogFormat | None = _DEFAULT.log_format
+    log_level: LogLevel = _DEFAULT.log_level
+    config: pathlib.Path = _DEFAULT.config
     defects: tuple[Problem, ...] = ()
     warnings: tuple[Problem, ...] = ()
     cases: int = 0
@@ -106,12 +105,29 @@ def load(environ: Mapping[str, str] | None = None, *, directory: pathlib.Path) -
     """
     reading = _Reading(os.environ if environ is None else environ, directory)
     loaded = reading.policy()
-    fields = {**reading.slack(), **reading.cloud(loaded.projects), **reading.process()}
-    problems = (*reading.problems, *loaded.problems)
-    if problems or loaded.policy is None:
+    reading.judge_slack()
+    cloud = reading.cloud(loaded.projects)
+    problems, values, policy = (*reading.in_order(), *loaded.problems), reading.values, loaded.policy
+    if problems or values is None or values.slack_bot_token is None or policy is None:
         raise errors.SettingsInvalid(problems)
-    fields |= {"warnings": (*reading.warnings, *loaded.warnings), "defects": loaded.defects, "cases": loaded.cases}
-    return Settings(**fields, policy=loaded.policy, origin=reading.origin)
+    return Settings(
+        slack_bot_token=values.slack_bot_token,
+        slack_signing_secret=values.slack_signing_secret,
+        slack_app_token=values.slack_app_token,
+        slack_api_url=values.slack_api_url,
+        database_url=values.database_url,
+        host=values.host,
+        port=values.port,
+        log_format=values.log_format,
+        log_level=values.log_level,
+        config=values.config,
+        policy=policy,
+        defects=loaded.defects,
+        warnings=(*reading.warnings, *loaded.warnings),
+        cases=loaded.cases,
+        origin=reading.origin,
+        **cloud,
+    )
 
 
 def chooses_socket_mode(environ: Mapping[str, str] | None = None, *, directory: pathlib.Path) -> bool:
@@ -127,11 +143,11 @@ def renewed(settings: Settings) -> Settings:
     """
     if settings.origin is None:
         return settings
-    reading = _Reading(settings.origin.environ, settings.origin.directory)
-    fields = reading.cloud(tuple(settings.policy.projects))
+    reading = _Reading(settings.origin.environ, settings.origin.directory, only=_CLOUD)
+    cloud = reading.cloud(tuple(settings.policy.projects))
     if reading.problems:
-        raise errors.SettingsInvalid(tuple(reading.problems))
-    return dataclasses.replace(settings, **fields, origin=reading.origin)
+        raise errors.SettingsInvalid(reading.in_order())
+    return dataclasses.replace(settings, **cloud, origin=reading.origin)
 
 
 def check_report(outcome: Settings | errors.SettingsInvalid) -> tuple[str, ...]:
@@ -165,23 +181,35 @@ def _in_short(rule: policy.Rule) -> str:
 
 
 class _Reading:
-    """One reading of the variables: what they hold, and what was found wrong so far."""
+    """One reading of the variables: what they hold, and what was found wrong so far.
 
-    def __init__(self, environ: Mapping[str, str], directory: pathlib.Path) -> None:
+    `given` has what is set, by name; `values` is None where something of it is wrong by itself.
+    """
+
+    def __init__(self, environ: Mapping[str, str], directory: pathlib.Path, *, only: tuple[str, ...] = ("",)) -> None:
         self.directory = directory
         self.problems: list[Problem] = []
         self.warnings: list[Problem] = []
-        given = _named({**self.dotenv(), **{name: value for name, value in environ.items() if value.strip()}})
-        secrets = given.get("SECRETS_DIR")
-        self.given = {**self.secrets_directory(secrets), **given}
+        own, dotenv = _named(environ, only), _named(self.dotenv(), only)
+        given = {**dotenv, **own}
+        self.warn_of_unknown(given)
+        name = given.get("SECRETS_DIR")
+        secrets = _named(self.secrets_directory(name), only)
+        self.given = {**secrets, **given}
+        self.values = self.validate(own, dotenv, secrets)
         self.origin = Origin(
-            environ=dict(environ), directory=directory, secrets=directory / (secrets or variables.SECRETS_DIR)
+            environ=dict(environ), directory=directory, secrets=directory / (name or _DEFAULT.secrets_dir)
         )
-        for name in given:
-            if name.startswith("FLOWBOT_") and name not in variables.DEFAULTS and not _PROJECT.fullmatch(name):
-                near = difflib.get_close_matches(name, variables.DEFAULTS, n=1)
-                hint = f"; did you mean {near[0]}?" if near else ""
-                self.warnings.append(Problem(where=name, what=f"is no setting of flowbot{hint}"))
+
+    def validate(self, *places: Mapping[str, str]) -> Variables | None:
+        """Return what the places hold, of which the first wins."""
+        sources = tuple(map(variables.Source, places))
+        try:
+            return Variables(_build_sources=(sources, {}))
+        except pydantic.ValidationError as invalid:
+            for error in invalid.errors(include_url=False, include_context=False, include_input=False):
+                self.wrong("__".join(map(str, error["loc"])), error["msg"])
+        return None
 
     def dotenv(self) -> dict[str, str]:
         path = self.directory / ".env"
@@ -196,7 +224,7 @@ class _Reading:
             return {}
 
     def secrets_directory(self, name: str | None) -> dict[str, str]:
-        path = self.directory / (name or variables.SECRETS_DIR)
+        path = self.directory / (name or _DEFAULT.secrets_dir)
         found: dict[str, str] = {}
         try:
             if name and not path.is_dir():
@@ -207,28 +235,30 @@ class _Reading:
             return found
         for file in files:
             variable = file.name.upper()
-            if variable in variables.DEFAULTS or _PROJECT.fullmatch(variable):
+            if variables.is_known(variable):
                 try:
                     if file.is_file():
                         found[variable] = file.read_text(encoding="utf-8")
                 except (OSError, UnicodeDecodeError):
                     self.wrong(variable, f"the file {file} cannot be read")
-        return _named(found)
+        return found
+
+    def warn_of_unknown(self, given: Mapping[str, str]) -> None:
+        for name in given:
+            if name.startswith("FLOWBOT_") and not variables.is_known(name):
+                near = difflib.get_close_matches(name, variables.DEFAULTS, n=1)
+                hint = f"; did you mean {near[0]}?" if near else ""
+                self.warnings.append(Problem(where=name, what=f"is no setting of flowbot{hint}"))
 
     def wrong(self, where: str, what: str) -> None:
         self.problems.append(Problem(where=where, what=what))
 
-    def value(self, name: str) -> str:
-        return self.given.get(name, variables.DEFAULTS[name])
-
-    def secret(self, name: str, *, spaces: bool = False) -> SecretStr | None:
-        text = self.given.get(name)
-        if text is not None and not re.fullmatch(r"[\x20-\x7e]+" if spaces else r"[\x21-\x7e]+", text):
-            self.wrong(name, f"must be one {'line' if spaces else 'word'} of plain ASCII")
-        return None if text is None else SecretStr(text)
+    def in_order(self) -> tuple[Problem, ...]:
+        """Return the problems in the order of the table of variables; first what cannot be read at all."""
+        return tuple(sorted(self.problems, key=lambda problem: variables.position(problem.where.split(",")[0])))
 
     def policy(self) -> policy_file.Loaded:
-        name = self.value("FLOWBOT_CONFIG")
+        name = self.given.get("FLOWBOT_CONFIG", str(_DEFAULT.config))
         try:
             data = (self.directory / name).read_bytes()
         except OSError as error:
@@ -236,82 +266,46 @@ class _Reading:
             return policy_file.Loaded(policy=None)
         return policy_file.load(data, name=name)
 
-    def slack(self) -> dict[str, Any]:
-        token, signing = self.secret("SLACK_BOT_TOKEN"), self.secret("SLACK_SIGNING_SECRET")
-        if token is None:
+    def judge_slack(self) -> None:
+        if "SLACK_BOT_TOKEN" not in self.given:
             self.wrong("SLACK_BOT_TOKEN", "is missing")
-        app_token = self.secret("SLACK_APP_TOKEN")
-        if app_token is None and signing is None:
+        if not self.given.keys() & {"SLACK_APP_TOKEN", "SLACK_SIGNING_SECRET"}:
             self.wrong("SLACK_SIGNING_SECRET", "is missing")
-        url = self.value("SLACK_API_URL")
-        if fault := policy_keys.url_fault(url, path_allowed=True):
-            self.wrong("SLACK_API_URL", fault)
-        return {
-            "slack_bot_token": token,
-            "slack_signing_secret": signing,
-            "slack_app_token": app_token,
-            "slack_api_url": url.rstrip("/") + "/",
-        }
 
     def cloud(self, projects: tuple[str, ...]) -> dict[str, Any]:
-        token = self.secret("HUAWEICLOUD_SDK_SECURITY_TOKEN")
-        shared, user = self.pair(*_KEYS, token), None
-        own = self.own(projects)
+        """Judge what belongs together, and return the fields of `Settings` that are about the cloud."""
+        own = self.judge_own(projects)
         lacking = [name for name in projects if policy_file.plain(name) not in own]
         iam = [name for name in (*_USER, _IAM) if name in self.given]
         if self.given.keys() & set(_KEYS):
+            self.judge_pair(*_KEYS)
             if iam:
                 self.warnings.append(Problem(where=iam[0], what=f"is not used: {' and '.join(_KEYS)} come first"))
         else:
-            if token is not None:
+            if "HUAWEICLOUD_SDK_SECURITY_TOKEN" in self.given:
                 self.wrong("HUAWEICLOUD_SDK_SECURITY_TOKEN", f"goes with {' and '.join(_KEYS)}")
             if iam:
-                user = self.user(iam[0])
+                for missing in (name for name in _USER if name not in self.given):
+                    self.wrong(missing, f"is missing: {iam[0]} is set")
             elif lacking or not (projects or own):
                 self.no_keys(lacking)
-        kept = {name: own.get(policy_file.plain(name)) for name in projects}
-        return {
-            "credentials": shared,
-            "iam_user": user,
-            "project_credentials": {name: found for name, found in kept.items() if found is not None},
-        }
+        return {} if self.values is None else _credentials(self.values, projects)
 
-    def own(self, projects: tuple[str, ...]) -> dict[str, Credentials | None]:
-        """Read the keys of single projects, by the plain form of their names; None where half of a pair is missing."""
-        own: dict[str, Credentials | None] = {}
-        for stem in dict.fromkeys(name[:-4] for name in sorted(self.given) if _PROJECT.fullmatch(name)):
-            name = policy_file.plain(stem.removeprefix("FLOWBOT_PROJECTS__"))
-            own[name] = self.pair(f"{stem}__AK", f"{stem}__SK")
+    def judge_own(self, projects: tuple[str, ...]) -> frozenset[str]:
+        """Judge the keys of single projects, and return the plain form of the names of these projects."""
+        stems = dict.fromkeys(name[:-4] for name in sorted(self.given) if PROJECT.fullmatch(name))
+        own = {stem: policy_file.plain(stem.removeprefix("FLOWBOT_PROJECTS__")) for stem in stems}
+        for stem, name in own.items():
+            self.judge_pair(f"{stem}__AK", f"{stem}__SK")
             if projects and name not in map(policy_file.plain, projects):
                 given = next(f"{stem}__{part}" for part in ("AK", "SK") if f"{stem}__{part}" in self.given)
                 self.wrong(given, f"no project has this name; there are {', '.join(projects)}")
-        return own
+        return frozenset(own.values())
 
-    def pair(self, ak_name: str, sk_name: str, token: SecretStr | None = None) -> Credentials | None:
-        ak, sk = self.secret(ak_name), self.secret(sk_name)
-        if ak is not None and sk is not None:
-            return Credentials(ak, sk, token)
+    def judge_pair(self, ak_name: str, sk_name: str) -> None:
         for missing, other in ((ak_name, sk_name), (sk_name, ak_name)):
             if other in self.given and missing not in self.given:
                 self.wrong(missing, f"is missing: {other} is set")
-        return None
-
-    def user(self, given: str) -> IamUser | None:
-        for missing in (name for name in _USER if name not in self.given):
-            self.wrong(missing, f"is missing: {given} is set")
-        name, domain = (self.line(each) for each in (_USER[0], _USER[2]))
-        password, endpoint = self.secret(_USER[1], spaces=True), self.given.get(_IAM)
-        if endpoint is not None and (fault := policy_keys.url_fault(endpoint, path_allowed=False)):
-            self.wrong(_IAM, fault)
-        if name is None or password is None or domain is None:
-            return None
-        return IamUser(name, password, domain, endpoint and endpoint.rstrip("/"))
-
-    def line(self, name: str) -> str | None:
-        text = self.given.get(name)
-        if text is not None and not text.isprintable():
-            self.wrong(name, "must be one line of printable text")
-        return text
 
     def no_keys(self, lacking: list[str]) -> None:
         names = ", ".join(lacking)
@@ -319,37 +313,30 @@ class _Reading:
         own = f" for {names} (or set {', '.join(f'{stem}__AK and {stem}__SK' for stem in stems)})" if lacking else ""
         self.wrong(", ".join(_KEYS), f"are missing{own}")
 
-    def process(self) -> dict[str, Any]:
-        port, form, level = self.value("PORT"), self.given.get("FLOWBOT_LOG_FORMAT"), self.value("FLOWBOT_LOG_LEVEL")
-        if not re.fullmatch(r"[0-9]{1,5}", port) or int(port) > 65535:
-            self.wrong("PORT", "must be a number from 1 to 65535, or 0 for any free port")
-        if form is not None and form.lower() not in get_args(LogFormat):
-            self.wrong("FLOWBOT_LOG_FORMAT", f"must be {' or '.join(get_args(LogFormat))}")
-        if level.lower() not in get_args(LogLevel):
-            self.wrong("FLOWBOT_LOG_LEVEL", f"must be one of {', '.join(get_args(LogLevel))}")
-        return {
-            "database_url": self.database_url(),
-            "host": self.value("HOST"),
-            "port": int(port) if port.isdecimal() else None,
-            "log_format": form and form.lower(),
-            "log_level": level.lower(),
-            "config": pathlib.Path(self.value("FLOWBOT_CONFIG")),
-        }
 
-    def database_url(self) -> str:
-        url = self.value("DATABASE_URL")
-        scheme, _, rest = url.partition("://")
-        server, file = scheme in ("postgres", "postgresql"), scheme == "sqlite"
-        if not (server and rest) and not (file and re.fullmatch(r"/[^:?#][^?#]*", rest)):
-            self.wrong("DATABASE_URL", "must be sqlite:///FILE or postgresql://USER:PASSWORD@HOST/NAME")
-        return url
+def _credentials(values: Variables, projects: tuple[str, ...]) -> dict[str, Any]:
+    """Return the fields of `Settings` that are about the cloud; half of a pair is none."""
+    own = {policy_file.plain(name): _pair(keys.ak, keys.sk) for name, keys in values.projects.items()}
+    kept = {name: own.get(policy_file.plain(name)) for name in projects}
+    shared, user = _pair(values.ak, values.sk, values.security_token), None
+    if shared is None and values.iam_user and values.iam_password and values.iam_domain:
+        user = IamUser(values.iam_user, values.iam_password, values.iam_domain, values.iam_endpoint)
+    return {
+        "credentials": shared,
+        "iam_user": user,
+        "project_credentials": {name: found for name, found in kept.items() if found is not None},
+    }
 
 
-def _named(values: Mapping[str, str]) -> dict[str, str]:
-    """Drop what is blank, and write the variables of single projects in one way."""
+def _pair(ak: SecretStr | None, sk: SecretStr | None, token: SecretStr | None = None) -> Credentials | None:
+    return None if ak is None or sk is None else Credentials(ak, sk, token)
+
+
+def _named(values: Mapping[str, str], only: tuple[str, ...]) -> dict[str, str]:
+    """Keep what begins so and is not blank, and write the variables of single projects in one way."""
     named = {}
     for name, value in values.items():
-        if value.strip():
-            own = _PROJECT.fullmatch(name)
-            named[name.upper().replace("-", "_") if own else name] = value.strip()
+        known = name.upper().replace("-", "_") if PROJECT.fullmatch(name) else name
+        if value.strip() and known.startswith(only):
+            named[known] = value.strip()
     return named

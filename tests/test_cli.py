@@ -55,6 +55,13 @@ def test_version_is_that_of_the_package(tmp_path: pathlib.Path) -> None:
     assert (done.returncode, done.stdout.split()[-1]) == (0, metadata.version("flowbot"))
 
 
+def test_version_imports_nothing_that_takes_long(tmp_path: pathlib.Path) -> None:
+    traced = "import sys; from bot import cli; cli.main(['--version'], standalone_mode=False); print(*sys.modules)"
+    done = subprocess.run([sys.executable, "-c", traced], cwd=tmp_path, capture_output=True, text=True, check=True)  # noqa: S603
+    loaded = {name.partition(".")[0] for name in done.stdout.split()}
+    assert loaded & {"pydantic", "pydantic_settings", "dotenv", "asyncio", "sqlalchemy", "httpx", "slack_sdk"} == set()
+
+
 @pytest.mark.parametrize(
     ("arguments", "code", "says"),
     [

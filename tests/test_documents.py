@@ -16,6 +16,7 @@ import pytest
 import yaml
 from click.testing import CliRunner
 from packaging.requirements import Requirement
+from pytest_mock import MockerFixture
 
 from bot import cli, commands, policy_file, request, variables
 from bot.slack import app as slack_app
@@ -328,8 +329,8 @@ def test_the_commands_of_the_procfile_exist() -> None:
         assert words[3] in cli.main.commands
 
 
-def test_the_module_is_the_command(monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]) -> None:
-    monkeypatch.setattr(sys, "argv", ["bot", "--version"])
+def test_the_module_is_the_command(mocker: MockerFixture, capsys: pytest.CaptureFixture[str]) -> None:
+    mocker.patch.object(sys, "argv", ["bot", "--version"])
     with pytest.raises(SystemExit) as ended:
         runpy.run_module("bot", run_name="__main__", alter_sys=True)
     assert ended.value.code == 0

@@ -1,6 +1,7 @@
 """How many commands one person may send: a window that slides, and a memory that stays small."""
 
 import pytest
+from pytest_mock import MockerFixture
 
 from bot import limiting
 from bot.arrivals import Actor, Entry, Typed
@@ -87,8 +88,8 @@ def test_people_who_are_quiet_for_a_minute_are_forgotten(limit: Limit, clock: Fa
     assert len(limit) == 1
 
 
-def test_no_more_people_are_remembered_than_there_is_room_for(limit: Limit, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(limiting, "PEOPLE", 3)
+def test_no_more_people_are_remembered_than_there_is_room_for(limit: Limit, mocker: MockerFixture) -> None:
+    mocker.patch.object(limiting, "PEOPLE", 3)
     fill(limit)
     for number in range(5):
         limit.wait(sent(number, f"U{number}"))

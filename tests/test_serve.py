@@ -9,6 +9,7 @@ from collections.abc import AsyncIterator
 
 import aiohttp
 import pytest
+from pytest_mock import MockerFixture
 
 from bot import doors, errors, serve
 from bot.errors import CloudFailure, Fault
@@ -119,10 +120,8 @@ async def test_what_was_acknowledged_before_the_end_is_there_after_it(built: wor
     assert len(built.slack.workspace.messages("C0INCIDENT")) == 1
 
 
-async def test_the_end_waits_for_what_is_in_flight_but_not_for_ever(
-    built: world.World, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    monkeypatch.setattr(serve, "DRAIN_WITHIN", 0.05)
+async def test_the_end_waits_for_what_is_in_flight_but_not_for_ever(built: world.World, mocker: MockerFixture) -> None:
+    mocker.patch.object(serve, "DRAIN_WITHIN", 0.05)
     gate = asyncio.Event()
     built.slack.faults.hold("users.info", gate, times=None)
     async with running(built):

@@ -139,6 +139,44 @@ class TestSources:
             monkeypatch.setenv(name, value)
         assert settings.load(directory=directory).slack_bot_token.get_secret_value() == "xoxb-the-bot"
 
+    @pytest.mark.parametrize("name", ["hk", "hk-1", "hk__sk", "hk_", "a__b-c__"])
+    def test_the_keys_of_a_project_may_stand_in_any_place_under_any_name(
+        self, name: str, directory: pathlib.Path
+    ) -> None:
+        (directory / "flowbot.toml").write_text(POLICY.replace("hk-1", name))
+        (directory / "secrets").mkdir()
+        (directory / "secrets" / f"flowbot_projects__{name}__ak").write_text("ak-from-file\n")
+        (directory / "secrets" / f"FLOWBOT_PROJECTS__{name.replace('-', '_').upper()}__SK").write_text("sk-from-file\n")
+        environ = {**GOOD, "SECRETS_DIR": "secrets"}
+        found = settings.load(environ, directory=directory)
+        assert clear(found.credentials_for(name)) == ("ak-from-file", "sk-from-file", None)
+        (directory / ".env").write_text(f"FLOWBOT_PROJECTS__{name}__SK=sk-from-dotenv\n")
+        own = {f"FLOWBOT_PROJECTS__{name.upper()}__AK": "ak-from-variable"}
+        found = settings.load({**environ, **own}, directory=directory)
+        assert clear(found.credentials_for(name)) == ("ak-from-variable", "sk-from-dotenv", None)
+
+    def test_the_secrets_directory_may_hold_other_files_and_links(self, directory: pathlib.Path) -> None:
+        secrets = directory / "secrets"
+        (secrets / "tls").mkdir(parents=True)
+        (secrets / "tls" / "HOST").write_bytes(b"\xff")
+        (secrets / "keystore.p12").write_bytes(b"\xff")
+        (directory / "elsewhere").write_text("xoxb-elsewhere\n")
+        (secrets / "SLACK_BOT_TOKEN").symlink_to(directory / "elsewhere")
+        environ = {**GOOD, "SLACK_BOT_TOKEN": "", "SECRETS_DIR": "secrets"}
+        assert settings.load(environ, directory=directory).slack_bot_token.get_secret_value() == "xoxb-elsewhere"
+
+    def test_a_secret_of_dotenv_is_taken_as_it_is(self, directory: pathlib.Path) -> None:
+        (directory / ".env").write_text("HUAWEICLOUD_SDK_SK=a${HOME}$b\n")
+        found = settings.load({**GOOD, "HUAWEICLOUD_SDK_SK": ""}, directory=directory)
+        assert clear(found.credentials_for("hk-1")) == ("the-ak", "a${HOME}$b", None)
+
+    @pytest.mark.parametrize("name", ["FLOWBOT_PROJECTS", "FLOWBOT_PROJECTS__HK_1", "FLOWBOT_PROJECTS__HK_1__TOKEN"])
+    @pytest.mark.parametrize("value", ["x", "{}", '{"HK_1": {"AK": "a", "SK": "b"}}'])
+    def test_projects_have_no_variable_besides_their_keys(self, name: str, value: str, directory: pathlib.Path) -> None:
+        found = settings.load({**GOOD, name: value}, directory=directory)
+        assert [warning.where for warning in found.warnings] == [name]
+        assert found.project_credentials == {}
+
     def test_sources_that_cannot_be_read_are_named(self, directory: pathlib.Path) -> None:
         (directory / ".env").write_bytes(b"A=\xff\n")
         (directory / "secrets").mkdir()
@@ -197,6 +235,15 @@ class TestSources:
         (directory / ".env").write_text("HUAWEICLOUD_SDK_AK=ak-3\n")
         with pytest.raises(errors.SettingsInvalid, match="HUAWEICLOUD_SDK_SK: is missing"):
             settings.renewed(renewed)
+
+    def test_what_is_wrong_with_keys_that_are_read_anew_names_no_other_variable(self, directory: pathlib.Path) -> None:
+        keys = "HUAWEICLOUD_SDK_AK=ak-1\nHUAWEICLOUD_SDK_SK=sk-1\n"
+        (directory / ".env").write_text(keys)
+        found = settings.load({**GOOD, **NO_KEYS}, directory=directory)
+        (directory / ".env").write_text(f"{keys.replace('ak-1', 'a b')}PORT=x\nSLACK_APP_TOKEN=a b\n")
+        with pytest.raises(errors.SettingsInvalid) as caught:
+            settings.renewed(found)
+        assert [problem.where for problem in caught.value.problems] == ["HUAWEICLOUD_SDK_AK"]
 
     def test_a_variable_that_looks_like_ours_is_warned_of(self, directory: pathlib.Path) -> None:
         found = settings.load({**GOOD, "FLOWBOT_CONFG": "x", "FLOWBOT_QQQQQQQQQQ": "y"}, directory=directory)
@@ -270,8 +317,8 @@ class TestProblems:
                 },
                 [
                     "HUAWEICLOUD_IAM_USER: must be one line of printable text",
-                    "HUAWEICLOUD_IAM_DOMAIN: must be one line of printable text",
                     "HUAWEICLOUD_IAM_PASSWORD: must be one line of plain ASCII",
+                    "HUAWEICLOUD_IAM_DOMAIN: must be one line of printable text",
                 ],
             ),
             (
@@ -327,9 +374,9 @@ class TestProblems:
         assert [line.split(": ")[0] for line in told(environ, directory)] == [
             "SLACK_BOT_TOKEN",
             "SLACK_SIGNING_SECRET",
+            "HUAWEICLOUD_SDK_AK, HUAWEICLOUD_SDK_SK",
             "FLOWBOT_PROJECTS__EU__SK",
             "FLOWBOT_PROJECTS__EU__AK",
-            "HUAWEICLOUD_SDK_AK, HUAWEICLOUD_SDK_SK",
             "PORT",
             "flowbot.toml:1",
             "flowbot.toml:3",

@@ -7,6 +7,7 @@ import random
 from collections.abc import AsyncIterator
 
 import pytest
+from pytest_mock import MockerFixture
 
 from bot import answers, due, errors, life, ports, worker
 from bot.arrivals import Entry
@@ -129,8 +130,8 @@ async def test_a_click_does_not_wait_for_the_commands_in_line(desk: Desk) -> Non
     await rests(desk)
 
 
-async def test_what_one_command_meets_keeps_none_behind_it_waiting(desk: Desk, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(worker, "AT_ONCE", 1)
+async def test_what_one_command_meets_keeps_none_behind_it_waiting(desk: Desk, mocker: MockerFixture) -> None:
+    mocker.patch.object(worker, "AT_ONCE", 1)
     desk.store.before["commit"] += [RuntimeError("a surprise")] * worker.AT_ONCE
     entries = await rush(desk)
     await until(lambda: len(desk.chat.answered) == len(entries) - worker.AT_ONCE)

@@ -7,6 +7,7 @@ from typing import Any
 import aiohttp
 import pytest
 import structlog
+from pytest_mock import MockerFixture
 
 from bot.playground.slack.acks import Ack
 from bot.playground.slack.server import SlackStandIn
@@ -215,10 +216,8 @@ async def test_the_end_waits_for_what_was_taken(wired: Wired, connection: Connec
     assert len(wired.taken) == 1
 
 
-async def test_the_end_does_not_wait_for_ever(
-    wired: Wired, connection: Connection, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    monkeypatch.setattr(connections, "FINISH_WITHIN", 0.02)
+async def test_the_end_does_not_wait_for_ever(wired: Wired, connection: Connection, mocker: MockerFixture) -> None:
+    mocker.patch.object(connections, "FINISH_WITHIN", 0.02)
     wired.gate.clear()
     delivery = asyncio.create_task(wired.delivers(waits=True))
     await until(lambda: wired.taken)

@@ -7,6 +7,7 @@ from typing import Any
 
 import aiohttp
 import pytest
+from pytest_mock import MockerFixture
 from slack_sdk.web.async_client import AsyncWebClient
 
 from bot.arrivals import Actor
@@ -262,8 +263,8 @@ async def test_a_group_that_cannot_be_asked_for_is_unknown(asking: Asking, troub
     assert await asking.directory.members(group, max_age=60.0) is None
 
 
-async def test_memory_is_bounded(asking: Asking, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(memory, "REMEMBERED", 2)
+async def test_memory_is_bounded(asking: Asking, mocker: MockerFixture) -> None:
+    mocker.patch.object(memory, "REMEMBERED", 2)
     for user in ("U0ALICE", "U0BOB", "U0CAROL", "U0ALICE"):
         await asking.kind(user)
 

@@ -5,6 +5,7 @@ import asyncio
 import hypothesis
 import pytest
 from hypothesis import strategies as st
+from pytest_mock import MockerFixture
 
 from bot import errors
 from bot.slack import pacing
@@ -118,10 +119,8 @@ async def test_a_line_that_is_too_long_says_when_to_come_back_and_makes_nobody_w
     await in_order(pacer.turn("C1"))
 
 
-async def test_channels_that_were_quiet_for_longest_are_forgotten_first(
-    pacer: Pacer, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    monkeypatch.setattr(pacing, "REMEMBERED", 2)
+async def test_channels_that_were_quiet_for_longest_are_forgotten_first(pacer: Pacer, mocker: MockerFixture) -> None:
+    mocker.patch.object(pacing, "REMEMBERED", 2)
     await burst(pacer, "C1")
     for channel in ("C2", "C3"):
         await pacer.turn(channel)

@@ -6,6 +6,7 @@ from collections.abc import AsyncIterator, Sequence
 from typing import Final
 
 import pytest
+from pytest_mock import MockerFixture
 
 from bot.policy import Kind
 from bot.slack import directory
@@ -92,10 +93,8 @@ async def test_a_storm_of_different_people_costs_one_page(crowd: Asking) -> None
     assert (crowd.asked("users.info"), crowd.asked("users.list")) == (SINGLES, 1)
 
 
-async def test_whoever_is_on_no_page_waits_for_a_single_question(
-    crowd: Asking, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    monkeypatch.setattr(directory, "PAGE", 20)
+async def test_whoever_is_on_no_page_waits_for_a_single_question(crowd: Asking, mocker: MockerFixture) -> None:
+    mocker.patch.object(directory, "PAGE", 20)
     await asyncio.gather(*(crowd.kind(person(number)) for number in range(45)))
     crowd.clock.turn(35)
     await asyncio.gather(*(crowd.kind(person(number)) for number in range(45, SINGLES)))
@@ -111,9 +110,9 @@ async def test_whoever_is_on_no_page_waits_for_a_single_question(
 
 
 async def test_where_no_question_is_left_for_half_a_minute_answers_of_a_minute_count(
-    crowd: Asking, monkeypatch: pytest.MonkeyPatch
+    crowd: Asking, mocker: MockerFixture
 ) -> None:
-    monkeypatch.setattr(directory, "PAGE", 20)
+    mocker.patch.object(directory, "PAGE", 20)
     await asyncio.gather(*(crowd.kind(person(number)) for number in range(SINGLES)))
     crowd.clock.turn(29)
 
@@ -140,7 +139,7 @@ async def test_a_page_is_as_old_as_its_question(crowd: Asking) -> None:
 
 @pytest.mark.parametrize("trouble", ["refused", "limited", "unknown shape", "away"])
 async def test_where_slack_gives_no_page_single_questions_go_on(
-    crowd: Asking, monkeypatch: pytest.MonkeyPatch, trouble: str
+    crowd: Asking, mocker: MockerFixture, trouble: str
 ) -> None:
     crowd.slack.faults.enforce_rate_limits = False
     match trouble:
@@ -151,7 +150,7 @@ async def test_where_slack_gives_no_page_single_questions_go_on(
         case "away":
             crowd.slack.faults.server_error("users.list", times=None)
         case _:
-            monkeypatch.setattr(directory, "kind_of", strange(directory.kind_of))
+            mocker.patch.object(directory, "kind_of", strange(directory.kind_of))
 
     kinds = await asyncio.gather(*(crowd.kind(person(number)) for number in range(120)))
     assert set(kinds) == {Kind.MEMBER}

@@ -1,6 +1,7 @@
 """The ways back: how long and how often they are used, and that they are never shown."""
 
 import pytest
+from pytest_mock import MockerFixture
 
 from bot.slack import returns
 from tests.fakes import FakeClock
@@ -55,10 +56,8 @@ def test_what_was_never_there_is_no_way_back(kept: returns.Returns) -> None:
     assert (kept.use_response_url("bare"), kept.take_trigger("bare")) == (None, None)
 
 
-def test_the_oldest_are_forgotten_when_there_are_too_many(
-    kept: returns.Returns, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    monkeypatch.setattr(returns, "REMEMBERED", 2)
+def test_the_oldest_are_forgotten_when_there_are_too_many(kept: returns.Returns, mocker: MockerFixture) -> None:
+    mocker.patch.object(returns, "REMEMBERED", 2)
     for key in ("k2", "k3"):
         kept.remember(key, response_url=URL, trigger_id=None)
 

@@ -8,6 +8,7 @@ import aiohttp
 import prometheus_client
 import pytest
 import structlog
+from pytest_mock import MockerFixture
 from slack_sdk.web.async_client import AsyncWebClient
 from starlette.responses import Response
 
@@ -222,8 +223,8 @@ async def test_a_ticket_that_has_grown_old_is_followed_by_another(opened: Opened
     assert len(opened.line.knocks) == len(set(opened.line.knocks)) == SOCKETS + 1
 
 
-async def test_no_hello_is_no_connection(opened: Opened, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(door, "OPEN_WITHIN", 0.05)
+async def test_no_hello_is_no_connection(opened: Opened, mocker: MockerFixture) -> None:
+    mocker.patch.object(door, "OPEN_WITHIN", 0.05)
     opened.line.mute = True
     opened.sockets.start()
 
@@ -334,8 +335,8 @@ async def test_the_end_acknowledges_what_was_taken_and_reads_no_more(ready: Open
     await until(lambda: not ready.line.lines)
 
 
-async def test_the_end_waits_for_nobody_for_ever(ready: Opened, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(connections, "FINISH_WITHIN", 0.02)
+async def test_the_end_waits_for_nobody_for_ever(ready: Opened, mocker: MockerFixture) -> None:
+    mocker.patch.object(connections, "FINISH_WITHIN", 0.02)
     ready.gate.clear()
     delivery = asyncio.create_task(ready.slack.people.command("U0ALICE", "C0INCIDENT"))
     await until(lambda: ready.taken)

@@ -11,6 +11,7 @@ from collections.abc import AsyncIterator
 
 import pytest
 import sqlalchemy as sa
+from pytest_mock import MockerFixture
 from sqlalchemy import exc
 
 from bot import errors, ports
@@ -284,11 +285,8 @@ class TestOpening:
         with pytest.raises(errors.StoreError, match="cannot create"):
             await store.open_store(f"sqlite:///{tmp_path / 'nowhere' / 'a.db'}", clock=clock, replica="r")
 
-    def test_a_disk_that_cannot_lock_is_told(self, tmp_path: pathlib.Path, monkeypatch: pytest.MonkeyPatch) -> None:
-        def refuse(_descriptor: int, _operation: int) -> None:
-            raise OSError(errno.ENOLCK, "No locks available")
-
-        monkeypatch.setattr(fcntl, "flock", refuse)
+    def test_a_disk_that_cannot_lock_is_told(self, tmp_path: pathlib.Path, mocker: MockerFixture) -> None:
+        mocker.patch.object(fcntl, "flock", side_effect=OSError(errno.ENOLCK, "No locks available"))
         with pytest.raises(errors.StoreError, match="No locks available; the file must be on a local disk"):
             hold.hold_file(tmp_path / "a.db")
 

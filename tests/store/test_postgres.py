@@ -11,6 +11,7 @@ from collections.abc import AsyncIterator, Callable, Iterator
 
 import pytest
 import sqlalchemy as sa
+from pytest_mock import MockerFixture
 from sqlalchemy.util import await_only
 
 from bot import errors, life, ports
@@ -415,10 +416,10 @@ class TestRaces:
         assert not both[0] & both[1]
 
     async def test_a_replica_that_was_stopped_within_a_transaction_keeps_nobody_waiting(
-        self, mine: store.SqlStore, url: str, monkeypatch: pytest.MonkeyPatch
+        self, mine: store.SqlStore, url: str, mocker: MockerFixture
     ) -> None:
         await mine.commit(dataclasses.replace(CHANGE, request=records.request()))
-        monkeypatch.setattr(postgres, "LIMITS", postgres.LIMITS.replace("'5s'", "'50ms'"))
+        mocker.patch.object(postgres, "LIMITS", postgres.LIMITS.replace("'5s'", "'50ms'"))
         stopped = postgres.open_postgres(urls.parse(url), patience=30)
         locked, never = asyncio.Event(), asyncio.Event()
 
