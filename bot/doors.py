@@ -143,14 +143,29 @@ def routes(
             Route("/metrics", metrics),
         ]
     )
-    return asked if at_the_door is None else _short_way(at_the_door, asked, path=door[0].path)
+    asked.router.redirect_slashes = False
+    exact = _exact(asked)
+    return exact if at_the_door is None else _short_way(at_the_door, exact, path=door[0].path)
+
+
+def _exact(rest: ASGIApp) -> ASGIApp:
+    """Let only paths through that were sent as they are spelled here: a proxy may compare less than we decode."""
+
+    async def app(scope: Scope, receive: Receive, send: Send) -> None:
+        if scope["type"] == "http" and scope["raw_path"] != scope["path"].encode():
+            await PlainTextResponse("not found", status_code=404)(scope, receive, send)
+        else:
+            await rest(scope, receive, send)
+
+    return app
 
 
 def _short_way(at_the_door: Guard, rest: ASGIApp, *, path: str) -> ASGIApp:
     """Hand deliveries to the guard itself: Starlette's own way there is a fifth of what an acknowledgement costs."""
+    raw = path.encode()
 
     async def app(scope: Scope, receive: Receive, send: Send) -> None:
-        if scope["type"] == "http" and scope["path"] == path and scope["method"] == "POST":
+        if scope["type"] == "http" and scope["raw_path"] == raw and scope["method"] == "POST":
             response = await at_the_door.receive(Request(scope, receive))
             await response(scope, receive, send)
         else:

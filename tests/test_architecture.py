@@ -72,7 +72,6 @@ TESTED_ELSEWHERE: Final = {
 
 NOT_IMPORTED: Final = {
     "greenlet": "SQLAlchemy's asyncio needs it",
-    "httptools": "uvicorn finds it by name",
     "hatchling": "builds the package",
     "editables": "builds the package",
     "pytest-cov": "a plugin of pytest",

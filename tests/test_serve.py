@@ -70,6 +70,34 @@ async def test_there_is_nothing_else(built: world.World, method: str, path: str,
         assert (await session.request(method, url + path)).status == status
 
 
+async def test_only_a_path_that_is_spelled_as_ours_is_ours(built: world.World) -> None:
+    ours = [("GET", "/metrics"), ("GET", "/healthz"), ("GET", "/readyz"), ("POST", "/slack/events")]
+    bent = [
+        (method, target)
+        for method, path in ours
+        for target in (
+            f"/%{ord(path[1]):02x}{path[2:]}",
+            f"http://elsewhere{path}",
+            f"{path}/",
+            f"/{path}",
+            f"/.{path}",
+        )
+    ]
+    async with running(built) as (_, url):
+        statuses = [await raw_status(url, method, target) for method, target in bent]
+        assert {target: status for (_, target), status in zip(bent, statuses, strict=True) if status != 404} == {}
+        assert [await raw_status(url, method, path) for method, path in ours] == [200, 200, 200, 401]
+
+
+async def raw_status(url: str, method: str, target: str) -> int:
+    """Send a request whose target is spelled just so."""
+    reader, writer = await asyncio.open_connection("127.0.0.1", int(url.rpartition(":")[2]))
+    writer.write(f"{method} {target} HTTP/1.1\r\nHost: x\r\nContent-Length: 0\r\nConnection: close\r\n\r\n".encode())
+    status = (await reader.read()).split(b" ")[1]
+    writer.close()
+    return int(status)
+
+
 async def test_slack_being_away_at_first_is_told_and_mends_itself(built: world.World) -> None:
     built.slack.faults.down()
     async with running(built):
