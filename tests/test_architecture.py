@@ -60,7 +60,6 @@ TESTED_ELSEWHERE: Final = {
     "store/audit": "tests/store/test_contract.py",
     "store/dialect": "tests/store/test_database.py",
     "store/failures": "tests/store/test_database.py",
-    "store/hold": "tests/store/test_database.py",
     "store/revision": "tests/store/test_migrate.py",
     "store/rows": "tests/store/test_contract.py",
     "store/schema": "tests/store/test_migrate.py",
