@@ -15,7 +15,6 @@ from typing import Any, Final
 import aiohttp
 import prometheus_client
 import structlog
-from slack_sdk.web.async_client import AsyncWebClient
 from starlette.types import ASGIApp
 
 from bot import doors, errors, http_server, ports
@@ -43,6 +42,7 @@ from bot.slack.pacing import Pacer
 from bot.slack.reader import Reader
 from bot.slack.returns import Returns
 from bot.slack.socket import Sockets
+from bot.slack.web_api import WebApi
 from bot.store import store
 from bot.telling import Telling
 from bot.worker import Worker
@@ -194,7 +194,7 @@ def assemble(
     dispatch = functools.partial(slack_app.dispatch, bolt)
     guard = doors.guard(settings, installation, clock, dispatch)
     sockets = doors.sockets(settings, client, installation, clock, dispatch, registry)
-    app = doors.routes(guard, sockets, database, registry)
+    app = doors.routes(guard, sockets, database, registry, client)
     return Bot(
         store=database,
         inbox=inbox,
@@ -206,9 +206,9 @@ def assemble(
     )
 
 
-def _client(settings: Settings, session: aiohttp.ClientSession) -> AsyncWebClient:
+def _client(settings: Settings, session: aiohttp.ClientSession) -> WebApi:
     """Return slack_sdk's client without its retries, which would post twice; the worker repeats what was lost."""
-    return AsyncWebClient(
+    return WebApi(
         token=settings.slack_bot_token.get_secret_value(),
         base_url=settings.slack_api_url,
         session=session,

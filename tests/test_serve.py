@@ -44,7 +44,7 @@ async def test_it_is_alive_and_ready_and_counts(built: world.World) -> None:
         await built.slack.people.command("U0ALICE", "C0INCIDENT", "stop main-feed")
 
         assert await get(f"{url}/healthz") == (200, "alive")
-        assert await get(f"{url}/readyz") == (200, '{"database":"answers"}')
+        assert await get(f"{url}/readyz") == (200, '{"database":"answers","slack":"connected"}')
         status, metrics = await get(f"{url}/metrics")
         assert status == 200
         assert 'flowbot_recordings_total{result="new"} 1.0' in metrics
@@ -96,6 +96,15 @@ async def raw_status(url: str, method: str, target: str) -> int:
     status = (await reader.read()).split(b" ")[1]
     writer.close()
     return int(status)
+
+
+async def test_how_slack_stood_when_last_asked_is_told_and_makes_nobody_unready(built: world.World) -> None:
+    built.slack.faults.down()
+    async with running(built) as (_, url):
+        assert await get(f"{url}/readyz") == (200, '{"database":"answers","slack":"away"}')
+        built.slack.faults.up()
+        await built.slack.people.command("U0ALICE", "C0INCIDENT", "stop main-feed")
+        assert await get(f"{url}/readyz") == (200, '{"database":"answers","slack":"connected"}')
 
 
 async def test_slack_being_away_at_first_is_told_and_mends_itself(built: world.World) -> None:
