@@ -171,6 +171,7 @@ class Connection(HttpToolsProtocol):
         super().__init__(config, server_state, app_state, _loop)
         self._limits = config.limits
         self._waiting = config.waiting
+        self._stands_in: dict[Connection, None] | None = None
         self._phase: Phase = "head"
         self._number = 0
         self._framing = 0
@@ -289,30 +290,32 @@ class Connection(HttpToolsProtocol):
 
     def _watch(self) -> None:
         """Give what has begun to arrive its time, and an idle connection too."""
+        is_answering = self._is_answering
         if self._phase == "idle":
             self._stop_timing()
-            if self.timeout_keep_alive_task is None and not self._is_answering:
+            if self.timeout_keep_alive_task is None and not is_answering:
                 self.timeout_keep_alive_task = self.loop.call_later(self._limits.idle, self.timeout_keep_alive_handler)
         elif self._timed != (self._number, self._phase):
             self._stop_timing()
             self._timed = (self._number, self._phase)
             within = self._limits.head_within if self._phase == "head" else self._limits.body_within
             self._deadline = self.loop.call_later(within, self._late)
-        if self._is_answering:
+        stands_in = None if is_answering else self._waiting[self._phase]
+        if stands_in is not self._stands_in:
             self._stop_waiting()
-        elif self not in self._waiting[self._phase]:
-            self._stop_waiting()
-            self._waiting[self._phase][self] = None
+            self._stands_in = stands_in
+            if stands_in is not None:
+                stands_in[self] = None
 
     def _stop_waiting(self) -> None:
-        for phase in self._waiting.values():
-            phase.pop(self, None)
+        if self._stands_in is not None:
+            del self._stands_in[self]
+            self._stands_in = None
 
     def _stop_timing(self) -> None:
         if self._deadline is not None:
             self._deadline.cancel()
-            self._deadline = None
-        self._timed = None
+            self._deadline = self._timed = None
 
     def _late(self) -> None:
         if self._phase == "head" and self._framing:
