@@ -23,6 +23,7 @@ from bot.settings import Settings
 from bot.slack.guard import Guard
 from bot.slack.installation import Installation
 from bot.slack.socket import Sockets
+from bot.slack.web_api import WebApi
 
 LEARN_WITHIN: Final = 1.5
 """Seconds that a delivery waits for Slack to say who we are, while that is unknown."""
@@ -113,6 +114,7 @@ def routes(
     connected: Sockets | None,
     database: ports.Store,
     registry: prometheus_client.CollectorRegistry,
+    web_api: WebApi,
 ) -> ASGIApp:
     """Return the ASGI app: Slack's deliveries where they come by HTTP, and what operators ask."""
 
@@ -125,10 +127,9 @@ def routes(
                 await database.next_due_at()
         except (errors.StoreError, TimeoutError):
             return JSONResponse({"database": "away"}, status_code=503)
-        if connected is None:
-            return JSONResponse({"database": "answers"})
-        slack = {"slack": "connected"} if connected.live else {"slack": "away"}
-        return JSONResponse({"database": "answers", **slack}, status_code=200 if connected.live else 503)
+        reachable = connected is None or connected.live > 0
+        told = {"database": "answers", "slack": web_api.standing if reachable else "away"}
+        return JSONResponse(told, status_code=200 if reachable else 503)
 
     async def metrics(_: Request) -> Response:
         written = prometheus_client.generate_latest(registry)
@@ -143,14 +144,29 @@ def routes(
             Route("/metrics", metrics),
         ]
     )
-    return asked if at_the_door is None else _short_way(at_the_door, asked, path=door[0].path)
+    asked.router.redirect_slashes = False
+    exact = _exact(asked)
+    return exact if at_the_door is None else _short_way(at_the_door, exact, path=door[0].path)
+
+
+def _exact(rest: ASGIApp) -> ASGIApp:
+    """Let only paths through that were sent as they are spelled here: a proxy may compare less than we decode."""
+
+    async def app(scope: Scope, receive: Receive, send: Send) -> None:
+        if scope["type"] == "http" and scope["raw_path"] != scope["path"].encode():
+            await PlainTextResponse("not found", status_code=404)(scope, receive, send)
+        else:
+            await rest(scope, receive, send)
+
+    return app
 
 
 def _short_way(at_the_door: Guard, rest: ASGIApp, *, path: str) -> ASGIApp:
     """Hand deliveries to the guard itself: Starlette's own way there is a fifth of what an acknowledgement costs."""
+    raw = path.encode()
 
     async def app(scope: Scope, receive: Receive, send: Send) -> None:
-        if scope["type"] == "http" and scope["path"] == path and scope["method"] == "POST":
+        if scope["type"] == "http" and scope["raw_path"] == raw and scope["method"] == "POST":
             response = await at_the_door.receive(Request(scope, receive))
             await response(scope, receive, send)
         else:

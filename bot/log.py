@@ -104,6 +104,25 @@ def configure(*, fmt: Format, level: str, secrets: Iterable[str]) -> None:
     sys.excepthook = _log_uncaught
 
 
+class Throttle:
+    """Lets one of many like lines pass, so that a flood of them fills no disk."""
+
+    def __init__(self, *, every: float = 60.0) -> None:
+        """Let the first line of a kind pass, and then one in so many seconds."""
+        self._every = every
+        self._passed: dict[str, float] = {}
+        self._suppressed: dict[str, int] = {}
+
+    def passes(self, kind: str, *, now: float) -> int | None:
+        """Return how many lines were suppressed since the last one that passed; None to suppress this one."""
+        if kind in self._passed and 0 <= now - self._passed[kind] < self._every:
+            self._suppressed[kind] += 1
+            return None
+        self._passed[kind] = now
+        suppressed, self._suppressed[kind] = self._suppressed.get(kind, 0), 0
+        return suppressed
+
+
 class Redaction:
     """Cuts secrets out of anything that can be logged: the given ones by value, others by their shape or name."""
 

@@ -9,17 +9,15 @@ import secrets
 import signal
 import socket
 import time
-from collections.abc import AsyncIterator, Awaitable, Callable, Iterator
+from collections.abc import AsyncIterator, Awaitable, Callable
 from typing import Any, Final
 
 import aiohttp
 import prometheus_client
 import structlog
-import uvicorn
-from slack_sdk.web.async_client import AsyncWebClient
 from starlette.types import ASGIApp
 
-from bot import doors, errors, ports
+from bot import doors, errors, http_server, ports
 from bot.arrivals import Entry
 from bot.asking import Asking
 from bot.calling import Calling
@@ -44,17 +42,19 @@ from bot.slack.pacing import Pacer
 from bot.slack.reader import Reader
 from bot.slack.returns import Returns
 from bot.slack.socket import Sockets
+from bot.slack.web_api import WebApi
 from bot.store import store
 from bot.telling import Telling
 from bot.worker import Worker
 
 SLACK_TIMEOUT: Final = aiohttp.ClientTimeout(total=10.0, connect=5.0)
 
-CLOSE_WITHIN: Final = 3
-"""Seconds that a shutdown waits for connections that are still open."""
-
 DRAIN_WITHIN: Final = 7.0
 """Seconds from the beginning of a shutdown for which it waits for what is in flight: it ends within ten."""
+
+Server = http_server.Server
+listen = http_server.listen
+server_config = http_server.config
 
 log = structlog.get_logger()
 
@@ -194,7 +194,7 @@ def assemble(
     dispatch = functools.partial(slack_app.dispatch, bolt)
     guard = doors.guard(settings, installation, clock, dispatch)
     sockets = doors.sockets(settings, client, installation, clock, dispatch, registry)
-    app = doors.routes(guard, sockets, database, registry)
+    app = doors.routes(guard, sockets, database, registry, client)
     return Bot(
         store=database,
         inbox=inbox,
@@ -206,9 +206,9 @@ def assemble(
     )
 
 
-def _client(settings: Settings, session: aiohttp.ClientSession) -> AsyncWebClient:
+def _client(settings: Settings, session: aiohttp.ClientSession) -> WebApi:
     """Return slack_sdk's client without its retries, which would post twice; the worker repeats what was lost."""
-    return AsyncWebClient(
+    return WebApi(
         token=settings.slack_bot_token.get_secret_value(),
         base_url=settings.slack_api_url,
         session=session,
@@ -239,6 +239,7 @@ def _worker(
 
 def run(settings: Settings) -> None:
     """Serve until SIGTERM or SIGINT, then drain. Raises what `build` raises."""
+    http_server.raise_descriptor_limit()
     asyncio.run(_serve(settings))
 
 
@@ -274,46 +275,6 @@ def _listen(settings: Settings) -> socket.socket:
     except OSError as error:
         what = f"cannot listen on {settings.host}:{settings.port}: {error.strerror}; choose another HOST or PORT"
         raise errors.SettingsInvalid((errors.Problem(where="PORT", what=what),)) from error
-
-
-def listen(host: str, port: int) -> socket.socket:
-    """Return a listening socket.
-
-    asyncio sets TCP_NODELAY only on sockets that it makes; without it an answer in two writes waits 40 ms for an ack.
-    """
-    family = socket.AF_INET6 if ":" in host else socket.AF_INET
-    listener = socket.create_server((host, port), family=family)
-    listener.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
-    return listener
-
-
-def server_config(app: ASGIApp) -> uvicorn.Config:
-    """Return how uvicorn serves the app: its C parser, our logging, the plain loop (uvloop's p99 was far longer)."""
-    return uvicorn.Config(
-        app,
-        http="httptools",
-        loop="asyncio",
-        ws="none",
-        lifespan="off",
-        log_config=None,
-        access_log=False,
-        server_header=False,
-        proxy_headers=False,
-        timeout_graceful_shutdown=CLOSE_WITHIN,
-    )
-
-
-class Server(uvicorn.Server):
-    """uvicorn, with signals left to us: it would end the process with the signal's own exit code."""
-
-    def finish(self) -> None:
-        """Stop accepting and answer what is in flight."""
-        self.should_exit = True
-
-    @contextlib.contextmanager
-    def capture_signals(self) -> Iterator[None]:
-        """Leave the signals alone."""
-        yield
 
 
 def _live(settings: Settings, transport: Any, database: store.SqlStore, clock: ports.Clock) -> ports.Cloud:

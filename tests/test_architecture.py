@@ -60,7 +60,6 @@ TESTED_ELSEWHERE: Final = {
     "store/audit": "tests/store/test_contract.py",
     "store/dialect": "tests/store/test_database.py",
     "store/failures": "tests/store/test_database.py",
-    "store/hold": "tests/store/test_database.py",
     "store/revision": "tests/store/test_migrate.py",
     "store/rows": "tests/store/test_contract.py",
     "store/schema": "tests/store/test_migrate.py",
@@ -72,7 +71,6 @@ TESTED_ELSEWHERE: Final = {
 
 NOT_IMPORTED: Final = {
     "greenlet": "SQLAlchemy's asyncio needs it",
-    "httptools": "uvicorn finds it by name",
     "hatchling": "builds the package",
     "editables": "builds the package",
     "pytest-cov": "a plugin of pytest",

@@ -324,9 +324,9 @@ def test_the_commands_of_the_procfile_exist() -> None:
     for line in (ROOT / "Procfile").read_text(encoding="utf-8").splitlines():
         _, _, command = line.partition(": ")
         words = [word for word in command.split() if not re.match(r"[A-Z]+=", word)]
-        assert words[:3] == ["python", "-m", "bot"]
-        assert len(words) == 4
-        assert words[3] in cli.main.commands
+        assert words[:4] == ["exec", "python", "-m", "bot"]  # exec: a shell in between would keep SIGTERM for itself
+        assert len(words) == 5
+        assert words[4] in cli.main.commands
 
 
 def test_the_module_is_the_command(mocker: MockerFixture, capsys: pytest.CaptureFixture[str]) -> None:

@@ -363,3 +363,16 @@ def _shown(value: object) -> object:
     if isinstance(value, list):
         return [_shown(each) for each in value]
     return repr(value) if isinstance(value, bytes) else value
+
+
+def test_of_many_like_lines_one_passes_in_a_while() -> None:
+    throttle = log.Throttle(every=60)
+    passed = [
+        throttle.passes(kind, now=now) for now, kind in ((0, "a"), (1, "a"), (2, "b"), (59, "a"), (60, "a"), (61, "a"))
+    ]
+    assert passed == [0, None, 0, None, 2, None]
+
+
+def test_a_clock_that_is_set_back_silences_nothing() -> None:
+    throttle = log.Throttle(every=60)
+    assert [throttle.passes("a", now=now) for now in (1000, 5, 6)] == [0, 0, None]

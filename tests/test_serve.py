@@ -45,7 +45,7 @@ async def test_it_is_alive_and_ready_and_counts(built: world.World) -> None:
         await built.slack.people.command("U0ALICE", "C0INCIDENT", "stop main-feed")
 
         assert await get(f"{url}/healthz") == (200, "alive")
-        assert await get(f"{url}/readyz") == (200, '{"database":"answers"}')
+        assert await get(f"{url}/readyz") == (200, '{"database":"answers","slack":"connected"}')
         status, metrics = await get(f"{url}/metrics")
         assert status == 200
         assert 'flowbot_recordings_total{result="new"} 1.0' in metrics
@@ -69,6 +69,43 @@ async def test_it_is_not_ready_while_the_database_does_not_answer(built: world.W
 async def test_there_is_nothing_else(built: world.World, method: str, path: str, status: int) -> None:
     async with running(built) as (_, url), aiohttp.ClientSession() as session:
         assert (await session.request(method, url + path)).status == status
+
+
+async def test_only_a_path_that_is_spelled_as_ours_is_ours(built: world.World) -> None:
+    ours = [("GET", "/metrics"), ("GET", "/healthz"), ("GET", "/readyz"), ("POST", "/slack/events")]
+    bent = [
+        (method, target)
+        for method, path in ours
+        for target in (
+            f"/%{ord(path[1]):02x}{path[2:]}",
+            f"http://elsewhere{path}",
+            f"{path}/",
+            f"/{path}",
+            f"/.{path}",
+        )
+    ]
+    async with running(built) as (_, url):
+        statuses = [await raw_status(url, method, target) for method, target in bent]
+        assert {target: status for (_, target), status in zip(bent, statuses, strict=True) if status != 404} == {}
+        assert [await raw_status(url, method, path) for method, path in ours] == [200, 200, 200, 401]
+
+
+async def raw_status(url: str, method: str, target: str) -> int:
+    """Send a request whose target is spelled just so."""
+    reader, writer = await asyncio.open_connection("127.0.0.1", int(url.rpartition(":")[2]))
+    writer.write(f"{method} {target} HTTP/1.1\r\nHost: x\r\nContent-Length: 0\r\nConnection: close\r\n\r\n".encode())
+    status = (await reader.read()).split(b" ")[1]
+    writer.close()
+    return int(status)
+
+
+async def test_how_slack_stood_when_last_asked_is_told_and_makes_nobody_unready(built: world.World) -> None:
+    built.slack.faults.down()
+    async with running(built) as (_, url):
+        assert await get(f"{url}/readyz") == (200, '{"database":"answers","slack":"away"}')
+        built.slack.faults.up()
+        await built.slack.people.command("U0ALICE", "C0INCIDENT", "stop main-feed")
+        assert await get(f"{url}/readyz") == (200, '{"database":"answers","slack":"connected"}')
 
 
 async def test_slack_being_away_at_first_is_told_and_mends_itself(built: world.World) -> None:

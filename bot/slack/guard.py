@@ -14,11 +14,15 @@ import structlog
 from starlette.requests import ClientDisconnect, Request
 from starlette.responses import JSONResponse, PlainTextResponse, Response
 
+from bot import log as logs
 from bot import ports
 from bot.slack import messages, payloads
 
 MAX_BODY: Final = 1024 * 1024
 """Bytes that a delivery may have; Slack's own are far smaller."""
+
+MAX_BODIES: Final = 64 * 1024 * 1024
+"""Bytes that all deliveries may have that are being read at a time."""
 
 BODY_WITHIN: Final = 5.0
 """Seconds within which a delivery must be there whole."""
@@ -65,11 +69,13 @@ class Guard:
         self._clock = clock
         self._dispatch = dispatch
         self._is_ready = is_ready
+        self._held = 0
+        self._throttle = logs.Throttle()
 
     async def receive(self, request: Request) -> Response:
         """Check a delivery and hand it on."""
         try:
-            body = await _body(request)
+            body = await self._body(request)
             self._check_signature(request, body)
             payload = _payload(body, request.headers.get("content-type", ""))
             if payload.get("type") == "url_verification":
@@ -79,9 +85,37 @@ class Guard:
             self._check_team(payload)
             _check_shape(payload)
         except Rejected as rejected:
-            log.warning("a delivery was turned away", status=rejected.status, reason=rejected.reason)
+            self._say(rejected)
             return PlainTextResponse(rejected.reason, status_code=rejected.status)
         return await self._dispatch(payload)
+
+    async def _body(self, request: Request) -> bytes:
+        size = request.headers.get("content-length", "0")
+        if not size.isdecimal() or int(size) > MAX_BODY:
+            raise Rejected(413, "too large")
+        body = bytearray()
+        try:
+            async with asyncio.timeout(BODY_WITHIN):
+                async for chunk in request.stream():
+                    body += chunk
+                    self._held += len(chunk)
+                    if len(body) > MAX_BODY:
+                        raise Rejected(413, "too large")
+                    if self._held > MAX_BODIES:
+                        raise Rejected(503, "too many at once")
+        except TimeoutError:
+            raise Rejected(408, "too slow") from None
+        except ClientDisconnect:
+            raise Rejected(400, "cut off") from None
+        finally:
+            self._held -= len(body)
+        return bytes(body)
+
+    def _say(self, rejected: Rejected) -> None:
+        suppressed = self._throttle.passes(rejected.reason, now=self._clock.now())
+        if suppressed is not None:
+            more = {"suppressed": suppressed} if suppressed else {}
+            log.warning("a delivery was turned away", status=rejected.status, reason=rejected.reason, **more)
 
     def _check_signature(self, request: Request, body: bytes) -> None:
         stamp, signature = (
@@ -109,24 +143,6 @@ def _not_yet(payload: dict[str, Any]) -> Response:
     if "command" not in payload:
         return PlainTextResponse("not ready yet", status_code=425)
     return JSONResponse({"response_type": "ephemeral", "text": messages.starting_up().text})
-
-
-async def _body(request: Request) -> bytes:
-    size = request.headers.get("content-length", "0")
-    if not size.isdecimal() or int(size) > MAX_BODY:
-        raise Rejected(413, "too large")
-    body = b""
-    try:
-        async with asyncio.timeout(BODY_WITHIN):
-            async for chunk in request.stream():
-                body += chunk
-                if len(body) > MAX_BODY:
-                    raise Rejected(413, "too large")
-    except TimeoutError:
-        raise Rejected(408, "too slow") from None
-    except ClientDisconnect:
-        raise Rejected(400, "cut off") from None
-    return body
 
 
 def _check_shape(payload: dict[str, Any]) -> None:

@@ -31,6 +31,7 @@ def migrate(url: str) -> str:
     path = urls.sqlite_file(parsed)
     if path is None:
         return asyncio.run(_migrate_server(parsed))
+    hold.keep_private(path)
     with _connected(parsed) as connection:
         found = _stored(connection)
     if _is_current(found):

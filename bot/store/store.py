@@ -46,6 +46,8 @@ async def open_store(
     parsed = urls.parse(url)
     path = urls.sqlite_file(parsed)
     held = hold.hold_file(path) if exclusive and path is not None else None
+    if held is None and path is not None:
+        hold.keep_private(path)
     db = _open_server(parsed) if path is None else sqlite.open_sqlite(parsed, busy_timeout=busy_timeout)
     store = SqlStore(db, clock=clock, replica=replica, held=held, monotonic=monotonic)
     try:

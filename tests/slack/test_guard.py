@@ -1,5 +1,6 @@
 """The door: what gets a 4xx, with no effect and no word of the body in the log."""
 
+import asyncio
 import json
 import logging
 from collections.abc import Mapping
@@ -13,6 +14,7 @@ from starlette.responses import PlainTextResponse, Response
 from starlette.types import Message
 
 from bot.playground.slack.acks import FORM, signature
+from bot.slack import guard
 from bot.slack.guard import MAX_BODY, Guard
 from tests.fakes import FakeClock
 
@@ -217,3 +219,33 @@ async def test_a_sender_that_goes_away_in_the_middle_is_no_surprise() -> None:
     answered = await door.guard.receive(Request({"type": "http", "method": "POST", "headers": raw}, receive))
 
     assert answered.status_code == 400
+
+
+async def test_a_flood_of_what_is_not_signed_is_logged_once_a_minute() -> None:
+    door = Door()
+    with structlog.testing.capture_logs() as lines:
+        for _ in range(50):
+            assert (await door.knock(headers={"X-Slack-Signature": ""}))[0] == 401
+        door.clock.turn(60)
+        assert (await door.knock(headers={"X-Slack-Signature": ""}))[0] == 401
+
+    assert [line.get("suppressed", 0) for line in lines] == [0, 49]
+
+
+async def test_bodies_that_are_read_together_have_a_limit(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(guard, "MAX_BODIES", len(COMMAND) + 10)
+    door, begun, ended = Door(), asyncio.Event(), asyncio.Event()
+
+    async def receive() -> Message:
+        if not begun.is_set():
+            begun.set()
+            return {"type": "http.request", "body": b"x" * 11, "more_body": True}
+        await ended.wait()
+        return {"type": "http.disconnect"}
+
+    slow = asyncio.create_task(door.guard.receive(Request({"type": "http", "method": "POST", "headers": []}, receive)))
+    await begun.wait()
+    assert await door.knock() == (503, "too many at once")
+    ended.set()
+    assert (await slow).status_code == 400
+    assert await door.knock() == (200, "taken")
