@@ -354,6 +354,7 @@ REPLIES: Final[Mapping[str, tuple[Request, Reply]]] = {
     "review open and closed": said(CARDS["emergency justified"], Said.REVIEW_OPEN),
     "reviewed justified": said(CARDS["emergency justified"], Said.REVIEWED, actor=CAROL),
     "reviewed not justified": said(CARDS["emergency not justified"], Said.REVIEWED, actor=CAROL),
+    "unexpected": said(PENDING, Said.UNEXPECTED, reason="ab12cd34"),
     "outcome lost without a word": told(finished(How.LOST)),
     **{f"outcome refused {name}": told(finished(How.REFUSED, failure=failure)) for name, failure in FAILURES.items()},
 }
@@ -496,4 +497,5 @@ ANSWERS: Final[Mapping[str, answers.Answer]] = {
     "second needed of one": answers.SecondNeeded(flow="main-feed", used=4, limit=3, who_could=("U0CAROL",)),
     "review asked": answers.ReviewAsked(request_id="req-1", verb=Verb.STOP, flow="main-feed"),
     "deny reason asked": answers.DenyReasonAsked(request_id="req-1", flow="main-feed"),
+    "unexpected": answers.Unexpected(error_id="ab12cd34"),
 }
