@@ -284,6 +284,14 @@ class ReviewAsked(Told):
     flow: str
 
 
+@dataclasses.dataclass(frozen=True, kw_only=True)
+class Unexpected(Told):
+    """An unexpected error kept something from being done or told; `error_id` finds it in the log and the audit."""
+
+    kind: Literal["unexpected"] = "unexpected"
+    error_id: str
+
+
 Answer = Annotated[
     Opened
     | Joined
@@ -308,6 +316,7 @@ Answer = Annotated[
     | DenyReasonAsked
     | TooSoon
     | SecondNeeded
-    | ReviewAsked,
+    | ReviewAsked
+    | Unexpected,
     pydantic.Field(discriminator="kind"),
 ]

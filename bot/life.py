@@ -278,6 +278,15 @@ def not_shown(request: Request, *, again_at: float) -> Request:
     return dataclasses.replace(request, tell_failures=request.tell_failures + 1, tell_at=again_at)
 
 
+def note_unexpected(request: Request, *, error_id: str, at: float) -> Request:
+    """Count an unexpected error that work on the request met, and tell the first."""
+    operation = dataclasses.replace(request.operation, unexpected=request.operation.unexpected + 1)
+    noted = dataclasses.replace(request, operation=operation)
+    if operation.unexpected == 1:
+        noted = say(noted, Said.UNEXPECTED, at=at, actor=request.requester, reason=error_id)
+    return _next_version(noted)
+
+
 def _require(legal: bool, request: Request, what: str) -> None:
     if not legal:
         raise errors.IllegalTransition(f"{request.id} is {request.state}, {request.operation.progress}: it {what}")

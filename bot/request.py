@@ -244,7 +244,7 @@ class Operation:
     was in the way of a try, `reads` the readings that found nothing out. `begun_at` is when the first of
     `tries` began; `accepted_at` when the cloud said yes with another status than the one wanted; `unknown_since` when
     nobody knew any more. `trouble` is the latest failure of a call or a reading; `changed_to` the status that a last
-    look after the success found instead.
+    look after the success found instead. `unexpected` counts the unexpected errors that work on it met.
     """
 
     progress: Progress = Progress.WAITING
@@ -260,6 +260,7 @@ class Operation:
     trouble: errors.CloudFailure | None = None
     outcome: Outcome | None = None
     changed_to: str | None = None
+    unexpected: int = 0
 
 
 class Said(enum.StrEnum):
@@ -285,6 +286,7 @@ class Said(enum.StrEnum):
     GIVEN_UP = "given_up"  # unknown for good
     REVIEW_OPEN = "review_open"  # somebody is asked to review an emergency; repeated daily
     REVIEWED = "reviewed"
+    UNEXPECTED = "unexpected"  # an unexpected error was met; `reason` is its id
 
 
 @dataclasses.dataclass(frozen=True, kw_only=True)

@@ -180,7 +180,7 @@ def assemble(
     gate = Gate(policy_in_force=in_force, directory=directory, switch=database, clock=clock)
     finder = Finder(cloud=live, clock=clock)
     reading = Reading(store=database, finder=finder, gate=gate, directory=directory, clock=clock)
-    worker = _worker(database, live, gate, finder, notifier, clock, in_force.look)
+    worker = _worker(database, live, gate, finder, notifier, clock, in_force.look, _unexpected(registry))
     inbox = Inbox(database, recorded=worker.wake_entry)
     listeners = Listeners(
         record=_counted(inbox, registry),
@@ -224,16 +224,18 @@ def _worker(
     notifier: Notifier,
     clock: ports.Clock,
     look_beside: Callable[[], Awaitable[None]],
+    count: Callable[[str], None],
 ) -> Worker:
     asking = Asking(store=database, finder=finder, gate=gate, clock=clock)
     return Worker(
         store=database,
         service=Service(store=database, gate=gate, asking=asking, clock=clock),
         calling=Calling(store=database, cloud=live, gate=gate, clock=clock),
-        telling=Telling(store=database, chat=notifier, clock=clock),
+        telling=Telling(store=database, chat=notifier, clock=clock, count=count),
         chat=notifier,
         clock=clock,
         look_beside=look_beside,
+        count=count,
     )
 
 
@@ -294,6 +296,13 @@ def _copies(registry: prometheus_client.CollectorRegistry) -> Callable[[str], No
         "flowbot_copies", "Posts whose answer was lost, and clicks on copies of cards.", ["what"], registry=registry
     )
     return lambda what: counter.labels(what=what).inc()
+
+
+def _unexpected(registry: prometheus_client.CollectorRegistry) -> Callable[[str], None]:
+    counter = prometheus_client.Counter(
+        "flowbot_unexpected_errors", "Unexpected errors, by what flowbot was doing.", ["doing"], registry=registry
+    )
+    return lambda doing: counter.labels(doing=doing).inc()
 
 
 def _counted(inbox: Inbox, registry: prometheus_client.CollectorRegistry) -> Any:

@@ -8,7 +8,21 @@ import asyncio
 import dataclasses
 from typing import Final
 
-from bot import answers, asking, commands, errors, gate, life, policy, ports, request, settling, visibility, voting
+from bot import (
+    answers,
+    asking,
+    commands,
+    errors,
+    gate,
+    life,
+    placing,
+    policy,
+    ports,
+    request,
+    settling,
+    visibility,
+    voting,
+)
 from bot.arrivals import Actor, Arrival, Button, Clicked, Entry, Modal, Submitted, Typed
 from bot.asking import Taken
 from bot.commands import Door
@@ -42,6 +56,16 @@ class Service:
                 return await self._take(entry)
             except errors.Conflict:
                 continue  # somebody else was first: look at the record again
+
+    def project_of(self, entry: Entry) -> str:
+        """Name the project that an entry is about as far as it tells by itself, or return nothing."""
+        arrival, named = entry.arrival, None
+        if isinstance(arrival, Typed):
+            command = commands.parse(arrival.text)
+            named = command.project if isinstance(command, commands.Change) else None
+        channel = "" if isinstance(arrival, Submitted) else arrival.channel
+        project = placing.project_for(self._gate.in_force, named, channel)
+        return "" if isinstance(project, answers.WhichProject) else project.name
 
     async def _take(self, entry: Entry) -> Taken:
         match entry.arrival:

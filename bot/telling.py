@@ -10,7 +10,7 @@ from typing import Final
 
 import structlog
 
-from bot import answers, due, errors, life, ports, request, visibility
+from bot import answers, due, errors, life, ports, request, unexpected, visibility
 from bot.arrivals import Entry, Typed
 from bot.request import Event, Reply, Request, Said
 
@@ -22,7 +22,20 @@ AGAIN_AT_MOST: Final = 60.0
 ANSWER_AGAIN: Final = 5.0
 """Seconds before an answer that Slack did not take is tried again."""
 
-GONE: Final = ("message_not_found", "cant_update_message", "edit_window_closed", "is_archived", "invalid_blocks")
+UNEXPECTED: Final = "unexpected_error"
+"""Stands for a code of Slack's where an unexpected error kept something from being told."""
+
+UNEXPECTED_TRIES: Final = 3
+"""How often in a row something is tried to be told that meets an unexpected error."""
+
+GONE: Final = (
+    "message_not_found",
+    "cant_update_message",
+    "edit_window_closed",
+    "is_archived",
+    "invalid_blocks",
+    UNEXPECTED,
+)
 """Slack's codes for a card that will never change again."""
 
 EDIT_FOR: Final = 86_400.0
@@ -40,10 +53,18 @@ log = structlog.get_logger()
 class Telling:
     """Tells one request at a time, under its lease."""
 
-    def __init__(self, *, store: ports.Store, chat: ports.Chat, clock: ports.Clock) -> None:
+    def __init__(
+        self,
+        *,
+        store: ports.Store,
+        chat: ports.Chat,
+        clock: ports.Clock,
+        count: Callable[[unexpected.Doing], None] = lambda doing: None,
+    ) -> None:
         self._store = store
         self._chat = chat
         self._clock = clock
+        self._met = unexpected.Errors(count=count)
 
     async def tell(self, request_id: str, *, announced: Callable[[], None] = lambda: None) -> None:
         """Tell all that is due. A failure that may pass is put off on the record; a definite no is not asked again.
@@ -62,21 +83,54 @@ class Telling:
             except errors.ChatUnavailable as failure:
                 await self._put_off(seen, failure)
                 return
+            except errors.StoreError:
+                raise
+            except Exception as error:  # noqa: BLE001 - noted, and its requester is told
+                if not await self._after_unexpected(seen, step, error):
+                    return
             if step is due.Tell.REPLY and seen.unsent[0].said in due.ANNOUNCEMENTS:
                 announced()
 
     async def show_card(self, seen: Request) -> None:
         """Try once to show a version of the card out of its turn; where Slack does not take it, its turn comes."""
-        with contextlib.suppress(errors.ChatError):
+        try:
             await self._chat.edit_card(seen)
-            card = dataclasses.replace(seen.card, shown=seen.version)
-            await self._store.told(dataclasses.replace(seen, card=card))
+        except errors.ChatError:
+            return
+        except Exception as error:  # noqa: BLE001 - noted
+            self._met.note(error, doing="telling", error_id=unexpected.id_of(seen.id))
+            return
+        card = dataclasses.replace(seen.card, shown=seen.version)
+        await self._store.told(dataclasses.replace(seen, card=card))
 
     async def _step_or_give_up(self, seen: Request, step: due.Tell) -> None:
         try:
             await self._step(seen, step)
         except errors.ChatRefused as failure:
             await self._give_up(seen, step, failure)
+
+    async def _after_unexpected(self, seen: Request, step: due.Tell, error: Exception) -> bool:
+        """Put off what met an unexpected error, or give it up, and tell whether the next may be told at once."""
+        error_id = unexpected.id_of(seen.id)
+        self._met.note(error, doing="telling", error_id=error_id)
+        if seen.tell_failures + 1 < UNEXPECTED_TRIES:
+            await self._put_off(seen, errors.ChatUnavailable(UNEXPECTED))
+            return False
+        facts: dict[str, object] = {"error_id": error_id, "error": type(error).__name__, "doing": step}
+        what = "given up after an unexpected error"
+        event = ports.AuditEvent(at=self._clock.now(), what=what, request_id=seen.id, facts=facts)
+        await self._store.commit(ports.Change(audit=(event,)))
+        await self._give_up(seen, step, errors.ChatRefused(UNEXPECTED))
+        await self.tell_unexpected(seen)
+        return True
+
+    async def tell_unexpected(self, seen: Request) -> None:
+        """Tell the requester in a DM that something was given up after an unexpected error; tried once."""
+        error_id = unexpected.id_of(seen.id)
+        try:
+            await self._chat.answer(_in_a_dm(seen), answers.Unexpected(error_id=error_id, dry_run=seen.dry_run))
+        except Exception as error:  # noqa: BLE001 - noted; it is recorded already
+            self._met.note(error, doing="telling", error_id=error_id)
 
     async def answer(self, entry: Entry, answer: answers.Answer) -> float | None:
         """Tell one person the answer to an entry; return when to try again, or None when it is done."""
@@ -156,7 +210,7 @@ class Telling:
 
         An announcement that a channel does not take is in the audit.
         """
-        if reply.said in ENDS:
+        if reply.said in ENDS and failure.code != UNEXPECTED:  # else its words could not be made
             with contextlib.suppress(errors.ChatRefused):
                 await self._chat.reply_privately(seen, reply)
         if reply.said in due.ANNOUNCEMENTS:
@@ -179,6 +233,9 @@ class Telling:
         at = self._clock.now()
         ended = life.end(seen, Event.WITHDRAW, request.Ending(actor=None, at=at, code=code), said=Said.WITHDRAWN)
         event = ports.AuditEvent(at=at, what="card refused by Slack", request_id=seen.id, facts={"code": code})
+        if code == UNEXPECTED:  # whoever gives it up tells its requester
+            await self._store.commit(ports.Change(request=ended, audit=(event,)))
+            return None
         answer = answers.CannotPost(channel=seen.card.channel, code=code, dry_run=seen.dry_run)
         await self._store.commit(
             ports.Change(request=ended, entry=seen.id, answer=answer, reopens=True, audit=(event,))

@@ -1,8 +1,8 @@
 """The worker: claims what is due and carries it out.
 
-Two things can be claimed: a row of the inbox, and a request with its call and its deliveries. The replica that wrote
-a thing is woken in the process; what another replica left behind is found once its lease has lapsed. The call comes
-first, Slack is told beside it.
+Two things can be claimed: a row of the inbox (`entries`), and a request with its call and its deliveries. The replica
+that wrote a thing is woken in the process; what another replica left behind is found once its lease has lapsed. The
+call comes first, Slack is told beside it.
 """
 
 import asyncio
@@ -14,22 +14,20 @@ from typing import Any, Final
 
 import structlog
 
-from bot import answers, due, errors, life, ports, service
-from bot.arrivals import Entry, Typed
+from bot import due, errors, life, ports, service, unexpected
+from bot.arrivals import Entry
 from bot.calling import Calling
+from bot.entries import Entries
 from bot.ports import Claimed
 from bot.request import Request
 from bot.service import Service
 from bot.telling import Telling
 
-AT_ONCE: Final = 8
-"""How many inbox rows are worked on side by side."""
-
-CLICKS_AT_ONCE: Final = 64
-"""How many clicks are worked on side by side: they may wait for Slack, and hold up nobody."""
-
 CLAIM: Final = 500
 """How many inbox rows are claimed with one statement."""
+
+CLAIM_DUE: Final = 8
+"""How many requests that are due are claimed with one statement."""
 
 LOOK_AGAIN: Final = 2.0
 """Seconds between two looks for what nobody was woken for: what a dead replica held waits so long beyond its lease."""
@@ -49,8 +47,8 @@ HEAD_START: Final = 0.2
 HELD_LONG_ENOUGH: Final = 25.0
 """Seconds for which a lease holds that a commit, or a look for what is due, has just given: no claim is needed."""
 
-RIGHTS_SLOW: Final = 2.0
-"""Seconds after which somebody is told that their rights are being checked."""
+PAUSE: Final = 1.0
+"""Seconds by the machine's own clock after an unexpected error that came from waiting itself."""
 
 log = structlog.get_logger()
 
@@ -83,22 +81,21 @@ class Worker:
         chat: ports.Chat,
         clock: ports.Clock,
         look_beside: Callable[[], Awaitable[None]] | None = None,
+        count: Callable[[unexpected.Doing], None] = lambda doing: None,
     ) -> None:
         self._store = store
-        self._service = service
         self._calling = calling
         self._telling = telling
-        self._chat = chat
         self._clock = clock
         self._look_beside = look_beside
+        self._met = unexpected.Errors(count=count)
+        self._entries = Entries(
+            around=self, store=store, service=service, telling=telling, chat=chat, clock=clock, met=self._met
+        )
         self._tasks: set[asyncio.Task[None]] = set()
         self._doing: dict[str, _Doing] = {}
-        self._stranded: dict[str, Claimed | None] = {}
-        self._taking: set[str] = set()
-        self._clicks: collections.Counter[str] = collections.Counter()
-        self._line: collections.deque[Claimed] = collections.deque()
-        self._seats_taken = 0
-        self._click_seats = asyncio.Semaphore(CLICKS_AT_ONCE)
+        self._stranded: set[str] = set()
+        self._unrecorded: collections.Counter[str] = collections.Counter()
         self._look_at = 0.0
         self._clean_at = 0.0
         self._sooner = asyncio.Event()
@@ -106,31 +103,50 @@ class Worker:
 
     def wake_entry(self, entry: Entry) -> None:
         """Take up a row of the inbox that this replica has just written."""
-        self._take_up(Claimed(entry=entry))
+        self._entries.take_up(Claimed(entry=entry))
 
     def wake(self, request_id: str) -> None:
         """Look at a request now."""
         doing = self._doing.get(request_id)
         if doing is not None:
             doing.nudge.set()
-        elif not self._draining:
+        elif not self._draining and self._unrecorded[request_id] < unexpected.MOST:
             self._doing[request_id] = _Doing(nudge=asyncio.Event())
-            self._start(self._drive(request_id))
+            self.start(self._drive(request_id))
+
+    def start(self, work: Coroutine[None, None, None]) -> None:
+        """Run a piece of work beside this one; a shutdown waits for it."""
+        task = asyncio.create_task(work)
+        self._tasks.add(task)
+        task.add_done_callback(self._ended)
+
+    def look_by(self, at: float | None) -> None:
+        """Look for what is due by then."""
+        if at is not None and at < self._look_at:
+            self._look_at = at
+            self._sooner.set()
 
     async def run(self) -> None:
         """Look again and again for what nobody was woken for, until cancelled."""
         while True:
-            self._look_at = self._clock.now() + LOOK_AGAIN
             try:
-                await self._look()
-                await self._clean_up()
-            except errors.StoreError as failure:
-                log.warning("the database is away", reason=str(failure))
-            except Exception as surprise:  # a row that nobody can read must not end the looking
-                log.error("looking met a surprise", exc_info=surprise)
-            while (pause := self._look_at - self._clock.now()) > 0:
-                self._sooner.clear()
-                await _first(self._clock.sleep(pause), self._sooner.wait())
+                await self._look_once()
+                while (pause := self._look_at - self._clock.now()) > 0:
+                    self._sooner.clear()
+                    await _first(self._clock.sleep(pause), self._sooner.wait())
+            except Exception as error:  # noqa: BLE001 - noted; without a clock, nothing else tells how long to wait
+                self._met.note(error, doing="looking")
+                await asyncio.sleep(PAUSE)
+
+    async def _look_once(self) -> None:
+        self._look_at = self._clock.now() + LOOK_AGAIN
+        try:
+            await self._look()
+            await self._clean_up()
+        except errors.StoreError as failure:
+            log.warning("the database is away", reason=str(failure))
+        except Exception as error:  # noqa: BLE001 - noted; a row that nobody can read must not end the looking
+            self._met.note(error, doing="looking")
 
     async def settle(self) -> None:
         """Carry out all that is due by now; return when nothing is left to do at this time."""
@@ -143,27 +159,21 @@ class Worker:
         """Take up nothing more, and wait for what is in flight."""
         self._draining = True
         log.info("draining: nothing more is taken up", in_flight=len(self._tasks))
-        while self._line:  # other replicas need not wait for what has not begun
-            self._taking.discard(self._line.popleft().entry.key)
+        self._entries.drain()
         while self._tasks:
             await asyncio.wait(set(self._tasks))
 
     async def let_go(self) -> None:
         """Leave everything that is not in flight to the other replicas, at once."""
         try:
-            await self._store.let_go(keeping=self._doing.keys() | self._taking)
+            await self._store.let_go(keeping=self._doing.keys() | self._entries.taking)
         except errors.StoreError as failure:
             log.warning("leases run out by themselves: the database is away", reason=str(failure))
 
-    def _start(self, work: Coroutine[None, None, None]) -> None:
-        task = asyncio.create_task(work)
-        self._tasks.add(task)
-        task.add_done_callback(self._ended)
-
     def _ended(self, task: asyncio.Task[None]) -> None:
         self._tasks.discard(task)
-        if not task.cancelled() and (surprise := task.exception()) is not None:
-            log.error("work ended in a surprise; it is taken up again when its lease has lapsed", exc_info=surprise)
+        if not task.cancelled() and (error := task.exception()) is not None:
+            self._met.note(error, doing="looking")
 
     async def _look(self) -> None:
         """Claim what is due and nobody holds, and take up again what the database kept from being done."""
@@ -171,13 +181,16 @@ class Worker:
             await self._look_beside()
         while claimed := await self._store.claim_entries(limit=CLAIM):
             for each in claimed:
-                self._take_up(each)
-        for seen in await self._store.claim_due(limit=AT_ONCE):
+                self._entries.take_up(each)
+        for seen in await self._store.claim_due(limit=CLAIM_DUE):
             self.wake(seen.id)
-        stranded, self._stranded = self._stranded, {}
-        for key, entry in stranded.items():
-            self.wake(key) if entry is None else self._take_up(entry)
-        self._look_by(await self._store.next_due_at())
+        entries, self._entries.stranded = self._entries.stranded, {}
+        for entry in entries.values():
+            self._entries.take_up(entry)
+        stranded, self._stranded = self._stranded, set()
+        for request_id in stranded:
+            self.wake(request_id)
+        self.look_by(await self._store.next_due_at())
 
     async def _clean_up(self) -> None:
         """Take away a little of what is too old."""
@@ -185,96 +198,6 @@ class Worker:
         if now >= self._clean_at:
             gone = await self._store.clean_up(before=now - KEEP_FOR, limit=CLEAN_AT_ONCE)
             self._clean_at = now if gone else now + CLEAN_EVERY
-
-    def _look_by(self, at: float | None) -> None:
-        if at is not None and at < self._look_at:
-            self._look_at = at
-            self._sooner.set()
-
-    # — the inbox —
-
-    def _take_up(self, claimed: Claimed) -> None:
-        if claimed.entry.key in self._taking:  # what takes longer than a lease is not begun twice
-            return
-        self._taking.add(claimed.entry.key)
-        self._clicks[_clicked_on(claimed.entry)] += 1
-        if isinstance(claimed.entry.arrival, Typed):
-            self._line.append(claimed)  # no task of its own: a rush of thousands would weigh on every acknowledgement
-            self._seat()
-        else:
-            self._start(self._entry(claimed))
-
-    def _seat(self) -> None:
-        if self._line and self._seats_taken < AT_ONCE and not self._draining:
-            self._seats_taken += 1
-            self._start(self._entry_by_entry())
-
-    async def _entry_by_entry(self) -> None:
-        """Work through the line of commands, on one seat."""
-        try:
-            while self._line and not self._draining:
-                await self._entry(self._line.popleft())
-        finally:
-            self._seats_taken -= 1
-            self._seat()
-
-    async def _entry(self, claimed: Claimed) -> None:
-        request_id = _clicked_on(claimed.entry)
-        try:
-            await self._decide_and_answer(claimed)
-        finally:
-            self._taking.discard(claimed.entry.key)
-            self._clicks -= collections.Counter([request_id])
-            if request_id:
-                self.wake(request_id)
-
-    async def _decide_and_answer(self, claimed: Claimed) -> None:
-        entry = claimed.entry
-        async with contextlib.nullcontext() if isinstance(entry.arrival, Typed) else self._click_seats:
-            if self._draining:
-                return
-            try:
-                answer = claimed.answer or await self._take(entry)
-                claimed = dataclasses.replace(claimed, answer=answer)
-                if answer is not None:
-                    self._look_by(await self._telling.answer(entry, answer))
-            except errors.StoreError as failure:
-                self._stranded[entry.key] = claimed
-                log.warning("an entry waits for the database", entry=entry.key, reason=str(failure))
-
-    async def _take(self, entry: Entry) -> answers.Answer | None:
-        taking = asyncio.create_task(self._service.take(entry))
-        if not isinstance(entry.arrival, Typed):
-            await _first(taking, self._clock.sleep(RIGHTS_SLOW))
-            if not taking.done():
-                self._start(self._say_that_it_takes_long(entry))
-        try:
-            taken = await taking
-        except errors.DecidedBefore:
-            await self._leave_as_decided(entry)
-            return None
-        for touched in (taken.request_id, taken.superseded_id):
-            if touched is not None:
-                self.wake(touched)
-        if taken.copy is not None:
-            log.info("a copy of a card was clicked", entry=entry.key)
-            with contextlib.suppress(errors.ChatError):  # the click counts all the same
-                await self._chat.retire_copy(taken.copy.channel, taken.copy.ts, taken.copy.card)
-        return taken.answer
-
-    async def _leave_as_decided(self, entry: Entry) -> None:
-        """Go on with what was decided before: its answer is told by whoever looks next, its request is looked at."""
-        log.info("an entry was decided before", entry=entry.key)
-        await self._store.postpone_entry(entry.key, until=entry.received_at)
-        for request_id in {entry.key, _clicked_on(entry)} - {""}:
-            self.wake(request_id)
-        self._look_by(self._clock.now())
-
-    async def _say_that_it_takes_long(self, entry: Entry) -> None:
-        with contextlib.suppress(errors.ChatError):  # a courtesy; the answer itself follows
-            await self._chat.answer(entry, answers.Checking())
-
-    # — requests —
 
     async def _drive(self, request_id: str) -> None:
         doing = self._doing[request_id]
@@ -288,15 +211,50 @@ class Worker:
                 seen = await self._store.load(request_id)
                 if seen is None:
                     return
-                due_at = due.at(seen)
+                due_at = None if unexpected.is_given_up(seen) else due.at(seen)
                 if await self._store.release(seen, due_at=due_at) and not doing.nudge.is_set():
-                    self._look_by(due_at)
+                    self.look_by(due_at)
                     return
         except errors.StoreError as failure:
-            self._stranded[request_id] = None
+            self._stranded.add(request_id)
             log.warning("a request waits for the database", request=request_id, reason=str(failure))
+        except Exception as error:  # noqa: BLE001 - noted, and its requester is told
+            await self._after_unexpected(request_id, error)
         finally:
             del self._doing[request_id]
+
+    async def _after_unexpected(self, request_id: str, error: Exception) -> None:
+        """Record what an unexpected error means for a request, and let go of it until it may go on."""
+        error_id, at = unexpected.id_of(request_id), self._clock.now()
+        self._met.note(error, doing="acting", error_id=error_id)
+        seen: Request | None = None
+        try:
+            seen = await self._store.load(request_id)
+            if seen is None:
+                return
+            if unexpected.is_given_up(seen):
+                await self._store.release(seen, due_at=None)
+                return
+            changed = unexpected.after(seen, at=at)
+            what = "given up after an unexpected error" if unexpected.is_given_up(changed) else "unexpected error"
+            facts: dict[str, object] = {"error_id": error_id, "error": type(error).__name__, "state": changed.state}
+            event = ports.AuditEvent(at=at, what=what, request_id=request_id, facts=facts)
+            await self._store.commit(ports.Change(request=changed, audit=(event,)))
+            if unexpected.is_given_up(changed):
+                await self._telling.tell_unexpected(changed)
+            due_at = max(due.at(changed) or 0.0, unexpected.again_at(changed, at=at))
+            if await self._store.release(changed, due_at=due_at):
+                self.look_by(due_at)
+        except errors.Conflict:
+            log.info("a request has moved on meanwhile", request=request_id)
+        except errors.StoreError as failure:
+            self._stranded.add(request_id)
+            log.warning("a request waits for the database", request=request_id, reason=str(failure))
+        except Exception as again:  # noqa: BLE001 - noted; it is looked at again once its lease has lapsed, but not for ever
+            self._met.note(again, doing="acting", error_id=error_id)
+            self._unrecorded[request_id] += 1
+            if self._unrecorded[request_id] == unexpected.MOST and seen is not None:
+                await self._telling.tell_unexpected(seen)
 
     async def _claim(self, request_id: str, doing: _Doing) -> Request | None:
         doing.nudge.clear()  # before the record is read: what changes from now on is looked at again
@@ -311,7 +269,7 @@ class Worker:
             while seen is not None:
                 await self._begin(seen, doing)
                 running = doing.running()
-                if not running and not self._clicks[seen.id]:
+                if not running and not self._entries.clicks[seen.id]:
                     return
                 await _first(*running, doing.nudge.wait(), *self._announcing(seen))
                 _reap(doing)
@@ -331,7 +289,7 @@ class Worker:
         """Begin what is due of what is not running yet. The call has a head start before Slack is told beside it."""
         now = self._clock.now()
         act = None if self._draining or doing.acting is not None else due.act(seen, now)
-        if act is due.Act.EXPIRE and self._clicks[seen.id]:
+        if act is due.Act.EXPIRE and self._entries.clicks[seen.id]:
             act = None  # a click counts by its time of receipt: what was pressed in time is looked at first
         if act is not None:
             doing.acting = asyncio.create_task(self._act(seen, act))
@@ -361,11 +319,6 @@ class Worker:
                     await self._calling.save(life.remind(seen, at=self._clock.now()), "reminded")
                 case due.Act.REMIND_REVIEW:
                     await self._calling.save(life.remind_of_review(seen, at=self._clock.now()), "reminded of a review")
-
-
-def _clicked_on(entry: Entry) -> str:
-    """Return the request that an entry is about, or nothing for a command."""
-    return "" if isinstance(entry.arrival, Typed) else entry.arrival.request_id
 
 
 def _reap(doing: _Doing) -> None:

@@ -110,7 +110,8 @@ def policy_of(text: str) -> policy.Policy:
 
 
 class FakeCloud:
-    """ports.Cloud with flows in memory. A scripted reply comes once, in its turn; an event holds that call until set.
+    """ports.Cloud with flows in memory. A scripted reply comes once, in its turn; an event holds that call until set,
+    and one in `hanging` every call of its project.
 
     As strict as Live: what is not there is not found, and a flow in standby cannot be stopped.
     """
@@ -119,6 +120,7 @@ class FakeCloud:
         self.there = {flow.flow_id: flow for flow in flows or (MAIN,)}
         self.calls: list[tuple[str, str]] = []
         self.purposes: list[ports.Purpose] = []
+        self.hanging: dict[str, asyncio.Event] = {}
         self._script: dict[str, deque[object]] = defaultdict(deque)
 
     def will(self, method: str, *replies: object) -> None:
@@ -135,7 +137,7 @@ class FakeCloud:
         """Read one flow."""
         missing = errors.CloudFailure(fault=errors.Fault.NOT_FOUND, http_status=404, code="LIVE.103011019")
         self.purposes.append(purpose)
-        said = await self._next("flow", flow_id)
+        said = await self._next("flow", project, flow_id)
         return said if isinstance(said, Flow | errors.CloudFailure) else self.there.get(flow_id, missing)
 
     async def flows(
@@ -143,14 +145,14 @@ class FakeCloud:
     ) -> tuple[ports.FlowName, ...] | errors.CloudFailure:
         """Read the names of all flows."""
         self.purposes.append(purpose)
-        said = await self._next("flows", project.name)
+        said = await self._next("flows", project, project.name)
         names = (ports.FlowName(flow_id=x.flow_id, name=x.name, status=x.status) for x in self.there.values())
         return said if isinstance(said, errors.CloudFailure) else tuple(names)
 
     async def change(self, project: policy.Project, flow_id: str, verb: Verb) -> ports.Accepted | errors.CloudFailure:
         """Ask once for what a changing verb does to a flow."""
         to = CHANGES[verb].wanted
-        said = await self._next(CHANGES[verb].call, flow_id)
+        said = await self._next(CHANGES[verb].call, project, flow_id)
         if isinstance(said, ports.Accepted | errors.CloudFailure):
             return said
         if self.there[flow_id].status == to:
@@ -159,8 +161,10 @@ class FakeCloud:
         self.there[flow_id] = dataclasses.replace(self.there[flow_id], status=to)
         return ports.Accepted(status=to, request_id="live-1")
 
-    async def _next(self, method: str, about: str) -> object:
+    async def _next(self, method: str, project: policy.Project, about: str) -> object:
         self.calls.append((method, about))
+        if project.name in self.hanging:
+            await self.hanging[project.name].wait()
         said = self._script[method].popleft() if self._script[method] else None
         while isinstance(said, asyncio.Event):
             await said.wait()
@@ -186,12 +190,15 @@ class FakeDirectory:
         self.away = False
         self.asked: list[tuple[str, float]] = []
         self.gate: asyncio.Event | None = None
+        self.hanging: dict[str, asyncio.Event] = {}
 
     async def person(self, actor: Actor, *, max_age: float) -> policy.Person:
         """Say what somebody is."""
         self.asked.append((actor.user, max_age))
         if self.gate is not None:
             await self.gate.wait()
+        if actor.user in self.hanging:
+            await self.hanging[actor.user].wait()
         return self._person(actor)
 
     async def persons(self, users: Collection[str], *, max_age: float) -> Mapping[str, policy.Person]:
@@ -222,12 +229,14 @@ class FakeDirectory:
 class FakeChat:
     """ports.Chat that remembers what stands there. Troubles come once, in their turn; an event holds its call.
 
-    As strict as Slack: only a message that stands there is edited or replied to.
+    An event in `hanging` holds every call about its channel. As strict as Slack: only a message that stands there is
+    edited or replied to.
     """
 
     def __init__(self) -> None:
         self.cards: dict[str, Request] = {}
         self.replies: list[Reply] = []
+        self.told: list[tuple[str, request.Said]] = []
         self.answered: list[answers.Answer] = []
         self.private: list[tuple[str, Reply]] = []
         self.retired: list[tuple[str, str, answers.CardLink]] = []
@@ -235,40 +244,41 @@ class FakeChat:
         self.journal: list[str] = []
         self.troubles: dict[str, deque[BaseException | asyncio.Event]] = defaultdict(deque)
         self.away = False
-        self.at_once = 0
+        self.hanging: dict[str, asyncio.Event] = {}
         self._number = 0
 
     async def post_card(self, seen: Request) -> str:
         """Post the card."""
-        await self._meet("post_card")
+        await self._meet("post_card", seen.card.channel)
         return self._stand(seen)
 
     async def edit_card(self, seen: Request) -> None:
         """Edit the card."""
-        await self._meet("edit_card")
+        await self._meet("edit_card", seen.card.channel)
         self._find(seen)
         self.cards[str(seen.card.ts)] = seen
 
     async def reply(self, seen: Request, reply: Reply) -> str:
         """Post a reply."""
-        await self._meet("reply")
+        await self._meet("reply", seen.card.channel)
         self._find(seen)
         self.replies.append(reply)
+        self.told.append((seen.id, reply.said))
         return f"{len(self.replies)}.reply"
 
     async def reply_privately(self, seen: Request, reply: Reply) -> None:
         """Tell the requester in a DM."""
-        await self._meet("reply_privately")
+        await self._meet("reply_privately", seen.requester.user)
         self.private.append((seen.requester.user, reply))
 
     async def retire_copy(self, channel: str, ts: str, card: answers.CardLink) -> None:
         """Turn a copy of a card into a link."""
-        await self._meet("retire_copy")
+        await self._meet("retire_copy", channel)
         self.retired.append((channel, ts, card))
 
     async def answer(self, entry: Entry, answer: answers.Answer) -> None:
         """Tell one person."""
-        await self._meet("answer")
+        await self._meet("answer", getattr(entry.arrival, "channel", entry.actor.user))
         self.answered.append(answer)
         self.asked.append(entry)
 
@@ -286,8 +296,10 @@ class FakeChat:
         if seen.card.ts not in self.cards:
             raise errors.ChatRefused("message_not_found")
 
-    async def _meet(self, method: str) -> None:
+    async def _meet(self, method: str, channel: str) -> None:
         self.journal.append(method)
+        if channel in self.hanging:
+            await self.hanging[channel].wait()
         if self.away:
             raise errors.ChatUnavailable("ClientConnectorError")
         trouble = self.troubles[method].popleft() if self.troubles[method] else None
@@ -419,10 +431,12 @@ class Desk:
         """Return a command that has just been typed."""
         return self.entry(arrivals.Typed(text=text, channel=channel), actor)
 
-    def click(self, button: str, actor: Actor, request_id: str, *, on: str = "1.card") -> Entry:
+    def click(
+        self, button: str, actor: Actor, request_id: str, *, on: str = "1.card", channel: str = "C0INCIDENT"
+    ) -> Entry:
         """Return a button that has just been pressed, on the message with this `ts`."""
         pressed = arrivals.Clicked(
-            button=arrivals.Button(button), request_id=request_id, channel="C0INCIDENT", message_ts=on
+            button=arrivals.Button(button), request_id=request_id, channel=channel, message_ts=on
         )
         return self.entry(pressed, actor)
 

@@ -7,9 +7,8 @@ import random
 from collections.abc import AsyncIterator
 
 import pytest
-from pytest_mock import MockerFixture
 
-from bot import answers, due, errors, life, ports, worker
+from bot import answers, due, entries, errors, life, ports, worker
 from bot.arrivals import Entry
 from bot.errors import ChatRefused, ChatUnavailable, CloudFailure, Fault
 from bot.request import Awaiting, Flow, How, Progress, State
@@ -101,23 +100,23 @@ async def test_a_request_goes_from_the_command_to_the_outcome(desk: Desk) -> Non
 
 
 async def rush(desk: Desk) -> list[Entry]:
-    """Let more commands arrive at once than are taken up side by side."""
-    entries = [desk.typed(f"stop nothing-{number}") for number in range(2 * worker.AT_ONCE)]
-    await desk.store.record(entries)
-    for entry in entries:
+    """Let more commands of two people arrive at once than are taken up side by side."""
+    sent = [desk.typed(f"stop nothing-{n}", BOB if n % 2 else ALICE) for n in range(2 * entries.AT_ONCE)]
+    await desk.store.record(sent)
+    for entry in sent:
         desk.worker.wake_entry(entry)
-    return entries
+    return sent
 
 
 async def test_a_rush_of_commands_is_worked_off(desk: Desk) -> None:
-    entries = await rush(desk)
+    sent = await rush(desk)
     await rests(desk)
 
-    assert len(desk.chat.answered) == len(entries)
+    assert len(desk.chat.answered) == len(sent)
 
 
 async def test_a_click_does_not_wait_for_the_commands_in_line(desk: Desk) -> None:
-    request_id, gates = await card(desk), [asyncio.Event() for _ in range(worker.AT_ONCE)]
+    request_id, gates = await card(desk), [asyncio.Event() for _ in range(entries.AT_ONCE)]
     desk.store.before["commit"] += gates
     await rush(desk)
     await until(lambda: not desk.store.before["commit"])  # every seat is held
@@ -130,11 +129,14 @@ async def test_a_click_does_not_wait_for_the_commands_in_line(desk: Desk) -> Non
     await rests(desk)
 
 
-async def test_what_one_command_meets_keeps_none_behind_it_waiting(desk: Desk, mocker: MockerFixture) -> None:
-    mocker.patch.object(worker, "AT_ONCE", 1)
-    desk.store.before["commit"] += [RuntimeError("a surprise")] * worker.AT_ONCE
-    entries = await rush(desk)
-    await until(lambda: len(desk.chat.answered) == len(entries) - worker.AT_ONCE)
+async def test_what_one_command_meets_keeps_none_behind_it_waiting(desk: Desk) -> None:
+    desk.store.before["commit"] += [RuntimeError("unforeseen")] * entries.AT_ONCE
+    sent = await rush(desk)
+    await rests(desk)
+
+    kinds = [answer.kind for answer in desk.chat.answered]
+    assert len(kinds) == len(sent)
+    assert set(kinds) == {"unexpected", "no_such_flow"}
 
 
 async def test_the_call_begins_before_slack_hears_of_the_approval(desk: Desk) -> None:
@@ -268,7 +270,7 @@ async def test_an_entry_that_met_no_database_is_taken_up_when_it_is_back(desk: D
     await desk.store.record([entry])
     desk.store.away = True
     desk.worker.wake_entry(entry)
-    await until(lambda: entry.key in desk.worker._stranded)
+    await until(lambda: entry.key in desk.worker._entries.stranded)
     desk.store.away = False
     await looked(desk)
     await rests(desk)
@@ -420,7 +422,7 @@ async def test_whoever_clicked_hears_that_rights_take_long(desk: Desk, failure: 
         desk.chat.troubles["answer"].append(failure)
     await arrives(desk, desk.click("approve", ALICE, opened.id))
     await until(lambda: any(user == "U0ALICE" for user, age in desk.directory.asked if age == 5.0))
-    desk.clock.turn(worker.RIGHTS_SLOW)
+    desk.clock.turn(entries.RIGHTS_SLOW)
     await until(lambda: "answer" in desk.chat.journal)
     desk.directory.gate.set()
     await rests(desk)
@@ -477,8 +479,7 @@ async def test_a_copy_that_slack_does_not_change_still_counts(desk: Desk) -> Non
 
 
 async def test_settle_returns_once_nothing_is_left_to_do_at_this_time(desk: Desk) -> None:
-    entries = [desk.typed("stop flow-1"), *(desk.typed("stop flow-1 --dry-run") for _ in range(20))]
-    await desk.store.record(entries)
+    await desk.store.record([desk.typed("stop flow-1"), *(desk.typed("stop flow-1 --dry-run") for _ in range(20))])
     desk.clock.turn(31)
 
     await in_order(desk.worker.settle())
@@ -543,7 +544,7 @@ async def test_what_was_not_begun_when_draining_is_let_go_for_the_other_replicas
 
 
 async def test_commands_in_line_are_let_go_when_draining(desk: Desk) -> None:
-    gates = [asyncio.Event() for _ in range(worker.AT_ONCE)]
+    gates = [asyncio.Event() for _ in range(entries.AT_ONCE)]
     desk.store.before["commit"] += gates
     await rush(desk)
     await until(lambda: not desk.store.before["commit"])  # every seat is held
@@ -556,7 +557,7 @@ async def test_commands_in_line_are_let_go_when_draining(desk: Desk) -> None:
     for gate in gates:
         gate.set()
     await in_order(draining)
-    assert free == [(worker.AT_ONCE,)]
+    assert free == [(entries.AT_ONCE,)]
 
 
 async def test_letting_go_without_a_database_leaves_it_to_the_leases(desk: Desk) -> None:
@@ -582,7 +583,7 @@ async def test_a_decision_that_was_saved_though_the_reply_was_lost_is_taken_once
     request_id = await card(desk)
     desk.store.after["commit"].append(errors.Unconfirmed("the reply was lost"))
     await arrives(desk, desk.click("approve", ALICE, request_id))
-    await until(lambda: desk.worker._stranded)
+    await until(lambda: desk.worker._entries.stranded)
     await looked(desk)
     await rests(desk)
 
@@ -596,7 +597,7 @@ async def test_an_answer_that_was_told_and_not_noted_is_not_decided_again(desk: 
     desk.chat.troubles["answer"].append(ChatUnavailable("500"))
     desk.store.before["postpone_entry"].append(errors.StoreError("away"))
     await arrives(desk, desk.click("approve", ALICE, request_id))
-    await until(lambda: desk.worker._stranded)
+    await until(lambda: desk.worker._entries.stranded)
     await looked(desk)
     await rests(desk)
 

@@ -15,7 +15,7 @@ from bot.commands import Verb
 from bot.errors import CloudFailure
 from bot.request import Progress, State
 from bot.slack.messages import emergencies, modals, outcomes
-from bot.slack.messages.direct import CHECKING
+from bot.slack.messages.direct import CHECKING, error_is_logged
 from bot.slack.messages.message import Message, actions, message, plain, section, tell
 from bot.slack.messages.refusals import refusal, who
 from bot.slack.messages.text import channel, code, date, escape, link, listed, quote, short_id, user
@@ -23,6 +23,7 @@ from bot.verbs import CALLED
 
 MOST_CANDIDATES = 5
 NOTHING_OPENED = ", so nothing was opened"
+UNEXPECTED = "Something went wrong on my side. Look at `/flow pending` for what became of it; asking again is safe."
 INVITED_HELPS = frozenset({"not_in_channel", "channel_not_found", "no_permission"})
 """Slack's codes for a channel that the bot is not in; a private one reads as not found."""
 
@@ -48,12 +49,8 @@ def _lines(value: answers.Answer, workspace_url: str) -> tuple[str, ...]:
             return _about_a_flow(value)
         case answers.CannotPost() | answers.SharedChannel():
             return (_cannot_post(value) if isinstance(value, answers.CannotPost) else _shared_channel(value),)
-        case answers.NeverShown():
-            what = f"{value.card.verb} {code(value.card.flow)}"
-            return (
-                f"Slack did not take the card of your request to {what}, nobody saw it and the flow was not touched; "
-                f"it is {value.state}. Please ask again if it is still needed.",
-            )
+        case answers.NeverShown() | answers.Unexpected():
+            return _gone_wrong(value)
         case answers.TooLate() | answers.TooMany():
             return (_not_taken_up(value),)
         case answers.NoSuchRequest() | answers.Checking() | answers.Noted() | answers.DenyReasonAsked():
@@ -62,6 +59,16 @@ def _lines(value: answers.Answer, workspace_url: str) -> tuple[str, ...]:
             return (_about_an_emergency(value),)
         case _:
             assert_never(value)
+
+
+def _gone_wrong(value: answers.NeverShown | answers.Unexpected) -> tuple[str, ...]:
+    if isinstance(value, answers.Unexpected):
+        return UNEXPECTED, error_is_logged(value.error_id)
+    what = f"{value.card.verb} {code(value.card.flow)}"
+    return (
+        f"Slack did not take the card of your request to {what}, nobody saw it and the flow was not touched; "
+        f"it is {value.state}. Please ask again if it is still needed.",
+    )
 
 
 def _about_a_card(

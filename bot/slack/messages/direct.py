@@ -136,10 +136,12 @@ def starting_up() -> Message:
 
 def unexpected(error_id: str) -> Message:
     """Return that something failed that nobody foresaw; `error_id` finds it in the log."""
-    return tell(
-        "Something went wrong on my side; asking again is safe.",
-        f"Whoever runs flowbot finds it in the log as {code(error_id)}.",
-    )
+    return tell("Something went wrong on my side; asking again is safe.", error_is_logged(error_id))
+
+
+def error_is_logged(error_id: str) -> str:
+    """Return the sentence that tells the id of an unexpected error."""
+    return f"Whoever runs flowbot finds it in the log as {code(error_id)}."
 
 
 def problem(wrong: Problem, detail: str) -> str:

@@ -9,6 +9,7 @@ from bot.answers import CardLink
 from bot.arrivals import Button
 from bot.request import Emergency, Progress, Reply, Request, Said, State
 from bot.slack.messages import emergencies, outcomes, state
+from bot.slack.messages.direct import error_is_logged
 from bot.slack.messages.message import Message, tell
 from bot.slack.messages.text import channel, code, date, escape, link, listed, mention, quiet, quote, user
 
@@ -53,12 +54,12 @@ def _lines(request: Request, reply: Reply, workspace_url: str) -> tuple[str, ...
             return (_vote(request, reply, workspace_url),)
         case Said.DENIED:
             return (_denied(request, reply, workspace_url),)
-        case Said.DENY_REASON:
-            return f"{_actor(reply)} says why the request was denied.", f"Reason: {quote(reply.reason or '')}"
         case Said.WITHDRAWN | Said.SUPERSEDED | Said.EXPIRED:
             return (_came_to_nothing(request, reply),)
         case Said.CALLING:
             return (f"Calling Huawei Cloud to {request.verb} {_flow(request)}; it has not answered yet.",)
+        case Said.DENY_REASON | Said.UNEXPECTED:
+            return _added(request, reply)
         case Said.OUTCOME | Said.CHANGED | Said.GIVEN_UP:
             return _end(request, reply.said, workspace_url)
         case _:
@@ -192,6 +193,13 @@ def _end(request: Request, said: Said, workspace_url: str) -> tuple[str, ...]:
         return (_changed(request),)
     asked = f"{_asker(request)}: the cloud has not said for an hour what became of {_flow(request)}"
     return f"{asked}; it stays unknown.", outcomes.what_to_do(request)
+
+
+def _added(request: Request, reply: Reply) -> tuple[str, ...]:
+    if reply.said is Said.DENY_REASON:
+        return f"{_actor(reply)} says why the request was denied.", f"Reason: {quote(reply.reason or '')}"
+    met = f"{_asker(request)}: I ran into an unexpected error with {_what(request)}, and try to go on"
+    return f"{met}.", error_is_logged(reply.reason or "")
 
 
 def _outcome(request: Request, workspace_url: str) -> tuple[str, ...]:

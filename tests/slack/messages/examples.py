@@ -373,6 +373,7 @@ REPLIES: Final[Mapping[str, tuple[Request, Reply]]] = {
             "too few votes before another try",
         )
     },
+    "unexpected": said(PENDING, Said.UNEXPECTED, reason="ab12cd34"),
     "outcome lost without a word": told(finished(How.LOST)),
     **{f"outcome refused {name}": told(finished(How.REFUSED, failure=failure)) for name, failure in FAILURES.items()},
 }
@@ -521,4 +522,5 @@ ANSWERS: Final[Mapping[str, answers.Answer]] = {
     "second needed of one": answers.SecondNeeded(flow="main-feed", used=4, limit=3, who_could=("U0CAROL",)),
     "review asked": answers.ReviewAsked(request_id="req-1", verb=Verb.STOP, flow="main-feed"),
     "deny reason asked": answers.DenyReasonAsked(request_id="req-1", flow="main-feed"),
+    "unexpected": answers.Unexpected(error_id="ab12cd34"),
 }
