@@ -5,7 +5,7 @@ It changes nothing and writes nothing. What Slack cannot be asked is a no.
 
 import asyncio
 import dataclasses
-from collections.abc import Callable
+from collections.abc import Callable, Collection
 from typing import Final
 
 from bot import freezing, passing_over, policy, ports, protecting, request, voting
@@ -74,6 +74,10 @@ class Gate:
     async def person(self, actor: Actor, *, max_age: float) -> policy.Person:
         """Say what somebody is, from an answer at most `max_age` seconds old."""
         return await self._directory.person(actor, max_age=max_age)
+
+    async def is_ours(self, teams: Collection[str]) -> bool | None:
+        """Tell whether one of these is our workspace or organisation; None while Slack has not said which that is."""
+        return await self._directory.is_ours(teams)
 
     async def decide(self, actor: Actor, subject: Subject, *, max_age: float) -> policy.Decision:
         """Decide whether somebody may do this, and what it needs."""

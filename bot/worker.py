@@ -49,6 +49,9 @@ HEAD_START: Final = 0.2
 HELD_LONG_ENOUGH: Final = 25.0
 """Seconds for which a lease holds that a commit, or a look for what is due, has just given: no claim is needed."""
 
+TEAM_AGAIN: Final = 2.0
+"""Seconds after which an entry is looked at again that waits for Slack to say which workspace is ours."""
+
 RIGHTS_SLOW: Final = 2.0
 """Seconds after which somebody is told that their rights are being checked."""
 
@@ -251,6 +254,9 @@ class Worker:
             taken = await taking
         except errors.DecidedBefore:
             await self._leave_as_decided(entry)
+            return None
+        except errors.TeamUnknown:
+            await self._store.postpone_entry(entry.key, until=self._clock.now() + TEAM_AGAIN)
             return None
         for touched in (taken.request_id, taken.superseded_id):
             if touched is not None:

@@ -5,7 +5,7 @@ answers (`pages`). What Slack cannot be asked is unknown, and nobody guesses.
 """
 
 import dataclasses
-from collections.abc import Mapping
+from collections.abc import Collection, Mapping
 from typing import Any, Final
 
 import aiohttp
@@ -27,6 +27,12 @@ PAGE: Final = 1000
 USERS_INFO: Final = 100
 USERGROUPS_USERS_LIST: Final = 20
 """Calls a minute that Slack allows: tiers 4 and 2."""
+
+LEARN_WITHIN: Final = 1.5
+"""Seconds that whoever waits for it gives Slack to say which workspace is ours."""
+
+LEARN_AGAIN: Final = 1.0
+"""Seconds before Slack is asked that again."""
 
 SLACKBOT: Final = "USLACKBOT"
 
@@ -57,12 +63,24 @@ class Directory:
         self._client = client
         self._installation = installation
         self._clock = clock
+        self._learn_again_at = 0.0
         users, members = (Tier(per_minute=most, clock=clock) for most in (USERS_INFO, USERGROUPS_USERS_LIST))
         people = Pages(ask=self._ask_kind, ask_page=self._ask_people, tier=users, clock=clock)
         groups = Pages(ask=self._ask_members, ask_page=self._ask_groups, tier=members, clock=clock)
         self._kinds = Memory(ask=people.answer, clock=clock)
         self._groups = Memory(ask=groups.answer, clock=clock)
         self._channels = Memory(ask=self._ask_sight, clock=clock)
+
+    async def is_ours(self, teams: Collection[str]) -> bool | None:
+        """Tell whether one of these is our workspace or organisation; None while Slack has not said which that is.
+
+        It is asked once for all that wait for it in the same moment.
+        """
+        now = self._clock.now()
+        if self._installation.identity is None and not self._installation.is_asking and now < self._learn_again_at:
+            return None
+        self._learn_again_at = now + LEARN_AGAIN
+        return await self._installation.is_ours(teams, within=LEARN_WITHIN)
 
     async def person(self, actor: Actor, *, max_age: float) -> Person:
         """Say what somebody is; Kind.UNREACHABLE when Slack cannot be asked."""
