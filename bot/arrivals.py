@@ -113,10 +113,12 @@ class Entry:
     """One row of the inbox.
 
     `key` is unique for 24 hours: a repeated delivery has the same one. `received_at` is in seconds since the epoch
-    (UTC), as every time in flowbot.
+    (UTC), as every time in flowbot. `for_teams` holds the workspaces that the delivery says it is for, where that could
+    not be compared with ours when it came: nothing is decided before it has been.
     """
 
     key: str
     actor: Actor
     arrival: Arrival
     received_at: float
+    for_teams: tuple[str, ...] = ()

@@ -4,7 +4,6 @@ Built from the settings by `serve`; knows nothing of requests.
 """
 
 import asyncio
-import contextlib
 import random
 from collections.abc import Awaitable, Callable
 from typing import Any, Final
@@ -24,9 +23,6 @@ from bot.slack.guard import Guard
 from bot.slack.installation import Installation
 from bot.slack.socket import Sockets
 from bot.slack.web_api import WebApi
-
-LEARN_WITHIN: Final = 1.5
-"""Seconds that a delivery waits for Slack to say who we are, while that is unknown."""
 
 READY_WITHIN: Final = 2.0
 """Seconds that the database may take to be called ready."""
@@ -75,7 +71,6 @@ def guard(settings: Settings, installation: Installation, clock: ports.Clock, di
         installation=installation,
         clock=clock,
         dispatch=dispatch,
-        is_ready=lambda: _is_ready(installation),
     )
 
 
@@ -99,14 +94,6 @@ def sockets(
         chance=random.random,
         registry=registry,
     )
-
-
-async def _is_ready(installation: Installation) -> bool:
-    if installation.identity is None:
-        with contextlib.suppress(errors.ChatError, TimeoutError):
-            async with asyncio.timeout(LEARN_WITHIN):
-                await installation.learn()
-    return installation.identity is not None
 
 
 def routes(

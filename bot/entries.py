@@ -28,6 +28,9 @@ CLICKS_AT_ONCE: Final = 64
 RIGHTS_SLOW: Final = 2.0
 """Seconds after which somebody is told that their rights are being checked."""
 
+TEAM_AGAIN: Final = 2.0
+"""Seconds after which an entry is looked at again that waits for Slack to say which workspace is ours."""
+
 LEFT_ALONE: Final = 10_000
 """How many keys are kept of entries that are taken up no more."""
 
@@ -157,6 +160,9 @@ class Entries:
             taken = await taking
         except errors.DecidedBefore:
             await self._leave_as_decided(entry)
+            return None
+        except errors.TeamUnknown:
+            await self._store.postpone_entry(entry.key, until=self._clock.now() + TEAM_AGAIN)
             return None
         for touched in (taken.request_id, taken.superseded_id):
             if touched is not None:

@@ -74,6 +74,10 @@ class FlowHeld(StoreError):
     """Another open request holds the flow: nothing was written."""
 
 
+class TeamUnknown(FlowbotError):
+    """Slack has not said yet which workspace is ours, and an entry could not be compared with it before."""
+
+
 class LeaseLost(StoreError):
     """This replica's lease does not hold for long enough: whoever claims the request goes on."""
 

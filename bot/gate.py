@@ -118,6 +118,10 @@ class Gate:
         members = await self._members(groups, max_age=max_age)
         return await self._with_persons(actors, members)
 
+    async def is_ours(self, teams: Collection[str]) -> bool | None:
+        """Tell whether one of these is our workspace or organisation; None while Slack has not said which that is."""
+        return await self._directory.is_ours(teams)
+
     async def decide(self, actor: Actor, subject: Subject, *, max_age: float) -> policy.Decision:
         """Decide whether somebody may do this, and what it needs."""
         in_force = self.in_force

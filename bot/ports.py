@@ -274,6 +274,12 @@ class Chat(Protocol):
 class Directory(Protocol):
     """Slack, as a directory of people. What cannot be asked comes back as unknown, never as an exception."""
 
+    async def is_ours(self, teams: Collection[str]) -> bool | None:
+        """Tell whether one of these is the workspace, or the organisation, in which we are installed.
+
+        None while Slack has not said which that is.
+        """
+
     async def person(self, actor: Actor, *, max_age: float) -> policy.Person:
         """Say what somebody is, from an answer at most `max_age` seconds old; the actor comes back with their `person`.
 

@@ -187,14 +187,14 @@ def assemble(
         returns=returns,
         notifier=notifier,
         reader=Reader(reading=reading, notifier=notifier),
+        installation=installation,
         clock=clock,
         api_url=settings.slack_api_url,
     )
     bolt = slack_app.build(client=client, installation=installation, listeners=listeners)
     dispatch = functools.partial(slack_app.dispatch, bolt)
-    guard = doors.guard(settings, installation, clock, dispatch)
     sockets = doors.sockets(settings, client, installation, clock, dispatch, registry)
-    app = doors.routes(guard, sockets, database, registry, client)
+    app = doors.routes(doors.guard(settings, installation, clock, dispatch), sockets, database, registry, client)
     return Bot(
         store=database,
         inbox=inbox,

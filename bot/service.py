@@ -50,7 +50,16 @@ class Service:
         self._emergencies = Emergencies(store=store, gate=gate, settling=self._settling, clock=clock)
 
     async def take(self, entry: Entry) -> Taken:
-        """Carry out one entry, and settle it in the same transaction as what it changes. Raises errors.StoreError."""
+        """Carry out one entry, and settle it in the same transaction as what it changes.
+
+        Raises errors.StoreError, and errors.TeamUnknown where it has to wait for Slack to say which workspace is ours.
+        """
+        if entry.for_teams:
+            is_ours = await self._gate.is_ours(entry.for_teams)
+            if is_ours is None:
+                raise errors.TeamUnknown
+            if not is_ours:
+                return await self._settling.turn_away(entry)
         while True:
             try:
                 return await self._take(entry)

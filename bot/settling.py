@@ -34,6 +34,13 @@ class Settling:
         refused = asking.refused(self._gate.in_force, action=button, flow=seen.flow.called, decision=refusal)
         return dataclasses.replace(refused, dry_run=seen.dry_run)
 
+    async def turn_away(self, entry: Entry) -> Taken:
+        """Settle an entry that turned out to be for another workspace: it has no effect, and nobody is told."""
+        facts: dict[str, object] = {"for_teams": entry.for_teams}
+        line = ports.AuditEvent(at=self._clock.now(), what="another workspace", actor=entry.actor, facts=facts)
+        await self._store.commit(ports.Change(entry=entry.key, audit=(line,)))
+        return Taken()
+
     async def tell(self, entry: Entry, answer: answers.Answer) -> Taken:
         """Tell the sender something that changes nothing."""
         arrival, facts = entry.arrival, dict[str, object](answer=answer.kind)

@@ -192,6 +192,10 @@ class FakeDirectory:
         self.gate: asyncio.Event | None = None
         self.hanging: dict[str, asyncio.Event] = {}
 
+    async def is_ours(self, teams: Collection[str]) -> bool | None:
+        """Tell whether one of these is the team of the people in here."""
+        return None if self.away else ALICE.team in teams
+
     async def person(self, actor: Actor, *, max_age: float) -> policy.Person:
         """Say what somebody is."""
         self.asked.append((actor.user, max_age))

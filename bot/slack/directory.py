@@ -33,6 +33,12 @@ USERGROUPS_USERS_LIST: Final = 20
 ONE_BY_ONE: Final = 10
 """As many people are asked about singly; more of them share a page."""
 
+LEARN_WITHIN: Final = 1.5
+"""Seconds that whoever waits for it gives Slack to say which workspace is ours."""
+
+LEARN_AGAIN: Final = 1.0
+"""Seconds before Slack is asked that again."""
+
 SLACKBOT: Final = "USLACKBOT"
 
 STRANGERS: Final = frozenset({"user_not_found", "user_not_visible", "users_not_found"})
@@ -70,12 +76,24 @@ class Directory:
         self._client = client
         self._installation = installation
         self._clock = clock
+        self._learn_again_at = 0.0
         users, members = (Tier(per_minute=most, clock=clock) for most in (USERS_INFO, USERGROUPS_USERS_LIST))
         self._people = people = Pages(ask=self._ask_profile, ask_page=self._ask_people, tier=users, clock=clock)
         groups = Pages(ask=self._ask_members, ask_page=self._ask_groups, tier=members, clock=clock)
         self._profiles = Memory(ask=people.answer, clock=clock)
         self._groups = Memory(ask=groups.answer, clock=clock)
         self._channels = Memory(ask=self._ask_sight, clock=clock)
+
+    async def is_ours(self, teams: Collection[str]) -> bool | None:
+        """Tell whether one of these is our workspace or organisation; None while Slack has not said which that is.
+
+        It is asked once for all that wait for it in the same moment.
+        """
+        now = self._clock.now()
+        if self._installation.identity is None and not self._installation.is_asking and now < self._learn_again_at:
+            return None
+        self._learn_again_at = now + LEARN_AGAIN
+        return await self._installation.is_ours(teams, within=LEARN_WITHIN)
 
     async def person(self, actor: Actor, *, max_age: float) -> Person:
         """Say what somebody is; Kind.UNREACHABLE when Slack cannot be asked."""

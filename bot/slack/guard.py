@@ -12,11 +12,11 @@ from typing import Any, Final, Protocol
 
 import structlog
 from starlette.requests import ClientDisconnect, Request
-from starlette.responses import JSONResponse, PlainTextResponse, Response
+from starlette.responses import PlainTextResponse, Response
 
 from bot import log as logs
 from bot import ports
-from bot.slack import messages, payloads
+from bot.slack import payloads
 
 MAX_BODY: Final = 1024 * 1024
 """Bytes that a delivery may have; Slack's own are far smaller."""
@@ -62,13 +62,11 @@ class Guard:
         installation: Installation,
         clock: ports.Clock,
         dispatch: Callable[[dict[str, Any]], Awaitable[Response]],
-        is_ready: Callable[[], Awaitable[bool]],
     ) -> None:
         self._secret = signing_secret.encode()
         self._installation = installation
         self._clock = clock
         self._dispatch = dispatch
-        self._is_ready = is_ready
         self._held = 0
         self._throttle = logs.Throttle()
 
@@ -80,8 +78,6 @@ class Guard:
             payload = _payload(body, request.headers.get("content-type", ""))
             if payload.get("type") == "url_verification":
                 return PlainTextResponse(str(payload.get("challenge", "")))
-            if not await self._is_ready():
-                return _not_yet(payload)
             self._check_team(payload)
             _check_shape(payload)
         except Rejected as rejected:
@@ -134,15 +130,9 @@ class Guard:
             raise Rejected(401, "the signature does not fit")
 
     def _check_team(self, payload: dict[str, Any]) -> None:
-        if not payloads.teams(payload) & self._installation.teams():
+        """Turn away what is for another workspace; while ours is unknown, the worker compares before it decides."""
+        if payloads.is_foreign(payload, ours=self._installation.teams()):
             raise Rejected(403, "another workspace")
-
-
-def _not_yet(payload: dict[str, Any]) -> Response:
-    """Answer while Slack has not said who we are: a command is told so; for the rest Slack shows that it failed."""
-    if "command" not in payload:
-        return PlainTextResponse("not ready yet", status_code=425)
-    return JSONResponse({"response_type": "ephemeral", "text": messages.starting_up().text})
 
 
 def _check_shape(payload: dict[str, Any]) -> None:

@@ -1,10 +1,12 @@
 """Who we are in Slack: the workspace, the organisation and the bot user, as `auth.test` tells them.
 
-Asked once; asked again as long as Slack has not answered.
+Asked once; asked again as long as Slack has not answered, for all who wait for that at once.
 """
 
 import asyncio
+import contextlib
 import dataclasses
+from collections.abc import Collection
 
 import aiohttp
 from slack_sdk.errors import SlackApiError
@@ -30,7 +32,7 @@ class Installation:
 
     def __init__(self, *, client: AsyncWebClient) -> None:
         self._client = client
-        self._asking = asyncio.Lock()
+        self._asking: asyncio.Future[Identity] | None = None
         self.identity: Identity | None = None
 
     async def learn(self) -> Identity:
@@ -39,9 +41,23 @@ class Installation:
         Raises errors.ChatRefused when the token is no good, errors.ChatUnavailable when Slack does not answer.
         """
         if self.identity is None:
-            async with self._asking:
-                self.identity = self.identity or await self._ask()
+            if self._asking is None or self._asking.done():
+                self._asking = asyncio.ensure_future(self._ask())
+            return await asyncio.shield(self._asking)
         return self.identity
+
+    @property
+    def is_asking(self) -> bool:
+        """Whether Slack is being asked right now."""
+        return self._asking is not None and not self._asking.done()
+
+    async def is_ours(self, teams: Collection[str], *, within: float) -> bool | None:
+        """Tell whether one of these ids is ours; None where Slack has not said so within this many seconds."""
+        if self.identity is None:
+            with contextlib.suppress(errors.ChatError, TimeoutError):
+                async with asyncio.timeout(within):
+                    await self.learn()
+        return None if self.identity is None else not self.teams().isdisjoint(teams)
 
     def teams(self) -> frozenset[str]:
         """Return the ids of our workspace and organisation; empty while unknown."""
@@ -61,10 +77,11 @@ class Installation:
         team = data.get("team_id") or data.get("enterprise_id")  # an organisation's installation may be in no workspace
         if not isinstance(team, str):
             raise errors.ChatUnavailable("auth.test answered without a team")
-        return Identity(
+        self.identity = Identity(
             team=team,
             enterprise=said.get("enterprise_id"),
             bot_user=str(said.get("user_id") or ""),
             bot=str(said.get("bot_id") or ""),
             url=str(said.get("url") or ""),
         )
+        return self.identity

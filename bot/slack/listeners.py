@@ -5,18 +5,21 @@ Durable lane: the entry is on disk before the acknowledgement. Nothing is decide
 """
 
 import asyncio
+import contextlib
+import dataclasses
 from collections.abc import Awaitable, Callable, Coroutine
 from typing import Any, Final, assert_never
 
 import structlog
 from slack_bolt.context.ack.async_ack import AsyncAck
-from slack_bolt.context.async_context import AsyncBoltContext
+from slack_bolt.response import BoltResponse
 
 from bot import commands, errors, ports
 from bot.arrivals import Button, Clicked, Entry, Modal, Submitted, Typed
 from bot.commands import Problem
 from bot.ports import Recording
 from bot.slack import messages, payloads
+from bot.slack.installation import Installation
 from bot.slack.messages import modals
 from bot.slack.messages.message import Message
 from bot.slack.notifier import Notifier
@@ -27,6 +30,9 @@ Body = dict[str, Any]
 
 REMEMBERED: Final = 2_000
 """Mentions of which a further delivery is known by their key."""
+
+LEARN_WITHIN: Final = 1.5
+"""Seconds that somebody who wants to read waits for Slack to say which workspace is ours, while that is unknown."""
 
 log = structlog.get_logger()
 
@@ -41,6 +47,7 @@ class Listeners:
         returns: Returns,
         notifier: Notifier,
         reader: Reader,
+        installation: Installation,
         clock: ports.Clock,
         api_url: str,
     ) -> None:
@@ -48,6 +55,7 @@ class Listeners:
         self._returns = returns
         self._notifier = notifier
         self._reader = reader
+        self._installation = installation
         self._clock = clock
         self._api_url = api_url
         self._telling: set[asyncio.Task[None]] = set()
@@ -56,25 +64,50 @@ class Listeners:
     async def command(self, ack: AsyncAck, body: Body) -> None:
         """Take a slash command."""
         entry, typed = payloads.typed(body, received_at=self._clock.now())
-        said = await self._take(entry, typed, body)
+        ready = await self._is_ready_for(typed, body)
+        said = await self._take(entry, typed, body) if ready else messages.starting_up()
         await (_say(ack, said) if said is not None else ack())
 
-    async def mention(self, ack: AsyncAck, body: Body, context: AsyncBoltContext) -> None:
+    async def mention(self, ack: AsyncAck, body: Body) -> BoltResponse | None:
         """Take a message that begins with the bot's name.
 
         Nobody reads the acknowledgement of an event, so that every answer is told beside it. Slack is not asked to
-        deliver once more what was not recorded: its sender has been told.
+        deliver once more what was not recorded: its sender has been told. Only what cannot be answered yet, and is
+        nothing to be recorded, is left to it to deliver again.
         """
-        bot_user = context.bot_user_id or ""
+        bot_user = await self._bot_user(body)
+        if bot_user is None:
+            return _later()
         found = payloads.mentioned(body, bot_user=bot_user, received_at=self._clock.now())
+        if found is not None and not await self._is_ready_for(found[1], body):
+            return _later()
         if found is None or self._is_repeated(found[0]):
             await ack()
-            return
+            return None
         entry, typed = found
         said = await self._take(entry, typed, body)
         await ack()
         if said is not None:
             self._beside_the_answer(self._tell(entry, said))
+        return None
+
+    async def _bot_user(self, body: Body) -> str | None:
+        """Return how messages name the bot, as Slack has told us, or as the event itself tells."""
+        if self._installation.identity is None and (named := payloads.authorized_bot(body)) is not None:
+            return named
+        await self._is_ours(body)
+        return None if self._installation.identity is None else self._installation.identity.bot_user
+
+    async def _is_ready_for(self, typed: Typed, body: Body) -> bool:
+        """Tell whether what was typed can be taken now: only what changes something may wait for Slack on record."""
+        if not payloads.teams(body).isdisjoint(self._installation.teams()):
+            return True
+        reads = isinstance(commands.parse(typed.text), commands.Read | commands.Help)
+        return not reads or await self._is_ours(body)
+
+    async def _is_ours(self, body: Body) -> bool:
+        """Tell whether a delivery is for our workspace; Slack is given a moment to say which that is."""
+        return await self._installation.is_ours(payloads.teams(body), within=LEARN_WITHIN) is True
 
     async def _take(self, entry: Entry, typed: Typed, body: Body) -> Message | None:
         """Do what was typed asks for, and return what its sender is told at once."""
@@ -116,8 +149,12 @@ class Listeners:
         try:
             turned = payloads.turned(body, received_at=self._clock.now())
             if turned is not None:
-                self._turn(body, *turned)
+                ready = await self._is_ours(body)
                 await ack()
+                if ready:
+                    self._turn(body, *turned)
+                else:
+                    self._beside_the_answer(self._tell(turned[0], messages.starting_up()))
                 return
             entry, clicked = payloads.clicked(body, received_at=self._clock.now())
         except ValueError:
@@ -179,8 +216,17 @@ class Listeners:
             log.warning("somebody could not be told", entry=entry.key, reason=str(failure))
 
     async def _keep(self, entry: Entry, body: Body) -> Recording:
+        """Record an entry; where nobody knows yet which workspace is ours, with those that the delivery is for."""
         self._remember(entry, body)
+        teams = payloads.teams(body)
+        if teams.isdisjoint(self._installation.teams()):
+            entry = dataclasses.replace(entry, for_teams=tuple(sorted(teams)))
+            self._beside_the_answer(self._learn())
         return await self._record(entry)
+
+    async def _learn(self) -> None:
+        with contextlib.suppress(errors.ChatError):
+            await self._installation.learn()
 
     def _remember(self, entry: Entry, body: Body) -> None:
         url = payloads.response_url(body, api_url=self._api_url)
@@ -189,6 +235,11 @@ class Listeners:
     async def _open(self, entry: Entry, view: dict[str, object]) -> None:
         if not await self._notifier.open_modal(entry.key, view):
             await self._tell(entry, messages.modal_not_opened())
+
+
+def _later() -> BoltResponse:
+    """Return what makes Slack deliver an event again."""
+    return BoltResponse(status=503, body="not ready yet")
 
 
 def _modal_behind(clicked: Clicked, body: Body) -> dict[str, object] | None:

@@ -93,6 +93,24 @@ def teams(payload: Payload) -> frozenset[str]:
     return frozenset(id for id in ids if isinstance(id, str) and id)
 
 
+def is_foreign(payload: Payload, *, ours: frozenset[str]) -> bool:
+    """Tell whether a delivery is for another workspace for sure; while `ours` is empty, nobody knows which ours is."""
+    named = teams(payload)
+    return not named or (bool(ours) and named.isdisjoint(ours))
+
+
+def authorized_bot(payload: Payload) -> str | None:
+    """Return the id of our bot user as an event itself says it; None where it does not.
+
+    An event's `authorizations` name an installation that it is for, with the user whom that installation is of.
+    """
+    authorizations = payload.get("authorizations")
+    for each in map(_inner, authorizations if isinstance(authorizations, list) else ()):
+        if each.get("is_bot") is True and isinstance(each.get("user_id"), str):
+            return str(each["user_id"])
+    return None
+
+
 def typed(payload: Payload, *, received_at: float) -> tuple[Entry, Typed]:
     """Read a slash command."""
     actor = Actor(team=_team(payload), user=payload["user_id"])

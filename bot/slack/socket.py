@@ -237,7 +237,7 @@ class Sockets:
         """Answer as the guard of the HTTP door would; the socket itself stands for the signature."""
         if not isinstance(payload, dict):
             return _turned_away(400, "malformed")
-        if not payloads.teams(payload) & self._installation.teams():
+        if payloads.is_foreign(payload, ours=self._installation.teams()):
             return _turned_away(403, "another workspace")
         try:
             payloads.check(payload)
@@ -263,12 +263,12 @@ def _acknowledgement(envelope: Envelope, answered: Response) -> dict[str, Any] |
     """Return what Slack gets for an answer, or None where no acknowledgement is the better one.
 
     A refused command is answered with a sentence. A refused click gets nothing, as then Slack says that it failed. A
-    refused event is acknowledged, since sending it again helps nobody.
+    refused event is acknowledged, since sending it again helps nobody; one that comes too early is sent again.
     """
     if answered.status_code != 200:
         if envelope.get("type") == "slash_commands":
             answered = _sorry(answered)
-        elif envelope.get("type") == "events_api":
+        elif envelope.get("type") == "events_api" and answered.status_code < 500:
             answered = Response()
         else:
             return None

@@ -5,6 +5,8 @@ names and no statement.
 """
 
 import contextlib
+import dataclasses
+import json
 from collections.abc import Iterator, Sequence
 from typing import Annotated, Any, Final, TypeVar
 
@@ -21,6 +23,14 @@ Columns = dict[str, object]
 
 T = TypeVar("T")
 
+
+@dataclasses.dataclass(frozen=True, kw_only=True)
+class _ForTeams:
+    """What stands beside an arrival whose workspace is yet to be compared with ours."""
+
+    for_teams: tuple[str, ...] = ()
+
+
 _ACTOR: Final = pydantic.TypeAdapter(Actor)
 _FLOW: Final = pydantic.TypeAdapter(requests.Flow)
 _TERMS: Final = pydantic.TypeAdapter(requests.Terms)
@@ -28,6 +38,7 @@ _VOTES: Final = pydantic.TypeAdapter(tuple[requests.Vote, ...])
 _ENDING: Final = pydantic.TypeAdapter(requests.Ending)
 _EMERGENCY: Final = pydantic.TypeAdapter(requests.Emergency)
 _ANSWER: Final[pydantic.TypeAdapter[answers.Answer]] = pydantic.TypeAdapter(answers.Answer)
+_FOR_TEAMS: Final = pydantic.TypeAdapter(_ForTeams)
 _OPERATION: Final = pydantic.TypeAdapter(requests.Operation)
 _ARRIVAL: Final[pydantic.TypeAdapter[Arrival]] = pydantic.TypeAdapter(
     Annotated[Arrival, pydantic.Field(discriminator="kind")]
@@ -115,12 +126,19 @@ def entry(received: Entry) -> Columns:
         "key": received.key,
         "actor_team": received.actor.team,
         "actor_user": received.actor.user,
-        "arrival": _dump(_ARRIVAL, received.arrival),
+        "arrival": _arrival(received),
         "received_at": received.received_at,
         "state": schema.EntryState.RECEIVED.value,
         "answer": None,
         "due_at": received.received_at,
     }
+
+
+def _arrival(received: Entry) -> str | None:
+    written = _dump(_ARRIVAL, received.arrival)
+    if written is None or not received.for_teams:
+        return written
+    return json.dumps({**json.loads(written), "for_teams": received.for_teams})
 
 
 def answer(told: answers.Answer | None) -> str | None:
@@ -188,6 +206,7 @@ def to_entry(row: sa.RowMapping) -> Entry:
             actor=Actor(team=row["actor_team"], user=row["actor_user"]),
             arrival=_ARRIVAL.validate_json(row["arrival"]),
             received_at=row["received_at"],
+            for_teams=_FOR_TEAMS.validate_json(row["arrival"]).for_teams,
         )
 
 

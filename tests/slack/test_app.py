@@ -118,6 +118,7 @@ class Dispatching:
             returns=returns,
             notifier=self.notifier,
             reader=self.reader,
+            installation=self.installation,
             clock=clock,
             api_url=slack.api_url,
         )

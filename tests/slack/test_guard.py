@@ -29,22 +29,17 @@ class Door:
     """A guard, and what it let through."""
 
     def __init__(self, *teams: str) -> None:
-        self.clock, self.through, self.ready = FakeClock(), list[dict[str, Any]](), True
+        self.clock, self.through, self.known = FakeClock(), list[dict[str, Any]](), True
         self._teams = frozenset(teams or ("T1",))
-        self.guard = Guard(
-            signing_secret=SECRET, installation=self, clock=self.clock, dispatch=self._dispatch, is_ready=self._is_ready
-        )
+        self.guard = Guard(signing_secret=SECRET, installation=self, clock=self.clock, dispatch=self._dispatch)
 
     def teams(self) -> frozenset[str]:
-        """Return our ids."""
-        return self._teams
+        """Return our ids, once Slack has told them."""
+        return self._teams if self.known else frozenset()
 
     async def _dispatch(self, payload: dict[str, Any]) -> Response:
         self.through.append(payload)
         return PlainTextResponse("taken")
-
-    async def _is_ready(self) -> bool:
-        return self.ready
 
     async def knock(
         self,
@@ -178,22 +173,21 @@ async def test_the_clickers_own_team_does_not_count() -> None:
     assert (await Door().knock(urlencode({"payload": json.dumps(payload)}).encode()))[0] == 403
 
 
-async def test_nobody_is_let_in_while_we_do_not_know_who_we_are() -> None:
+async def test_promise_3_what_names_its_workspace_is_let_in_while_we_do_not_know_who_we_are() -> None:
     door = Door()
-    door.ready = False
+    door.known = False
+    click = {"team": {"id": "T2"}, "user": {"id": "U2"}}
 
-    status, said = await door.knock()
-    clicked = await door.knock(urlencode({"payload": "{}"}).encode())
-
-    assert status == 200
-    assert "nothing was recorded" in said
-    assert clicked == (425, "not ready yet")
-    assert door.through == []
+    assert await door.knock() == (200, "taken")
+    assert await door.knock(urlencode({"payload": json.dumps(click)}).encode()) == (200, "taken")
+    assert await door.knock(urlencode({"payload": "{}"}).encode()) == (403, "another workspace")
+    assert (await door.knock(headers=headers(sign="v0=x")))[0] == 401
+    assert len(door.through) == 2
 
 
 async def test_a_signed_challenge_is_answered_also_before_we_know_who_we_are() -> None:
     door = Door()
-    door.ready = False
+    door.known = False
 
     assert await door.knock(b'{"type":"url_verification","challenge":"c-1"}', kind=JSON) == (200, "c-1")
 
