@@ -117,6 +117,32 @@ class Gate:
         question, groups = await self._ask(in_force, actor, subject, policy.groups_needed, max_age=max_age)
         return policy.decide(in_force, question, groups)
 
+    async def refuse_unsatisfiable(
+        self, decision: policy.NeedApproval, actor: Actor, subject: Subject
+    ) -> policy.Refuse | None:
+        """Refuse a request that too few full members could approve, or return None.
+
+        Only what is certain refuses: whoever cannot be asked about may be a full member.
+        """
+        waiting, there, perhaps = sorted(decision.approvers), set[str](), 0
+        if decision.unknown or len(waiting) - ASKED_AT_MOST >= decision.approvals:
+            return None
+        while waiting and len(there) + perhaps < decision.approvals:
+            missing = decision.approvals - len(there) - perhaps
+            found = await self._directory.persons(waiting[:missing], max_age=FRESH)
+            del waiting[:missing]
+            there |= {one.actor.id for one in found.values() if one.kind is policy.Kind.MEMBER} - {actor.id}
+            perhaps += sum(one.kind is policy.Kind.UNREACHABLE for one in found.values())
+        if len(there) + perhaps >= decision.approvals:
+            return None
+        return policy.Refuse(
+            why=policy.Why.UNSATISFIABLE,
+            rule=decision.rule.name,
+            who_could=policy.who_could(self.in_force, _question(_member(actor), subject)),
+            approvals=decision.approvals,
+            candidates=len(there),
+        )
+
     async def guard(self, actor: Actor, subject: Subject, *, max_age: float) -> policy.Rule | None:
         """Return the rule for which somebody has to type the flow's name to do this, or None."""
         in_force = self.in_force
@@ -213,8 +239,7 @@ class Gate:
         self, in_force: policy.Policy, actor: Actor, subject: Subject, needed: _Needed, *, max_age: float
     ) -> tuple[policy.Question, policy.Groups]:
         person = self._directory.person(actor, max_age=max_age)
-        bare = policy.Person(actor=actor, kind=policy.Kind.MEMBER)
-        groups = self._members(needed(in_force, _question(bare, subject)), max_age=max_age)
+        groups = self._members(needed(in_force, _question(_member(actor), subject)), max_age=max_age)
         known, members = await asyncio.gather(person, groups)
         return _question(known, subject), await self._with_persons((known.actor,), members)
 
@@ -250,6 +275,10 @@ class Gate:
             expires=decision.expires,
             unknown=tuple(name for name, members in groups.items() if members is None),
         )
+
+
+def _member(actor: Actor) -> policy.Person:
+    return policy.Person(actor=actor, kind=policy.Kind.MEMBER)
 
 
 def _question(person: policy.Person, subject: Subject) -> policy.Question:

@@ -202,6 +202,37 @@ async def test_everybody_learns_who_they_are_and_what_they_may_use(desk: Desk, k
             assert usable == {Verb.WHOAMI, Verb.HELP}
 
 
+TWO_OF_THREE: Final = rule(approvals=2, approvers=["U0DAVE", "U0BOB", "S0MEDIAGRP"])
+ONE_LEAD: Final = rule(approvals=1, approvers=["U0DAVE"])
+
+
+@pytest.mark.parametrize(
+    ("text", "changes", "members", "told"),
+    [
+        (ONE_LEAD, {}, (), "opens 1"),
+        *((ONE_LEAD, {"U0DAVE": kind}, (), "asks for 1 approval by others than you, but nobody") for kind in OUTSIDERS),
+        (ONE_LEAD, {"U0DAVE": Kind.UNREACHABLE}, (), "opens 1"),
+        (TWO_OF_THREE, {"U0DAVE": Kind.DEACTIVATED}, (), "asks for 2 approvals by others than you, but only 1 person"),
+        (TWO_OF_THREE, {"U0DAVE": Kind.DEACTIVATED}, ("U0ERIN",), "opens 2"),
+        (TWO_OF_THREE, {"U0DAVE": Kind.DEACTIVATED, "U0ERIN": Kind.GUEST}, ("U0ERIN",), "but only 1 person could"),
+        (TWO_OF_THREE, {"U0DAVE": Kind.DEACTIVATED, "U0ERIN": Kind.UNREACHABLE}, ("U0ERIN",), "opens 2"),
+        (TWO_OF_THREE, {"U0DAVE": Kind.DEACTIVATED}, ("U0ALICE",), "but only 1 person could"),
+        (TWO_OF_THREE, {"U0DAVE": Kind.DEACTIVATED}, None, "opens 2"),
+        (TWO_OF_THREE, {}, None, "opens 2"),
+        # more than are asked about: those beyond are taken to be there
+        (TWO_OF_THREE, {"U0DAVE": Kind.DEACTIVATED, "U0BOB": Kind.GUEST}, tuple(map(str, range(60))), "opens 2"),
+    ],
+)
+async def test_a_request_opens_only_where_enough_full_members_could_approve(
+    desk: Desk, text: str, changes: dict[str, Kind], members: tuple[str, ...] | None, told: str
+) -> None:
+    desk.policy = policy_of(HEAD + text)
+    desk.directory.kinds |= changes
+    desk.directory.groups = {} if members is None else {"S0MEDIAGRP": frozenset(members)}
+
+    assert told in await Asker(desk).told(Verb.STOP)
+
+
 # — at the click —
 
 COUNTS, ENDS, STAYS = "counts", "denied by policy", "stays"

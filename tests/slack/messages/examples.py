@@ -394,6 +394,7 @@ REFUSALS: Final[Mapping[str, answers.Refused]] = {
     "frozen": refused(Why.DENY_RULE, rule="on-call stops", who_could=(), until=1_770_001_800.0),
     "paused": refused(Why.PAUSED, rule=None, because="the console team <works> on it"),
     "unsatisfiable": refused(Why.UNSATISFIABLE, approvals=2, candidates=1),
+    "unsatisfiable by anybody": refused(Why.UNSATISFIABLE, approvals=1),
     "own request": refused(Why.OWN_REQUEST, action=Button.APPROVE, who_could=("media-leads",)),
     "own request confirmed": refused(Why.OWN_REQUEST, action=Button.CONFIRM, who_could=("media-leads",)),
     "not approver": refused(Why.NOT_APPROVER, action=Button.DENY, who_could=("media-leads",)),
