@@ -131,7 +131,7 @@ class Gate:
             missing = decision.approvals - len(there) - perhaps
             found = await self._directory.persons(waiting[:missing], max_age=FRESH)
             del waiting[:missing]
-            there |= {one.actor.id for one in found.values() if one.kind is policy.Kind.MEMBER} - {actor.id}
+            there |= {one.actor.id for one in found.values() if one.kind is policy.Kind.MEMBER}
             perhaps += sum(one.kind is policy.Kind.UNREACHABLE for one in found.values())
         if len(there) + perhaps >= decision.approvals:
             return None
