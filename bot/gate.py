@@ -101,13 +101,14 @@ class Gate:
             return one.user == actor.user
         return (await self._directory.persons({one.user}, max_age=SAME_PERSON))[one.user].actor.id == actor.id
 
-    async def stand_for(self, actors: Collection[Actor], groups: Collection[str], *, max_age: float) -> policy.Groups:
-        """Say whom user groups stand for, and the user ids in them and in the policy, for comparing with these people.
+    async def stand_for(self, actors: Collection[Actor], idents: Collection[str], *, max_age: float) -> policy.Groups:
+        """Say whom users and groups stand for, and the users in the groups and in the policy, to compare with people.
 
         The ids of whoever has one alone are compared as they stand, and Slack is asked about groups only.
         """
+        groups = frozenset(filter(policy.is_group, idents))
         members = await self._members(groups, max_age=max_age)
-        return await self._with_persons(actors, members)
+        return await self._with_persons(actors, members, *(frozenset(idents) - groups))
 
     async def decide(self, actor: Actor, subject: Subject, *, max_age: float) -> policy.Decision:
         """Decide whether somebody may do this, and what it needs."""
@@ -167,9 +168,11 @@ class Gate:
         in_force = self.in_force
         person = await self.person(actor, max_age=max_age)
         actors = (person.actor, *persons.actors(seen))
-        users = await self.stand_for(actors, (), max_age=max_age)
-        named = policy.expand(in_force, passing_over.judges(in_force, seen, users))
-        groups = await self.stand_for(actors, frozenset(filter(policy.is_group, named)), max_age=max_age)
+        kept = () if seen.emergency is None else (*seen.emergency.passed_over, *seen.emergency.members)
+        users = [ident for ident in policy.expand(in_force, kept) if not policy.is_group(ident)]
+        persons_named = await self.stand_for(actors, users, max_age=max_age)
+        named = policy.expand(in_force, passing_over.judges(in_force, seen, persons_named))
+        groups = await self.stand_for(actors, {*users, *named}, max_age=max_age)
         return passing_over.may_judge(in_force, seen, groups, person=person)
 
     async def is_shared(self, channel: str) -> bool | None:

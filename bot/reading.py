@@ -287,8 +287,7 @@ class Reading:
             return True
         judges = passing_over.judges(reader.in_force, seen, reader.groups)
         approvers = policy.expand(reader.in_force, (*seen.terms.approvers, *judges))
-        named = frozenset(filter(policy.is_group, approvers))
-        groups = await self._gate.stand_for((reader.person.actor,), named, max_age=FRESH)
+        groups = await self._gate.stand_for((reader.person.actor,), approvers, max_age=FRESH)
         if policy.among(approvers, reader.id, groups):
             return True
         return await self._directory.is_private(seen.card.channel, max_age=FRESH) is False

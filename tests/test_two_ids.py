@@ -109,7 +109,10 @@ def seen_in(case: Case, rename: Rename, *, emergency: bool) -> request.Request:
         project="hk",
         requester=Actor(team="T1", user=rename(case.requester)),
         terms=dataclasses.replace(records.request().terms, approvals=case.approvals, approvers=passed_over),
-        votes=tuple(request.Vote(actor=Actor(team="T1", user=rename(voter)), at=1.0) for voter in case.voters),
+        votes=tuple(
+            request.Vote(actor=Actor(team="T1", user=rename(voter)), at=float(number))
+            for number, voter in enumerate(case.voters)
+        ),
         emergency=request.Emergency(members=members, passed_over=passed_over) if emergency else None,
     )
 
