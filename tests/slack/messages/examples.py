@@ -380,6 +380,7 @@ REFUSALS: Final[Mapping[str, answers.Refused]] = {
     "outsider": refused(Why.OUTSIDER, kind=Kind.GUEST, rule=None, who_could=()),
     "unreachable person": refused(Why.UNREACHABLE, kind=Kind.UNREACHABLE, rule=None, who_could=()),
     "unreachable group": refused(Why.UNREACHABLE, groups=("S0MEDIAGRP",)),
+    "unreachable ids": refused(Why.UNREACHABLE, groups=("W0BOB", "S0MEDIAGRP")),
     "unreachable at the click": refused(Why.UNREACHABLE, action=Button.APPROVE, groups=("S0MEDIAGRP",), who_could=()),
     "no rule": refused(Why.NO_RULE, rule=None),
     "no emergency": refused(Why.NO_EMERGENCY),
