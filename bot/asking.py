@@ -128,16 +128,15 @@ class Asking:
         command = commands.parse(typed.text)
         if not isinstance(command, commands.Change):
             return answers.NoSuchRequest()
+        if (too_many := self._refuse_too_many(entry, command)) is not None:  # by user id, and Slack is not asked
+            return too_many
         person = await self._gate.person(entry.actor, max_age=FRESH)
         entry = dataclasses.replace(entry, actor=person.actor)
-        too_many = self._refuse_too_many(entry, command)
-        if too_many is not None:
+        if (too_many := self._refuse_too_many(entry, command)) is not None:  # by person
             return too_many
-        outsider = policy.refuse_outsider(person)
-        if outsider is not None:
+        if (outsider := policy.refuse_outsider(person)) is not None:
             return answers.Refused(action=command.verb, flow=command.flow, decision=outsider, dry_run=command.dry_run)
-        paused = await self._gate.refuse_paused()
-        if paused is not None:
+        if (paused := await self._gate.refuse_paused()) is not None:
             return answers.Refused(action=command.verb, flow=command.flow, decision=paused, dry_run=command.dry_run)
         project = placing.project_for(self._gate.in_force, command.project, typed.channel)
         if isinstance(project, answers.WhichProject):
@@ -196,6 +195,8 @@ class Asking:
         called = flow.name or None
         subject = Subject(verb=verb, project=project.name, flow_id=flow.flow_id, flow_name=called, channel=channel)
         decision = await self._may(ask, subject)
+        if isinstance(decision, policy.NeedApproval):
+            decision = await self._gate.refuse_unsatisfiable(decision, ask.actor, subject) or decision
         if isinstance(decision, policy.Refuse):
             return await self._refuse(ask, flow, decision)
         if flow.status == WANTED[verb]:

@@ -110,13 +110,14 @@ class Gate:
             return one.user == actor.user
         return (await self._directory.persons({one.user}, max_age=SAME_PERSON))[one.user].actor.id == actor.id
 
-    async def stand_for(self, actors: Collection[Actor], groups: Collection[str], *, max_age: float) -> policy.Groups:
-        """Say whom user groups stand for, and the user ids in them and in the policy, for comparing with these people.
+    async def stand_for(self, actors: Collection[Actor], idents: Collection[str], *, max_age: float) -> policy.Groups:
+        """Say whom users and groups stand for, and the users in the groups and in the policy, to compare with people.
 
         The ids of whoever has one alone are compared as they stand, and Slack is asked about groups only.
         """
+        groups = frozenset(filter(policy.is_group, idents))
         members = await self._members(groups, max_age=max_age)
-        return await self._with_persons(actors, members)
+        return await self._with_persons(actors, members, *(frozenset(idents) - groups))
 
     async def is_ours(self, teams: Collection[str]) -> bool | None:
         """Tell whether one of these is our workspace or organisation; None while Slack has not said which that is."""
@@ -129,6 +130,32 @@ class Gate:
             return policy.Refuse(why=policy.Why.NO_RULE)
         question, groups = await self._ask(in_force, actor, subject, policy.groups_needed, max_age=max_age)
         return policy.decide(in_force, question, groups)
+
+    async def refuse_unsatisfiable(
+        self, decision: policy.NeedApproval, actor: Actor, subject: Subject
+    ) -> policy.Refuse | None:
+        """Refuse a request that too few full members could approve, or return None.
+
+        Only what is certain refuses: whoever cannot be asked about may be a full member.
+        """
+        waiting, there, perhaps = sorted(decision.approvers), set[str](), 0
+        if decision.unknown or len(waiting) - ASKED_AT_MOST >= decision.approvals:
+            return None
+        while waiting and len(there) + perhaps < decision.approvals:
+            missing = decision.approvals - len(there) - perhaps
+            found = await self._directory.persons(waiting[:missing], max_age=FRESH)
+            del waiting[:missing]
+            there |= {one.actor.id for one in found.values() if one.kind is policy.Kind.MEMBER}
+            perhaps += sum(one.kind is policy.Kind.UNREACHABLE for one in found.values())
+        if len(there) + perhaps >= decision.approvals:
+            return None
+        return policy.Refuse(
+            why=policy.Why.UNSATISFIABLE,
+            rule=decision.rule.name,
+            who_could=policy.who_could(self.in_force, _question(_member(actor), subject)),
+            approvals=decision.approvals,
+            candidates=len(there),
+        )
 
     async def guard(self, actor: Actor, subject: Subject, *, max_age: float) -> policy.Rule | None:
         """Return the rule for which somebody has to type the flow's name to do this, or None."""
@@ -154,9 +181,11 @@ class Gate:
         in_force = self.in_force
         person = await self.person(actor, max_age=max_age)
         actors = (person.actor, *persons.actors(seen))
-        users = await self.stand_for(actors, (), max_age=max_age)
-        named = policy.expand(in_force, passing_over.judges(in_force, seen, users))
-        groups = await self.stand_for(actors, frozenset(filter(policy.is_group, named)), max_age=max_age)
+        kept = () if seen.emergency is None else (*seen.emergency.passed_over, *seen.emergency.members)
+        users = [ident for ident in policy.expand(in_force, kept) if not policy.is_group(ident)]
+        persons_named = await self.stand_for(actors, users, max_age=max_age)
+        named = policy.expand(in_force, passing_over.judges(in_force, seen, persons_named))
+        groups = await self.stand_for(actors, {*users, *named}, max_age=max_age)
         return passing_over.may_judge(in_force, seen, groups, person=person)
 
     async def is_shared(self, channel: str) -> bool | None:
@@ -192,7 +221,7 @@ class Gate:
         in_force, emergency = self.in_force, seen.emergency
         judges = () if emergency is None else (*emergency.passed_over, *emergency.members)
         approvers = policy.expand(in_force, (*seen.terms.approvers, *judges))
-        groups = await self.stand_for((actor,), frozenset(filter(policy.is_group, approvers)), max_age=FRESH)
+        groups = await self.stand_for((actor,), approvers, max_age=FRESH)
         judging = passing_over.judges(in_force, seen, groups)
         if policy.among(policy.expand(in_force, (*seen.terms.approvers, *judging)), actor.id, groups):
             return True
@@ -257,8 +286,7 @@ class Gate:
         self, in_force: policy.Policy, actor: Actor, subject: Subject, needed: _Needed, *, max_age: float
     ) -> tuple[policy.Question, policy.Groups]:
         person = self._directory.person(actor, max_age=max_age)
-        bare = policy.Person(actor=actor, kind=policy.Kind.MEMBER)
-        groups = self._members(needed(in_force, _question(bare, subject)), max_age=max_age)
+        groups = self._members(needed(in_force, _question(_member(actor), subject)), max_age=max_age)
         known, members = await asyncio.gather(person, groups)
         return _question(known, subject), await self._with_persons((known.actor,), members)
 
@@ -294,6 +322,10 @@ class Gate:
             expires=decision.expires,
             unknown=tuple(name for name, members in groups.items() if members is None),
         )
+
+
+def _member(actor: Actor) -> policy.Person:
+    return policy.Person(actor=actor, kind=policy.Kind.MEMBER)
 
 
 def _question(person: policy.Person, subject: Subject) -> policy.Question:

@@ -27,7 +27,10 @@ class Limit:
         self._sent: dict[str, deque[tuple[float, str]]] = {}  # whoever sent something last stands last
 
     def wait(self, entry: Entry) -> float:
-        """Count an entry and return 0, or return the seconds until its sender may send more; it counts once only."""
+        """Count an entry and return 0, or return the seconds until its sender may send more; it counts once only.
+
+        The sender is the person (Actor.id), or the user as long as Slack has not said who that is.
+        """
         now = self._clock.now()
         sent = self._sent.pop(entry.actor.id, None) or deque[tuple[float, str]]()
         self._forget(now)

@@ -55,6 +55,36 @@ async def test_a_decision_asks_about_the_person_and_every_group_that_matters(des
     assert sorted(desk.directory.asked) == [("S0MEDIAGRP", 17.0), ("U0ALICE", 17.0)]
 
 
+async def test_whoever_has_one_id_costs_no_question_about_the_ids_of_others(desk: Desk) -> None:
+    desk.policy = policy_of(GROUP)
+    seen = await desk.opened()
+    desk.directory.asked.clear()
+
+    await desk.gate.refuse_vote(seen, await choice(desk, seen), ERIN, votes=())
+
+    assert {who for who, _ in desk.directory.asked} == {"U0ALICE", "U0ERIN", "S0MEDIAGRP"}
+
+
+async def test_whoever_has_several_ids_is_compared_with_those_of_the_policy_and_of_the_groups(desk: Desk) -> None:
+    desk.directory.one_id["U0ERIN"] = "W0ERIN"
+    desk.policy = policy_of(GROUP)
+    seen = await desk.opened()
+    desk.directory.asked.clear()
+
+    known = await desk.gate.stand_for((dataclasses.replace(ERIN, person="W0ERIN"),), ("S0MEDIAGRP",), max_age=FRESH)
+
+    assert known["U0ERIN"] == frozenset({"W0ERIN"})
+    assert known["S0MEDIAGRP"] == frozenset({"U0ERIN"})
+    assert {age for who, age in desk.directory.asked if who.startswith("U0")} == {gate.SAME_PERSON}
+    assert await refusal(desk, seen, ERIN) is None
+
+
+async def test_nobody_is_asked_about_more_approvers_than_it_takes_to_know_that_they_are_enough(desk: Desk) -> None:
+    await desk.opened()
+
+    assert [who for who, _ in desk.directory.asked if who in ("U0CAROL", "U0DAVE")] == ["U0CAROL"]
+
+
 async def test_a_vote_wants_the_freshest_answers(desk: Desk) -> None:
     desk.policy = policy_of(GROUP)
     seen = await desk.opened()

@@ -4,13 +4,14 @@ at every moment at which it is decided.
 What is expected stands in the tables of this file and is worked out by nothing of the bot's.
 """
 
+import json
 import pathlib
 from collections.abc import AsyncIterator, Awaitable, Callable
 from typing import Final
 
 import pytest
 
-from bot import answers, arrivals, commands, policy, ports
+from bot import answers, arrivals, commands, limiting, policy, ports
 from bot.arrivals import Actor
 from bot.finding import Finder
 from bot.policy import Kind
@@ -131,10 +132,11 @@ class Asker:
             clock=desk.clock,
         )
 
-    async def told(self, verb: Verb) -> str:
-        """Return the words that Alice reads; "opens" and the number of approvals where a request opened."""
-        entry = self.desk.typed(TEXTS[verb])
-        command = commands.parse(TEXTS[verb])
+    async def told(self, verb: Verb, options: str = "", *, asker: Actor = ALICE) -> str:
+        """Return the words that the asker reads; "opens" and the number of approvals where a request opened."""
+        text = TEXTS[verb].replace(" ", f" {options}", 1)
+        entry = self.desk.typed(text, asker)
+        command = commands.parse(text)
         if isinstance(command, commands.Change):
             taken = await self.desk.take(entry)
             if taken.request_id is not None:
@@ -142,8 +144,8 @@ class Asker:
             assert taken.answer is not None
             return messages.answer(taken.answer, workspace_url="https://a.slack.com/").text
         assert isinstance(command, commands.Read)
-        typed = arrivals.Typed(text=TEXTS[verb], channel="C0INCIDENT")
-        shown = await self.reading.read(ALICE, typed, command)
+        typed = arrivals.Typed(text=text, channel="C0INCIDENT")
+        shown = await self.reading.read(asker, typed, command)
         words = messages.show(shown, door=Door.SLASH, workspace_url="https://a.slack.com/").text
         return words if isinstance(shown, answers.Refused) or verb is Verb.WHOAMI else f"shown {words}"
 
@@ -200,6 +202,37 @@ async def test_everybody_learns_who_they_are_and_what_they_may_use(desk: Desk, k
         case _:
             assert told == f"I take you for {WHOAMI[kind]}: <@U0ALICE> (`U0ALICE`) of `T1`. You may do nothing here."
             assert usable == {Verb.WHOAMI, Verb.HELP}
+
+
+TWO_OF_THREE: Final = rule(approvals=2, approvers=["U0DAVE", "U0BOB", "S0MEDIAGRP"])
+ONE_LEAD: Final = rule(approvals=1, approvers=["U0DAVE"])
+
+
+@pytest.mark.parametrize(
+    ("text", "changes", "members", "told"),
+    [
+        (ONE_LEAD, {}, (), "opens 1"),
+        *((ONE_LEAD, {"U0DAVE": kind}, (), "asks for 1 approval by others than you, but nobody") for kind in OUTSIDERS),
+        (ONE_LEAD, {"U0DAVE": Kind.UNREACHABLE}, (), "opens 1"),
+        (TWO_OF_THREE, {"U0DAVE": Kind.DEACTIVATED}, (), "asks for 2 approvals by others than you, but only 1 person"),
+        (TWO_OF_THREE, {"U0DAVE": Kind.DEACTIVATED}, ("U0ERIN",), "opens 2"),
+        (TWO_OF_THREE, {"U0DAVE": Kind.DEACTIVATED, "U0ERIN": Kind.GUEST}, ("U0ERIN",), "but only 1 person could"),
+        (TWO_OF_THREE, {"U0DAVE": Kind.DEACTIVATED, "U0ERIN": Kind.UNREACHABLE}, ("U0ERIN",), "opens 2"),
+        (TWO_OF_THREE, {"U0DAVE": Kind.DEACTIVATED}, ("U0ALICE",), "but only 1 person could"),
+        (TWO_OF_THREE, {"U0DAVE": Kind.DEACTIVATED}, None, "opens 2"),
+        (TWO_OF_THREE, {}, None, "opens 2"),
+        # more than are asked about: those beyond are taken to be there
+        (TWO_OF_THREE, {"U0DAVE": Kind.DEACTIVATED, "U0BOB": Kind.GUEST}, tuple(map(str, range(60))), "opens 2"),
+    ],
+)
+async def test_a_request_opens_only_where_enough_full_members_could_approve(
+    desk: Desk, text: str, changes: dict[str, Kind], members: tuple[str, ...] | None, told: str
+) -> None:
+    desk.policy = policy_of(HEAD + text)
+    desk.directory.kinds |= changes
+    desk.directory.groups = {} if members is None else {"S0MEDIAGRP": frozenset(members)}
+
+    assert told in await Asker(desk).told(Verb.STOP)
 
 
 # — at the click —
@@ -373,6 +406,225 @@ async def test_promise_7_right_before_the_call(
     assert (seen.state.value, desk.cloud.stops()) == (state, stops)
     if state == "pending":
         assert seen.votes == ()
+
+
+# — one person with two ids —
+
+OTHER_ID: Final = {name: name.replace("U0", "W0") for name in ("U0ALICE", "U0BOB", "U0CAROL", "U0DAVE")}
+W_ALICE, W_CAROL, W_DAVE = (Actor(team="E1", user=OTHER_ID[actor.user]) for actor in (ALICE, CAROL, DAVE))
+
+
+def both_known(desk: Desk) -> None:
+    """Let Slack say of the people which ids are theirs."""
+    desk.directory.one_id |= OTHER_ID | {person: person for person in OTHER_ID.values()}
+    desk.directory.kinds |= dict.fromkeys(OTHER_ID.values(), Kind.MEMBER)
+
+
+def other(text: str) -> str:
+    """Return a text in which everybody goes by their other id."""
+    for user, person in OTHER_ID.items():
+        text = text.replace(user, person)
+    return text
+
+
+def plain(text: str) -> str:
+    """Return a text in which everybody goes by their usual id."""
+    for user, person in OTHER_ID.items():
+        text = text.replace(person, user)
+    return text
+
+
+@pytest.mark.parametrize("outcome", POLICIES)
+@pytest.mark.parametrize("verb", [*CHANGES, *READS])
+@pytest.mark.parametrize("asker", [ALICE, W_ALICE], ids=["local", "global"])
+async def test_two_ids_when_asked(desk: Desk, asker: Actor, verb: Verb, outcome: str) -> None:
+    both_known(desk)
+    for renamed in (str, other):
+        desk.directory.kinds |= dict.fromkeys((*OTHER_ID, *OTHER_ID.values()), Kind.MEMBER)
+        await put(desk, outcome)
+        desk.policy = policy_of(renamed(HEAD + POLICIES[outcome]))
+
+        told = plain(await Asker(desk).told(verb, "--dry-run " if verb in CHANGES else "", asker=asker))
+
+        for words in ASKED["change" if verb in CHANGES else "read"][outcome]:
+            assert words in told
+
+
+@pytest.mark.parametrize("outcome", POLICIES)
+@pytest.mark.parametrize("button", AT_THE_CLICK)
+@pytest.mark.parametrize("renamed", [str, other], ids=["policy local", "policy global"])
+@pytest.mark.parametrize("by", [str, other], ids=["pressed local", "pressed global"])
+async def test_two_ids_at_the_click(
+    desk: Desk, by: Callable[[str], str], renamed: Callable[[str], str], button: str, outcome: str
+) -> None:
+    both_known(desk)
+    opened = await asked(desk, button)
+    presser = Actor(team="T1", user=by(PRESSED_BY[button].user))
+    await put(desk, outcome)
+    desk.policy = policy_of(renamed(HEAD + POLICIES[outcome]))
+
+    taken = await desk.take(desk.click(button, presser, opened.id))
+
+    seen, (what, words) = await desk.now(opened.id), AT_THE_CLICK[button][outcome]
+    assert words in words_of(taken.answer)
+    assert seen.state.value == {COUNTS: BECOMES[button], ENDS: "denied", STAYS: "pending"}[what]
+
+
+@pytest.mark.parametrize(
+    ("button", "actor", "words"),
+    [
+        ("confirm", W_CAROL, None),
+        ("confirm", W_DAVE, "<@U0ALICE>"),
+        ("approve", W_ALICE, "is your own"),
+        ("approve", W_DAVE, None),
+        ("deny", W_ALICE, "is your own"),
+        ("withdraw", W_DAVE, "<@U0ALICE> could do it instead"),
+    ],
+)
+@pytest.mark.parametrize("kept", [True, False], ids=["of this version", "of an older one"])
+async def test_two_ids_of_the_requester_and_others(
+    desk: Desk, kept: bool, button: str, actor: Actor, words: str | None
+) -> None:
+    if kept:
+        both_known(desk)
+    opened = await asked(desk, button)
+    assert opened.requester.person == ("W0ALICE" if kept else None)
+    both_known(desk)
+
+    taken = await desk.take(desk.click(button, actor, opened.id))
+
+    if words is None:
+        assert (await desk.now(opened.id)).state.value == "approved"
+    else:
+        assert words in words_of(taken.answer)
+        assert await desk.now(opened.id) == opened
+
+
+TWO: Final = rule(approvals=2, approvers=["U0DAVE", "W0DAVE", "U0CAROL", "U0BOB"])
+
+
+@pytest.mark.parametrize("kept", [True, False], ids=["of this version", "of an older one"])
+@pytest.mark.parametrize(("first", "second"), [(DAVE, W_DAVE), (W_DAVE, DAVE)], ids=["local first", "global first"])
+async def test_two_ids_give_one_vote(desk: Desk, first: Actor, second: Actor, kept: bool) -> None:
+    desk.directory.kinds["W0DAVE"] = Kind.MEMBER
+    if kept:
+        both_known(desk)
+    desk.policy = policy_of(HEAD + TWO)
+    opened = await desk.opened("stop main-feed")
+    await desk.take(desk.click("approve", first, opened.id))
+    both_known(desk)
+
+    taken = await desk.take(desk.click("approve", second, opened.id))
+
+    assert "counts each person once" in words_of(taken.answer)
+    seen = await desk.now(opened.id)
+    assert (seen.state.value, len(seen.votes)) == ("pending", 1)
+
+
+async def test_two_votes_of_one_person_that_an_older_version_counted_do_not_let_anything_run(desk: Desk) -> None:
+    desk.directory.kinds["W0DAVE"] = Kind.MEMBER
+    desk.policy = policy_of(HEAD + TWO)
+    opened = await desk.opened("stop main-feed")
+    for actor in (DAVE, W_DAVE):
+        await desk.take(desk.click("approve", actor, opened.id))
+    approved = await desk.now(opened.id)
+    assert approved.state.value == "approved"
+    both_known(desk)
+
+    await in_order(desk.calling.call(approved))
+
+    seen = await desk.now(opened.id)
+    assert (seen.state.value, [vote.actor for vote in seen.votes]) == ("pending", [DAVE])
+    assert desk.cloud.stops() == 0
+
+
+async def test_a_vote_of_the_requester_that_an_older_version_counted_does_not_let_anything_run(desk: Desk) -> None:
+    desk.directory.kinds["W0ALICE"] = Kind.MEMBER
+    desk.policy = policy_of(HEAD + rule(approvals=1, approvers=["W0ALICE", "U0DAVE"]))
+    approved = await desk.approved("stop main-feed", by=W_ALICE)
+    both_known(desk)
+
+    await in_order(desk.calling.call(approved))
+
+    seen = await desk.now(approved.id)
+    assert (seen.state.value, seen.votes, desk.cloud.stops()) == ("pending", (), 0)
+
+
+async def test_a_vote_does_not_count_while_slack_does_not_say_who_voted_before(desk: Desk) -> None:
+    desk.policy = policy_of(HEAD + TWO)
+    opened = await desk.opened("stop main-feed")
+    await desk.take(desk.click("approve", CAROL, opened.id))
+    both_known(desk)
+    desk.directory.kinds["U0CAROL"] = Kind.UNREACHABLE
+
+    taken = await desk.take(desk.click("approve", W_DAVE, opened.id))
+
+    assert "Slack could not be asked about those concerned" in words_of(taken.answer)
+    assert len((await desk.now(opened.id)).votes) == 1
+
+
+async def test_an_id_of_a_deny_that_slack_says_nothing_about_is_no_yes(desk: Desk) -> None:
+    both_known(desk)
+    desk.policy = policy_of(HEAD + ALONE + rule(effect="deny", who=["W0BOB"]).replace("sesame", "not bob"))
+    desk.directory.kinds["W0BOB"] = Kind.UNREACHABLE
+
+    told = await Asker(desk).told(Verb.STOP)
+
+    assert told.startswith("Slack could not be asked about <@W0BOB>, as rule “not bob” needs")
+
+
+@pytest.mark.parametrize(("first", "second"), [(ALICE, W_ALICE), (W_ALICE, ALICE)], ids=["local", "global"])
+async def test_a_command_is_completed_by_its_sender_with_either_id(desk: Desk, first: Actor, second: Actor) -> None:
+    both_known(desk)
+    desk.policy = policy_of(HEAD + rule(reason="required"))
+    typed = desk.typed("stop main-feed", first)
+    missing = (await desk.take(typed)).answer
+    assert isinstance(missing, answers.ReasonMissing)
+    sent = arrivals.Submitted(modal=arrivals.Modal.ADD_REASON, request_id=typed.key, reason="it burns")
+
+    assert (await desk.take(desk.entry(sent, W_DAVE))).answer == answers.NoSuchRequest()
+    assert (await desk.take(desk.entry(sent, second))).request_id == typed.key
+
+
+@pytest.mark.parametrize("kept", [True, False], ids=["of this version", "of an older one"])
+async def test_a_denier_explains_with_either_id(desk: Desk, kept: bool) -> None:
+    if kept:
+        both_known(desk)
+    opened = await asked(desk, "deny")
+    await desk.take(desk.click("deny", DAVE, opened.id))
+    both_known(desk)
+    sent = arrivals.Submitted(modal=arrivals.Modal.DENY_REASON, request_id=opened.id, reason="not now")
+
+    reasons = []
+    for actor in (W_CAROL, W_DAVE):
+        await desk.take(desk.entry(sent, actor))
+        ending = (await desk.now(opened.id)).ending
+        reasons.append(ending and ending.reason)
+
+    assert reasons == [None, "not now"]
+
+
+async def test_the_commands_of_a_minute_are_counted_by_person(desk: Desk) -> None:
+    both_known(desk)
+    for number in range(limiting.COMMANDS):
+        await desk.take(desk.typed("stop nothing", (ALICE, W_ALICE)[number % 2]))
+
+    for actor in (ALICE, W_ALICE):
+        assert isinstance((await desk.take(desk.typed("stop main-feed", actor))).answer, answers.TooMany)
+    assert (await desk.take(desk.typed("stop main-feed", CAROL))).request_id is not None
+
+
+async def test_the_audit_names_the_person_where_another_id_acted(desk: Desk) -> None:
+    both_known(desk)
+    opened = await asked(desk, "approve")
+    await desk.take(desk.click("approve", W_DAVE, opened.id))
+
+    lines = desk.select("SELECT actor_user, facts FROM audit WHERE request_id = ? ORDER BY id", opened.id)
+
+    assert [(user, json.loads(facts).get("person")) for user, facts in lines] == [
+        ("U0ALICE", "W0ALICE"),
+        ("W0DAVE", None),
+    ]
 
 
 def test_the_tables_know_every_kind_verb_and_button() -> None:

@@ -172,7 +172,11 @@ class Notifier:
             if not isinstance(failure.__cause__, SlackApiError):
                 self._count("post unanswered")  # Slack may have it, and it is posted again
             raise
-        return str(posted["ts"])
+        ts = posted.get("ts")
+        if not isinstance(ts, str) or not ts:
+            self._count("post unanswered")
+            raise errors.ChatUnavailable("chat.postMessage answered without a ts")
+        return ts
 
     async def _call(self, method: str, **arguments: Any) -> Any:
         try:

@@ -224,7 +224,10 @@ class Sockets:
             if str(translated) in REFUSALS:
                 raise errors.ChatRefused(str(translated)) from failure
             raise translated from failure
-        return str(said["url"])
+        url = said.get("url")
+        if not isinstance(url, str) or not url:
+            raise errors.ChatUnavailable("apps.connections.open answered without an address")
+        return url
 
     # Envelopes
 

@@ -9,7 +9,7 @@ import dataclasses
 import functools
 import inspect
 from collections import Counter, deque
-from collections.abc import Awaitable, Callable
+from collections.abc import Awaitable, Callable, Collection, Mapping
 from typing import Any, Final
 
 from bot import answers, errors, policy, ports
@@ -278,6 +278,12 @@ class People:
         """Say what somebody is."""
         kind = policy.Kind.UNREACHABLE if self.away else self.kinds.get(actor, policy.Kind.STRANGER)
         return policy.Person(actor=actor, kind=kind)
+
+    async def persons(self, users: Collection[str], *, max_age: float) -> Mapping[str, policy.Person]:
+        """Say what several people are."""
+        actors = {actor.user: actor for actor in self.kinds}
+        named = {user: actors.get(user, Actor(team="T1", user=user)) for user in users}
+        return {user: await self.person(actor, max_age=max_age) for user, actor in named.items()}
 
     async def members(self, group: str, *, max_age: float) -> frozenset[str] | None:
         """Nobody is in a group here."""

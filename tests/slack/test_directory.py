@@ -2,6 +2,7 @@
 
 import asyncio
 import contextlib
+import dataclasses
 from collections.abc import AsyncIterator, Mapping
 from typing import Any
 
@@ -40,14 +41,15 @@ class Asking:
 
 
 @contextlib.asynccontextmanager
-async def open_directory(**workspace: Any) -> AsyncIterator[Asking]:
-    """Open a directory on a workspace."""
+async def open_directory(*, learned: bool = True, **workspace: Any) -> AsyncIterator[Asking]:
+    """Open a directory on a workspace, which knows who we are already unless told otherwise."""
     clock = FakeClock()
     async with SlackStandIn(clock=clock, **workspace) as slack, aiohttp.ClientSession() as session:
         world.settle(slack)
         client = AsyncWebClient(token=slack.bot_token, base_url=slack.api_url, session=session, retry_handlers=[])
         asking = Asking(slack, clock, client)
-        await asking.installation.learn()
+        if learned:
+            await asking.installation.learn()
         yield asking
 
 
@@ -250,6 +252,85 @@ async def test_an_empty_group_is_known_and_asked_for_once(asking: Asking) -> Non
     for _ in range(2):
         assert await asking.directory.members("S0EMPTY", max_age=60.0) == frozenset()
     assert asking.asked("usergroups.users.list") == 1
+
+
+@pytest.mark.parametrize(
+    ("method", "field"),
+    [
+        ("users.info", "user"),
+        ("usergroups.users.list", "users"),
+        ("conversations.info", "channel"),
+        ("auth.test", "team_id"),
+    ],
+)
+async def test_what_an_answer_lacks_is_unknown_and_raises_nothing(method: str, field: str) -> None:
+    async with open_directory(learned=False) as asking:
+        asking.slack.faults.lacks(method, field)
+
+        unknown = {
+            "users.info": await asking.kind() is Kind.UNREACHABLE,
+            "usergroups.users.list": await asking.directory.members("S0MEDIAGRP", max_age=60.0) is None,
+            "conversations.info": await asking.directory.is_private("C0INCIDENT", max_age=60.0) is None,
+        }
+
+    unknown["auth.test"] = unknown["users.info"]  # who is one of us is unknown without it
+    assert unknown[method]
+    assert sum(unknown.values()) == (2 if unknown["users.info"] else 1)
+
+
+# — several ids of one person —
+
+
+async def test_an_actor_comes_back_with_the_id_of_the_person() -> None:
+    async with open_directory(enterprise_id="E0GRID") as asking:
+        asking.slack.workspace.change_person("U0ALICE", enterprise_user_id="W0ALICE")
+
+        person = await asking.directory.person(ALICE, max_age=60.0)
+
+        assert (person.actor, person.actor.id) == (dataclasses.replace(ALICE, person="W0ALICE"), "W0ALICE")
+
+
+@pytest.mark.parametrize(
+    ("user", "person"),
+    [
+        ({}, None),
+        ({"enterprise_user": None}, None),
+        ({"enterprise_user": {}}, None),
+        ({"enterprise_user": {"id": ""}}, None),
+        ({"enterprise_user": {"id": 7}}, None),
+        ({"enterprise_user": {"id": "W0ALICE"}}, "W0ALICE"),
+    ],
+)
+def test_the_id_of_the_person_is_read_from_slacks_user_object(user: Mapping[str, Any], person: str | None) -> None:
+    assert directory.person_of({"id": "U0ALICE", **user}) == person
+
+
+async def test_several_people_are_asked_about_at_once_and_remembered_with_their_kind_and_id() -> None:
+    async with open_directory(enterprise_id="E0GRID") as asking:
+        asking.slack.workspace.change_person("U0ALICE", enterprise_user_id="W0ALICE")
+        asked = ("U0ALICE", "U0GONE", "U0NOBODY")
+
+        for _ in range(2):
+            found = await asking.directory.persons(asked, max_age=60.0)
+
+        assert {user: (one.kind, one.actor.id) for user, one in found.items()} == {
+            "U0ALICE": (Kind.MEMBER, "W0ALICE"),
+            "U0GONE": (Kind.DEACTIVATED, "U0GONE"),
+            "U0NOBODY": (Kind.STRANGER, "U0NOBODY"),
+        }
+        assert (asking.asked(), asking.asked("users.list")) == (3, 0)
+        assert await asking.directory.persons((), max_age=60.0) == {}
+
+
+async def test_whoever_asks_about_several_waits_for_no_rate_limit(asking: Asking) -> None:
+    await asking.kind("U0BOB")
+    asking.clock.turn(6)
+    asking.slack.faults.ratelimit("users.info", times=None, retry_after=20)
+
+    found = await asking.directory.persons(("U0ALICE", "U0BOB"), max_age=5.0)
+
+    kinds = {user: one.kind for user, one in found.items()}
+    assert kinds == {"U0ALICE": Kind.UNREACHABLE, "U0BOB": Kind.MEMBER}
 
 
 @pytest.mark.parametrize("trouble", ["no_such_subteam", "away", "500"])

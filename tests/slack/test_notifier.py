@@ -141,13 +141,14 @@ async def test_a_lost_answer_is_not_posted_again_by_itself(speaking: Speaking) -
         ({"server_error": {}}, errors.ChatUnavailable),
         ({"drop_before": {}}, errors.ChatUnavailable),
         ({"error": {"code": "not_in_channel"}}, errors.ChatRefused),
+        ({"lacks": {"names": ("ts",)}}, errors.ChatUnavailable),
     ],
 )
 async def test_a_failure_is_a_value_of_ours(
     speaking: Speaking, trouble: dict[str, dict[str, Any]], kind: type[errors.ChatError]
 ) -> None:
     ((fault, options),) = trouble.items()
-    getattr(speaking.slack.faults, fault)("chat.postMessage", **options)
+    getattr(speaking.slack.faults, fault)("chat.postMessage", *options.pop("names", ()), **options)
 
     with pytest.raises(kind) as raised:
         await speaking.notifier.post_card(SEEN)

@@ -138,9 +138,7 @@ async def test_a_page_is_as_old_as_its_question(crowd: Asking) -> None:
 
 
 @pytest.mark.parametrize("trouble", ["refused", "limited", "unknown shape", "away"])
-async def test_where_slack_gives_no_page_single_questions_go_on(
-    crowd: Asking, mocker: MockerFixture, trouble: str
-) -> None:
+async def test_where_slack_gives_no_page_single_questions_go_on(crowd: Asking, trouble: str) -> None:
     crowd.slack.faults.enforce_rate_limits = False
     match trouble:
         case "refused":
@@ -150,7 +148,7 @@ async def test_where_slack_gives_no_page_single_questions_go_on(
         case "away":
             crowd.slack.faults.server_error("users.list", times=None)
         case _:
-            mocker.patch.object(directory, "kind_of", strange(directory.kind_of))
+            crowd.slack.faults.lacks("users.list", "members", times=None)
 
     kinds = await asyncio.gather(*(crowd.kind(person(number)) for number in range(120)))
     assert set(kinds) == {Kind.MEMBER}
@@ -161,18 +159,39 @@ async def test_where_slack_gives_no_page_single_questions_go_on(
     assert crowd.asked("users.list") == 2
 
 
-def strange(kind_of: object) -> object:
-    """Return a reader of user objects that does not know the shape of those on a page."""
+@pytest.mark.parametrize("odd", ["U0ALICE", person(100)])
+async def test_one_whose_id_slack_does_not_give_costs_the_page_of_nobody_else(crowd: Asking, odd: str) -> None:
+    await asyncio.gather(*(crowd.kind(person(number)) for number in range(SINGLES)))
+    crowd.slack.faults.lacks("users.list", "id", of=odd)
 
-    def read(user: dict[str, object], *, ours: frozenset[str]) -> Kind:
-        if user["id"] == "U0ALICE":
-            raise KeyError("team_id")
-        assert callable(kind_of)
-        found = kind_of(user, ours=ours)
-        assert isinstance(found, Kind)
-        return found
+    kinds = {
+        number: await crowd.kind(person(number), max_age=FRESHEST) for number in range(SINGLES, 120) if number != 100
+    }
 
-    return read
+    assert set(kinds.values()) == {Kind.MEMBER}
+    assert crowd.asked("users.list") == 1
+
+
+async def test_a_group_whose_members_slack_leaves_out_is_unknown_and_costs_the_page_of_no_other(crowd: Asking) -> None:
+    for _ in range(18):
+        await crowd.directory.members("S0NONE", max_age=0.0)
+        crowd.clock.turn(0.1)
+    crowd.slack.faults.lacks("usergroups.list", "users", of="S0OPS", times=None)
+
+    assert await crowd.directory.members("S0LEADS", max_age=FRESHEST) == frozenset({"U0CAROL"})
+    assert await crowd.directory.members("S0OPS", max_age=FRESHEST) is None
+    assert (crowd.asked("usergroups.users.list"), crowd.asked("usergroups.list")) == (18, 1)
+
+
+async def test_many_people_at_once_share_a_page(crowd: Asking) -> None:
+    many = [person(number) for number in range(120)]
+
+    found = await crowd.directory.persons(many, max_age=60.0)
+    again = await crowd.directory.persons([*many, "U0ALICE"], max_age=60.0)
+
+    assert {one.kind for one in found.values()} == {Kind.MEMBER}
+    assert again == {**found, "U0ALICE": again["U0ALICE"]}
+    assert (crowd.asked("users.info"), crowd.asked("users.list")) == (1, 1)
 
 
 async def test_a_stranger_is_on_no_page_and_no_member(crowd: Asking) -> None:

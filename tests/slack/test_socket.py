@@ -143,6 +143,13 @@ async def test_slack_being_away_is_no_refusal(opened: Opened) -> None:
         await opened.sockets.preflight()
 
 
+async def test_an_answer_without_an_address_is_no_refusal(opened: Opened) -> None:
+    opened.slack.faults.lacks("apps.connections.open", "url")
+
+    with pytest.raises(errors.ChatUnavailable, match="without an address"):
+        await opened.sockets.preflight()
+
+
 GROWING: Final = (1.0, 2.0, 4.0, 8.0, 16.0, 32.0, LONGEST, LONGEST)
 
 

@@ -15,7 +15,7 @@ EVERYTHING = "*"
 RESPONSE_URL = "response_url"
 HANDSHAKE = "handshake"
 
-Kind = Literal["ratelimited", "server_error", "drop_before", "drop_after", "delay", "hold", "error"]
+Kind = Literal["ratelimited", "server_error", "drop_before", "drop_after", "delay", "hold", "error", "lacks"]
 PER_MINUTE: Mapping[str, int] = {
     **dict.fromkeys(("usergroups.list", "usergroups.users.list", "users.list"), 20),
     **dict.fromkeys(("chat.update", "chat.delete", "conversations.info", "conversations.open"), 50),
@@ -36,6 +36,8 @@ class Fault:
     code: str = ""
     gate: asyncio.Event | None = None
     after: bool = False
+    names: tuple[str, ...] = ()
+    of: str = ""
 
 
 class Faults:
@@ -75,6 +77,10 @@ class Faults:
     def hold(self, method: str, gate: asyncio.Event, *, times: int | None = 1, after: bool = False) -> None:
         """Wait until the test sets the event, before the effect or between effect and answer."""
         self._plan(method, Fault(kind="hold", left=times, gate=gate, after=after))
+
+    def lacks(self, method: str, *names: str, of: str = "", times: int | None = 1) -> None:
+        """Do what was asked, and leave these fields out of the answer; `of` is the id of the only object without."""
+        self._plan(method, Fault(kind="lacks", left=times, names=names, of=of))
 
     def down(self) -> None:
         """Close every connection without an effect, until `up`."""

@@ -216,6 +216,8 @@ class SlackStandIn:
             self._api.journal(method, args, None, None)
             return await self._drop(request)
         answer = effect()
+        if fault and fault.kind == "lacks":
+            answer = _without(answer, fault)
         if fault and fault.after:
             await self._wait(fault)
         if fault and fault.kind == "drop_after":
@@ -253,6 +255,16 @@ class SlackStandIn:
 
 async def _set(event: asyncio.Event) -> None:
     await event.wait()
+
+
+def _without(part: Any, fault: Fault) -> Any:
+    """Return an answer, or a part of it, without the fields that the fault leaves out."""
+    if isinstance(part, list):
+        return [_without(one, fault) for one in part]
+    if not isinstance(part, dict):
+        return part
+    left_out = fault.names if fault.of in ("", part.get("id")) else ()
+    return {name: _without(value, fault) for name, value in part.items() if name not in left_out}
 
 
 def _refused(fault: Fault | None) -> Response | None:

@@ -318,6 +318,19 @@ async def test_on_a_grid_people_belong_to_the_organisation() -> None:
         assert (await web_client(slack).auth_test())["enterprise_id"] == "E0GRID"
 
 
+async def test_on_a_grid_one_person_may_have_two_ids() -> None:
+    async with running_slack(enterprise_id="E0GRID") as slack:
+        slack.workspace.add_person("U0TWICE", "twice", enterprise_user_id="W0TWICE")
+        slack.workspace.add_person("W0TWICE", "twice", team_id="E0GRID")
+        slack.workspace.add_group("S0GRID", "grid", ["W0TWICE"])
+        client = web_client(slack)
+        asked = [(await client.users_info(user=user))["user"] for user in ("U0TWICE", "W0TWICE")]
+        listed = [one for one in (await client.users_list())["members"] if one["name"] == "twice"]
+        assert [one["id"] for one in listed] == ["U0TWICE", "W0TWICE"]
+        assert {one["enterprise_user"]["id"] for one in (*asked, *listed)} == {"W0TWICE"}
+        assert (await client.usergroups_users_list(usergroup="S0GRID"))["users"] == ["W0TWICE"]
+
+
 async def test_an_unknown_person_is_not_found(client: AsyncWebClient) -> None:
     assert (await refusal(client, "users.info", user="U0NOBODY"))["error"] == "user_not_found"
     assert (await refusal(client, "users.info"))["error"] == "invalid_arguments"

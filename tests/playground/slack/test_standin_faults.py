@@ -37,6 +37,17 @@ def said(slack: SlackStandIn) -> list[str]:
     return [one.text for one in slack.workspace.messages("C0INCIDENT")]
 
 
+async def test_an_answer_lacks_what_a_test_leaves_out(slack: SlackStandIn, client: AsyncWebClient) -> None:
+    slack.faults.lacks("chat.postMessage", "ts", "channel")
+    slack.faults.lacks("users.list", "name", of="U0ALICE")
+
+    posted = await post(client)
+    listed = {one["id"]: "name" in one for one in (await client.users_list())["members"]}
+
+    assert (posted.get("ts"), posted.get("channel"), said(slack)) == (None, None, ["words"])
+    assert [user for user, named in listed.items() if not named] == ["U0ALICE"]
+
+
 async def test_a_rate_limit_says_when_to_come_back(slack: SlackStandIn, client: AsyncWebClient) -> None:
     slack.faults.ratelimit("chat.postMessage", times=2, retry_after=7)
     for _ in range(2):

@@ -97,6 +97,9 @@ SHOWN: Final[Mapping[str, shown.Shown | shown.NotShown]] = {
     "history of a flow": shown.History(projects=("hk",), about="main-feed", rows=ROWS[:1]),
     "history nothing": shown.History(projects=("hk",), about="main-feed", rows=()),
     "whoami": ALICE,
+    "whoami with two ids": dataclasses.replace(
+        ALICE, person=dataclasses.replace(ALICE.person, actor=dataclasses.replace(ALICE.person.actor, person="W0ALICE"))
+    ),
     "whoami in nothing": dataclasses.replace(ALICE, belonging=Belonging()),
     **{
         f"whoami {kind}": shown.Whoami(
