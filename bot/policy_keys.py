@@ -168,7 +168,7 @@ class Project(Table):
     """One of `[projects]`."""
 
     project_id: Annotated[str, _shaped(r"[A-Za-z0-9-]{1,64}", "is not 1 to 64 letters, digits and hyphens")]
-    region: Annotated[str, _shaped(r"[a-z0-9]+(-[a-z0-9]+)*", 'is no region, like "ap-southeast-1"')]
+    region: Annotated[str, _shaped(r"[a-z0-9]+(-[a-z0-9]+)*", 'is no region, like "ap-southeast-3"')]
     endpoint: Annotated[str, pydantic.AfterValidator(_endpoint)] | None = None
     channels: Annotated[tuple[Channel, ...], Lax, Filled]
     allow_shared: bool = False

@@ -83,7 +83,7 @@ EMERGENCY: Final = POLICY.replace(
 """The sample policy, whose rule lets those on call pass over the leads."""
 
 BURNS: Final = "stop flow-1 --emergency because it burns"
-MAIN: Final = Flow(flow_id="flow-1", name="main-feed", region="ap-southeast-1", status="ACTIVE")
+MAIN: Final = Flow(flow_id="flow-1", name="main-feed", region="ap-southeast-3", status="ACTIVE")
 STANDING: Final = dataclasses.replace(MAIN, status="STANDBY")
 ALICE, BOB, CAROL = (Actor(team="T1", user=f"U0{name}") for name in ("ALICE", "BOB", "CAROL"))
 DAVE, ERIN = (Actor(team="T1", user=f"U0{name}") for name in ("DAVE", "ERIN"))

@@ -639,7 +639,7 @@ class TestEmergency:
 
         opened = await desk.opened(f"stop {typed} --emergency because it burns")
 
-        assert opened.flow == request.Flow(flow_id="flow-1", name="main-feed", region="ap-southeast-1", status="")
+        assert opened.flow == request.Flow(flow_id="flow-1", name="main-feed", region="ap-southeast-3", status="")
 
     async def test_where_nothing_can_be_read_what_was_typed_is_the_id(self, desk: Desk) -> None:
         desk.cloud.will("flow", GONE)
@@ -647,7 +647,7 @@ class TestEmergency:
 
         opened = await desk.opened(BURNS)
 
-        assert opened.flow == request.Flow(flow_id="flow-1", name="", region="ap-southeast-1", status="")
+        assert opened.flow == request.Flow(flow_id="flow-1", name="", region="ap-southeast-3", status="")
         assert opened.flow.called == "flow-1"
 
     async def test_a_deny_by_name_holds_where_the_name_cannot_be_read(self, desk: Desk) -> None:

@@ -82,7 +82,7 @@ def test_a_command_is_understood(text: str, command: Change | Read | Help) -> No
 
 UUID = "ec897482-d24b-4d64-aa39-407980901b2d"
 OTHER_UUID = "7d1f0a53-6c1e-4a1c-8f0e-2b9d4c7a3e55"
-CONSOLE = "https://console-intl.huaweicloud.com/live/?region=ap-southeast-1"
+CONSOLE = "https://console-intl.huaweicloud.com/live/?region=ap-southeast-3"
 
 
 @pytest.mark.parametrize(

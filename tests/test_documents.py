@@ -18,8 +18,9 @@ from click.testing import CliRunner
 from packaging.requirements import Requirement
 from pytest_mock import MockerFixture
 
-from bot import cli, commands, policy_file, request, variables
+from bot import cli, commands, http_server, policy_file, request, variables
 from bot.slack import app as slack_app
+from bot.slack import guard
 from bot.slack.messages import outcomes
 from bot.verbs import CHANGES
 
@@ -247,6 +248,13 @@ def test_the_example_files_filled_in_pass_the_check(tmp_path: pathlib.Path, monk
 def test_the_addresses_told_are_those_that_serve_mounts() -> None:
     told = {row[0].strip("`") for row in _rows("address")}
     assert told | {"/slack/events"} == _routes().keys()
+
+
+def test_the_limits_of_the_port_are_those_of_the_code() -> None:
+    limits = http_server.Limits()
+    assert f"{limits.head_bytes // 1024} KiB of headers within {limits.head_within:g} s" in README
+    assert f"{guard.MAX_BODY // 2**20} MiB of body, {limits.connections:,} connections" in README
+    assert f"An idle connection is closed after {limits.idle:g} s" in README
 
 
 def test_every_promise_names_tests_that_exist() -> None:

@@ -22,7 +22,7 @@ from bot.verbs import Door, Verb
 from tests.fakes import ALICE, CAROL, DAVE, MAIN, POLICY, Desk, in_order, open_desk, policy_of
 
 HEAD: Final = POLICY.partition("[[rules]]")[0]
-STUDIO: Final = Flow(flow_id="flow-2", name="studio-b", region="ap-southeast-1", status="STANDBY")
+STUDIO: Final = Flow(flow_id="flow-2", name="studio-b", region="ap-southeast-3", status="STANDBY")
 
 BARE: Final = "You may not do this here. Nothing was done."
 NOT_ASKED: Final = "Slack could not be asked who you are"

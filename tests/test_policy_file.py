@@ -19,7 +19,7 @@ from bot import places, policy, policy_file
 PROJECT = """\
 [projects.hk]
 project_id = "0123456789abcdef"
-region = "ap-southeast-1"
+region = "ap-southeast-3"
 channels = ["C0INCIDENT", "C0WAR"]
 """
 RULE = """\
@@ -33,7 +33,7 @@ APPROVED = RULE + 'approvals = 1\napprovers = ["U0BOB"]\n'
 EVERY_KEY = """\
 [projects.hk]                       # comments may hold [brackets] and "quotes
 project_id = "0123456789abcdef0123456789abcdef"
-region     = "ap-southeast-1"
+region     = "ap-southeast-3"
 endpoint   = "https://live.example.org/"
 channels   = ["C0INCIDENT"]
 allow_shared = false
@@ -95,7 +95,7 @@ def test_every_key_arrives() -> None:
         "hk": policy.Project(
             name="hk",
             project_id="0123456789abcdef0123456789abcdef",
-            region="ap-southeast-1",
+            region="ap-southeast-3",
             endpoint="https://live.example.org",
             channels=("C0INCIDENT",),
         )
@@ -142,7 +142,7 @@ def test_the_digest_is_that_of_the_bytes() -> None:
 def test_the_endpoint_follows_from_the_region() -> None:
     found = load(PROJECT)
     assert found.policy is not None
-    assert found.policy.projects["hk"].endpoint == "https://live.ap-southeast-1.myhuaweicloud.com"
+    assert found.policy.projects["hk"].endpoint == "https://live.ap-southeast-3.myhuaweicloud.com"
 
 
 def test_the_example_at_the_top_level_is_in_order() -> None:
@@ -219,7 +219,7 @@ def test_tables_and_keys_that_do_not_belong(text: str, expected: str) -> None:
         ),
         ('"0123456789abcdef"', "5", "2: projects.hk.project_id: must be text in quotes"),
         ("cdef", "/..", '2: projects.hk.project_id: "0123456789ab/.." is not 1 to 64 letters, digits and hyphens'),
-        ("ap-southeast-1", "evil.example/", '3: projects.hk.region: "evil.example/" is no region'),
+        ("ap-southeast-3", "evil.example/", '3: projects.hk.region: "evil.example/" is no region'),
         ('["C0INCIDENT", "C0WAR"]', "[]", "4: projects.hk.channels: must not be empty"),
         ('["C0INCIDENT", "C0WAR"]', '"C0INCIDENT"', "4: projects.hk.channels: must be a list in brackets"),
         ("C0WAR", "#war", '4: projects.hk.channels: "#war" is not the id of a channel'),

@@ -13,7 +13,7 @@ from bot import errors, policy, policy_file, settings, variables
 POLICY = """\
 [projects.hk-1]
 project_id = "0123456789abcdef"
-region = "ap-southeast-1"
+region = "ap-southeast-3"
 channels = ["C0INCIDENT", "C0WAR"]
 """
 SECOND = POLICY.replace("hk-1", "eu").replace("C0", "C1")
@@ -460,7 +460,7 @@ class TestCheckReport:
         (directory / "flowbot.toml").write_text(POLICY + RULE.format(1))
         assert settings.check_report(settings.load(GOOD, directory=directory)) == (
             "flowbot.toml: in order; 1 project, 2 sets, 2 rules",
-            "project hk-1: https://live.ap-southeast-1.myhuaweicloud.com, channels C0INCIDENT, C0WAR",
+            "project hk-1: https://live.ap-southeast-3.myhuaweicloud.com, channels C0INCIDENT, C0WAR",
             "set leads: U0CAROL, U0DAVE",
             "set nobody: nobody",
             'rule "one": allow stop to leads; 1 of leads to approve; emergency: leads',

@@ -175,7 +175,7 @@ class LiveStandIn:
         name: str,
         status: str = "ACTIVE",
         *,
-        region: str = "ap-southeast-1",
+        region: str = "ap-southeast-3",
         sources: Sequence[Source] = (Source(name="main"),),
         outputs: Sequence[Output] = (Output(name="out"),),
     ) -> LiveFlow:

@@ -26,7 +26,7 @@ PATIENCE: Final = 8.0
 POLICY: Final = """\
 [projects.hk]
 project_id = "0123456789abcdef0123456789abcdef"
-region     = "ap-southeast-1"
+region     = "ap-southeast-3"
 endpoint   = "{endpoint}"
 channels   = ["C0INCIDENT"]
 

@@ -20,7 +20,7 @@ PROJECT_ID: Final = "0123456789abcdef0123456789abcdef"
 POLICY: Final = """\
 [projects.hk]
 project_id = "0123456789abcdef0123456789abcdef"
-region     = "ap-southeast-1"
+region     = "ap-southeast-3"
 endpoint   = "{endpoint}"
 channels   = ["C0INCIDENT"]
 

@@ -41,7 +41,7 @@ CHANNELS, ASKERS, LEADS, FLOWS = _ids("C0BENCH"), _ids("U0ASKER"), _ids("U0LEAD"
 POLICY: Final = f"""\
 [projects.hk]
 project_id = "{world.PROJECT_ID}"
-region     = "ap-southeast-1"
+region     = "ap-southeast-3"
 endpoint   = "{{endpoint}}"
 channels   = {json.dumps([HOME, *CHANNELS])}
 

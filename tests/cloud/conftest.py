@@ -67,7 +67,7 @@ async def rig() -> AsyncIterator[Rig]:
     async with stand_in.LiveStandIn(clock=clock, security_token=TOKEN) as live, client.open_client() as http:
         live.add_flow(PROJECT_ID, FLOW_ID, "main-feed")
         project = Project(
-            name="hk", project_id=PROJECT_ID, region="ap-southeast-1", endpoint=live.endpoint, channels=("C0INCIDENT",)
+            name="hk", project_id=PROJECT_ID, region="ap-southeast-3", endpoint=live.endpoint, channels=("C0INCIDENT",)
         )
         cloud = client.LiveClient(http, credentials=fixed({"hk": credentials()}), now=clock.now)
         yield Rig(live=live, clock=clock, project=project, http=http, cloud=cloud)

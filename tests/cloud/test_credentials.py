@@ -18,7 +18,7 @@ from .conftest import FLOW_ID, NOON, PROJECT_ID, Rig
 POLICY = f"""\
 [projects.hk]
 project_id = "{PROJECT_ID}"
-region = "ap-southeast-1"
+region = "ap-southeast-3"
 channels = ["C0INCIDENT"]
 
 [projects.sg]

@@ -88,7 +88,7 @@ async def test_without_an_endpoint_tokens_come_from_the_projects_region(rig: Rig
                 held = dataclasses.replace(user(""), endpoint=None)
                 regional = client.LiveClient(http, credentials=lambda: {"hk": held}, now=rig.clock.now)
                 failed(await regional.change(rig.project, FLOW_ID, Verb.STOP), Fault.NEVER_SENT)
-    assert asked == [b"CONNECT iam.ap-southeast-1.myhuaweicloud.com:443 HTTP/1.1\r\n"]
+    assert asked == [b"CONNECT iam.ap-southeast-3.myhuaweicloud.com:443 HTTP/1.1\r\n"]
 
 
 # How long a token lasts

@@ -132,7 +132,7 @@ class StrictCloud:
             self._tell("read", flow_id, failure.fault.value)
             return failure
         self._tell("read", flow_id, self.status[flow_id])
-        return requests.Flow(flow_id=flow_id, name=FLOWS[flow_id], region="ap-southeast-1", status=self.status[flow_id])
+        return requests.Flow(flow_id=flow_id, name=FLOWS[flow_id], region="ap-southeast-3", status=self.status[flow_id])
 
     async def flows(self, project: policy.Project, **_: object) -> tuple[ports.FlowName, ...] | CloudFailure:
         """Read the names."""

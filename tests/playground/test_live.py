@@ -309,7 +309,7 @@ async def test_a_token_stands_in_for_a_signature(rig: Rig) -> None:
         ({"body": {"auth": {}}}, "body"),
         ({"body": {**question(), "more": 1}}, "body"),
         ({"scope": {}}, "body"),
-        ({"scope": {"project": {"name": "ap-southeast-1"}}}, "body"),
+        ({"scope": {"project": {"name": "ap-southeast-3"}}}, "body"),
         ({"scope": {"domain": {"id": P}}}, "body"),
         ({"scope": {"project": {"id": P, "name": "x"}}}, "body"),
         ({"scope": {"project": {"id": ""}}}, "body"),
@@ -491,7 +491,7 @@ async def test_detail_is_flat_and_carries_a_passphrase_as_the_real_one_does(rig:
     assert (body["name"], body["status"], body["region"], body["flow_id"]) == (
         "main-feed",
         "ACTIVE",
-        "ap-southeast-1",
+        "ap-southeast-3",
         F,
     )
     assert body["sources"][0]["decryption"]["passphrase"] == "not-for-anyone"

@@ -39,7 +39,7 @@ DAVE: Final = Actor(team="T0ACME", user="U0DAVE")
 FLOW: Final = Flow(
     flow_id="0b7e4c52-9d7f-4c0e-8a55-3f6f2f0a1b2d",
     name="main-feed",
-    region="ap-southeast-1",
+    region="ap-southeast-3",
     status="ACTIVE",
     sources=(Part(name="studio", protocol="srt-listener", health="CONNECTED"),),
     outputs=(
