@@ -228,12 +228,13 @@ class Asking:
             asked_in=ask.typed.channel,
             asked_at=now,
             expires_at=now + choice.expires,
-            terms=self._terms(choice, ask.actor),
+            terms=self._terms(choice),
             card=request.Card(channel=channel, thread=ask.typed.thread_ts if channel == ask.typed.channel else None),
             recently_denied_by=denial.ending.actor if denial is not None and denial.ending is not None else None,
             emergency=_emergency(choice, home=ask.project.channels[0], channel=channel),
         )
-        opened = await self._announced(opened) if opened.emergency is not None else _asked_for(opened)
+        urgent = opened.emergency is not None
+        opened = await self._announced(await self._gate.judged(opened)) if urgent else _asked_for(opened)
         return opened if channel == ask.typed.channel else life.say(opened, Said.LINKED, at=now, actor=ask.actor)
 
     async def _announced(self, opened: Request) -> Request:
@@ -247,9 +248,9 @@ class Asking:
         reason = opened.reason if await self._gate.is_private(opened.card.channel) is False else None
         return life.say(said, Said.ANNOUNCED, at=opened.asked_at, actor=opened.requester, reason=reason)
 
-    def _terms(self, choice: Choice, requester: Actor) -> request.Terms:
+    def _terms(self, choice: Choice) -> request.Terms:
         if isinstance(choice, passing_over.Emergency):
-            return emergency_terms(self._gate.in_force, choice, requester=requester.user)
+            return emergency_terms(self._gate.in_force, choice)
         return terms(self._gate.in_force, choice)
 
     async def _tell(self, entry: Entry, answer: answers.Answer) -> Taken:
@@ -273,7 +274,7 @@ def terms(in_force: policy.Policy, choice: policy.Allow | policy.NeedApproval) -
     )
 
 
-def emergency_terms(in_force: policy.Policy, choice: passing_over.Emergency, *, requester: str) -> request.Terms:
+def emergency_terms(in_force: policy.Policy, choice: passing_over.Emergency) -> request.Terms:
     """Return whom an emergency passes over, as a request keeps it."""
     return request.Terms(
         rule=choice.rule.name,
@@ -281,7 +282,6 @@ def emergency_terms(in_force: policy.Policy, choice: passing_over.Emergency, *, 
         policy_hash=in_force.digest,
         approvals=0,
         approvers=choice.passed_over,
-        mentions=passing_over.mentions(in_force, choice, requester=requester),
     )
 
 

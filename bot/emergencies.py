@@ -50,7 +50,8 @@ class Emergencies:
             return decision
         if emergency.first_at is not None:
             return await self._settling.tell(entry, asking.settled(seen, button))
-        return await self._settling.save(entry, life.press_first(seen, at=entry.received_at), "pressed first")
+        pressed = await self._gate.judged(life.press_first(seen, at=entry.received_at))
+        return await self._settling.save(entry, pressed, "pressed first")
 
     async def _press_second(self, entry: Entry, seen: Request) -> Taken:
         """Take the second press: the requester's own, or over the limit that of another who may use emergencies."""
@@ -69,7 +70,8 @@ class Emergencies:
         alone = entry.actor.user == seen.requester.user and not seen.dry_run
         since = self._clock.now() - DAY
         limit = ports.Limit(user=seen.requester.user, since=since, most=decision.limit) if alone else None
-        return await self._settling.save(entry, life.confirm_emergency(seen, vote), "confirmed", limit=limit)
+        confirmed = await self._gate.judged(life.confirm_emergency(seen, vote))
+        return await self._settling.save(entry, confirmed, "confirmed", limit=limit)
 
     async def deny(self, entry: Entry, seen: Request, *, reason: str | None) -> Taken:
         """Let somebody who was passed over end an emergency before it is confirmed."""

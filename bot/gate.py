@@ -105,11 +105,20 @@ class Gate:
     async def refuse_judge(self, seen: request.Request, actor: Actor, *, max_age: float) -> policy.Refuse | None:
         """Say why somebody may not deny or review an emergency, or None: they may."""
         in_force = self.in_force
-        named = filter(policy.is_group, policy.expand(in_force, passing_over.judges(in_force, seen)))
         person, groups = await asyncio.gather(
-            self.person(actor, max_age=max_age), self._members(frozenset(named), max_age=max_age)
+            self.person(actor, max_age=max_age), self._groups_judging(in_force, seen, max_age=max_age)
         )
-        return passing_over.may_judge(in_force, seen, groups, person=person)
+        return passing_over.may_judge(in_force, seen, _requesters(seen), groups, person=person)
+
+    async def judges(self, seen: request.Request, *, max_age: float) -> tuple[str, ...]:
+        """Name who may deny and review an emergency now, as entries of rules."""
+        in_force = self.in_force
+        groups = await self._groups_judging(in_force, seen, max_age=max_age)
+        return passing_over.judges(in_force, seen, _requesters(seen), groups)
+
+    async def judged(self, seen: request.Request) -> request.Request:
+        """Return an emergency with those who may judge it now."""
+        return passing_over.judged(self.in_force, seen, await self.judges(seen, max_age=FRESH))
 
     async def is_shared(self, channel: str) -> bool | None:
         """Tell whether people of other organisations see a channel; None where Slack cannot be asked."""
@@ -170,6 +179,14 @@ class Gate:
         known, members = await asyncio.gather(person, groups)
         return _question(known, subject), members
 
+    async def _groups_judging(self, in_force: policy.Policy, seen: request.Request, *, max_age: float) -> policy.Groups:
+        """Ask about the groups that may judge an emergency; about those of other rules only where nobody else may."""
+        question = _requesters(seen)
+        groups = await self._members(passing_over.groups_judging(in_force, seen, question), max_age=max_age)
+        entries = passing_over.judges(in_force, seen, question, groups)
+        named = frozenset(filter(policy.is_group, policy.expand(in_force, entries)))
+        return {**groups, **await self._members(named - groups.keys(), max_age=max_age)}
+
     async def _members(self, groups: frozenset[str], *, max_age: float) -> policy.Groups:
         names = sorted(groups)
         members = await asyncio.gather(*(self._directory.members(name, max_age=max_age) for name in names))
@@ -190,6 +207,11 @@ class Gate:
             expires=decision.expires,
             unknown=tuple(name for name, members in groups.items() if members is None),
         )
+
+
+def _requesters(seen: request.Request) -> policy.Question:
+    """Return what the stored request asks, as its requester asked it."""
+    return _question(policy.Person(actor=seen.requester, kind=policy.Kind.MEMBER), subject_of(seen))
 
 
 def _question(person: policy.Person, subject: Subject) -> policy.Question:

@@ -9,7 +9,7 @@ import collections
 import dataclasses
 from typing import Final
 
-from bot import answers, asking, commands, errors, finding, passing_over, placing, policy, ports, request, rights, shown
+from bot import answers, asking, commands, errors, finding, placing, policy, ports, request, rights, shown
 from bot.arrivals import Actor, Typed
 from bot.gate import FRESH, Gate, subject_of
 from bot.request import Flow, Request, State
@@ -285,7 +285,8 @@ class Reading:
         """Tell whether reasons and link of a request are for the reader."""
         if reader.channel == seen.card.channel or reader.user == seen.requester.user:
             return True
-        approvers = policy.expand(reader.in_force, (*seen.terms.approvers, *passing_over.judges(reader.in_force, seen)))
+        judges = () if seen.emergency is None else await self._gate.judges(seen, max_age=FRESH)
+        approvers = policy.expand(reader.in_force, (*seen.terms.approvers, *judges))
         groups = await self._members(frozenset(filter(policy.is_group, approvers)))
         if reader.user in approvers or any(reader.user in (members or ()) for members in groups.values()):
             return True

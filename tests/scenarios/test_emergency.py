@@ -13,6 +13,7 @@ from bot.request import APART
 from tests.scenarios import policies
 from tests.scenarios.conftest import INCIDENT, MAIN, RANDOM, OpenStage, Stage
 from tests.scenarios.test_hostile_texts import HOSTILE
+from tests.scenarios.test_new_policy import rewrites
 from tests.scenarios.test_pause import WHY, pauses, resumes
 from tests.scenarios.test_reads import reads
 
@@ -683,6 +684,79 @@ async def test_what_was_denied_leaves_nothing_to_review(stage: Stage) -> None:
 
     assert "Review" not in stage.reads(card)
     assert not any("please review" in reply for reply in stage.replies(card))
+
+
+NEW_APPROVERS: Final = {
+    "the set is renamed": ("media-leads", "video-leads"),
+    "the set has others": ('["U0CAROL", "U0DAVE"]', '["U0NORA", "U0DAVE"]'),
+    "the rule has others": ('approvers = ["media-leads"]', 'approvers = ["U0NORA", "U0DAVE"]'),
+}
+"""What is changed in the policy while an emergency is open or has run."""
+
+
+async def _changes_approvers(stage: Stage, how: str) -> str:
+    """Change who approves, and return somebody who may now."""
+    stage.slack.workspace.add_person("U0NORA", "nora")
+    stage.slack.workspace.join(INCIDENT, "U0NORA")
+    rewrites(stage, NEW_APPROVERS[how])
+    await stage.quiet()
+    return "U0CAROL" if how == "the set is renamed" else "U0NORA"
+
+
+@pytest.mark.parametrize("how", NEW_APPROVERS)
+async def test_who_denies_is_decided_by_the_policy_in_force(stage: Stage, how: str) -> None:
+    card = await presses_first(stage, await urges(stage))
+    approver = await _changes_approvers(stage, how)
+    if approver == "U0NORA":
+        await stage.presses("U0CAROL", card, "deny")
+        await stage.quiet()
+        assert "you may not deny" in stage.heard("U0CAROL")[-1]
+        assert "emergency_confirm" in stage.now(card).buttons
+
+    await stage.presses(approver, card, "deny")
+    await stage.quiet()
+
+    assert f"Denied by <@{approver}>" in stage.reads(card)
+    assert stage.stops() == 0
+
+
+@pytest.mark.parametrize("how", NEW_APPROVERS)
+async def test_who_reviews_is_decided_by_the_policy_in_force(stage: Stage, how: str) -> None:
+    card = await uses(stage)
+    approver = await _changes_approvers(stage, how)
+    if approver == "U0NORA":
+        await stage.presses("U0CAROL", card, "review")
+        await stage.quiet()
+        assert "you may not review" in stage.heard("U0CAROL")[-1]
+
+    await reviews(stage, card, user=approver)
+
+    assert f"Review: not justified, says <@{approver}>" in stage.reads(card)
+
+
+async def test_who_is_asked_and_named_follows_the_policy_in_force(stage: Stage) -> None:
+    card = await urges(stage)
+    await _changes_approvers(stage, "the rule has others")
+    await confirms(stage, await presses_first(stage, card))
+
+    asked = next(reply for reply in stage.replies(card) if "please review" in reply)
+    assert "<@U0NORA> and <@U0DAVE>" in asked
+    assert "<@U0CAROL>" not in asked
+    assert "Review: open; " in stage.reads(card)
+    assert "U0NORA" in stage.reads(card).partition("Review: open")[2]
+
+
+async def test_what_the_request_kept_counts_where_its_rule_is_gone(stage: Stage) -> None:
+    card = await presses_first(stage, await urges(stage))
+    rewrites(
+        stage, ("two leads approve", "two of the others"), ('approvers = ["media-leads"]', 'approvers = ["U0ERIN"]')
+    )
+    await stage.quiet()
+
+    await stage.presses("U0CAROL", card, "deny")
+    await stage.quiet()
+
+    assert "Denied by <@U0CAROL>" in stage.reads(card)
 
 
 async def test_a_pause_wins_whenever_it_begins(stage: Stage) -> None:

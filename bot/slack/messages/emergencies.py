@@ -38,7 +38,8 @@ def passed_over(emergency: Emergency, *, workspace_url: str) -> str:
 
 def against(emergency: Emergency, *, workspace_url: str) -> str:
     """Return who may deny and review it; it pings nobody."""
-    return _named(emergency.passed_over or emergency.members, workspace_url)
+    asked = emergency.passed_over or emergency.members if emergency.judges is None else emergency.judges
+    return _named(asked, workspace_url)
 
 
 def members(emergency: Emergency, *, workspace_url: str) -> str:

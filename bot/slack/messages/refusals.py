@@ -113,7 +113,10 @@ def _unreachable(decision: Refuse, rule: str, people: tuple[str, ...]) -> str:
 
 def _unsatisfiable(decision: Refuse, rule: str, what: str) -> str:
     people = "1 person" if decision.candidates == 1 else f"{decision.candidates or 'no'} people"
-    return f"To {what}, {rule} asks for {_approvals(decision.approvals)} by others than you, but only {people} could give them; nothing was opened."
+    needs = _approvals(decision.approvals)
+    return (
+        f"To {what}, {rule} asks for {needs} by others than you, but only {people} could give them; nothing was opened."
+    )
 
 
 def _approvals(number: int) -> str:
