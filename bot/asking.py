@@ -231,9 +231,9 @@ class Asking:
             terms=self._terms(choice),
             card=request.Card(channel=channel, thread=ask.typed.thread_ts if channel == ask.typed.channel else None),
             recently_denied_by=denial.ending.actor if denial is not None and denial.ending is not None else None,
-            emergency=_emergency(choice, home=ask.project.channels[0], channel=channel),
+            emergency=await self._emergency(ask, choice, channel),
         )
-        urgent = opened.emergency is not None
+        urgent = isinstance(choice, passing_over.Emergency)
         opened = await self._announced(await self._gate.judged(opened)) if urgent else _asked_for(opened)
         return opened if channel == ask.typed.channel else life.say(opened, Said.LINKED, at=now, actor=ask.actor)
 
@@ -247,6 +247,17 @@ class Asking:
             return said
         reason = opened.reason if await self._gate.is_private(opened.card.channel) is False else None
         return life.say(said, Said.ANNOUNCED, at=opened.asked_at, actor=opened.requester, reason=reason)
+
+    async def _emergency(self, ask: _Ask, choice: Choice, channel: str) -> request.Emergency | None:
+        if not isinstance(choice, passing_over.Emergency):
+            return None
+        home, since = ask.project.channels[0], self._clock.now() - passing_over.DAY
+        return request.Emergency(
+            members=choice.members,
+            passed_over=choice.passed_over,
+            announced_in=home if channel != home else None,
+            needs_second=await self._store.emergencies(ask.actor.user, since=since) >= choice.limit,
+        )
 
     def _terms(self, choice: Choice) -> request.Terms:
         if isinstance(choice, passing_over.Emergency):
@@ -326,16 +337,6 @@ def card_link(seen: Request) -> answers.CardLink:
         channel=seen.card.channel,
         ts=seen.card.ts,
         thread=seen.card.thread,
-    )
-
-
-def _emergency(choice: Choice, *, home: str, channel: str) -> request.Emergency | None:
-    if not isinstance(choice, passing_over.Emergency):
-        return None
-    return request.Emergency(
-        members=choice.members,
-        passed_over=choice.passed_over,
-        announced_in=home if channel != home else None,
     )
 
 

@@ -6,10 +6,14 @@ a day are counted elsewhere.
 
 import dataclasses
 from collections.abc import Iterable
+from typing import Final
 
 from bot import policy
 from bot import request as requests
 from bot.policy import Effect, Groups, Policy, Question, Refuse, Rule, Why
+
+DAY: Final = 86_400.0
+"""Seconds in which `emergency_limit` counts."""
 
 
 @dataclasses.dataclass(frozen=True, kw_only=True)

@@ -8,7 +8,7 @@ from collections.abc import AsyncIterator, Callable
 
 import pytest
 
-from bot import answers, emergencies, errors, life, policy, ports, request
+from bot import answers, errors, life, passing_over, policy, ports, request
 from bot.arrivals import Actor, Modal, Submitted, Verdict
 from bot.policy import Why
 from bot.request import Progress, Request, Said, State
@@ -293,7 +293,41 @@ class TestLimit:
         desk.cloud.there["flow-1"] = dataclasses.replace(desk.cloud.there["flow-1"], status="ACTIVE")
         return await desk.pressed_first()
 
-    async def test_over_it_the_second_press_is_another_members(self, desk: Desk, used: Request) -> None:
+    async def test_over_it_the_card_and_the_first_press_say_so(self, desk: Desk, used: Request) -> None:
+        await press(desk, "withdraw", ALICE, used)
+        opened = await desk.opened(BURNS)
+        assert opened.emergency is not None
+        assert opened.emergency.needs_second
+
+        answer = await press(desk, "emergency_first", ALICE, opened)
+
+        assert isinstance(answer, answers.SecondNeeded)
+        assert (answer.used, answer.limit, answer.who_could) == (1, 1, ("media-oncall",))
+        seen = await desk.now(opened.id)
+        assert seen.emergency is not None
+        assert (seen.emergency.needs_second, seen.version) == (True, opened.version + 1)
+
+    async def test_under_it_neither_says_so(self, desk: Desk, used: Request) -> None:
+        await press(desk, "withdraw", ALICE, used)
+        opened = await desk.opened(BURNS, BOB)
+
+        assert await press(desk, "emergency_first", BOB, opened) is None
+        assert opened.emergency is not None
+        assert not opened.emergency.needs_second
+
+    async def test_the_first_press_counts_once_more(self, desk: Desk, used: Request) -> None:
+        await press(desk, "withdraw", ALICE, used)
+        over = await desk.opened(BURNS)
+        desk.policy = policy_of(EMERGENCY)
+
+        assert await press(desk, "emergency_first", ALICE, over) is None
+        seen = await desk.now(over.id)
+        assert seen.emergency is not None
+        assert not seen.emergency.needs_second
+
+    async def test_over_it_the_second_press_is_another_members(self, desk: Desk) -> None:
+        desk.policy = policy_of(LIMIT + EMERGENCY)
+        used = await self.reached_meanwhile(desk)
         answer = await press(desk, "emergency_confirm", ALICE, used)
 
         assert answer == answers.SecondNeeded(
@@ -316,6 +350,14 @@ class TestLimit:
         assert confirmed.state is State.APPROVED
         assert [vote.actor for vote in confirmed.votes] == [ALICE, BOB]
 
+    async def reached_meanwhile(self, desk: Desk) -> Request:
+        """Return an emergency of Alice, pressed once before another of hers has reached her limit."""
+        other = dataclasses.replace(desk.cloud.there["flow-1"], flow_id="flow-2", name="backup-feed")
+        desk.cloud.there["flow-2"] = other
+        used = await desk.pressed_first()
+        await carry_out(desk, await desk.let_run("stop flow-2 --emergency because it burns"))
+        return used
+
     async def test_of_second_presses_at_one_instant_no_more_than_the_limit_count(self, desk: Desk) -> None:
         desk.policy = policy_of(LIMIT + EMERGENCY)
         flows = [f"flow-{number}" for number in range(1, 5)]
@@ -332,7 +374,9 @@ class TestLimit:
         assert refused(await press(desk, "emergency_confirm", CAROL, used), Why.NO_EMERGENCY, "media-oncall")
         assert await desk.now(used.id) == used
 
-    async def test_a_second_may_press_before_anybody_was_told(self, desk: Desk, used: Request) -> None:
+    async def test_a_second_may_press_before_anybody_was_told(self, desk: Desk) -> None:
+        desk.policy = policy_of(LIMIT + EMERGENCY)
+        used = await self.reached_meanwhile(desk)
         await press(desk, "emergency_confirm", BOB, used)
 
         assert (await desk.now(used.id)).state is State.APPROVED
@@ -352,7 +396,7 @@ class TestLimit:
         await carry_out(desk, bobs)
         desk.cloud.there["flow-1"] = dataclasses.replace(desk.cloud.there["flow-1"], status="ACTIVE")
 
-        desk.clock.turn(emergencies.DAY)
+        desk.clock.turn(passing_over.DAY)
         assert (await desk.let_run()).state is State.APPROVED
 
     async def test_whoever_pressed_second_does_not_review(self, desk: Desk) -> None:

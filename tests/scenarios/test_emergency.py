@@ -538,11 +538,21 @@ async def test_over_the_limit_the_second_press_is_another_members(stage: Stage) 
         await uses(stage, f"stop {flow} --emergency because it burns")
     stage.live.add_flow(world.PROJECT_ID, MAIN, "main-feed")
 
-    card = await presses_first(stage, await urges(stage))
-    await confirms(stage, card)
+    opened = await urges(stage)
+    assert "the second press is for another of `media-oncall`" in stage.reads(opened)
+    assert "has to come from another of `media-oncall`" in stage.replies(opened)[0]
+    card = await presses_first(stage, opened)
+    await stage.quiet()
     assert "The limit is 2 emergencies" in stage.heard("U0ALICE")[-1]
+    assert "pressed by another of `media-oncall`" in stage.replies(card)[-1]
+    await confirms(stage, card)
+    assert [words for words in stage.heard("U0ALICE") if "The limit is 2 emergencies" in words] == stage.heard(
+        "U0ALICE"
+    )[-2:]
     assert "the second press is for another of `media-oncall`" in stage.reads(card)
     assert stage.stops() == 2
+    assert "You may decide:" in (await reads(stage, "pending", user="U0BOB")).plain
+    assert "You may decide:" not in (await reads(stage, "pending", user="U0ALICE")).plain
 
     await stage.presses("U0CAROL", stage.now(card), "emergency_confirm")
     await stage.quiet()

@@ -94,7 +94,9 @@ def _emergency(request: Request, reply: Reply, workspace_url: str) -> tuple[str,
             said = f"{_actor(reply)} pressed “{first}” for {_flow(request)}"
             if request.state is not State.PENDING:
                 return (f"{said}; {DECIDED}.",)
-            after = f"“{second}”, {emergencies.APART} later or more, lets it run; {against} may deny it until then"
+            members = emergencies.members(emergency, workspace_url=workspace_url)
+            by = f" and pressed by another of {members}" if emergency.needs_second else ""
+            after = f"“{second}”, {emergencies.APART} later or more{by}, lets it run; {against} may deny it until then"
             return (f"{said}. {after}.",)
         case Said.REVIEW_OPEN:
             return (_to_review(request, emergency, against),)
@@ -113,10 +115,21 @@ def _announced(request: Request, emergency: Emergency, reply: Reply, workspace_u
         return said, f"The card, with the reason, stands in another channel: {channel(request.card.channel)}."
     against = emergencies.against(emergency, workspace_url=workspace_url)
     where = f": {_place(request, workspace_url)}" if elsewhere else " on the card"
-    until = f"Until its second press, {against} may deny it{where}."
+    until = f"{_second(request, emergency, workspace_url)}, {against} may deny it{where}."
     if request.state is not State.PENDING:
         until = f"{DECIDED.capitalize()}{where if elsewhere else ''}."
     return said, f"Reason: {quote(request.reason or '')}", until
+
+
+def _second(request: Request, emergency: Emergency, workspace_url: str) -> str:
+    """Return until when it may be denied: until the second press, which over the limit is another member's."""
+    if not emergency.needs_second:
+        return "Until its second press"
+    members = emergencies.members(emergency, workspace_url=workspace_url)
+    over = (
+        f"{_asker(request)} is over the limit of emergencies, so the second press has to come from another of {members}"
+    )
+    return f"{over}; until then"
 
 
 def _to_review(request: Request, emergency: Emergency, against: str) -> str:
