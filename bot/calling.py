@@ -92,6 +92,12 @@ class Calling:
         """Take over a call whose caller is gone: what came of it has to be read."""
         await self.save(trying.recover(seen, at=self._clock.now()), "call interrupted")
 
+    async def remind_of_review(self, seen: Request) -> None:
+        """Ask those who may review an emergency by now once more, for a week. Raises errors.StoreError."""
+        at = self._clock.now()
+        last = " for the last time" if due.is_last_reminder(seen, at) else ""
+        await self.save(life.remind_of_review(await self._gate.judged(seen), at=at), f"reminded of a review{last}")
+
     async def _check(self, seen: Request) -> Request | None:
         """Let the policy in force decide again; return the request that waits, falls back or ends because of it."""
         paused = await self._gate.refuse_paused()

@@ -77,7 +77,8 @@ def judges(in_force: Policy, seen: requests.Request, question: Question, groups:
     """
     pressed = {seen.requester.user, *(vote.actor.user for vote in seen.votes)}
     ranked = _may_be_judges(in_force, seen, question, groups)
-    return next((entries for entries in ranked if _has_others(in_force, entries, pressed, groups)), ())
+    found = next((entries for entries in ranked if _has_others(in_force, entries, pressed, groups)), ())
+    return tuple(entry for entry in found if entry not in pressed)
 
 
 def groups_judging(in_force: Policy, seen: requests.Request, question: Question) -> frozenset[str]:

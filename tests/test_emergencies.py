@@ -432,6 +432,49 @@ class TestReview:
         assert desk.select("SELECT due_at FROM requests") == [(None,)]
         assert done.unsent == ()
 
+    async def test_after_a_week_nobody_is_reminded_any_more_and_the_audit_says_so(self, desk: Desk) -> None:
+        seen = await carry_out(desk, await desk.let_run())
+        asked = desk.chat.said().count("review_open")
+
+        for _ in range(9):
+            desk.clock.turn(86_400)
+            await carry_out(desk, seen)
+
+        assert desk.chat.said().count("review_open") == asked + 7
+        assert audited(desk, seen)[-2:] == ["reminded of a review", "reminded of a review for the last time"]
+        assert await desk.store.unsettled(limit=9) == [await desk.now(seen.id)]
+        await review(desk, CAROL, seen)
+        await carry_out(desk, seen)
+        assert desk.select("SELECT due_at FROM requests") == [(None,)]
+        assert not request.is_review_open(await desk.now(seen.id))
+
+    @pytest.mark.parametrize("pressed_by", [CAROL, ERIN])
+    async def test_where_nobody_else_is_in_its_rule_whoever_may_approve_in_the_project_reviews_it(
+        self, desk: Desk, pressed_by: Actor
+    ) -> None:
+        """Carol is both approver and emergency of its rule; so is Erin, as the only one in a group."""
+        own = {CAROL: '["U0CAROL"]', ERIN: '["S0MEDIAGRP"]'}[pressed_by]
+        rule = f'[[rules]]\nname = "own"\nverbs = ["stop"]\nwho = {own}\napprovers = {own}\nemergency = {own}\n'
+        desk.policy = policy_of(f"{POLICY}{rule}approvals = 1\n")
+        seen = await carry_out(desk, await desk.let_run(actor=pressed_by))
+        assert seen.emergency is not None
+        assert seen.emergency.judges is not None
+        assert "media-leads" in seen.emergency.judges
+
+        assert refused(await press(desk, "review", BOB, seen), Why.NOT_APPROVER, *seen.emergency.judges)
+        await review(desk, DAVE, seen)
+
+        assert not request.is_review_open(await desk.now(seen.id))
+
+    async def test_a_reminder_asks_those_who_may_review_by_then(self, desk: Desk) -> None:
+        seen = await carry_out(desk, await desk.let_run())
+        desk.policy = policy_of(EMERGENCY.replace('approvers = ["media-leads"]', 'approvers = ["U0ERIN"]'))
+        desk.clock.turn(86_400)
+
+        asked = await carry_out(desk, seen)
+
+        assert (asked.emergency and asked.emergency.judges, asked.terms.mentions) == (("U0ERIN",), ("U0ERIN",))
+
     async def test_a_second_review_hears_of_the_first(self, desk: Desk) -> None:
         seen = await carry_out(desk, await desk.let_run())
         await review(desk, CAROL, seen)

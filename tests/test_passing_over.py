@@ -177,8 +177,8 @@ class TestJudges:
             ((OWN, dataclasses.replace(GONE, approvers=(DAVE,))), (CAROL, DAVE)),  # two let Alice use an emergency
             ((OWN, dataclasses.replace(GONE, approvers=(DAVE,), emergency=(BOB,))), (CAROL,)),
             ((OWN, dataclasses.replace(GONE, approvers=(DAVE,), channels=("C0EU",))), (CAROL,)),
-            ((dataclasses.replace(OWN, approvers=()),), (ALICE, BOB)),  # nobody is passed over: the other members
-            ((dataclasses.replace(OWN, approvers=(ALICE,)),), (ALICE, BOB)),
+            ((dataclasses.replace(OWN, approvers=()),), (BOB,)),  # nobody is passed over: the other members
+            ((dataclasses.replace(OWN, approvers=(ALICE,)),), (BOB,)),
         ],
     )
     def test_the_rules_in_force_name_them(self, found: tuple[policy.Rule, ...], judges: tuple[str, ...]) -> None:
@@ -202,7 +202,7 @@ class TestJudges:
 
     def test_a_group_counts_for_those_who_are_in_it(self) -> None:
         own = rules(dataclasses.replace(OWN, approvers=(GROUP,), emergency=(ALICE, BOB)))
-        for members, judges in (({ALICE}, (ALICE, BOB)), (set(), (ALICE, BOB)), ({ALICE, ERIN}, (GROUP,))):
+        for members, judges in (({ALICE}, (BOB,)), (set(), (BOB,)), ({ALICE, ERIN}, (GROUP,))):
             found = passing_over.judges(own, emergency(), ask(ALICE), {GROUP: frozenset(members)})
             assert found == judges
         assert passing_over.judges(own, emergency(), ask(ALICE), {GROUP: None}) == (GROUP,)

@@ -678,6 +678,52 @@ async def test_an_open_review_is_reminded_of_daily_and_listed_until_it_is_closed
     assert (await reads(stage, "pending", user="U0CAROL")).plain == "No request is open."
 
 
+async def test_a_review_that_nobody_closes_is_reminded_of_for_a_week(stage: Stage) -> None:
+    card = await uses(stage)
+
+    for _ in range(9):
+        await stage.passes(DAY)
+
+    asked = [reply for reply in stage.replies(card) if "please review" in reply]
+    assert len(asked) == 8
+    assert ["last reminder" in reply for reply in asked] == [*[False] * 7, True]
+    assert "Review: open" in (await reads(stage, "pending", user="U0CAROL")).plain
+    assert stage.select("SELECT count(*) FROM audit WHERE what = 'reminded of a review for the last time'") == [(1,)]
+    await reviews(stage, card)
+    assert "says <@U0CAROL>" in stage.reads(card)
+
+
+async def test_where_nobody_else_is_in_its_rule_an_approver_of_the_project_reviews_it(open_stage: OpenStage) -> None:
+    own = policies.rule("bob alone", who=["U0BOB"], emergency=["U0BOB"])
+    lead = policies.rule(
+        "a lead approves", who=["U0ALICE"], flows=["backup-feed"], approvals=1, approvers=["media-leads"]
+    )
+    stage = await open_stage(HEAD + own + lead)
+
+    card = await uses(stage, user="U0BOB")
+
+    assert "Review: open; `media-leads` may close it" in stage.reads(card)
+    assert "<@U0CAROL> and <@U0DAVE>: please review" in stage.replies(card)[-1]
+    await reviews(stage, card)
+    assert "says <@U0CAROL>" in stage.reads(card)
+
+
+async def test_a_review_that_nobody_may_close_says_so(open_stage: OpenStage) -> None:
+    stage = await open_stage(HEAD + policies.rule("bob alone", who=["U0BOB"], emergency=["U0BOB"]))
+
+    card = await uses(stage, user="U0BOB")
+
+    assert "Review: open; nobody may close it under the rules in force" in stage.reads(card)
+    assert "name an approver in the policy" in stage.replies(card)[-1]
+    await stage.presses("U0CAROL", card, "review")
+    await stage.quiet()
+    assert "Nobody could do it instead" in stage.heard("U0CAROL")[-1]
+    rewrites(stage, ('who = ["U0BOB"]', 'who = ["U0BOB"]\napprovers = ["media-leads"]\napprovals = 1'))
+    await stage.quiet()
+    await reviews(stage, card)
+    assert "says <@U0CAROL>" in stage.reads(card)
+
+
 async def test_an_emergency_that_failed_is_reviewed_too(stage: Stage) -> None:
     stage.put_fails(denied("live:ott:updateFlowStatusStop", 401), times=1)
 

@@ -5,6 +5,7 @@ Owns the words for everything that `request.Said` names. Must not know how or wh
 
 from typing import Final, assert_never
 
+from bot import due
 from bot.answers import CardLink
 from bot.arrivals import Button
 from bot.request import Emergency, Progress, Reply, Request, Said, State
@@ -99,7 +100,7 @@ def _emergency(request: Request, reply: Reply, workspace_url: str) -> tuple[str,
             after = f"“{second}”, {emergencies.APART} later or more{by}, lets it run; {against} may deny it until then"
             return (f"{said}. {after}.",)
         case Said.REVIEW_OPEN:
-            return (_to_review(request, emergency, against),)
+            return (_to_review(request, emergency, reply, against),)
         case _:
             return _reviewed(request, emergency)
 
@@ -132,12 +133,15 @@ def _second(request: Request, emergency: Emergency, workspace_url: str) -> str:
     return f"{over}; until then"
 
 
-def _to_review(request: Request, emergency: Emergency, against: str) -> str:
+def _to_review(request: Request, emergency: Emergency, reply: Reply, against: str) -> str:
     what = f"the emergency {request.verb} of {_flow(request)} by {_asker(request)}"
     if emergency.review is not None:
         return f"{what} is reviewed already."
+    last = " This is the last reminder; the review stays open." if due.is_last_reminder(request, reply.at) else ""
+    if not emergencies.has_judges(emergency):
+        return f"Under the rules in force, nobody may review {what}; please name an approver in the policy.{last}"
     call = _called(emergencies.concerned(request)) or f"{against}, "
-    return f"{call}please review {what}: press “Review” on the card, and say whether it was justified."
+    return f"{call}please review {what}: press “Review” on the card, and say whether it was justified.{last}"
 
 
 def _reviewed(request: Request, emergency: Emergency) -> tuple[str, ...]:

@@ -353,6 +353,8 @@ REPLIES: Final[Mapping[str, tuple[Request, Reply]]] = {
     "denied emergency": told(CARDS["emergency denied"]),
     "outcome emergency": said(CARDS["emergency stopped"], Said.OUTCOME),
     "review open": said(CARDS["emergency stopped"], Said.REVIEW_OPEN),
+    "review for the last time": told(life.remind_of_review(used(), at=AT + 11 + 7 * 86_400)),
+    "review that nobody may close": said(urgent(used(), judges=()), Said.REVIEW_OPEN),
     "review open after a second": said(used(by=DAVE), Said.REVIEW_OPEN),
     "review open for nobody known": said(urgent(needing(ALONE, used()), passed_over=()), Said.REVIEW_OPEN),
     "review open and closed": said(CARDS["emergency justified"], Said.REVIEW_OPEN),
