@@ -21,6 +21,7 @@ from tests.test_policy import (
     GROUP,
     OTHER_GROUP,
     STOP_BY_ONCALL,
+    USERS,
     ask,
     entries,
     known_groups,
@@ -336,6 +337,23 @@ class TestLaws:
         needed = passing_over.groups_needed(gate, question)
         only = {group: known for group, known in groups.items() if group in needed}
         assert passing_over.decide(gate, question, only) == passing_over.decide(gate, question, groups)
+
+    @given(open_policy, known_groups, st.sampled_from(USERS), st.sampled_from(["", *USERS]))
+    def test_whoever_pressed_never_judges_and_somebody_else_does_where_the_project_has_anybody(
+        self, gate: policy.Policy, groups: dict[str, frozenset[str]], first: str, second: str
+    ) -> None:
+        seen = emergency(by=first, second=second)
+        judging = {
+            user
+            for user in USERS
+            if passing_over.may_judge(gate, seen, ask(first), groups, person=person(user)) is None
+        }
+        assert not judging & {first, second}
+        allows = [rule for rule in gate.rules if rule.effect is Effect.ALLOW and rule.projects in ((), ("hk",))]
+        named = policy.expand(gate, [entry for rule in allows for entry in (*rule.approvers, *rule.emergency)])
+        people = frozenset(named).union(*(groups[ident] for ident in named if ident in groups)) & set(USERS)
+        if people - {first, second}:
+            assert judging
 
     @given(open_policy, any_question, some_groups, with_emergencies)
     def test_adding_a_deny_never_gives_more(
