@@ -254,12 +254,13 @@ class Asking:
             asked_in=ask.typed.channel,
             asked_at=now,
             expires_at=now + choice.expires,
-            terms=self._terms(choice, ask.actor),
+            terms=self._terms(choice),
             card=request.Card(channel=channel, thread=ask.typed.thread_ts if channel == ask.typed.channel else None),
             recently_denied_by=denial.ending.actor if denial is not None and denial.ending is not None else None,
-            emergency=_emergency(choice, home=ask.project.channels[0], channel=channel),
+            emergency=await self._emergency(ask, choice, channel),
         )
-        opened = await self._announced(opened) if opened.emergency is not None else _asked_for(opened)
+        urgent = isinstance(choice, passing_over.Emergency)
+        opened = await self._announced(await self._gate.judged(opened)) if urgent else _asked_for(opened)
         return opened if channel == ask.typed.channel else life.say(opened, Said.LINKED, at=now, actor=ask.actor)
 
     async def _announced(self, opened: Request) -> Request:
@@ -273,9 +274,20 @@ class Asking:
         reason = opened.reason if await self._gate.is_private(opened.card.channel) is False else None
         return life.say(said, Said.ANNOUNCED, at=opened.asked_at, actor=opened.requester, reason=reason)
 
-    def _terms(self, choice: Choice, requester: Actor) -> request.Terms:
+    async def _emergency(self, ask: _Ask, choice: Choice, channel: str) -> request.Emergency | None:
+        if not isinstance(choice, passing_over.Emergency):
+            return None
+        home, since = ask.project.channels[0], self._clock.now() - passing_over.DAY
+        return request.Emergency(
+            members=choice.members,
+            passed_over=choice.passed_over,
+            announced_in=home if channel != home else None,
+            needs_second=await self._store.emergencies(ask.actor.id, since=since) >= choice.limit,
+        )
+
+    def _terms(self, choice: Choice) -> request.Terms:
         if isinstance(choice, passing_over.Emergency):
-            return emergency_terms(self._gate.in_force, choice, requester=requester.user)
+            return emergency_terms(self._gate.in_force, choice)
         return terms(self._gate.in_force, choice)
 
     async def _tell(self, entry: Entry, answer: answers.Answer) -> Taken:
@@ -299,7 +311,7 @@ def terms(in_force: policy.Policy, choice: policy.Allow | policy.NeedApproval) -
     )
 
 
-def emergency_terms(in_force: policy.Policy, choice: passing_over.Emergency, *, requester: str) -> request.Terms:
+def emergency_terms(in_force: policy.Policy, choice: passing_over.Emergency) -> request.Terms:
     """Return whom an emergency passes over, as a request keeps it."""
     return request.Terms(
         rule=choice.rule.name,
@@ -307,7 +319,6 @@ def emergency_terms(in_force: policy.Policy, choice: passing_over.Emergency, *, 
         policy_hash=in_force.digest,
         approvals=0,
         approvers=choice.passed_over,
-        mentions=passing_over.mentions(in_force, choice, requester=requester),
     )
 
 
@@ -341,16 +352,6 @@ def _settled_by(seen: Request, button: Button) -> tuple[Actor | None, float | No
     if seen.ending is not None:
         return seen.ending.actor, seen.ending.at
     return (seen.votes[-1].actor if seen.votes else None), seen.decided_at
-
-
-def _emergency(choice: Choice, *, home: str, channel: str) -> request.Emergency | None:
-    if not isinstance(choice, passing_over.Emergency):
-        return None
-    return request.Emergency(
-        members=choice.members,
-        passed_over=choice.passed_over,
-        announced_in=home if channel != home else None,
-    )
 
 
 def _asked_for(opened: Request) -> Request:

@@ -137,6 +137,12 @@ class Calling:
         """Take over a call whose caller is gone: what came of it has to be read."""
         await self.save(trying.recover(seen, at=self._clock.now()), "call interrupted")
 
+    async def remind_of_review(self, seen: Request) -> None:
+        """Ask those who may review an emergency by now once more, for a week. Raises errors.StoreError."""
+        at = self._clock.now()
+        last = " for the last time" if due.is_last_reminder(seen, at) else ""
+        await self.save(life.remind_of_review(await self._gate.judged(seen), at=at), f"reminded of a review{last}")
+
     async def _check(self, gate: Gate, seen: Request, *, renamed: bool) -> policy.Refuse | _Short | None:
         """Let the policy decide again, on the flow as it is called now; None where nothing is in the way."""
         if seen.emergency is not None:

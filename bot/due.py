@@ -24,6 +24,12 @@ ANNOUNCE_WITHIN: Final = 10.0
 REVIEW_AGAIN: Final = 86_400.0
 """Seconds after which somebody is asked once more to review an emergency."""
 
+REVIEW_FOR: Final = 7 * REVIEW_AGAIN
+"""Seconds after the end of an emergency from which on nobody is asked again; its review stays open."""
+
+OPEN: Final = 253_402_300_800.0
+"""When a request is looked at that waits for a person and for no time: at the end of the year 9999."""
+
 ANNOUNCEMENTS: Final = (Said.EMERGENCY, Said.ANNOUNCED)
 """The replies that tell the channels of an emergency, before it is carried out."""
 
@@ -81,7 +87,8 @@ def _act_on(request: Request, now: float) -> Act | None:
         return Act.READ
     if operation.progress is Progress.RUNNING and operation.awaiting is Awaiting.TRY and now >= operation.not_before:
         return Act.CALL_AGAIN
-    return Act.REMIND_REVIEW if requests.is_review_open(request) and now >= _review_at(request) else None
+    review_at = _review_at(request)
+    return Act.REMIND_REVIEW if review_at is not None and now >= review_at else None
 
 
 def tell(request: Request, now: float) -> Tell | None:
@@ -115,7 +122,10 @@ def is_card_held_back(request: Request) -> bool:
 
 
 def at(request: Request) -> float | None:
-    """Tell when the request wants looking at again; None when nothing more can come of it."""
+    """Tell when the request wants looking at again; None when nothing more can come of it.
+
+    One with an open review always has a time: by that it is listed and kept.
+    """
     times = []
     operation = request.operation
     if request.state is State.PENDING:
@@ -126,7 +136,7 @@ def at(request: Request) -> float | None:
     elif operation.awaiting is Awaiting.READING or operation.progress is Progress.RUNNING:
         times.append(0.0 if operation.awaiting is Awaiting.REPLY else operation.not_before)
     if requests.is_review_open(request):
-        times.append(_review_at(request))
+        times.append(_review_at(request) or OPEN)
     if tell(request, request.tell_at) is not None:
         times.append(request.tell_at)
     return min(times, default=None)
@@ -154,10 +164,18 @@ def remind_at(request: Request) -> float:
     return request.asked_at + min(REMIND_AFTER, (request.expires_at - request.asked_at) / 2)
 
 
-def _review_at(request: Request) -> float:
-    """Tell when somebody is asked once more to review an emergency; its end did so first."""
-    asked_at = None if request.emergency is None else request.emergency.reminded_at
-    return (asked_at or 0.0) + REVIEW_AGAIN
+def is_last_reminder(request: Request, at: float) -> bool:
+    """Tell whether whoever is asked at this time to review an emergency is asked for the last time."""
+    ended_at = request.operation.ended_at
+    return ended_at is not None and at >= ended_at + REVIEW_FOR
+
+
+def _review_at(request: Request) -> float | None:
+    """Tell when somebody is asked once more to review an emergency, if at all; its end did so first."""
+    if request.emergency is None or not requests.is_review_open(request):
+        return None
+    asked_at = request.emergency.reminded_at or 0.0
+    return None if is_last_reminder(request, asked_at) else asked_at + REVIEW_AGAIN
 
 
 def _wants_reminder(request: Request) -> bool:

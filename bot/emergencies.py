@@ -4,7 +4,7 @@ Each loads what it needs, decides, and settles the entry. How an emergency is as
 in `passing_over`.
 """
 
-from typing import Final, Literal
+from typing import Literal
 
 from bot import answers, asking, gate, life, passing_over, policy, ports, request, settling
 from bot.arrivals import Button, Entry, Submitted
@@ -12,10 +12,6 @@ from bot.asking import Taken
 from bot.gate import FRESHEST
 from bot.policy import Why
 from bot.request import Emergency, Event, Request, Said, State
-
-DAY: Final = 86_400.0
-"""Seconds in which `emergency_limit` counts."""
-
 
 Pressed = Literal[Button.EMERGENCY_FIRST, Button.EMERGENCY_CONFIRM, Button.REVIEW]
 """The buttons that only an emergency has."""
@@ -50,7 +46,11 @@ class Emergencies:
             return decision
         if emergency.first_at is not None:
             return await self._settling.tell(entry, asking.settled(seen, button))
-        return await self._settling.save(entry, life.press_first(seen, at=entry.received_at), "pressed first")
+        used = await self._used(seen)
+        over = used >= decision.limit
+        pressed = await self._gate.judged(life.press_first(seen, at=entry.received_at, needs_second=over))
+        answer = await self._second_needed(seen, decision, used) if over else None
+        return await self._settling.save(entry, pressed, "pressed first", answer=answer)
 
     async def _press_second(self, entry: Entry, seen: Request) -> Taken:
         """Take the second press: the requester's own, or over the limit that of another who may use emergencies."""
@@ -67,9 +67,10 @@ class Emergencies:
             return settled
         vote = request.Vote(actor=entry.actor, at=entry.received_at)
         alone = entry.actor.id == seen.requester.id and not seen.dry_run
-        since = self._clock.now() - DAY
+        since = self._clock.now() - passing_over.DAY
         limit = ports.Limit(person=seen.requester.id, since=since, most=decision.limit) if alone else None
-        return await self._settling.save(entry, life.confirm_emergency(seen, vote), "confirmed", limit=limit)
+        confirmed = await self._gate.judged(life.confirm_emergency(seen, vote))
+        return await self._settling.save(entry, confirmed, "confirmed", limit=limit)
 
     async def deny(self, entry: Entry, seen: Request, *, reason: str | None) -> Taken:
         """Let somebody who was passed over end an emergency before it is confirmed."""
@@ -125,7 +126,7 @@ class Emergencies:
         self, entry: Entry, seen: Request, emergency: Emergency, decision: passing_over.Emergency
     ) -> Taken | None:
         """Settle a second press that does not count; None where it does."""
-        used = await self._store.emergencies(seen.requester.id, since=self._clock.now() - DAY)
+        used = await self._used(seen)
         over = used >= decision.limit
         if entry.actor.id == seen.requester.id:
             return await self._want_second(entry, seen, emergency, decision, used) if over else None
@@ -139,9 +140,19 @@ class Emergencies:
     async def _want_second(
         self, entry: Entry, seen: Request, emergency: Emergency, decision: passing_over.Emergency, used: int
     ) -> Taken:
+        answer = await self._second_needed(seen, decision, used)
+        if emergency.needs_second:
+            return await self._settling.tell(entry, answer)
+        return await self._settling.save(entry, life.want_second(seen), "needs a second person", answer=answer)
+
+    async def _used(self, seen: Request) -> int:
+        """Count the emergencies of its requester that were let run within a day."""
+        return await self._store.emergencies(seen.requester.id, since=self._clock.now() - passing_over.DAY)
+
+    async def _second_needed(self, seen: Request, decision: passing_over.Emergency, used: int) -> answers.SecondNeeded:
         members = policy.expand(self._gate.in_force, decision.members)
         who = await self._gate.stand_for((seen.requester,), (), max_age=FRESHEST)
-        answer = answers.SecondNeeded(
+        return answers.SecondNeeded(
             flow=seen.flow.called,
             used=used,
             limit=decision.limit,
@@ -149,9 +160,6 @@ class Emergencies:
             people=tuple(ident for ident in members if policy.behind((ident,), who)[0] != {seen.requester.id}),
             dry_run=seen.dry_run,
         )
-        if emergency.needs_second:
-            return await self._settling.tell(entry, answer)
-        return await self._settling.save(entry, life.want_second(seen), "needs a second person", answer=answer)
 
     async def _refuse_review(self, entry: Entry, seen: Request) -> Taken | None:
         if not request.is_review_open(seen):

@@ -180,13 +180,18 @@ class Gate:
         """Say why somebody may not deny or review an emergency, or None: they may."""
         in_force = self.in_force
         person = await self.person(actor, max_age=max_age)
-        actors = (person.actor, *persons.actors(seen))
-        kept = () if seen.emergency is None else (*seen.emergency.passed_over, *seen.emergency.members)
-        users = [ident for ident in policy.expand(in_force, kept) if not policy.is_group(ident)]
-        persons_named = await self.stand_for(actors, users, max_age=max_age)
-        named = policy.expand(in_force, passing_over.judges(in_force, seen, persons_named))
-        groups = await self.stand_for(actors, {*users, *named}, max_age=max_age)
-        return passing_over.may_judge(in_force, seen, groups, person=person)
+        groups = await self._groups_judging(in_force, seen, person.actor, max_age=max_age)
+        return passing_over.may_judge(in_force, seen, _requesters(seen), groups, person=person)
+
+    async def judges(self, seen: request.Request, *, max_age: float) -> tuple[str, ...]:
+        """Name who may deny and review an emergency now, as entries of rules."""
+        in_force = self.in_force
+        groups = await self._groups_judging(in_force, seen, max_age=max_age)
+        return passing_over.judges(in_force, seen, _requesters(seen), groups)
+
+    async def judged(self, seen: request.Request) -> request.Request:
+        """Return an emergency with those who may judge it now."""
+        return passing_over.judged(self.in_force, seen, await self.judges(seen, max_age=FRESH))
 
     async def is_shared(self, channel: str) -> bool | None:
         """Tell whether people of other organisations see a channel; None where Slack cannot be asked."""
@@ -218,12 +223,10 @@ class Gate:
         """Tell whether reasons and link of a request are for somebody who asks in a channel."""
         if channel == seen.card.channel or await self.is_same_person(seen.requester, actor):
             return True
-        in_force, emergency = self.in_force, seen.emergency
-        judges = () if emergency is None else (*emergency.passed_over, *emergency.members)
-        approvers = policy.expand(in_force, (*seen.terms.approvers, *judges))
+        judges = () if seen.emergency is None else await self.judges(seen, max_age=FRESH)
+        approvers = policy.expand(self.in_force, (*seen.terms.approvers, *judges))
         groups = await self.stand_for((actor,), approvers, max_age=FRESH)
-        judging = passing_over.judges(in_force, seen, groups)
-        if policy.among(policy.expand(in_force, (*seen.terms.approvers, *judging)), actor.id, groups):
+        if policy.among(approvers, actor.id, groups):
             return True
         return await self.is_private(seen.card.channel) is False
 
@@ -302,6 +305,20 @@ class Gate:
         theirs = {user: None if one.kind is unreachable else frozenset({one.actor.id}) for user, one in found.items()}
         return {**members, **theirs, **own}
 
+    async def _groups_judging(
+        self, in_force: policy.Policy, seen: request.Request, *others: Actor, max_age: float
+    ) -> policy.Groups:
+        """Ask about the groups that may judge an emergency; about those of other rules only where nobody else may."""
+        question, actors = _requesters(seen), (*others, *persons.actors(seen))
+        kept = () if seen.emergency is None else (*seen.emergency.passed_over, *seen.emergency.members)
+        users = [ident for ident in policy.expand(in_force, kept) if not policy.is_group(ident)]
+        first = {*users, *passing_over.groups_judging(in_force, seen, question)}
+        groups = await self.stand_for(actors, first, max_age=max_age)
+        entries = passing_over.judges(in_force, seen, question, groups)
+        named = frozenset(filter(policy.is_group, policy.expand(in_force, entries)))
+        more = named - groups.keys()
+        return {**groups, **await self.stand_for(actors, more, max_age=max_age)} if more else groups
+
     async def _members(self, groups: Collection[str], *, max_age: float) -> policy.Groups:
         names = sorted(groups)
         members = await asyncio.gather(*(self._directory.members(name, max_age=max_age) for name in names))
@@ -326,6 +343,11 @@ class Gate:
 
 def _member(actor: Actor) -> policy.Person:
     return policy.Person(actor=actor, kind=policy.Kind.MEMBER)
+
+
+def _requesters(seen: request.Request) -> policy.Question:
+    """Return what the stored request asks, as its requester asked it."""
+    return _question(_member(seen.requester), subject_of(seen))
 
 
 def _question(person: policy.Person, subject: Subject) -> policy.Question:

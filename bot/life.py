@@ -55,12 +55,14 @@ def confirm(request: Request, vote: Vote) -> Request:
     return _next_version(say(confirmed, Said.CONFIRMED, at=vote.at, actor=vote.actor))
 
 
-def press_first(request: Request, *, at: float) -> Request:
-    """Take the first of the two presses of an emergency, its requester's."""
+def press_first(request: Request, *, at: float, needs_second: bool = False) -> Request:
+    """Take the first of the two presses of an emergency, its requester's; the other may have to be another's."""
     emergency = request.emergency
     if request.state is not State.PENDING or emergency is None or emergency.first_at is not None:
         raise errors.IllegalTransition(f"{request.id} takes no first press")
-    pressed = dataclasses.replace(request, emergency=dataclasses.replace(emergency, first_at=at))
+    pressed = dataclasses.replace(
+        request, emergency=dataclasses.replace(emergency, first_at=at, needs_second=needs_second)
+    )
     return _next_version(say(pressed, Said.PRESSED_FIRST, at=at, actor=request.requester))
 
 

@@ -6,10 +6,14 @@ a day are counted elsewhere.
 
 import dataclasses
 from collections.abc import Iterable
+from typing import Final
 
 from bot import policy
 from bot import request as requests
 from bot.policy import Effect, Groups, Policy, Question, Refuse, Rule, Why
+
+DAY: Final = 86_400.0
+"""Seconds in which `emergency_limit` counts."""
 
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
@@ -64,32 +68,50 @@ def groups_needed(in_force: Policy, question: Question) -> frozenset[str]:
     return frozenset(filter(policy.is_group, policy.expand(in_force, entries)))
 
 
-def mentions(in_force: Policy, decision: Emergency, *, requester: str) -> tuple[str, ...]:
-    """Name the users and groups to mention: those whom it passes over, without the requester."""
-    others = set(policy.expand(in_force, decision.passed_over)) - {requester}
-    judged_by = decision.passed_over if others else decision.members
-    told = policy.mentions(in_force, dataclasses.replace(decision.rule, approvers=judged_by))
-    return tuple(ident for ident in told if ident != requester)
+def judges(in_force: Policy, seen: requests.Request, question: Question, groups: Groups) -> tuple[str, ...]:
+    """Name who may deny an emergency and review it: those passed over by the rules in force.
 
-
-def judges(in_force: Policy, seen: requests.Request, groups: Groups) -> tuple[str, ...]:
-    """Name who may deny an emergency and review it: those passed over, or the other members where nobody else was.
-
-    A group counts as others, whoever is in it.
+    Where nobody of them is left besides whoever pressed it is the other members, else whoever may approve or use an
+    emergency in the project. What the request kept counts where its rule is gone. `question` is its requester's; a
+    group that is unknown counts as having others.
     """
-    if seen.emergency is None:
-        return ()
     pressed = {seen.requester.id, *(vote.actor.id for vote in seen.votes)}
-    named = policy.expand(in_force, seen.emergency.passed_over)
-    others = [one for one in named if policy.is_group(one) or not policy.behind((one,), groups)[0] <= pressed]
-    return seen.emergency.passed_over if others else seen.emergency.members
+    ranked = _may_be_judges(in_force, seen, question, groups)
+    found = next((entries for entries in ranked if _has_others(in_force, entries, pressed, groups)), ())
+    users = {entry for entry in found if entry not in in_force.people and not policy.is_group(entry)}
+    return tuple(entry for entry in found if entry not in users or not policy.behind((entry,), groups)[0] <= pressed)
 
 
-def may_judge(in_force: Policy, seen: requests.Request, groups: Groups, *, person: policy.Person) -> Refuse | None:
-    """Say why somebody may not deny or review an emergency, or None where they may; whoever pressed may not."""
+def groups_judging(in_force: Policy, seen: requests.Request, question: Question) -> frozenset[str]:
+    """Name the user groups whose members `judges` wants to know first; it may name others, to be asked about then."""
+    kept = () if seen.emergency is None else (*seen.emergency.passed_over, *seen.emergency.members)
+    rules = [*_open(in_force, question), *_own(in_force, seen)]
+    entries = [*kept, *(entry for rule in rules for entry in (*rule.approvers, *rule.emergency))]
+    return frozenset(filter(policy.is_group, policy.expand(in_force, entries)))
+
+
+def judged(in_force: Policy, seen: requests.Request, entries: tuple[str, ...]) -> requests.Request:
+    """Return the request with those who may judge it now, and with whom of them to mention; it is no new version."""
+    notify = next((rule.notify for rule in _own(in_force, seen)), ())
+    told = policy.mentions(in_force, Rule(name=seen.terms.rule, approvers=entries, notify=notify))
+    others = tuple(ident for ident in told if ident not in (seen.requester.user, seen.requester.id))
+    return dataclasses.replace(
+        seen,
+        emergency=seen.emergency and dataclasses.replace(seen.emergency, judges=entries),
+        terms=dataclasses.replace(seen.terms, mentions=others),
+    )
+
+
+def may_judge(
+    in_force: Policy, seen: requests.Request, question: Question, groups: Groups, *, person: policy.Person
+) -> Refuse | None:
+    """Say why somebody may not deny or review an emergency, or None where they may; whoever pressed may not.
+
+    `question` is its requester's.
+    """
     if outsider := policy.refuse_outsider(person):
         return outsider
-    user, entries = person.actor.id, judges(in_force, seen, groups)
+    user, entries = person.actor.id, judges(in_force, seen, question, groups)
     refused = Refuse(why=Why.NOT_APPROVER, rule=seen.terms.rule, who_could=entries)
     if user == seen.requester.id:
         return dataclasses.replace(refused, why=Why.OWN_REQUEST)
@@ -99,6 +121,36 @@ def may_judge(in_force: Policy, seen: requests.Request, groups: Groups, *, perso
         return None
     unasked = policy.unasked_in(in_force, entries, groups)
     return dataclasses.replace(refused, why=Why.UNREACHABLE, groups=unasked) if unasked else refused
+
+
+def _may_be_judges(
+    in_force: Policy, seen: requests.Request, question: Question, groups: Groups
+) -> tuple[tuple[str, ...], ...]:
+    """List who may judge, those first that are asked first."""
+    if seen.emergency is None:
+        return ()
+    own = _own(in_force, seen)
+    others = [rule for rule in _open(in_force, question) if rule not in own and holds(in_force, rule, question, groups)]
+    passed_over = [] if own else [*seen.emergency.passed_over]
+    members = [] if own else [*seen.emergency.members]
+    for rule in (*own, *others):
+        passed_over += rule.approvers
+        members += rule.emergency
+    allows = [rule for rule in in_force.rules if rule.effect is Effect.ALLOW]
+    of_project = [rule for rule in allows if not rule.projects or seen.project in rule.projects]
+    anybody = _once(entry for rule in of_project for entry in (*rule.approvers, *rule.emergency))
+    return _once(passed_over), _once(members), anybody
+
+
+def _own(in_force: Policy, seen: requests.Request) -> list[Rule]:
+    """Return the rule under which an emergency was asked for, as it is in force now, if it still is one that allows."""
+    return [rule for rule in in_force.rules if rule.name == seen.terms.rule and rule.effect is Effect.ALLOW]
+
+
+def _has_others(in_force: Policy, entries: tuple[str, ...], pressed: set[str], groups: Groups) -> bool:
+    """Tell whether there is anybody among them besides whoever pressed; somebody may be in a group that is unknown."""
+    people, sure = policy.behind(policy.expand(in_force, entries), groups)
+    return bool(people - pressed) or not sure
 
 
 def stricter(in_force: Policy, question: Question, groups: Groups) -> Rule | None:

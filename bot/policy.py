@@ -157,8 +157,9 @@ class Refuse:
     """A no, with the rule behind it and who could do it instead.
 
     `who_could` holds entries as rules have them: names of sets, user ids, group ids, "*". `groups` could not be asked
-    about. For UNSATISFIABLE, `approvals` are needed and `candidates` are there; a stricter rule asks for `approvals`.
-    For PAUSED, `because` is why. A DENY_RULE that is a freeze ends at `until`. An outsider's carries the kind alone.
+    about. For UNSATISFIABLE, `approvals` are needed and `candidates` are there; for NO_EMERGENCY, the stricter `rule`
+    asks for `approvals`. For PAUSED, `because` is why. A DENY_RULE that is a freeze ends at `until`. An outsider's
+    carries the kind alone.
     """
 
     why: Why

@@ -241,7 +241,8 @@ class Reading:
 
     async def _may_press(self, seen: Request, actor: Actor) -> bool:
         """Tell whether the next press may be somebody's: the requester's, or a second's where one is needed."""
-        needs_second = seen.emergency is not None and seen.emergency.needs_second
+        emergency = seen.emergency
+        needs_second = emergency is not None and emergency.needs_second and emergency.first_at is not None
         if needs_second == (actor.id == seen.requester.id):
             return False
         decision = await self._gate.decide_emergency(actor, subject_of(seen), max_age=FRESH)

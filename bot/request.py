@@ -172,6 +172,7 @@ class Emergency:
 
     `members` may use it under the rule, `passed_over` are the approvers who are not waited for: they may deny, and
     review; where the rule has none, the other members do. Both are as the rules name them (sets, user ids, group ids).
+    `judges` are those of them who may deny and review as the policy was when it was last asked; None in old records.
     `announced_in` is the project's home channel, unless the card stands there. `first_at` is when its requester pressed
     first. Over the limit, `needs_second` wants the other press from another of the members. `reminded_at` is when
     somebody was last asked to review it.
@@ -179,6 +180,7 @@ class Emergency:
 
     members: tuple[str, ...]
     passed_over: tuple[str, ...]
+    judges: tuple[str, ...] | None = None
     announced_in: str | None = None
     needs_second: bool = False
     first_at: float | None = None

@@ -318,7 +318,7 @@ class Worker:
                 case due.Act.REMIND:
                     await self._calling.save(life.remind(seen, at=self._clock.now()), "reminded")
                 case due.Act.REMIND_REVIEW:
-                    await self._calling.save(life.remind_of_review(seen, at=self._clock.now()), "reminded of a review")
+                    await self._calling.remind_of_review(seen)
 
 
 def _reap(doing: _Doing) -> None:

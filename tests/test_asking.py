@@ -442,7 +442,8 @@ class TestEmergency:
     async def test_it_opens_with_those_it_passes_over_and_its_mark_in_the_audit(self, desk: Desk) -> None:
         opened = await desk.opened(BURNS)
 
-        assert opened.emergency == request.Emergency(members=("media-oncall",), passed_over=("media-leads",))
+        leads = ("media-leads",)
+        assert opened.emergency == request.Emergency(members=("media-oncall",), passed_over=leads, judges=leads)
         assert (opened.terms.approvals, opened.terms.approvers) == (0, ("media-leads",))
         assert opened.terms.mentions == ("U0CAROL", "U0DAVE")
         assert [(reply.said, reply.actor) for reply in opened.unsent] == [(Said.EMERGENCY, ALICE)]

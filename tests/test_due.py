@@ -331,6 +331,17 @@ def test_a_review_is_asked_for_again_each_day_while_it_is_open() -> None:
     assert due.act(reviewed(), NOW + 9 * 86_400) is None
 
 
+def test_the_last_reminder_of_a_review_comes_a_week_after_the_end() -> None:
+    ended, week = NOW + 62, 7 * 86_400
+    almost = life.remind_of_review(burned(), at=ended + week - 1)
+    assert not due.is_last_reminder(almost, ended + week - 1)
+    assert due.at(shown(almost)) == ended + week - 1 + 86_400
+    last = life.remind_of_review(burned(), at=ended + week)
+    assert due.is_last_reminder(last, ended + week)
+    assert due.act(last, NOW + 99 * 86_400) is None
+    assert due.at(shown(last)) == due.OPEN
+
+
 def test_a_reading_that_is_due_goes_before_a_review() -> None:
     running_ = life.begin(pressed_twice(), at=NOW + 61)
     lost = life.finish(running_, Outcome(how=How.LOST), at=NOW + 62, look_again_at=NOW + 63)

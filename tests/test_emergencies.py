@@ -8,7 +8,7 @@ from collections.abc import AsyncIterator, Callable
 
 import pytest
 
-from bot import answers, emergencies, errors, life, policy, ports, request
+from bot import answers, errors, life, passing_over, policy, ports, request
 from bot.arrivals import Actor, Modal, Submitted, Verdict
 from bot.policy import Why
 from bot.request import Progress, Request, Said, State
@@ -293,7 +293,41 @@ class TestLimit:
         desk.cloud.there["flow-1"] = dataclasses.replace(desk.cloud.there["flow-1"], status="ACTIVE")
         return await desk.pressed_first()
 
-    async def test_over_it_the_second_press_is_another_members(self, desk: Desk, used: Request) -> None:
+    async def test_over_it_the_card_and_the_first_press_say_so(self, desk: Desk, used: Request) -> None:
+        await press(desk, "withdraw", ALICE, used)
+        opened = await desk.opened(BURNS)
+        assert opened.emergency is not None
+        assert opened.emergency.needs_second
+
+        answer = await press(desk, "emergency_first", ALICE, opened)
+
+        assert isinstance(answer, answers.SecondNeeded)
+        assert (answer.used, answer.limit, answer.who_could) == (1, 1, ("media-oncall",))
+        seen = await desk.now(opened.id)
+        assert seen.emergency is not None
+        assert (seen.emergency.needs_second, seen.version) == (True, opened.version + 1)
+
+    async def test_under_it_neither_says_so(self, desk: Desk, used: Request) -> None:
+        await press(desk, "withdraw", ALICE, used)
+        opened = await desk.opened(BURNS, BOB)
+
+        assert await press(desk, "emergency_first", BOB, opened) is None
+        assert opened.emergency is not None
+        assert not opened.emergency.needs_second
+
+    async def test_the_first_press_counts_once_more(self, desk: Desk, used: Request) -> None:
+        await press(desk, "withdraw", ALICE, used)
+        over = await desk.opened(BURNS)
+        desk.policy = policy_of(EMERGENCY)
+
+        assert await press(desk, "emergency_first", ALICE, over) is None
+        seen = await desk.now(over.id)
+        assert seen.emergency is not None
+        assert not seen.emergency.needs_second
+
+    async def test_over_it_the_second_press_is_another_members(self, desk: Desk) -> None:
+        desk.policy = policy_of(LIMIT + EMERGENCY)
+        used = await self.reached_meanwhile(desk)
         answer = await press(desk, "emergency_confirm", ALICE, used)
 
         assert answer == answers.SecondNeeded(
@@ -316,6 +350,14 @@ class TestLimit:
         assert confirmed.state is State.APPROVED
         assert [vote.actor for vote in confirmed.votes] == [ALICE, BOB]
 
+    async def reached_meanwhile(self, desk: Desk) -> Request:
+        """Return an emergency of Alice, pressed once before another of hers has reached her limit."""
+        other = dataclasses.replace(desk.cloud.there["flow-1"], flow_id="flow-2", name="backup-feed")
+        desk.cloud.there["flow-2"] = other
+        used = await desk.pressed_first()
+        await carry_out(desk, await desk.let_run("stop flow-2 --emergency because it burns"))
+        return used
+
     async def test_of_second_presses_at_one_instant_no_more_than_the_limit_count(self, desk: Desk) -> None:
         desk.policy = policy_of(LIMIT + EMERGENCY)
         flows = [f"flow-{number}" for number in range(1, 5)]
@@ -332,7 +374,9 @@ class TestLimit:
         assert refused(await press(desk, "emergency_confirm", CAROL, used), Why.NO_EMERGENCY, "media-oncall")
         assert await desk.now(used.id) == used
 
-    async def test_a_second_may_press_before_anybody_was_told(self, desk: Desk, used: Request) -> None:
+    async def test_a_second_may_press_before_anybody_was_told(self, desk: Desk) -> None:
+        desk.policy = policy_of(LIMIT + EMERGENCY)
+        used = await self.reached_meanwhile(desk)
         await press(desk, "emergency_confirm", BOB, used)
 
         assert (await desk.now(used.id)).state is State.APPROVED
@@ -352,7 +396,7 @@ class TestLimit:
         await carry_out(desk, bobs)
         desk.cloud.there["flow-1"] = dataclasses.replace(desk.cloud.there["flow-1"], status="ACTIVE")
 
-        desk.clock.turn(emergencies.DAY)
+        desk.clock.turn(passing_over.DAY)
         assert (await desk.let_run()).state is State.APPROVED
 
     async def test_whoever_pressed_second_does_not_review(self, desk: Desk) -> None:
@@ -387,6 +431,49 @@ class TestReview:
         assert desk.chat.said().count("review_open") == asked + 2
         assert desk.select("SELECT due_at FROM requests") == [(None,)]
         assert done.unsent == ()
+
+    async def test_after_a_week_nobody_is_reminded_any_more_and_the_audit_says_so(self, desk: Desk) -> None:
+        seen = await carry_out(desk, await desk.let_run())
+        asked = desk.chat.said().count("review_open")
+
+        for _ in range(9):
+            desk.clock.turn(86_400)
+            await carry_out(desk, seen)
+
+        assert desk.chat.said().count("review_open") == asked + 7
+        assert audited(desk, seen)[-2:] == ["reminded of a review", "reminded of a review for the last time"]
+        assert await desk.store.unsettled(limit=9) == [await desk.now(seen.id)]
+        await review(desk, CAROL, seen)
+        await carry_out(desk, seen)
+        assert desk.select("SELECT due_at FROM requests") == [(None,)]
+        assert not request.is_review_open(await desk.now(seen.id))
+
+    @pytest.mark.parametrize("pressed_by", [CAROL, ERIN])
+    async def test_where_nobody_else_is_in_its_rule_whoever_may_approve_in_the_project_reviews_it(
+        self, desk: Desk, pressed_by: Actor
+    ) -> None:
+        """Carol is both approver and emergency of its rule; so is Erin, as the only one in a group."""
+        own = {CAROL: '["U0CAROL"]', ERIN: '["S0MEDIAGRP"]'}[pressed_by]
+        rule = f'[[rules]]\nname = "own"\nverbs = ["stop"]\nwho = {own}\napprovers = {own}\nemergency = {own}\n'
+        desk.policy = policy_of(f"{POLICY}{rule}approvals = 1\n")
+        seen = await carry_out(desk, await desk.let_run(actor=pressed_by))
+        assert seen.emergency is not None
+        assert seen.emergency.judges is not None
+        assert "media-leads" in seen.emergency.judges
+
+        assert refused(await press(desk, "review", BOB, seen), Why.NOT_APPROVER, *seen.emergency.judges)
+        await review(desk, DAVE, seen)
+
+        assert not request.is_review_open(await desk.now(seen.id))
+
+    async def test_a_reminder_asks_those_who_may_review_by_then(self, desk: Desk) -> None:
+        seen = await carry_out(desk, await desk.let_run())
+        desk.policy = policy_of(EMERGENCY.replace('approvers = ["media-leads"]', 'approvers = ["U0ERIN"]'))
+        desk.clock.turn(86_400)
+
+        asked = await carry_out(desk, seen)
+
+        assert (asked.emergency and asked.emergency.judges, asked.terms.mentions) == (("U0ERIN",), ("U0ERIN",))
 
     async def test_a_second_review_hears_of_the_first(self, desk: Desk) -> None:
         seen = await carry_out(desk, await desk.let_run())

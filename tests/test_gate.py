@@ -234,6 +234,23 @@ async def test_groups_are_asked_about_for_a_judge(desk: Desk) -> None:
     assert refused.why is Why.NOT_APPROVER
 
 
+async def test_groups_of_other_rules_are_asked_about_only_where_nobody_else_may_judge(desk: Desk) -> None:
+    other = '\n[[rules]]\nname = "other"\nverbs = ["start"]\nwho = ["U0ERIN"]\nemergency = ["S0MEDIAGRP"]\n'
+    own = 'emergency = ["U0ALICE"]'
+    desk.policy = policy_of(EMERGENCY.replace('emergency = ["media-oncall"]', own) + other)
+    seen = await desk.opened(BURNS)
+    desk.directory.asked.clear()
+    assert await desk.gate.judges(seen, max_age=5.0) == ("media-leads",)
+    assert desk.directory.asked == []
+
+    desk.policy = policy_of(
+        EMERGENCY.replace('emergency = ["media-oncall"]', own).replace('["media-leads"]', '["U0ALICE"]') + other
+    )
+
+    assert await desk.gate.judges(seen, max_age=5.0) == ("S0MEDIAGRP",)
+    assert await desk.gate.refuse_judge(seen, ERIN, max_age=5.0) is None
+
+
 async def test_a_subject_that_could_not_be_read_has_no_name(desk: Desk) -> None:
     seen = await desk.opened()
     unread = dataclasses.replace(seen, flow=dataclasses.replace(seen.flow, name="", status=""))

@@ -21,6 +21,7 @@ from tests.test_policy import (
     GROUP,
     OTHER_GROUP,
     STOP_BY_ONCALL,
+    USERS,
     ask,
     entries,
     known_groups,
@@ -131,30 +132,15 @@ class TestDecide:
             assert refused == policy.Refuse(why=Why.NO_EMERGENCY, rule="surely", who_could=("leads",), approvals=2)
 
 
-class TestMentions:
-    def test_those_passed_over_are_mentioned_but_not_the_requester(self) -> None:
-        gate = rules(dataclasses.replace(BURNING, emergency=("leads",)))
-        decision = passing_over.decide(gate, ask(CAROL), NOBODY)
-        assert isinstance(decision, passing_over.Emergency)
-        assert passing_over.mentions(gate, decision, requester=CAROL) == (DAVE,)
-
-    def test_the_members_are_not_mentioned_where_others_are_passed_over(self) -> None:
-        decision = passing_over.decide(rules(BURNING), ask(ALICE), NOBODY)
-        assert isinstance(decision, passing_over.Emergency)
-        assert passing_over.mentions(rules(BURNING), decision, requester=ALICE) == (CAROL, DAVE)
-
-    def test_where_nobody_is_passed_over_the_other_members_are(self) -> None:
-        gate = rules(dataclasses.replace(ALONE, emergency=(ALICE, ERIN)))
-        decision = passing_over.decide(gate, ask(ALICE), NOBODY)
-        assert isinstance(decision, passing_over.Emergency)
-        assert passing_over.mentions(gate, decision, requester=ALICE) == (ERIN,)
-
-
 def emergency(
-    *, passed_over: tuple[str, ...] = ("leads", GROUP), members: tuple[str, ...] = ("oncall",), second: str = ""
+    *,
+    passed_over: tuple[str, ...] = ("leads", GROUP),
+    members: tuple[str, ...] = ("oncall",),
+    second: str = "",
+    by: str = ALICE,
 ) -> requests.Request:
-    """Return an emergency of Alice, pressed by a second where one is named."""
-    requester = Actor(team="T0", user=ALICE)
+    """Return an emergency of Alice, or another, pressed by a second where one is named."""
+    requester = Actor(team="T0", user=by)
     pressed = [requester, Actor(team="T0", user=second)] if second else []
     return requests.Request(
         id="r1",
@@ -174,11 +160,70 @@ def emergency(
     )
 
 
+OWN = dataclasses.replace(BURNING, approvers=(CAROL,), emergency=(ALICE, BOB))
+GONE = dataclasses.replace(OWN, name="renamed")
+
+
+class TestJudges:
+    """Who may deny and review, by the rules in force; the request had passed over `leads` and a group."""
+
+    @pytest.mark.parametrize(
+        ("found", "judges"),
+        [
+            ((), ("leads", GROUP)),  # the rule is gone: what the request kept counts
+            ((OWN,), (CAROL,)),
+            ((dataclasses.replace(OWN, who=(BOB,), flows=("other",)),), (CAROL,)),  # its own rule, whatever it fits now
+            ((GONE,), ("leads", GROUP, CAROL)),
+            ((dataclasses.replace(OWN, effect=Effect.DENY),), ("leads", GROUP)),
+            ((OWN, dataclasses.replace(GONE, approvers=(DAVE,))), (CAROL, DAVE)),  # two let Alice use an emergency
+            ((OWN, dataclasses.replace(GONE, approvers=(DAVE,), emergency=(BOB,))), (CAROL,)),
+            ((OWN, dataclasses.replace(GONE, approvers=(DAVE,), channels=("C0EU",))), (CAROL,)),
+            ((dataclasses.replace(OWN, approvers=()),), (BOB,)),  # nobody is passed over: the other members
+            ((dataclasses.replace(OWN, approvers=(ALICE,)),), (BOB,)),
+        ],
+    )
+    def test_the_rules_in_force_name_them(self, found: tuple[policy.Rule, ...], judges: tuple[str, ...]) -> None:
+        assert passing_over.judges(rules(*found), emergency(), ask(ALICE), NOBODY) == judges
+
+    @pytest.mark.parametrize(
+        ("found", "judges"),
+        [
+            ((), ()),
+            ((dataclasses.replace(GONE, verbs=("start",), approvers=(DAVE,), emergency=(ERIN,)),), (DAVE, ERIN)),
+            ((dataclasses.replace(GONE, channels=("C0EU",), emergency=()),), (CAROL,)),
+            ((dataclasses.replace(GONE, projects=("eu",)),), ()),
+            ((dataclasses.replace(GONE, effect=Effect.DENY),), ()),
+        ],
+    )
+    def test_where_nobody_else_is_left_whoever_approves_or_uses_it_in_the_project_may(
+        self, found: tuple[policy.Rule, ...], judges: tuple[str, ...]
+    ) -> None:
+        own = dataclasses.replace(OWN, approvers=(ALICE,), emergency=(ALICE, GROUP))
+        assert passing_over.judges(rules(own, *found), emergency(), ask(ALICE), NOBODY)[-len(judges) or 9 :] == judges
+
+    def test_a_group_counts_for_those_who_are_in_it(self) -> None:
+        own = rules(dataclasses.replace(OWN, approvers=(GROUP,), emergency=(ALICE, BOB)))
+        for members, judges in (({ALICE}, (BOB,)), (set(), (BOB,)), ({ALICE, ERIN}, (GROUP,))):
+            found = passing_over.judges(own, emergency(), ask(ALICE), {GROUP: frozenset(members)})
+            assert found == judges
+        assert passing_over.judges(own, emergency(), ask(ALICE), {GROUP: None}) == (GROUP,)
+
+    def test_they_are_kept_on_the_request_and_mentioned_but_not_its_requester(self) -> None:
+        seen = passing_over.judged(rules(OWN), emergency(by=CAROL), ("leads", ERIN))
+        assert (seen.emergency and seen.emergency.judges, seen.terms.mentions) == (("leads", ERIN), (DAVE, ERIN))
+
+    def test_too_many_to_mention_are_called_by_notify_of_their_rule(self) -> None:
+        many = tuple(f"U0{number}" for number in range(11))
+        told = dataclasses.replace(OWN, notify=(ERIN,))
+        assert passing_over.judged(rules(told), emergency(), many).terms.mentions == (ERIN,)
+        assert passing_over.judged(rules(), emergency(), many).terms.mentions == many[:10]
+
+
 class TestMayJudge:
     def refusal(
         self, seen: requests.Request, user: str, groups: policy.Groups = NOBODY, kind: Kind = Kind.MEMBER
     ) -> policy.Refuse | None:
-        return passing_over.may_judge(rules(), seen, groups, person=person(user, kind))
+        return passing_over.may_judge(rules(), seen, ask(ALICE), groups, person=person(user, kind))
 
     def test_those_passed_over_may_and_the_others_are_told_who_could(self) -> None:
         no = policy.Refuse(why=Why.NOT_APPROVER, rule="on-call stops", who_could=("leads", GROUP))
@@ -292,6 +337,23 @@ class TestLaws:
         needed = passing_over.groups_needed(gate, question)
         only = {group: known for group, known in groups.items() if group in needed}
         assert passing_over.decide(gate, question, only) == passing_over.decide(gate, question, groups)
+
+    @given(open_policy, known_groups, st.sampled_from(USERS), st.sampled_from(["", *USERS]))
+    def test_whoever_pressed_never_judges_and_somebody_else_does_where_the_project_has_anybody(
+        self, gate: policy.Policy, groups: dict[str, frozenset[str]], first: str, second: str
+    ) -> None:
+        seen = emergency(by=first, second=second)
+        judging = {
+            user
+            for user in USERS
+            if passing_over.may_judge(gate, seen, ask(first), groups, person=person(user)) is None
+        }
+        assert not judging & {first, second}
+        allows = [rule for rule in gate.rules if rule.effect is Effect.ALLOW and rule.projects in ((), ("hk",))]
+        named = policy.expand(gate, [entry for rule in allows for entry in (*rule.approvers, *rule.emergency)])
+        people = frozenset(named).union(*(groups[ident] for ident in named if ident in groups)) & set(USERS)
+        if people - {first, second}:
+            assert judging
 
     @given(open_policy, any_question, some_groups, with_emergencies)
     def test_adding_a_deny_never_gives_more(

@@ -13,6 +13,7 @@ from bot.request import APART
 from tests.scenarios import policies
 from tests.scenarios.conftest import INCIDENT, MAIN, RANDOM, OpenStage, Stage
 from tests.scenarios.test_hostile_texts import HOSTILE
+from tests.scenarios.test_new_policy import rewrites
 from tests.scenarios.test_pause import WHY, pauses, resumes
 from tests.scenarios.test_reads import reads
 
@@ -537,11 +538,21 @@ async def test_over_the_limit_the_second_press_is_another_members(stage: Stage) 
         await uses(stage, f"stop {flow} --emergency because it burns")
     stage.live.add_flow(world.PROJECT_ID, MAIN, "main-feed")
 
-    card = await presses_first(stage, await urges(stage))
-    await confirms(stage, card)
+    opened = await urges(stage)
+    assert "the second press is for another of `media-oncall`" in stage.reads(opened)
+    assert "has to come from another of `media-oncall`" in stage.replies(opened)[0]
+    card = await presses_first(stage, opened)
+    await stage.quiet()
     assert "The limit is 2 emergencies" in stage.heard("U0ALICE")[-1]
+    assert "pressed by another of `media-oncall`" in stage.replies(card)[-1]
+    await confirms(stage, card)
+    assert [words for words in stage.heard("U0ALICE") if "The limit is 2 emergencies" in words] == stage.heard(
+        "U0ALICE"
+    )[-2:]
     assert "the second press is for another of `media-oncall`" in stage.reads(card)
     assert stage.stops() == 2
+    assert "You may decide:" in (await reads(stage, "pending", user="U0BOB")).plain
+    assert "You may decide:" not in (await reads(stage, "pending", user="U0ALICE")).plain
 
     await stage.presses("U0CAROL", stage.now(card), "emergency_confirm")
     await stage.quiet()
@@ -667,6 +678,52 @@ async def test_an_open_review_is_reminded_of_daily_and_listed_until_it_is_closed
     assert (await reads(stage, "pending", user="U0CAROL")).plain == "No request is open."
 
 
+async def test_a_review_that_nobody_closes_is_reminded_of_for_a_week(stage: Stage) -> None:
+    card = await uses(stage)
+
+    for _ in range(9):
+        await stage.passes(DAY)
+
+    asked = [reply for reply in stage.replies(card) if "please review" in reply]
+    assert len(asked) == 8
+    assert ["last reminder" in reply for reply in asked] == [*[False] * 7, True]
+    assert "Review: open" in (await reads(stage, "pending", user="U0CAROL")).plain
+    assert stage.select("SELECT count(*) FROM audit WHERE what = 'reminded of a review for the last time'") == [(1,)]
+    await reviews(stage, card)
+    assert "says <@U0CAROL>" in stage.reads(card)
+
+
+async def test_where_nobody_else_is_in_its_rule_an_approver_of_the_project_reviews_it(open_stage: OpenStage) -> None:
+    own = policies.rule("bob alone", who=["U0BOB"], emergency=["U0BOB"])
+    lead = policies.rule(
+        "a lead approves", who=["U0ALICE"], flows=["backup-feed"], approvals=1, approvers=["media-leads"]
+    )
+    stage = await open_stage(HEAD + own + lead)
+
+    card = await uses(stage, user="U0BOB")
+
+    assert "Review: open; `media-leads` may close it" in stage.reads(card)
+    assert "<@U0CAROL> and <@U0DAVE>: please review" in stage.replies(card)[-1]
+    await reviews(stage, card)
+    assert "says <@U0CAROL>" in stage.reads(card)
+
+
+async def test_a_review_that_nobody_may_close_says_so(open_stage: OpenStage) -> None:
+    stage = await open_stage(HEAD + policies.rule("bob alone", who=["U0BOB"], emergency=["U0BOB"]))
+
+    card = await uses(stage, user="U0BOB")
+
+    assert "Review: open; nobody may close it under the rules in force" in stage.reads(card)
+    assert "name an approver in the policy" in stage.replies(card)[-1]
+    await stage.presses("U0CAROL", card, "review")
+    await stage.quiet()
+    assert "Nobody could do it instead" in stage.heard("U0CAROL")[-1]
+    rewrites(stage, ('who = ["U0BOB"]', 'who = ["U0BOB"]\napprovers = ["media-leads"]\napprovals = 1'))
+    await stage.quiet()
+    await reviews(stage, card)
+    assert "says <@U0CAROL>" in stage.reads(card)
+
+
 async def test_an_emergency_that_failed_is_reviewed_too(stage: Stage) -> None:
     stage.put_fails(denied("live:ott:updateFlowStatusStop", 401), times=1)
 
@@ -683,6 +740,79 @@ async def test_what_was_denied_leaves_nothing_to_review(stage: Stage) -> None:
 
     assert "Review" not in stage.reads(card)
     assert not any("please review" in reply for reply in stage.replies(card))
+
+
+NEW_APPROVERS: Final = {
+    "the set is renamed": ("media-leads", "video-leads"),
+    "the set has others": ('["U0CAROL", "U0DAVE"]', '["U0NORA", "U0DAVE"]'),
+    "the rule has others": ('approvers = ["media-leads"]', 'approvers = ["U0NORA", "U0DAVE"]'),
+}
+"""What is changed in the policy while an emergency is open or has run."""
+
+
+async def _changes_approvers(stage: Stage, how: str) -> str:
+    """Change who approves, and return somebody who may now."""
+    stage.slack.workspace.add_person("U0NORA", "nora")
+    stage.slack.workspace.join(INCIDENT, "U0NORA")
+    rewrites(stage, NEW_APPROVERS[how])
+    await stage.quiet()
+    return "U0CAROL" if how == "the set is renamed" else "U0NORA"
+
+
+@pytest.mark.parametrize("how", NEW_APPROVERS)
+async def test_who_denies_is_decided_by_the_policy_in_force(stage: Stage, how: str) -> None:
+    card = await presses_first(stage, await urges(stage))
+    approver = await _changes_approvers(stage, how)
+    if approver == "U0NORA":
+        await stage.presses("U0CAROL", card, "deny")
+        await stage.quiet()
+        assert "you may not deny" in stage.heard("U0CAROL")[-1]
+        assert "emergency_confirm" in stage.now(card).buttons
+
+    await stage.presses(approver, card, "deny")
+    await stage.quiet()
+
+    assert f"Denied by <@{approver}>" in stage.reads(card)
+    assert stage.stops() == 0
+
+
+@pytest.mark.parametrize("how", NEW_APPROVERS)
+async def test_who_reviews_is_decided_by_the_policy_in_force(stage: Stage, how: str) -> None:
+    card = await uses(stage)
+    approver = await _changes_approvers(stage, how)
+    if approver == "U0NORA":
+        await stage.presses("U0CAROL", card, "review")
+        await stage.quiet()
+        assert "you may not review" in stage.heard("U0CAROL")[-1]
+
+    await reviews(stage, card, user=approver)
+
+    assert f"Review: not justified, says <@{approver}>" in stage.reads(card)
+
+
+async def test_who_is_asked_and_named_follows_the_policy_in_force(stage: Stage) -> None:
+    card = await urges(stage)
+    await _changes_approvers(stage, "the rule has others")
+    await confirms(stage, await presses_first(stage, card))
+
+    asked = next(reply for reply in stage.replies(card) if "please review" in reply)
+    assert "<@U0NORA> and <@U0DAVE>" in asked
+    assert "<@U0CAROL>" not in asked
+    assert "Review: open; " in stage.reads(card)
+    assert "U0NORA" in stage.reads(card).partition("Review: open")[2]
+
+
+async def test_what_the_request_kept_counts_where_its_rule_is_gone(stage: Stage) -> None:
+    card = await presses_first(stage, await urges(stage))
+    rewrites(
+        stage, ("two leads approve", "two of the others"), ('approvers = ["media-leads"]', 'approvers = ["U0ERIN"]')
+    )
+    await stage.quiet()
+
+    await stage.presses("U0CAROL", card, "deny")
+    await stage.quiet()
+
+    assert "Denied by <@U0CAROL>" in stage.reads(card)
 
 
 async def test_a_pause_wins_whenever_it_begins(stage: Stage) -> None:

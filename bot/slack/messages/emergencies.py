@@ -38,7 +38,13 @@ def passed_over(emergency: Emergency, *, workspace_url: str) -> str:
 
 def against(emergency: Emergency, *, workspace_url: str) -> str:
     """Return who may deny and review it; it pings nobody."""
-    return _named(emergency.passed_over or emergency.members, workspace_url)
+    asked = emergency.passed_over or emergency.members if emergency.judges is None else emergency.judges
+    return _named(asked, workspace_url)
+
+
+def has_judges(emergency: Emergency) -> bool:
+    """Tell whether anybody may deny and review it, besides whoever pressed."""
+    return emergency.judges is None or bool(emergency.judges)
 
 
 def members(emergency: Emergency, *, workspace_url: str) -> str:
@@ -73,7 +79,8 @@ def review(request: Request, *, workspace_url: str) -> str | None:
         return f"Review: {_reviewed(emergency.review)}"
     if not requests.is_review_open(request):
         return None
-    return f"Review: open; {against(emergency, workspace_url=workspace_url)} may close it"
+    who = against(emergency, workspace_url=workspace_url)
+    return f"Review: open; {who} may close it{'' if has_judges(emergency) else ' under the rules in force'}"
 
 
 def _reviewed(value: Review) -> str:

@@ -5,6 +5,7 @@ Owns the words for everything that `request.Said` names. Must not know how or wh
 
 from typing import Final, assert_never
 
+from bot import due
 from bot.answers import CardLink
 from bot.arrivals import Button
 from bot.request import Emergency, Progress, Reply, Request, Said, State
@@ -95,10 +96,12 @@ def _emergency(request: Request, reply: Reply, workspace_url: str) -> tuple[str,
             said = f"{_actor(reply)} pressed “{first}” for {_flow(request)}"
             if request.state is not State.PENDING:
                 return (f"{said}; {DECIDED}.",)
-            after = f"“{second}”, {emergencies.APART} later or more, lets it run; {against} may deny it until then"
+            members = emergencies.members(emergency, workspace_url=workspace_url)
+            by = f" and pressed by another of {members}" if emergency.needs_second else ""
+            after = f"“{second}”, {emergencies.APART} later or more{by}, lets it run; {against} may deny it until then"
             return (f"{said}. {after}.",)
         case Said.REVIEW_OPEN:
-            return (_to_review(request, emergency, against),)
+            return (_to_review(request, emergency, reply, against),)
         case _:
             return _reviewed(request, emergency)
 
@@ -114,18 +117,32 @@ def _announced(request: Request, emergency: Emergency, reply: Reply, workspace_u
         return said, f"The card, with the reason, stands in another channel: {channel(request.card.channel)}."
     against = emergencies.against(emergency, workspace_url=workspace_url)
     where = f": {_place(request, workspace_url)}" if elsewhere else " on the card"
-    until = f"Until its second press, {against} may deny it{where}."
+    until = f"{_second(request, emergency, workspace_url)}, {against} may deny it{where}."
     if request.state is not State.PENDING:
         until = f"{DECIDED.capitalize()}{where if elsewhere else ''}."
     return said, f"Reason: {quote(request.reason or '')}", until
 
 
-def _to_review(request: Request, emergency: Emergency, against: str) -> str:
+def _second(request: Request, emergency: Emergency, workspace_url: str) -> str:
+    """Return until when it may be denied: until the second press, which over the limit is another member's."""
+    if not emergency.needs_second:
+        return "Until its second press"
+    members = emergencies.members(emergency, workspace_url=workspace_url)
+    over = (
+        f"{_asker(request)} is over the limit of emergencies, so the second press has to come from another of {members}"
+    )
+    return f"{over}; until then"
+
+
+def _to_review(request: Request, emergency: Emergency, reply: Reply, against: str) -> str:
     what = f"the emergency {request.verb} of {_flow(request)} by {_asker(request)}"
     if emergency.review is not None:
         return f"{what} is reviewed already."
+    last = " This is the last reminder; the review stays open." if due.is_last_reminder(request, reply.at) else ""
+    if not emergencies.has_judges(emergency):
+        return f"Under the rules in force, nobody may review {what}; please name an approver in the policy.{last}"
     call = _called(emergencies.concerned(request)) or f"{against}, "
-    return f"{call}please review {what}: press “Review” on the card, and say whether it was justified."
+    return f"{call}please review {what}: press “Review” on the card, and say whether it was justified.{last}"
 
 
 def _reviewed(request: Request, emergency: Emergency) -> tuple[str, ...]:

@@ -86,13 +86,14 @@ def _pending(request: Request, workspace_url: str) -> Line:
 def _pressed(request: Request, emergency: Emergency, until: str, workspace_url: str) -> Line:
     """Return how far the two presses of an emergency have come."""
     who = user(request.requester.user)
+    others = emergencies.members(emergency, workspace_url=workspace_url)
+    limit = f"; they are over the limit of emergencies, so the second press is for another of {others}"
     if emergency.first_at is None:
-        return Line(lead="Waiting for the first of two presses", rest=f" by {who}{until}")
+        over = limit if emergency.needs_second else ""
+        return Line(lead="Waiting for the first of two presses", rest=f" by {who}{over}{until}")
     once = f" by {who} · {date(emergency.first_at)}"
     if emergency.needs_second:
-        others = emergencies.members(emergency, workspace_url=workspace_url)
-        limit = f"they are over the limit of emergencies, so the second press is for another of {others}"
-        return Line(lead="Pressed once", rest=f"{once}; {limit}{until}")
+        return Line(lead="Pressed once", rest=f"{once}{limit}{until}")
     return Line(lead="Pressed once", rest=f"{once}; the second press, {emergencies.APART} later, lets it run{until}")
 
 

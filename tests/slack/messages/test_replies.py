@@ -81,7 +81,14 @@ def test_what_did_not_last_and_what_stays_unknown_is_broadcast(name: str) -> Non
 
 WIDE: Final = (
     *(name for name in OUTCOMES if name != "outcome emergency"),
-    *("changed again", "given up", "emergency", "emergency over nobody", "emergency dry run"),
+    *(
+        "changed again",
+        "given up",
+        "emergency",
+        "emergency over nobody",
+        "emergency dry run",
+        "emergency over the limit",
+    ),
 )
 
 
