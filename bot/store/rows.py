@@ -113,6 +113,7 @@ def reply(request_id: str, said: requests.Reply) -> Columns:
         "at": said.at,
         "actor_team": said.actor.team if said.actor else None,
         "actor_user": said.actor.user if said.actor else None,
+        "actor_person": said.actor.person if said.actor else None,
         "reason": said.reason,
         "count": said.count,
         "needed": said.needed,
@@ -126,6 +127,7 @@ def entry(received: Entry) -> Columns:
         "key": received.key,
         "actor_team": received.actor.team,
         "actor_user": received.actor.user,
+        "actor_person": received.actor.person,
         "arrival": _arrival(received),
         "received_at": received.received_at,
         "state": schema.EntryState.RECEIVED.value,
@@ -203,7 +205,7 @@ def to_entry(row: sa.RowMapping) -> Entry:
     with _reading(f"inbox row {row['key']}"):
         return Entry(
             key=row["key"],
-            actor=Actor(team=row["actor_team"], user=row["actor_user"]),
+            actor=_to_actor(row),
             arrival=_ARRIVAL.validate_json(row["arrival"]),
             received_at=row["received_at"],
             for_teams=_FOR_TEAMS.validate_json(row["arrival"]).for_teams,
@@ -241,12 +243,16 @@ def _to_reply(row: sa.RowMapping) -> requests.Reply:
         seq=row["seq"],
         said=requests.Said(row["said"]),
         at=row["at"],
-        actor=Actor(team=row["actor_team"], user=row["actor_user"]) if known else None,
+        actor=_to_actor(row) if known else None,
         reason=row["reason"],
         count=row["count"],
         needed=row["needed"],
         ts=row["ts"],
     )
+
+
+def _to_actor(row: sa.RowMapping) -> Actor:
+    return Actor(team=row["actor_team"], user=row["actor_user"], person=row["actor_person"])
 
 
 def _dump(adapter: pydantic.TypeAdapter[Any], value: object) -> str | None:

@@ -130,6 +130,7 @@ replies: Final = sa.Table(
     sa.Column("count", sa.Integer, nullable=False),
     sa.Column("needed", sa.Integer, nullable=False),
     sa.Column("ts", sa.Text),
+    sa.Column("actor_person", sa.Text),
 )
 
 inbox: Final = sa.Table(
@@ -145,6 +146,7 @@ inbox: Final = sa.Table(
     sa.Column("due_at", sa.Double, nullable=False),
     sa.Column("lease_owner", sa.Text),
     sa.Column("lease_until", sa.Double),
+    sa.Column("actor_person", sa.Text),
     sa.Index(
         "unfinished_entries",
         "received_at",

@@ -1,4 +1,4 @@
-"""The one id of a requester who has several, and how often that person used an emergency lately."""
+"""The one id of people who have several, and how often such a person used an emergency lately."""
 
 import sqlalchemy as sa
 from alembic import op
@@ -8,8 +8,10 @@ down_revision = "0003"
 
 
 def upgrade() -> None:
-    """Add the column, which is empty for every request that is there, and the index that counts by it."""
+    """Add the columns, which are empty for all that is there, and the index that counts by one of them."""
     op.add_column("requests", sa.Column("requester_person", sa.Text(), nullable=True))
+    op.add_column("replies", sa.Column("actor_person", sa.Text(), nullable=True))
+    op.add_column("inbox", sa.Column("actor_person", sa.Text(), nullable=True))
     used = sa.text("emergency IS NOT NULL")
     op.create_index(
         "emergencies_of_person",
