@@ -15,7 +15,7 @@ TWO_PROJECTS = POLICY.replace(
     "[people]",
     """[projects.eu]
 project_id = "fedcba9876543210fedcba9876543210"
-region     = "ap-southeast-1"
+region     = "ap-southeast-3"
 endpoint   = "http://127.0.0.1:10"
 channels   = ["C0EUROPE", "C0SPARE"]
 
