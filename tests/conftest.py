@@ -1,5 +1,7 @@
 """What tests of several folders share: a plain log, the examples of laws, and the process that forks bots."""
 
+import pathlib
+import shutil
 from collections.abc import Iterator
 from typing import Final
 
@@ -33,3 +35,11 @@ def nursery() -> Iterator[nurseries.Nursery]:
     """Return what forks bots."""
     with nurseries.opened() as opened:
         yield opened
+
+
+def pytest_terminal_summary(terminalreporter: pytest.TerminalReporter) -> None:
+    """Say what a machine leaves out of the tests, and the command that changes it."""
+    servers = pathlib.Path("/usr/lib/postgresql").glob("*/bin/initdb")
+    there = {"chromium": shutil.which("chromium") is not None, "postgresql": any(servers)}
+    for package in (package for package, found in there.items() if not found):
+        terminalreporter.write_line(f"Tests that need {package} are left out. To run them: apt-get install {package}")
