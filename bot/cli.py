@@ -71,8 +71,11 @@ def explain(user: str, channel: str, member_of: tuple[str, ...], command: tuple[
     The flow is taken as an id and as a name. Nobody is asked who is in a user group: say it with --member-of.
     """
     settings = _settings()
-    from bot import explaining, freezing, policy
+    from bot import explaining, freezing, policy, policy_keys
 
+    _ids("--user", policy_keys.USER, "a user (U… or W…)", user)
+    _ids("--channel", policy_keys.CHANNEL, "a channel (C… or G…)", channel)
+    _ids("--member-of", policy_keys.GROUP, "a user group (S…)", *member_of)
     in_force, typed = freezing.at(settings.policy, time.time()), " ".join(command)
     explanation = explaining.of_command(in_force, typed, user=user, channel=channel, member_of=member_of)
     if isinstance(explanation, explaining.Unclear):
@@ -155,6 +158,13 @@ def _settings() -> "Settings":
         return files.load(directory=pathlib.Path.cwd())
     except errors.SettingsInvalid as invalid:
         _wrong(files.check_report(invalid))
+
+
+def _ids(option: str, pattern: re.Pattern[str], what: str, *given: str) -> None:
+    """Refuse what is no id: names change, so that rules know ids alone."""
+    for word in given:
+        if not pattern.fullmatch(word):
+            raise click.BadParameter(f'"{word}" is not the id of {what}', param_hint=option)
 
 
 def _wrong(lines: Iterable[str]) -> NoReturn:

@@ -73,6 +73,13 @@ def test_version_imports_nothing_that_takes_long(tmp_path: pathlib.Path) -> None
         (("--user", "U0ALICE", "--channel", "C0INCIDENT", "halt", "main-feed"), 2, "is not a command"),
         (("--user", "U0ALICE", "--channel", "C0INCIDENT", "stop", "a", "--project", "x"), 2, "one of: hk"),
         (("--channel", "C0INCIDENT", "stop", "main-feed"), 2, "--user"),
+        (("--user", "alice", "--channel", "C0INCIDENT", "stop", "a"), 2, '"alice" is not the id of a user (U… or W…)'),
+        (("--user", "U0ALICE", "--channel", "#incident", "stop", "a"), 2, '"#incident" is not the id of a channel'),
+        (
+            ("--user", "U0ALICE", "--channel", "C0INCIDENT", "--member-of", "media", "stop", "a"),
+            2,
+            '"media" is not the id of a user group (S…)',
+        ),
     ],
 )
 def test_explain_says_which_rule_decides_and_exits_by_the_answer(
