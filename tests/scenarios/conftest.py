@@ -30,7 +30,15 @@ INCIDENT = "C0INCIDENT"
 RANDOM = "C0RANDOM"
 MAIN = "ec897482-d24b-4d64-aa39-407980901b2d"
 
-BOTH_DOORS = ("test_stop", "test_approvals", "test_deny_and_withdraw", "test_direct", "test_races", "test_mentions")
+BOTH_DOORS = (
+    "test_stop",
+    "test_typed_texts",
+    "test_approvals",
+    "test_deny_and_withdraw",
+    "test_direct",
+    "test_races",
+    "test_mentions",
+)
 
 ACKNOWLEDGED = re.compile(r"(Dry run: )?(EMERGENCY: )?Reading ")
 
