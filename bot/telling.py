@@ -3,6 +3,7 @@
 Everything it tells is recorded already, so that any of it can be repeated. It decides nothing.
 """
 
+import asyncio
 import contextlib
 import dataclasses
 from collections.abc import Callable
@@ -21,6 +22,9 @@ AGAIN_AT_MOST: Final = 60.0
 
 ANSWER_AGAIN: Final = 5.0
 """Seconds before an answer that Slack did not take is tried again."""
+
+PLACE_WITHIN: Final = 2.0
+"""Seconds after a command for which an answer that leads to a card waits until it is on record where that stands."""
 
 UNEXPECTED: Final = "unexpected_error"
 """Stands for a code of Slack's where an unexpected error kept something from being told."""
@@ -47,6 +51,9 @@ LEASE_NEEDED: Final = 21.0
 ENDS: Final = (Said.OUTCOME, Said.CHANGED, Said.GIVEN_UP, Said.DENIED, Said.EXPIRED, Said.SUPERSEDED)
 """Replies that their requester has to hear, wherever."""
 
+Met = answers.Joined | answers.Blocked
+"""What leads whoever asks for a flow to the card of another request."""
+
 log = structlog.get_logger()
 
 
@@ -65,6 +72,7 @@ class Telling:
         self._chat = chat
         self._clock = clock
         self._met = unexpected.Errors(count=count)
+        self._joining: dict[str, tuple[Entry, Met]] = {}
 
     async def tell(self, request_id: str, *, announced: Callable[[], None] = lambda: None) -> None:
         """Tell all that is due. A failure that may pass is put off on the record; a definite no is not asked again.
@@ -75,6 +83,7 @@ class Telling:
         while (seen := await self._store.load(request_id)) is not None:
             step = due.tell(seen, self._clock.now())
             if step is None:
+                await self._lead_to_card(seen)
                 return
             if self._store.lease_left(request_id) < LEASE_NEEDED:
                 raise errors.LeaseLost(f"{request_id} may be another replica's by now: nothing was told")
@@ -134,6 +143,15 @@ class Telling:
 
     async def answer(self, entry: Entry, answer: answers.Answer) -> float | None:
         """Tell one person the answer to an entry; return when to try again, or None when it is done."""
+        if isinstance(answer, Met) and answer.card.ts is None:
+            self._join(entry, answer)
+            answer = await self._placed(answer)
+            until = entry.received_at + PLACE_WITHIN
+            if answer.card.ts is None and self._clock.now() < until:
+                await self._store.postpone_entry(entry.key, until=until)
+                return until
+            if self._joining.pop(entry.key, None) is None:
+                return None  # told beside this, since the card was placed in between
         try:
             await self._chat.answer(entry, answer)
         except errors.ChatUnavailable as failure:
@@ -144,6 +162,23 @@ class Telling:
             log.warning("an answer reached nobody", entry=entry.key, code=failure.code)
         await self._store.finish_entry(entry.key)
         return None
+
+    def _join(self, entry: Entry, answer: Met) -> None:
+        """Keep an answer in mind that leads to a card of which nobody knows yet where it stands."""
+        too_old = self._clock.now() - PLACE_WITHIN
+        self._joining = {key: each for key, each in self._joining.items() if each[0].received_at >= too_old}
+        self._joining[entry.key] = (entry, answer)
+
+    async def _placed(self, answer: Met) -> Met:
+        """Add where the card stands by now to an answer that leads to it."""
+        seen = await self._store.load(answer.card.request_id)
+        return answer if seen is None else dataclasses.replace(answer, card=asking.card_link(seen))
+
+    async def _lead_to_card(self, seen: Request) -> None:
+        """Tell those who asked for the same while the card was being posted, now that it is known where it stands."""
+        if self._joining and seen.card.ts is not None:
+            joining = [each for each in self._joining.values() if each[1].card.request_id == seen.id]
+            await asyncio.gather(*(self.answer(entry, answer) for entry, answer in joining))
 
     async def _step(self, seen: Request, step: due.Tell) -> None:
         match step:

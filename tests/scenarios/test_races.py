@@ -4,7 +4,8 @@ import asyncio
 
 import pytest
 
-from tests.scenarios.conftest import MAIN, Stage
+from tests.fakes import FakeClock
+from tests.scenarios.conftest import MAIN, PATIENCE, Stage
 
 MANY = 20
 
@@ -160,3 +161,38 @@ async def test_flows_do_not_wait_for_each_other(stage: Stage) -> None:
     let_go.set()
     await stage.thread_says(held, "STANDBY")
     assert stage.stops() == 2
+
+
+@pytest.mark.parametrize("noted_after", [0.5, 1.5])
+async def test_who_joins_while_a_card_is_being_posted_gets_its_link(
+    stage: Stage, clock: FakeClock, noted_after: float
+) -> None:
+    await stage.quiet()
+    stage.slack.faults.hold("chat.postMessage", let_post := asyncio.Event(), after=True)
+    await stage.types("U0ALICE", "stop main-feed")
+    card = (await stage.slack.until(lambda _: stage.cards() or None, timeout=PATIENCE))[0]
+    await stage.types("U0CAROL", "stop main-feed")
+    await stage.ticks(lambda: stage.select("SELECT 1 FROM inbox WHERE state = 'decided'"), most=0.2)
+    assert stage.heard("U0CAROL") == []
+
+    clock.turn(noted_after)
+    let_post.set()
+    await stage.quiet()
+
+    (told,) = stage.heard("U0CAROL")
+    assert "open already" in told
+    assert f"/archives/{card.channel}/p{card.ts.replace('.', '')}" in told
+
+
+async def test_who_joins_while_slack_takes_no_card_is_told_after_two_seconds(stage: Stage) -> None:
+    await stage.quiet()
+    stage.slack.faults.hold("chat.postMessage", let_post := asyncio.Event())
+    await stage.types("U0ALICE", "stop main-feed")
+    await stage.types("U0CAROL", "stop main-feed")
+
+    waited = await stage.ticks(lambda: stage.heard("U0CAROL"), most=5)
+
+    (told,) = stage.heard("U0CAROL")
+    assert "its card in <#C0INCIDENT>" in told
+    assert 2 <= waited <= 2.5
+    let_post.set()

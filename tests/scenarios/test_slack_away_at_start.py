@@ -39,7 +39,7 @@ async def card(built: world.World) -> Message:
         return await stage.asks("U0ALICE", "stop main-feed")
 
 
-async def test_promise_3_a_command_is_recorded_and_answered_when_slack_is_back(built: world.World) -> None:
+async def test_a_command_is_recorded_and_answered_when_slack_is_back(built: world.World) -> None:
     async with away(built) as stage:
         ack = await stage.types("U0ALICE", "stop main-feed")
         assert (ack.status, "Reading" in ack.body) == (200, True)
@@ -54,9 +54,7 @@ async def test_promise_3_a_command_is_recorded_and_answered_when_slack_is_back(b
         assert stage.stops() == 1
 
 
-async def test_promise_3_a_click_is_recorded_and_decided_by_its_time_of_receipt(
-    built: world.World, card: Message
-) -> None:
+async def test_a_click_is_recorded_and_decided_by_its_time_of_receipt(built: world.World, card: Message) -> None:
     async with away(built) as stage:
         ack = await stage.presses("U0DAVE", card, "approve")
         pressed_at = stage.world.clock.now()
@@ -71,7 +69,7 @@ async def test_promise_3_a_click_is_recorded_and_decided_by_its_time_of_receipt(
         assert stage.select("SELECT state, decided_at FROM requests") == [("approved", pressed_at)]
 
 
-async def test_promise_10_a_click_that_slack_kept_from_being_decided_for_too_long_stops_nothing(
+async def test_a_click_that_slack_kept_from_being_decided_for_too_long_stops_nothing(
     built: world.World, card: Message
 ) -> None:
     async with away(built) as stage:
@@ -98,7 +96,7 @@ async def test_a_click_that_waits_for_slack_holds_up_no_expiry(built: world.Worl
         assert stage.stops() == 0
 
 
-async def test_promise_3_a_submission_is_recorded_and_counts(built: world.World) -> None:
+async def test_a_submission_is_recorded_and_counts(built: world.World) -> None:
     async with running(built) as stage:
         card = await stage.asks("U0ALICE", "stop main-feed")
         await stage.presses("U0DAVE", card, "deny")
@@ -113,7 +111,7 @@ async def test_promise_3_a_submission_is_recorded_and_counts(built: world.World)
         assert "it is the only one" in "\n".join(stage.replies(card))
 
 
-async def test_promise_3_a_mention_is_recorded_and_answered(built: world.World) -> None:
+async def test_a_mention_is_recorded_and_answered(built: world.World) -> None:
     async with away(built) as stage:
         for text in ("stop main-feed", f"ask <@{stage.slack.workspace.bot_user_id}>"):
             assert (await stage.slack.people.mention("U0ALICE", INCIDENT, text)).status == 200

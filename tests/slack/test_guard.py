@@ -173,7 +173,7 @@ async def test_the_clickers_own_team_does_not_count() -> None:
     assert (await Door().knock(urlencode({"payload": json.dumps(payload)}).encode()))[0] == 403
 
 
-async def test_promise_3_what_names_its_workspace_is_let_in_while_we_do_not_know_who_we_are() -> None:
+async def test_what_names_its_workspace_is_let_in_while_we_do_not_know_who_we_are() -> None:
     door = Door()
     door.known = False
     click = {"team": {"id": "T2"}, "user": {"id": "U2"}}
