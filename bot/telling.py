@@ -172,7 +172,7 @@ class Telling:
     async def _placed(self, answer: Met) -> Met:
         """Add where the card stands by now to an answer that leads to it."""
         seen = await self._store.load(answer.card.request_id)
-        return answer if seen is None else dataclasses.replace(answer, card=asking.card_link(seen))
+        return answer if seen is None else dataclasses.replace(answer, card=visibility.card_link(seen))
 
     async def _lead_to_card(self, seen: Request) -> None:
         """Tell those who asked for the same while the card was being posted, now that it is known where it stands."""
