@@ -5,14 +5,14 @@ import dataclasses
 from bot import persons, request
 from bot.arrivals import Actor
 from tests.fakes import ALICE, CAROL, DAVE, ERIN
-from tests.store import records
+from tests.store import examples
 
 
 def of(*actors: Actor, ended_by: Actor | None) -> request.Request:
     """Return a request of the first of the actors, with the votes of the others."""
     votes = tuple(request.Vote(actor=actor, at=2.0) for actor in actors[1:])
     ending = request.Ending(actor=ended_by, at=3.0)
-    return dataclasses.replace(records.request(), requester=actors[0], votes=votes, ending=ending)
+    return dataclasses.replace(examples.request(), requester=actors[0], votes=votes, ending=ending)
 
 
 def person(actor: Actor, ident: str | None) -> Actor:

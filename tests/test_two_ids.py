@@ -18,7 +18,7 @@ from bot.commands import Verb
 from bot.gate import FRESH, Gate, Subject
 from bot.policy import Effect, Kind, Why
 from tests.fakes import FakeClock, FakeDirectory
-from tests.store import records
+from tests.store import examples
 from tests.test_policy import allows_at_most
 
 OTHER: Final = {"U0ALICE": "W0ALICE", "U0BOB": "W0BOB", "U0CAROL": "W0CAROL"}
@@ -105,10 +105,10 @@ def seen_in(case: Case, rename: Rename, *, emergency: bool) -> request.Request:
     """Return the request as it is on record: with who each actor is, or from before that was kept."""
     passed_over, members = (tuple(rename(ident) for ident in kept) for kept in case.kept)
     return dataclasses.replace(
-        records.request(),
+        examples.request(),
         project="hk",
         requester=Actor(team="T1", user=rename(case.requester)),
-        terms=dataclasses.replace(records.request().terms, approvals=case.approvals, approvers=passed_over),
+        terms=dataclasses.replace(examples.request().terms, approvals=case.approvals, approvers=passed_over),
         votes=tuple(
             request.Vote(actor=Actor(team="T1", user=rename(voter)), at=float(number))
             for number, voter in enumerate(case.voters)

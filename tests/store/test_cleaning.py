@@ -8,9 +8,9 @@ from bot import due, errors, life, ports
 from bot import request as requests
 from bot.store import store
 
-from . import records
+from . import examples
 from .conftest import Clock, changed, rows_of
-from .records import add, change
+from .examples import add, change
 
 DAY = 86_400.0
 
@@ -19,8 +19,8 @@ async def settle(opened: store.SqlStore, *found: requests.Request) -> None:
     """Store requests that were denied, and of which nothing is due any more."""
     for one in found:
         await add(opened, one)
-        await opened.commit(change(records.denied(one)))
-        assert await opened.release(records.denied(one), due_at=None)
+        await opened.commit(change(examples.denied(one)))
+        assert await opened.release(examples.denied(one), due_at=None)
 
 
 async def clean(opened: store.SqlStore, *, before: float, limit: int = 100) -> int:
@@ -36,30 +36,30 @@ class TestCleaningUp:
     async def test_what_is_settled_and_old_goes_with_all_of_its_own(
         self, mine: store.SqlStore, other: store.SqlStore, clock: Clock
     ) -> None:
-        await settle(mine, records.asked("r1"))
+        await settle(mine, examples.asked("r1"))
         clock.time += DAY
-        await settle(mine, records.request("r2"))
+        await settle(mine, examples.request("r2"))
         assert await other.clean_up(before=clock.time, limit=9) == 1
         for table, ids in (("requests", "id"), ("operations", "request_id"), ("replies", "request_id")):
             assert {row[ids] for row in await rows_of(mine, table)} == {"r2"}
 
     async def test_at_most_so_many_go_at_once_the_oldest_first(self, mine: store.SqlStore, clock: Clock) -> None:
         for number in range(5):
-            await settle(mine, records.request(f"r{number}"))
+            await settle(mine, examples.request(f"r{number}"))
             clock.time += 1
         assert await mine.clean_up(before=clock.time, limit=2) == 2
         assert {row["id"] for row in await rows_of(mine, "requests")} == {"r2", "r3", "r4"}
 
     async def test_what_somebody_may_still_act_on_stays(self, mine: store.SqlStore, clock: Clock) -> None:
-        pending, due = records.request("r1"), records.request("r2", flow="due")
-        unknown, held = records.request("r4", flow="unknown"), records.request("r5", flow="held")
+        pending, due = examples.request("r1"), examples.request("r2", flow="due")
+        unknown, held = examples.request("r4", flow="unknown"), examples.request("r5", flow="held")
         await add(mine, pending, due, unknown)
         await settle(mine, held)
-        await mine.commit(change(records.denied(due)))
+        await mine.commit(change(examples.denied(due)))
         lost = life.finish(
-            life.begin(records.approved(unknown), at=1.0), requests.Outcome(how=requests.How.LOST), at=2.0
+            life.begin(examples.approved(unknown), at=1.0), requests.Outcome(how=requests.How.LOST), at=2.0
         )
-        for version in (records.approved(unknown), life.begin(records.approved(unknown), at=1.0), lost):
+        for version in (examples.approved(unknown), life.begin(examples.approved(unknown), at=1.0), lost):
             await mine.commit(change(version))
         for last in (pending, lost):
             await mine.release(last, due_at=None)
@@ -69,9 +69,9 @@ class TestCleaningUp:
         assert {row["id"] for row in await rows_of(mine, "requests")} == {"r1", "r2", "r4", "r5"}
 
     async def test_an_emergency_that_nobody_has_reviewed_stays(self, mine: store.SqlStore, clock: Clock) -> None:
-        running = life.begin(records.let_run(records.emergency()), at=1.0)
+        running = life.begin(examples.let_run(examples.emergency()), at=1.0)
         done = life.finish(running, requests.Outcome(how=requests.How.DONE), at=clock.time)
-        for version in (records.emergency(), records.let_run(records.emergency()), running, done):
+        for version in (examples.emergency(), examples.let_run(examples.emergency()), running, done):
             await mine.commit(change(version))
         told = dataclasses.replace(done, card=requests.Card(channel="C2", ts="1.2", shown=done.version), unsent=())
         await mine.release(done, due_at=due.at(told))
@@ -80,8 +80,8 @@ class TestCleaningUp:
         assert [row["id"] for row in await rows_of(mine, "requests")] == ["r1"]
 
     async def test_a_delivery_repeated_within_a_day_is_still_known(self, mine: store.SqlStore, clock: Clock) -> None:
-        old, young = records.entry("old", received_at=clock.time), records.entry("young", received_at=clock.time + 1)
-        waits = records.entry("waits", received_at=clock.time - DAY)
+        old, young = examples.entry("old", received_at=clock.time), examples.entry("young", received_at=clock.time + 1)
+        waits = examples.entry("waits", received_at=clock.time - DAY)
         await mine.record([old, young, waits])
         for one in (old, young):
             await mine.finish_entry(one.key)

@@ -13,9 +13,9 @@ from bot import request as requests
 from bot.arrivals import Actor, Entry, Verdict
 from bot.store import store
 
-from . import records
+from . import examples
 from .conftest import Clock, Replicas, rows_of
-from .records import add, change
+from .examples import add, change
 
 DAY = 86_400.0
 ON_ONE_DATABASE = settings(max_examples=60, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
@@ -24,13 +24,13 @@ NOTED = answers.Noted(what="approved")
 
 class TestRequests:
     @ON_ONE_DATABASE
-    @given(new=records.any_request())
+    @given(new=examples.any_request())
     async def test_what_is_added_is_loaded(self, mine: store.SqlStore, new: requests.Request) -> None:
         await add(mine, new)
         assert await mine.load(new.id) == new
 
     @ON_ONE_DATABASE
-    @given(new=records.any_request(), later=records.any_request())
+    @given(new=examples.any_request(), later=examples.any_request())
     async def test_what_replaces_it_is_loaded_but_for_what_slack_shows(
         self, mine: store.SqlStore, new: requests.Request, later: requests.Request
     ) -> None:
@@ -52,22 +52,22 @@ class TestRequests:
         assert await mine.claim("r1") is None
 
     async def test_a_new_request_with_a_known_id_is_a_conflict(self, mine: store.SqlStore) -> None:
-        await add(mine, records.request(dry_run=True))
+        await add(mine, examples.request(dry_run=True))
         with pytest.raises(errors.Conflict):
-            await add(mine, records.request(dry_run=True))
+            await add(mine, examples.request(dry_run=True))
 
     async def test_a_version_that_leaves_one_out_is_a_conflict(self, mine: store.SqlStore) -> None:
-        await add(mine, records.request())
-        skipped = dataclasses.replace(records.request(), version=3)
+        await add(mine, examples.request())
+        skipped = dataclasses.replace(examples.request(), version=3)
         with pytest.raises(errors.Conflict):
             await mine.commit(change(skipped))
 
     async def test_of_twenty_commits_on_one_version_exactly_one_wins(
         self, mine: store.SqlStore, other: store.SqlStore
     ) -> None:
-        await add(mine, records.request())
-        votes = [requests.Vote(actor=dataclasses.replace(records.BOB, user=f"U{i}"), at=float(i)) for i in range(20)]
-        rivals = [life.approve(records.request(), vote, needed=1) for vote in votes]
+        await add(mine, examples.request())
+        votes = [requests.Vote(actor=dataclasses.replace(examples.BOB, user=f"U{i}"), at=float(i)) for i in range(20)]
+        rivals = [life.approve(examples.request(), vote, needed=1) for vote in votes]
         # The other replica waits for SQLite's lock, not for its turn: one at a time there, or its patience ends.
         results = await asyncio.gather(
             *[(mine, other)[i == 0].commit(change(rival)) for i, rival in enumerate(rivals)], return_exceptions=True
@@ -81,33 +81,33 @@ class TestRequests:
 
 class TestFlows:
     async def test_a_second_open_request_for_a_flow_is_refused(self, mine: store.SqlStore) -> None:
-        await add(mine, records.request("r1"))
+        await add(mine, examples.request("r1"))
         with pytest.raises(errors.FlowHeld):
-            await add(mine, records.request("r2"))
+            await add(mine, examples.request("r2"))
         assert await mine.load("r2") is None
         holder = await mine.holder("live", "flow-1")
-        assert holder == records.request("r1")
+        assert holder == examples.request("r1")
 
     async def test_other_flows_and_other_projects_are_free(self, mine: store.SqlStore) -> None:
-        elsewhere = dataclasses.replace(records.request("r3"), project="test")
-        await add(mine, records.request("r1"), records.request("r2", flow="flow-2"), elsewhere)
+        elsewhere = dataclasses.replace(examples.request("r3"), project="test")
+        await add(mine, examples.request("r1"), examples.request("r2", flow="flow-2"), elsewhere)
         assert await mine.holder("test", "flow-2") is None
 
     async def test_dry_runs_hold_nothing(self, mine: store.SqlStore) -> None:
-        await add(mine, records.request("r1", dry_run=True), records.request("r2", dry_run=True))
+        await add(mine, examples.request("r1", dry_run=True), examples.request("r2", dry_run=True))
         assert await mine.holder("live", "flow-1") is None
-        await add(mine, records.request("r3"), records.request("r4", dry_run=True))
+        await add(mine, examples.request("r3"), examples.request("r4", dry_run=True))
 
     async def test_a_request_that_ends_lets_go_of_its_flow(self, mine: store.SqlStore) -> None:
-        await add(mine, records.request("r1"))
-        await mine.commit(change(records.denied(records.request("r1"))))
+        await add(mine, examples.request("r1"))
+        await mine.commit(change(examples.denied(examples.request("r1"))))
         assert await mine.holder("live", "flow-1") is None
-        await add(mine, records.request("r2"))
+        await add(mine, examples.request("r2"))
 
     async def test_a_running_operation_holds_its_flow_until_its_outcome(self, mine: store.SqlStore) -> None:
-        step = records.request()
+        step = examples.request()
         await add(mine, step)
-        for following in (records.approved, lambda seen: life.begin(seen, at=121.0)):
+        for following in (examples.approved, lambda seen: life.begin(seen, at=121.0)):
             step = following(step)
             await mine.commit(change(step))
             assert await mine.holder("live", "flow-1") == step
@@ -116,29 +116,29 @@ class TestFlows:
         assert await mine.holder("live", "flow-1") is None
 
     async def test_what_nobody_knows_holds_its_flow_while_it_is_read_back(self, mine: store.SqlStore) -> None:
-        step = records.request()
+        step = examples.request()
         await add(mine, step)
         unknown = life.finish(
-            life.begin(records.approved(step), at=121.0),
+            life.begin(examples.approved(step), at=121.0),
             requests.Outcome(how=requests.How.LOST),
             at=122.0,
             look_again_at=127.0,
         )
-        for following in (records.approved, lambda seen: life.begin(seen, at=121.0), lambda _: unknown):
+        for following in (examples.approved, lambda seen: life.begin(seen, at=121.0), lambda _: unknown):
             await mine.commit(change(step := following(step)))
         assert await mine.holder("live", "flow-1") == step
         with pytest.raises(errors.FlowHeld):
-            await add(mine, records.request("r2"))
+            await add(mine, examples.request("r2"))
         assert await mine.unsettled(limit=9) == [step]
         await mine.commit(change(life.give_up(step, at=3722.0)))
         assert await mine.holder("live", "flow-1") is None
-        await add(mine, records.request("r2"))
+        await add(mine, examples.request("r2"))
 
     async def test_the_last_denial_is_the_newest_that_somebody_gave(self, mine: store.SqlStore) -> None:
-        for number, (at, actor) in enumerate([(130.0, records.BOB), (230.0, records.BOB), (330.0, None)]):
-            new = dataclasses.replace(records.request(f"r{number}"), asked_at=at - 10)
+        for number, (at, actor) in enumerate([(130.0, examples.BOB), (230.0, examples.BOB), (330.0, None)]):
+            new = dataclasses.replace(examples.request(f"r{number}"), asked_at=at - 10)
             await add(mine, new)
-            await mine.commit(change(records.denied(new, at=at, actor=actor)))
+            await mine.commit(change(examples.denied(new, at=at, actor=actor)))
         newest = await mine.last_denial("live", "flow-1", since=130.0)
         assert newest is not None
         assert newest.id == "r1"
@@ -148,39 +148,39 @@ class TestFlows:
 
 class TestEmergencies:
     async def test_what_gives_way_ends_as_the_emergency_takes_its_flow(self, mine: store.SqlStore) -> None:
-        pending = records.request("r1")
+        pending = examples.request("r1")
         await add(mine, pending)
-        ending = requests.Ending(actor=records.BOB, at=130.0)
+        ending = requests.Ending(actor=examples.BOB, at=130.0)
         ended = life.end(pending, requests.Event.SUPERSEDE, ending, said=requests.Said.SUPERSEDED)
 
-        await mine.commit(dataclasses.replace(change(records.emergency("r2")), superseded=ended))
+        await mine.commit(dataclasses.replace(change(examples.emergency("r2")), superseded=ended))
 
         assert await mine.load("r1") == ended
-        assert await mine.holder("live", "flow-1") == records.emergency("r2")
-        assert await mine.load("r2") == records.emergency("r2")
+        assert await mine.holder("live", "flow-1") == examples.emergency("r2")
+        assert await mine.load("r2") == examples.emergency("r2")
 
     async def test_nothing_opens_where_what_should_give_way_has_moved_on(self, mine: store.SqlStore) -> None:
-        pending = records.request("r1")
+        pending = examples.request("r1")
         await add(mine, pending)
-        await mine.commit(change(records.approved(pending)))
-        ending = requests.Ending(actor=records.BOB, at=130.0)
+        await mine.commit(change(examples.approved(pending)))
+        ending = requests.Ending(actor=examples.BOB, at=130.0)
         ended = life.end(pending, requests.Event.SUPERSEDE, ending, said=requests.Said.SUPERSEDED)
 
         with pytest.raises(errors.Conflict):
-            await mine.commit(dataclasses.replace(change(records.emergency("r2")), superseded=ended))
+            await mine.commit(dataclasses.replace(change(examples.emergency("r2")), superseded=ended))
 
-        assert await mine.load("r1") == records.approved(pending)
+        assert await mine.load("r1") == examples.approved(pending)
         assert await mine.load("r2") is None
 
     async def test_those_are_counted_that_one_person_let_run_lately(self, mine: store.SqlStore) -> None:
         for number, at in enumerate([120.0, 220.0, 320.0]):
-            one = records.emergency(f"r{number}", flow=f"flow-{number}")
+            one = examples.emergency(f"r{number}", flow=f"flow-{number}")
             await add(mine, one)
-            await mine.commit(change(records.let_run(one, at=at)))
-        rehearsed, plain = records.emergency("r3", dry_run=True), records.request("r4", flow="flow-4")
-        await add(mine, rehearsed, plain, records.emergency("r5", flow="flow-5"))
-        await mine.commit(change(records.let_run(rehearsed, at=420.0)))
-        await mine.commit(change(records.approved(plain)))
+            await mine.commit(change(examples.let_run(one, at=at)))
+        rehearsed, plain = examples.emergency("r3", dry_run=True), examples.request("r4", flow="flow-4")
+        await add(mine, rehearsed, plain, examples.emergency("r5", flow="flow-5"))
+        await mine.commit(change(examples.let_run(rehearsed, at=420.0)))
+        await mine.commit(change(examples.approved(plain)))
 
         counts = [await mine.emergencies("UALICE", since=since) for since in (0.0, 120.0, 121.0, 321.0)]
         assert counts == [3, 3, 2, 0]
@@ -189,9 +189,9 @@ class TestEmergencies:
     async def test_those_of_one_person_are_counted_whichever_id_asked(self, mine: store.SqlStore) -> None:
         for number, (user, person) in enumerate([("UALICE", "WALICE"), ("WALICE", "WALICE"), ("UALICE", None)]):
             requester = Actor(team="T1", user=user, person=person)
-            one = dataclasses.replace(records.emergency(f"r{number}", flow=f"flow-{number}"), requester=requester)
+            one = dataclasses.replace(examples.emergency(f"r{number}", flow=f"flow-{number}"), requester=requester)
             await add(mine, one)
-            await mine.commit(change(records.let_run(one, at=120.0)))
+            await mine.commit(change(examples.let_run(one, at=120.0)))
             found = await mine.load(one.id)
             assert found is not None
             assert found.requester == requester
@@ -201,8 +201,8 @@ class TestEmergencies:
         assert await mine.emergencies("UALICE", since=0.0) == 2
 
     async def test_one_is_unsettled_until_it_is_reviewed(self, mine: store.SqlStore) -> None:
-        versions = [records.emergency()]
-        versions.append(records.let_run(versions[-1]))
+        versions = [examples.emergency()]
+        versions.append(examples.let_run(versions[-1]))
         versions.append(life.begin(versions[-1], at=121.0))
         versions.append(life.finish(versions[-1], requests.Outcome(how=requests.How.DONE), at=122.0))
         for version in versions:
@@ -211,7 +211,7 @@ class TestEmergencies:
         (found,) = await mine.unsettled(limit=9)
         assert found.id == "r1"
 
-        review = requests.Review(actor=records.BOB, at=130.0, verdict=Verdict.NOT_JUSTIFIED, comment="no fire")
+        review = requests.Review(actor=examples.BOB, at=130.0, verdict=Verdict.NOT_JUSTIFIED, comment="no fire")
         await mine.commit(change(life.review(versions[-1], review)))
 
         assert await mine.unsettled(limit=9) == []
@@ -238,8 +238,8 @@ class TestPausing:
     async def test_what_must_not_begin_in_a_pause_is_a_conflict_and_writes_nothing(
         self, mine: store.SqlStore, other: store.SqlStore
     ) -> None:
-        approved = records.approved(records.request())
-        await add(mine, records.request())
+        approved = examples.approved(examples.request())
+        await add(mine, examples.request())
         await mine.commit(change(approved))
         begins = dataclasses.replace(change(life.begin(approved, at=131.0)), unless_paused=True)
         await other.pause(ports.Pause(at=5.0, reason="a release", by="root"))
@@ -258,12 +258,12 @@ class TestLookingBack:
     """What the verbs that read ask for."""
 
     async def test_of_what_is_unsettled_something_may_still_come(self, mine: store.SqlStore) -> None:
-        waits, rehearsal = records.request("r1"), records.request("r2", dry_run=True)
-        voted, ended = records.request("r3", flow="flow-3"), records.request("r4", flow="flow-4")
+        waits, rehearsal = examples.request("r1"), examples.request("r2", dry_run=True)
+        voted, ended = examples.request("r3", flow="flow-3"), examples.request("r4", flow="flow-4")
         await add(mine, waits, rehearsal, voted, ended)
-        await mine.commit(change(records.approved(voted)))
-        await mine.commit(change(records.denied(ended)))
-        await mine.release(records.denied(ended), due_at=None)
+        await mine.commit(change(examples.approved(voted)))
+        await mine.commit(change(examples.denied(ended)))
+        await mine.release(examples.denied(ended), due_at=None)
         await mine.release(waits, due_at=1.0)
 
         found = await mine.unsettled(limit=9)
@@ -271,16 +271,16 @@ class TestLookingBack:
         assert {one.id for one in found} == {"r1", "r2", "r3"}
 
     async def test_an_ended_request_is_settled_though_slack_has_still_to_be_told(self, mine: store.SqlStore) -> None:
-        await add(mine, records.asked())
-        await mine.commit(change(records.denied(records.asked())))
+        await add(mine, examples.asked())
+        await mine.commit(change(examples.denied(examples.asked())))
 
         assert await mine.unsettled(limit=9) == []
 
     async def test_an_approved_request_is_settled_once_its_outcome_is_known(self, mine: store.SqlStore) -> None:
-        running = life.begin(records.approved(records.request()), at=130.0)
+        running = life.begin(examples.approved(examples.request()), at=130.0)
         done = life.finish(running, requests.Outcome(how=requests.How.DONE, status="STANDBY"), at=131.0)
-        await add(mine, records.request())
-        for version in (records.approved(records.request()), running):
+        await add(mine, examples.request())
+        for version in (examples.approved(examples.request()), running):
             await mine.commit(change(version))
         assert await mine.unsettled(limit=9) == [running]
         await mine.commit(change(done))
@@ -288,7 +288,7 @@ class TestLookingBack:
 
     async def test_the_newest_come_first_and_no_more_than_asked_for(self, mine: store.SqlStore) -> None:
         many = [
-            dataclasses.replace(records.request(f"r{number}", flow=f"flow-{number}"), asked_at=float(number))
+            dataclasses.replace(examples.request(f"r{number}", flow=f"flow-{number}"), asked_at=float(number))
             for number in range(5)
         ]
         await add(mine, *many)
@@ -297,9 +297,9 @@ class TestLookingBack:
         assert [one.id for one in await mine.history("live", limit=3)] == ["r4", "r3", "r2"]
 
     async def test_history_is_of_one_project_and_of_one_flow_if_asked_so(self, mine: store.SqlStore) -> None:
-        elsewhere = dataclasses.replace(records.request("r2"), project="test")
-        await add(mine, records.request("r1"), elsewhere, records.request("r3", flow="flow-3"))
-        await mine.commit(change(records.denied(records.request("r1"))))
+        elsewhere = dataclasses.replace(examples.request("r2"), project="test")
+        await add(mine, examples.request("r1"), elsewhere, examples.request("r3", flow="flow-3"))
+        await mine.commit(change(examples.denied(examples.request("r1"))))
 
         assert {one.id for one in await mine.history("live", limit=9)} == {"r1", "r3"}
         assert [one.id for one in await mine.history("live", flow_id="flow-1", limit=9)] == ["r1"]
@@ -310,31 +310,31 @@ class TestRequestLeases:
     async def test_a_committed_request_stays_claimed_until_its_lease_lapses(
         self, mine: store.SqlStore, other: store.SqlStore, clock: Clock
     ) -> None:
-        await add(mine, records.request())
+        await add(mine, examples.request())
         assert await other.claim("r1") is None
         assert await other.claim_due(limit=9) == []
         clock.time += store.LEASE
-        assert await other.claim("r1") == records.request()
+        assert await other.claim("r1") == examples.request()
         assert await mine.claim("r1") is None
 
     async def test_a_commit_that_no_release_follows_is_due_when_the_lease_lapses(
         self, mine: store.SqlStore, other: store.SqlStore, clock: Clock
     ) -> None:
-        await add(mine, records.request())
+        await add(mine, examples.request())
         clock.time += store.LEASE
-        assert await other.claim_due(limit=9) == [records.request()]
+        assert await other.claim_due(limit=9) == [examples.request()]
 
     async def test_a_replica_may_claim_again_what_it_has(self, mine: store.SqlStore, clock: Clock) -> None:
-        await add(mine, records.request())
+        await add(mine, examples.request())
         clock.time += store.LEASE - 1
-        assert await mine.claim("r1") == records.request()
+        assert await mine.claim("r1") == examples.request()
         assert await mine.claim_due(limit=9) == []
         assert await mine.next_due_at() is None
 
     async def test_claiming_again_renews_the_lease(
         self, mine: store.SqlStore, other: store.SqlStore, clock: Clock
     ) -> None:
-        await add(mine, records.request())
+        await add(mine, examples.request())
         clock.time += store.LEASE - 1
         await mine.claim("r1")
         clock.time += store.LEASE - 1
@@ -343,21 +343,21 @@ class TestRequestLeases:
     async def test_a_replacement_claims_the_request_for_its_replica_where_nobody_holds_it(
         self, mine: store.SqlStore, other: store.SqlStore
     ) -> None:
-        await add(mine, records.request())
-        await mine.release(records.request(), due_at=0.0)
-        await other.commit(change(records.approved(records.request())))
+        await add(mine, examples.request())
+        await mine.release(examples.request(), due_at=0.0)
+        await other.commit(change(examples.approved(examples.request())))
         assert await mine.claim("r1") is None
-        assert await other.claim("r1") == records.approved(records.request())
+        assert await other.claim("r1") == examples.approved(examples.request())
 
     async def test_a_replacement_leaves_the_request_to_the_replica_that_holds_it(
         self, mine: store.SqlStore, other: store.SqlStore, clock: Clock
     ) -> None:
-        await add(mine, records.request())
-        approved = records.approved(records.request())
+        await add(mine, examples.request())
+        approved = examples.approved(examples.request())
         await other.commit(change(approved))
         assert await other.claim("r1") is None
         assert other.lease_left("r1") == 0
-        assert not await mine.release(records.request(), due_at=None)
+        assert not await mine.release(examples.request(), due_at=None)
         assert await mine.claim("r1") == approved
         assert await mine.release(approved, due_at=clock.time)
         assert await other.claim_due(limit=9) == [approved]
@@ -365,9 +365,9 @@ class TestRequestLeases:
     async def test_what_a_replica_left_to_one_that_died_is_due_when_the_lease_lapses(
         self, mine: store.SqlStore, other: store.SqlStore, clock: Clock
     ) -> None:
-        await add(mine, records.request())
+        await add(mine, examples.request())
         clock.time += store.LEASE - 5
-        approved = records.approved(records.request())
+        approved = examples.approved(examples.request())
         await other.commit(change(approved))
         assert await other.claim_due(limit=9) == []
         clock.time += 5
@@ -376,8 +376,8 @@ class TestRequestLeases:
     async def test_a_replica_whose_request_was_taken_over_and_moved_cannot_write_it(
         self, mine: store.SqlStore, other: store.SqlStore, clock: Clock
     ) -> None:
-        approved = records.approved(records.request())
-        await add(mine, records.request())
+        approved = examples.approved(examples.request())
+        await add(mine, examples.request())
         await mine.commit(change(approved))
         clock.time += store.LEASE
         assert await other.claim("r1") == approved
@@ -390,31 +390,31 @@ class TestRequestLeases:
     async def test_a_replica_whose_request_was_taken_over_gets_no_lease_by_writing_it(
         self, mine: store.SqlStore, other: store.SqlStore, clock: Clock
     ) -> None:
-        await add(mine, records.request())
+        await add(mine, examples.request())
         clock.time += store.LEASE
         await other.claim("r1")
-        await mine.commit(change(records.approved(records.request())))
+        await mine.commit(change(examples.approved(examples.request())))
         assert mine.lease_left("r1") == 0
         assert await mine.claim("r1") is None
-        assert await other.claim("r1") == records.approved(records.request())
+        assert await other.claim("r1") == examples.approved(examples.request())
 
     async def test_whoever_learns_by_writing_that_another_replica_took_over_believes_in_no_lease_any_more(
         self, mine: store.SqlStore, other: store.SqlStore, clock: Clock
     ) -> None:
-        await add(mine, records.request())
+        await add(mine, examples.request())
         clock.time += store.LEASE
         await other.claim("r1")
         mine._leases.given("r1", asked_at=mine._leases.now())  # as the late reply to an earlier write would
-        await mine.commit(change(records.approved(records.request())))
+        await mine.commit(change(examples.approved(examples.request())))
         assert mine.lease_left("r1") == 0
 
     async def test_what_an_entry_changes_is_leased_to_its_replica_unless_another_one_has_it(
         self, mine: store.SqlStore, other: store.SqlStore, clock: Clock
     ) -> None:
-        await mine.record([records.entry("k1"), records.entry("k2")])
-        await add(mine, records.request())
-        assert await mine.release(records.request(), due_at=None)
-        approved = records.approved(records.request())
+        await mine.record([examples.entry("k1"), examples.entry("k2")])
+        await add(mine, examples.request())
+        assert await mine.release(examples.request(), due_at=None)
+        approved = examples.approved(examples.request())
         await mine.commit(change(approved, entry="k1"))
         assert mine.lease_left("r1") == store.LEASE
         assert await other.claim("r1") is None
@@ -428,15 +428,15 @@ class TestRequestLeases:
         self, mine: store.SqlStore, other: store.SqlStore, clock: Clock
     ) -> None:
         assert mine.lease_left("r1") == 0
-        await add(mine, records.request())
+        await add(mine, examples.request())
         assert mine.lease_left("r1") == store.LEASE
         clock.time += 10
         await mine.claim("r1")
         assert mine.lease_left("r1") == store.LEASE
         clock.time += 10
-        await mine.commit(change(records.approved(records.request())))
+        await mine.commit(change(examples.approved(examples.request())))
         assert mine.lease_left("r1") == store.LEASE
-        assert await mine.release(records.approved(records.request()), due_at=0.0)
+        assert await mine.release(examples.approved(examples.request()), due_at=0.0)
         assert mine.lease_left("r1") == 0
         await other.claim_due(limit=9)
         assert other.lease_left("r1") == store.LEASE
@@ -446,40 +446,40 @@ class TestRequestLeases:
     async def test_a_released_request_is_free_and_due_when_it_says(
         self, mine: store.SqlStore, other: store.SqlStore, clock: Clock
     ) -> None:
-        await add(mine, records.request())
-        assert await mine.release(records.request(), due_at=clock.time + 5)
+        await add(mine, examples.request())
+        assert await mine.release(examples.request(), due_at=clock.time + 5)
         assert await mine.next_due_at() == clock.time + 5
         assert await other.claim_due(limit=9) == []
         clock.time += 5
-        assert await other.claim_due(limit=9) == [records.request()]
+        assert await other.claim_due(limit=9) == [examples.request()]
 
     async def test_a_request_that_nothing_can_come_of_is_never_due(self, mine: store.SqlStore, clock: Clock) -> None:
-        await add(mine, records.request())
-        assert await mine.release(records.request(), due_at=None)
+        await add(mine, examples.request())
+        assert await mine.release(examples.request(), due_at=None)
         clock.time += DAY
         assert await mine.claim_due(limit=9) == []
         assert await mine.next_due_at() is None
 
     async def test_a_request_that_moved_is_not_released(self, mine: store.SqlStore, other: store.SqlStore) -> None:
-        await add(mine, records.request())
-        await mine.commit(change(records.approved(records.request())))
-        assert not await mine.release(records.request(), due_at=None)
+        await add(mine, examples.request())
+        await mine.commit(change(examples.approved(examples.request())))
+        assert not await mine.release(examples.request(), due_at=None)
         assert await other.claim("r1") is None
 
     async def test_a_lease_that_another_replica_took_is_not_released(
         self, mine: store.SqlStore, other: store.SqlStore, clock: Clock
     ) -> None:
-        await add(mine, records.request())
+        await add(mine, examples.request())
         clock.time += store.LEASE
         await other.claim("r1")
-        assert not await mine.release(records.request(), due_at=None)
+        assert not await mine.release(examples.request(), due_at=None)
         assert await mine.claim("r1") is None
 
     async def test_the_most_overdue_come_first_and_no_more_than_asked_for(
         self, mine: store.SqlStore, clock: Clock
     ) -> None:
         for number, late in enumerate([1, 2, 4, 3]):
-            new = records.request(f"r{number}", flow=f"flow-{number}")
+            new = examples.request(f"r{number}", flow=f"flow-{number}")
             await add(mine, new)
             await mine.release(new, due_at=clock.time - late)
         assert await mine.next_due_at() == clock.time - 4
@@ -488,7 +488,7 @@ class TestRequestLeases:
 
     async def test_two_replicas_never_claim_the_same(self, mine: store.SqlStore, other: store.SqlStore) -> None:
         for number in range(10):
-            new = records.request(f"r{number}", flow=f"flow-{number}")
+            new = examples.request(f"r{number}", flow=f"flow-{number}")
             await add(mine, new)
             await mine.release(new, due_at=0.0)
         both = await asyncio.gather(*[one.claim_due(limit=7) for one in (mine, other)])
@@ -498,9 +498,9 @@ class TestRequestLeases:
 
 class TestTelling:
     async def test_telling_saves_what_slack_shows_and_nothing_else(self, mine: store.SqlStore) -> None:
-        await add(mine, records.asked())
+        await add(mine, examples.asked())
         shown = dataclasses.replace(
-            records.asked(),
+            examples.asked(),
             card=requests.Card(channel="C9", ts="1.2", shown=1),
             tell_failures=3,
             tell_at=55.5,
@@ -509,25 +509,25 @@ class TestTelling:
         assert await mine.load("r1") == shown
 
     async def test_telling_does_not_disturb_a_newer_version(self, mine: store.SqlStore) -> None:
-        await add(mine, records.request())
-        newer = records.approved(records.request())
+        await add(mine, examples.request())
+        newer = examples.approved(examples.request())
         await mine.commit(change(newer))
         card = requests.Card(channel="C2", ts="1.2", shown=1)
-        await mine.told(dataclasses.replace(records.request(), card=card))
+        await mine.told(dataclasses.replace(examples.request(), card=card))
         assert await mine.load("r1") == dataclasses.replace(newer, card=card)
 
     async def test_a_decision_does_not_undo_what_was_told_meanwhile(self, mine: store.SqlStore) -> None:
-        await add(mine, records.asked())
+        await add(mine, examples.asked())
         card = requests.Card(channel="C2", ts="1.2", shown=1)
-        await mine.told(dataclasses.replace(records.asked(), card=card, tell_failures=2, tell_at=9.0))
+        await mine.told(dataclasses.replace(examples.asked(), card=card, tell_failures=2, tell_at=9.0))
         await mine.reply_sent("r1", seq=1, ts="1.3")
-        newer = records.approved(records.asked())
+        newer = examples.approved(examples.asked())
         await mine.commit(change(newer))
         found = await mine.load("r1")
         assert found == dataclasses.replace(newer, card=card, tell_failures=2, tell_at=9.0, unsent=newer.unsent[1:])
 
     async def test_sent_replies_are_gone_and_the_others_stay_in_order(self, mine: store.SqlStore) -> None:
-        new = records.asked()
+        new = examples.asked()
         for said in (requests.Said.REMINDED, requests.Said.CALLING, requests.Said.OUTCOME):
             new = life.say(new, said, at=101.0)
         await add(mine, new)
@@ -539,9 +539,9 @@ class TestTelling:
 
 class TestInbox:
     @ON_ONE_DATABASE
-    @given(received=records.of(Entry))
+    @given(received=examples.of(Entry))
     async def test_what_is_recorded_is_found(self, mine: store.SqlStore, received: Entry) -> None:
-        received = dataclasses.replace(received, key=records.new_key(), received_at=1.8e9)
+        received = dataclasses.replace(received, key=examples.new_key(), received_at=1.8e9)
         assert await mine.record([received]) == {received.key}
         assert await mine.entry(received.key) == received
 
@@ -550,59 +550,59 @@ class TestInbox:
         assert await mine.entry("k1") is None
 
     async def test_a_repeat_within_a_day_is_not_new(self, mine: store.SqlStore, other: store.SqlStore) -> None:
-        first = records.entry()
-        again = records.entry(received_at=first.received_at + DAY - 1, text="stop other")
+        first = examples.entry()
+        again = examples.entry(received_at=first.received_at + DAY - 1, text="stop other")
         await mine.record([first])
-        assert await other.record([again, records.entry("k2")]) == {"k2"}
+        assert await other.record([again, examples.entry("k2")]) == {"k2"}
         assert await mine.entry("k1") == first
 
     async def test_a_repeat_inside_one_batch_counts_once(self, mine: store.SqlStore) -> None:
-        first, again = records.entry(text="stop one"), records.entry(text="stop two")
+        first, again = examples.entry(text="stop one"), examples.entry(text="stop two")
         assert await mine.record([first, again]) == {"k1"}
         assert await mine.entry("k1") == first
 
     async def test_a_key_may_come_again_after_a_day(self, mine: store.SqlStore, clock: Clock) -> None:
-        await mine.record([records.entry()])
+        await mine.record([examples.entry()])
         await mine.commit(change(entry="k1", answer=NOTED))
         await mine.finish_entry("k1")
         clock.time += DAY
         assert await mine.entry("k1") is None
-        again = records.entry(received_at=clock.time, text="stop other")
+        again = examples.entry(received_at=clock.time, text="stop other")
         assert await mine.record([again]) == {"k1"}
         assert await mine.entry("k1") == again
         clock.time += store.LEASE
         assert await mine.claim_entries(limit=9) == [ports.Claimed(entry=again)]
 
     async def test_thousands_are_recorded_at_once(self, mine: store.SqlStore) -> None:
-        many = [records.entry(f"k{number}") for number in range(5000)]
+        many = [examples.entry(f"k{number}") for number in range(5000)]
         assert await mine.record(many) == {entry.key for entry in many}
-        assert await mine.record([*many, records.entry("new")]) == {"new"}
+        assert await mine.record([*many, examples.entry("new")]) == {"new"}
 
 
 class TestInboxLeases:
     async def test_a_recorded_entry_is_claimed_until_its_lease_lapses(
         self, mine: store.SqlStore, other: store.SqlStore, clock: Clock
     ) -> None:
-        await mine.record([records.entry()])
+        await mine.record([examples.entry()])
         assert await other.claim_entries(limit=9) == []
         clock.time += store.LEASE
-        assert await other.claim_entries(limit=9) == [ports.Claimed(entry=records.entry())]
+        assert await other.claim_entries(limit=9) == [ports.Claimed(entry=examples.entry())]
         assert await mine.claim_entries(limit=9) == []
 
     async def test_the_oldest_entries_come_first_and_no_more_than_asked_for(
         self, mine: store.SqlStore, clock: Clock
     ) -> None:
-        await mine.record([records.entry(f"k{late}", received_at=clock.time - late) for late in (1, 3, 2)])
+        await mine.record([examples.entry(f"k{late}", received_at=clock.time - late) for late in (1, 3, 2)])
         clock.time += store.LEASE
         assert [found.entry.key for found in await mine.claim_entries(limit=2)] == ["k3", "k2"]
         assert [found.entry.key for found in await mine.claim_entries(limit=2)] == ["k1"]
 
     @ON_ONE_DATABASE
-    @given(answer=records.of(answers.Answer))
+    @given(answer=examples.of(answers.Answer))
     async def test_a_decided_entry_comes_back_with_its_answer(
         self, mine: store.SqlStore, clock: Clock, answer: answers.Answer
     ) -> None:
-        received = records.entry(f"k{clock.time}", received_at=clock.time)
+        received = examples.entry(f"k{clock.time}", received_at=clock.time)
         await mine.record([received])
         await mine.commit(change(entry=received.key, answer=answer))
         assert await mine.claim_entries(limit=9) == []
@@ -611,28 +611,28 @@ class TestInboxLeases:
         await mine.finish_entry(received.key)
 
     async def test_a_finished_entry_never_comes_back(self, mine: store.SqlStore, clock: Clock) -> None:
-        await mine.record([records.entry("k1"), records.entry("k2")])
+        await mine.record([examples.entry("k1"), examples.entry("k2")])
         await mine.commit(change(entry="k1"))
         await mine.commit(change(entry="k2", answer=NOTED))
         await mine.finish_entry("k2")
         clock.time += DAY - 1
         assert await mine.claim_entries(limit=9) == []
-        assert await mine.entry("k1") == records.entry("k1")
+        assert await mine.entry("k1") == examples.entry("k1")
 
     async def test_a_postponed_entry_comes_back_when_it_says(
         self, mine: store.SqlStore, other: store.SqlStore, clock: Clock
     ) -> None:
-        await mine.record([records.entry()])
+        await mine.record([examples.entry()])
         await mine.commit(change(entry="k1", answer=NOTED))
         await mine.postpone_entry("k1", until=clock.time + 5)
         assert await other.claim_entries(limit=9) == []
         clock.time += 5
-        assert await other.claim_entries(limit=9) == [ports.Claimed(entry=records.entry(), answer=NOTED)]
+        assert await other.claim_entries(limit=9) == [ports.Claimed(entry=examples.entry(), answer=NOTED)]
 
     async def test_an_entry_that_another_replica_took_is_not_postponed(
         self, mine: store.SqlStore, other: store.SqlStore, clock: Clock
     ) -> None:
-        await mine.record([records.entry()])
+        await mine.record([examples.entry()])
         clock.time += store.LEASE
         await other.claim_entries(limit=9)
         await mine.postpone_entry("k1", until=clock.time)
@@ -643,8 +643,8 @@ class TestLettingGo:
     async def test_what_a_replica_lets_go_is_free_at_once_and_what_it_keeps_is_not(
         self, mine: store.SqlStore, other: store.SqlStore
     ) -> None:
-        await mine.record([records.entry("k1"), records.entry("k2")])
-        await add(mine, records.request("r1", flow="flow-1"), records.request("r2", flow="flow-2"))
+        await mine.record([examples.entry("k1"), examples.entry("k2")])
+        await add(mine, examples.request("r1", flow="flow-1"), examples.request("r2", flow="flow-2"))
         await mine.let_go(keeping={"k1", "r1"})
         assert [each.entry.key for each in await other.claim_entries(limit=9)] == ["k2"]
         assert [each.id for each in await other.claim_due(limit=9)] == ["r2"]
@@ -652,8 +652,8 @@ class TestLettingGo:
     async def test_a_replica_lets_nothing_go_that_another_one_holds(
         self, mine: store.SqlStore, other: store.SqlStore
     ) -> None:
-        await other.record([records.entry()])
-        await add(other, records.request())
+        await other.record([examples.entry()])
+        await add(other, examples.request())
         await mine.let_go(keeping=())
         assert await mine.claim_entries(limit=9) == []
         assert await mine.claim_due(limit=9) == []
@@ -661,71 +661,71 @@ class TestLettingGo:
 
 class TestOneTransaction:
     async def test_a_change_is_written_whole(self, mine: store.SqlStore) -> None:
-        await mine.record([records.entry()])
-        await mine.commit(change(records.asked(), entry="k1", answer=NOTED))
-        assert await mine.load("r1") == records.asked()
+        await mine.record([examples.entry()])
+        await mine.commit(change(examples.asked(), entry="k1", answer=NOTED))
+        assert await mine.load("r1") == examples.asked()
         assert [row["state"] for row in await rows_of(mine, "inbox")] == ["decided"]
         assert [row["request_id"] for row in await rows_of(mine, "audit")] == ["r1"]
 
     @pytest.mark.parametrize(
         ("refused", "failure"),
         [
-            (records.asked("r2"), errors.FlowHeld),
-            (records.request("r1"), errors.Conflict),
-            (dataclasses.replace(records.request("r1"), version=3), errors.Conflict),
+            (examples.asked("r2"), errors.FlowHeld),
+            (examples.request("r1"), errors.Conflict),
+            (dataclasses.replace(examples.request("r1"), version=3), errors.Conflict),
         ],
     )
     async def test_a_change_that_is_refused_leaves_nothing(
         self, mine: store.SqlStore, refused: requests.Request, failure: type[errors.StoreError], clock: Clock
     ) -> None:
-        await add(mine, records.request("r1"))
-        await mine.record([records.entry()])
+        await add(mine, examples.request("r1"))
+        await mine.record([examples.entry()])
         with pytest.raises(failure):
             await mine.commit(change(refused, entry="k1", answer=NOTED))
-        assert await mine.load("r1") == records.request("r1")
+        assert await mine.load("r1") == examples.request("r1")
         assert await mine.load("r2") is None
         assert await rows_of(mine, "replies") == []
         assert len(await rows_of(mine, "audit")) == 1
         clock.time += store.LEASE
-        assert await mine.claim_entries(limit=9) == [ports.Claimed(entry=records.entry())]
+        assert await mine.claim_entries(limit=9) == [ports.Claimed(entry=examples.entry())]
 
     async def test_an_entry_that_is_done_may_still_get_an_answer(self, mine: store.SqlStore, clock: Clock) -> None:
-        await mine.record([records.entry()])
-        await mine.commit(change(records.request(), entry="k1"))
+        await mine.record([examples.entry()])
+        await mine.commit(change(examples.request(), entry="k1"))
         again = ports.Change(entry="k1", answer=NOTED, reopens=True, audit=())
         await mine.commit(again)
         clock.time += store.LEASE
-        assert await mine.claim_entries(limit=9) == [ports.Claimed(entry=records.entry(), answer=NOTED)]
+        assert await mine.claim_entries(limit=9) == [ports.Claimed(entry=examples.entry(), answer=NOTED)]
 
     @pytest.mark.parametrize("answer", [NOTED, None])
     async def test_an_entry_is_decided_once_whichever_replica_decides(
         self, mine: store.SqlStore, other: store.SqlStore, clock: Clock, answer: answers.Answer | None
     ) -> None:
-        await mine.record([records.entry()])
+        await mine.record([examples.entry()])
         clock.time += store.LEASE
         await other.claim_entries(limit=9)
         await other.commit(change(entry="k1", answer=answer))
         before = await rows_of(other, "inbox"), await rows_of(other, "audit")
         with pytest.raises(errors.DecidedBefore):
-            await mine.commit(change(records.request(), entry="k1", answer=NOTED))
+            await mine.commit(change(examples.request(), entry="k1", answer=NOTED))
         assert (await rows_of(mine, "inbox"), await rows_of(mine, "audit")) == before
         assert await mine.load("r1") is None
 
     async def test_a_caller_that_stops_waiting_does_not_stop_the_write(
         self, mine: store.SqlStore, replicas: Replicas
     ) -> None:
-        writing = asyncio.create_task(mine.commit(change(records.request())))
+        writing = asyncio.create_task(mine.commit(change(examples.request())))
         await asyncio.sleep(0)
         writing.cancel()
         with pytest.raises(asyncio.CancelledError):
             await writing
         await mine.close()
-        assert await (await replicas.open("next")).load("r1") == records.request()
+        assert await (await replicas.open("next")).load("r1") == examples.request()
 
     async def test_a_closed_store_writes_and_reads_nothing(self, mine: store.SqlStore) -> None:
         await mine.close()
         with pytest.raises(errors.NotRecorded, match="closed"):
-            await mine.record([records.entry()])
+            await mine.record([examples.entry()])
         with pytest.raises(errors.StoreError, match="closed"):
             await mine.load("r1")
 
@@ -740,7 +740,7 @@ _REPLACING = {
 class TestAudit:
     async def test_an_event_is_kept_with_its_facts_in_order(self, mine: store.SqlStore) -> None:
         events = (
-            ports.AuditEvent(at=1.0, what="asked", actor=records.ALICE, request_id="r1", facts={"b": [1], "a": "ü"}),
+            ports.AuditEvent(at=1.0, what="asked", actor=examples.ALICE, request_id="r1", facts={"b": [1], "a": "ü"}),
             ports.AuditEvent(at=2.0, what="started"),
         )
         await mine.commit(ports.Change(audit=events))

@@ -18,10 +18,10 @@ from bot import errors, ports
 from bot.store import database, failures, hold, migrate, sqlite, store
 from bot.store import url as urls
 
-from . import records
+from . import examples
 from .conftest import BUSY, Clock, Replicas, changed, rows_of
 
-CHANGE = ports.Change(audit=(ports.AuditEvent(at=1.0, what="changed"),), request=records.asked())
+CHANGE = ports.Change(audit=(ports.AuditEvent(at=1.0, what="changed"),), request=examples.asked())
 
 
 @pytest.fixture
@@ -51,7 +51,7 @@ class TestFailures:
         self, mine: store.SqlStore, sabotage: str, words: str
     ) -> None:
         await changed(mine, sabotage)
-        many = [records.entry(f"k{number}") for number in range(2000)]
+        many = [examples.entry(f"k{number}") for number in range(2000)]
         with pytest.raises(errors.NotRecorded, match=words):
             await mine.record(many) if "audit" not in sabotage else await mine.commit(CHANGE)
         assert await rows_of(mine, "inbox") == await rows_of(mine, "requests") == []
@@ -65,13 +65,13 @@ class TestFailures:
         blocker.execute("BEGIN IMMEDIATE")
         try:
             with pytest.raises(errors.NotRecorded, match="another process"):
-                await mine.record([records.entry()])
+                await mine.record([examples.entry()])
             with pytest.raises(errors.NotRecorded, match="another process"):
                 await mine.commit(CHANGE)
             assert await mine.load("r1") is None
         finally:
             blocker.close()
-        assert await mine.record([records.entry()]) == {"k1"}
+        assert await mine.record([examples.entry()]) == {"k1"}
 
     async def test_a_commit_that_fails_is_unconfirmed(self, db: database.Database) -> None:
         def orphan(connection: sa.Connection) -> None:
@@ -88,7 +88,7 @@ class TestFailures:
     async def test_no_message_or_chained_exception_holds_what_a_user_typed(self, mine: store.SqlStore) -> None:
         await changed(mine, "DROP TABLE inbox")
         with pytest.raises(errors.NotRecorded) as caught:
-            await mine.record([records.entry(text="stop something-telling")])
+            await mine.record([examples.entry(text="stop something-telling")])
         assert "no such table" in str(caught.value.__cause__)
         assert "something-telling" not in f"{caught.value} {caught.value.__cause__}"
 
@@ -106,7 +106,7 @@ class TestFailures:
     async def test_an_entry_of_newer_code_is_left_alone_and_keeps_no_other_waiting(
         self, mine: store.SqlStore, capsys: pytest.CaptureFixture[str]
     ) -> None:
-        await mine.record([records.entry(), records.entry("k2")])
+        await mine.record([examples.entry(), examples.entry("k2")])
         await changed(
             mine,
             "UPDATE inbox SET lease_until = 0",
@@ -119,7 +119,7 @@ class TestFailures:
         self, mine: store.SqlStore, capsys: pytest.CaptureFixture[str]
     ) -> None:
         for number in (1, 2):
-            new = records.request(f"r{number}", flow=f"flow-{number}")
+            new = examples.request(f"r{number}", flow=f"flow-{number}")
             await mine.commit(ports.Change(audit=(), request=new))
         await changed(
             mine,
@@ -225,7 +225,7 @@ class TestTurns:
 
         def work(connection: sa.Connection) -> list[int]:
             before = _count(connection)
-            asyncio.run_coroutine_threadsafe(mine.record([records.entry()]), loop).result()
+            asyncio.run_coroutine_threadsafe(mine.record([examples.entry()]), loop).result()
             return [before, _count(connection)]
 
         assert await mine.database.read(work) == [0, 0]
@@ -257,10 +257,10 @@ class TestOpening:
     async def test_whoever_serves_a_file_next_goes_on_at_once(self, url: str, clock: Clock) -> None:
         dead = await store.open_store(url, clock=clock, replica="dead", exclusive=False)
         await dead.commit(CHANGE)
-        await dead.record([records.entry()])
+        await dead.record([examples.entry()])
         heir = await store.open_store(url, clock=clock, replica="heir")
-        assert await heir.claim_due(limit=9) == [records.asked()]
-        assert await heir.claim_entries(limit=9) == [ports.Claimed(entry=records.entry())]
+        assert await heir.claim_due(limit=9) == [examples.asked()]
+        assert await heir.claim_entries(limit=9) == [ports.Claimed(entry=examples.entry())]
         await dead.close()
         await heir.close()
 

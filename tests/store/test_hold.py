@@ -14,7 +14,7 @@ import structlog
 from bot import errors
 from bot.store import hold, migrate, store
 
-from . import records
+from . import examples
 from .conftest import Clock
 
 
@@ -48,7 +48,7 @@ class TestUnderAnotherName:
         self, url: str, tmp_path: pathlib.Path, clock: Clock
     ) -> None:
         first = await store.open_store(url, clock=clock, replica="first")
-        await first.record([records.entry()])
+        await first.record([examples.entry()])
         locks = locks_of(tmp_path / "flowbot.db")
         with pytest.raises(errors.StoreError):
             await store.open_store(elsewhere(tmp_path), clock=clock, replica="second")
@@ -100,7 +100,7 @@ class TestPrivate:
         url = f"sqlite:///{tmp_path / 'new.db'}"
         migrate.migrate(url)
         opened = await store.open_store(url, clock=clock, replica="mine")
-        await opened.record([records.entry()])
+        await opened.record([examples.entry()])
         assert modes(tmp_path) == dict.fromkeys(("new.db", "new.db-wal", "new.db-shm", "new.db.lock"), 0o600)
         await opened.close()
 

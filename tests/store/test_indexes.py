@@ -9,15 +9,17 @@ from sqlalchemy import event
 from bot import answers, ports
 from bot.store import sqlite, store
 
-from . import records
+from . import examples
 from .conftest import Clock
 
 
 async def _use_every_method(opened: store.SqlStore, clock: Clock) -> None:
-    await opened.record([records.entry("k1"), records.entry("k2")])
+    await opened.record([examples.entry("k1"), examples.entry("k2")])
     await opened.entry("k1")
-    await opened.commit(ports.Change(audit=(), request=records.asked(), entry="k1", answer=answers.Noted(what="asked")))
-    approved = records.approved(records.asked())
+    await opened.commit(
+        ports.Change(audit=(), request=examples.asked(), entry="k1", answer=answers.Noted(what="asked"))
+    )
+    approved = examples.approved(examples.asked())
     await opened.commit(ports.Change(audit=(ports.AuditEvent(at=1.0, what="approved"),), request=approved))
     await opened.postpone_entry("k1", until=clock.time)
     await opened.claim_entries(limit=9)

@@ -20,7 +20,7 @@ from bot.store import hold, migrate, revision, rows, schema, store
 from bot.store import url as urls
 from tests import postgres
 
-from . import records
+from . import examples
 from .conftest import Clock, rows_of
 
 T = TypeVar("T")
@@ -123,7 +123,7 @@ async def test_rows_of_the_first_revision_are_kept(place: str, clock: Clock, mon
     await asyncio.to_thread(migrate_to, place, "0001", monkeypatch)
 
     def fill(connection: sa.Connection) -> None:
-        new = records.asked()
+        new = examples.asked()
         values = {"id": new.id, **rows.decided(new), **rows.told(new), "ended_at": 130.0}
         del values["emergency"]  # of the third
         del values["requester_person"]  # of the fourth, as the person of the reply below
@@ -139,7 +139,7 @@ async def test_rows_of_the_first_revision_are_kept(place: str, clock: Clock, mon
         await store.open_store(place, clock=clock, replica="r")
     assert await asyncio.to_thread(migrate.migrate, place) == "0004"
     opened = await store.open_store(place, clock=clock, replica="r")
-    assert await opened.load("r1") == records.asked()
+    assert await opened.load("r1") == examples.asked()
     assert [row["changed_at"] for row in await rows_of(opened, "requests")] == [130.0]
     with pytest.raises(errors.NotRecorded):
         await opened.database.write(lambda connection: connection.execute(schema.audit.delete()).close())

@@ -21,10 +21,10 @@ from bot.store import url as urls
 from tests import postgres as servers
 from tests.fakes import PATIENCE
 
-from . import pooler, records
+from . import pooler, examples
 from .conftest import Clock, rows_of
 
-CHANGE = ports.Change(audit=(ports.AuditEvent(at=1.0, what="changed"),), request=records.asked())
+CHANGE = ports.Change(audit=(ports.AuditEvent(at=1.0, what="changed"),), request=examples.asked())
 
 
 @pytest.fixture
@@ -70,41 +70,41 @@ async def query(opened: database.Database, statement: str) -> object:
 
 def entry() -> str:
     """Return a key that no other entry has."""
-    return records.new_key()
+    return examples.new_key()
 
 
 class TestLosingTheServer:
     async def test_a_store_goes_on_by_itself_once_the_server_is_back(
         self, frail: servers.Server, on_frail: store.SqlStore
     ) -> None:
-        assert await on_frail.record([records.entry("before")]) == {"before"}
+        assert await on_frail.record([examples.entry("before")]) == {"before"}
         await asyncio.to_thread(frail.stop)
         with pytest.raises(errors.NotRecorded, match=r"cannot be reached \(ConnectionRefusedError\)"):
-            await on_frail.record([records.entry("meanwhile")])
+            await on_frail.record([examples.entry("meanwhile")])
         with pytest.raises(errors.StoreError, match="cannot be reached"):
             await on_frail.entry("before")
         await asyncio.to_thread(frail.start)
-        assert await on_frail.record([records.entry("after"), records.entry("before")]) == {"after"}
+        assert await on_frail.record([examples.entry("after"), examples.entry("before")]) == {"after"}
         assert {row["key"] for row in await rows_of(on_frail, "inbox")} >= {"before", "after"}
 
     async def test_a_restart_that_nobody_has_noticed_costs_no_write(
         self, frail: servers.Server, on_frail: store.SqlStore
     ) -> None:
         key = entry()
-        await asyncio.gather(*[on_frail.record([records.entry(f"{key} {number}")]) for number in range(4)])
+        await asyncio.gather(*[on_frail.record([examples.entry(f"{key} {number}")]) for number in range(4)])
         await asyncio.to_thread(frail.stop)
         await asyncio.to_thread(frail.start)
         for number in range(4, 8):
-            assert await on_frail.record([records.entry(f"{key} {number}")]) == {f"{key} {number}"}
+            assert await on_frail.record([examples.entry(f"{key} {number}")]) == {f"{key} {number}"}
 
     async def test_a_server_that_hangs_is_not_waited_for(self, frail: servers.Server, on_frail: store.SqlStore) -> None:
         key = entry()
-        await on_frail.record([records.entry(key)])
+        await on_frail.record([examples.entry(key)])
         frail.signal(signal.SIGSTOP)
         began = time.monotonic()
         try:
             results = await asyncio.gather(
-                on_frail.record([records.entry(f"{key} hung")]),
+                on_frail.record([examples.entry(f"{key} hung")]),
                 on_frail.commit(dataclasses.replace(CHANGE, request=None)),
                 on_frail.entry(key),
                 return_exceptions=True,
@@ -115,7 +115,7 @@ class TestLosingTheServer:
         assert [type(result) for result in results] == [errors.NotRecorded, errors.NotRecorded, errors.StoreError]
         assert all("does not answer" in str(result) for result in results)
         assert took < 2
-        assert await on_frail.record([records.entry(f"{key} hung")]) == {f"{key} hung"}
+        assert await on_frail.record([examples.entry(f"{key} hung")]) == {f"{key} hung"}
 
     async def test_a_store_closes_though_the_server_hangs(self, frail: servers.Server) -> None:
         opened = await store.open_store(frail.url("flowbot"), clock=Clock(), replica="mine")
@@ -318,7 +318,7 @@ class TestTransactions:
 
         def work(connection: sa.Connection) -> list[int]:
             before = count(connection)
-            await_only(mine.record([records.entry()]))
+            await_only(mine.record([examples.entry()]))
             return [before, count(connection)]
 
         assert await mine.database.read(work) == [0, 0]
@@ -377,9 +377,9 @@ class TestRaces:
     async def test_of_two_hundred_commits_on_one_version_exactly_one_wins(
         self, mine: store.SqlStore, other: store.SqlStore
     ) -> None:
-        await mine.commit(dataclasses.replace(CHANGE, request=records.request()))
-        votes = [requests.Vote(actor=dataclasses.replace(records.BOB, user=f"U{i}"), at=float(i)) for i in range(200)]
-        rivals = [life.approve(records.request(), vote, needed=1) for vote in votes]
+        await mine.commit(dataclasses.replace(CHANGE, request=examples.request()))
+        votes = [requests.Vote(actor=dataclasses.replace(examples.BOB, user=f"U{i}"), at=float(i)) for i in range(200)]
+        rivals = [life.approve(examples.request(), vote, needed=1) for vote in votes]
         results = await asyncio.gather(
             *[(mine, other)[i % 2].commit(ports.Change(audit=(), request=rival)) for i, rival in enumerate(rivals)],
             return_exceptions=True,
@@ -391,10 +391,10 @@ class TestRaces:
 
     async def test_no_row_is_claimed_twice(self, mine: store.SqlStore, other: store.SqlStore, clock: Clock) -> None:
         for number in range(60):
-            new = records.request(f"r{number}", flow=f"flow-{number}")
+            new = examples.request(f"r{number}", flow=f"flow-{number}")
             await mine.commit(ports.Change(audit=(), request=new))
             await mine.release(new, due_at=0.0)
-        await mine.record([records.entry(f"k{number}") for number in range(60)])
+        await mine.record([examples.entry(f"k{number}") for number in range(60)])
         clock.time += store.LEASE
         claims = [one.claim_due(limit=7) for _ in range(8) for one in (mine, other)]
         entries = [one.claim_entries(limit=7) for _ in range(8) for one in (mine, other)]
@@ -410,7 +410,7 @@ class TestRaces:
     async def test_deliveries_that_reach_two_replicas_at_once_are_new_to_one(
         self, mine: store.SqlStore, other: store.SqlStore
     ) -> None:
-        entries = [records.entry(f"k{number}") for number in range(50)]
+        entries = [examples.entry(f"k{number}") for number in range(50)]
         both = await asyncio.gather(mine.record(entries), other.record(entries[::-1]))
         assert both[0] | both[1] == {one.key for one in entries}
         assert not both[0] & both[1]
@@ -418,7 +418,7 @@ class TestRaces:
     async def test_a_replica_that_was_stopped_within_a_transaction_keeps_nobody_waiting(
         self, mine: store.SqlStore, url: str, mocker: MockerFixture
     ) -> None:
-        await mine.commit(dataclasses.replace(CHANGE, request=records.request()))
+        await mine.commit(dataclasses.replace(CHANGE, request=examples.request()))
         mocker.patch.object(postgres, "LIMITS", postgres.LIMITS.replace("'5s'", "'50ms'"))
         stopped = postgres.open_postgres(urls.parse(url), patience=30)
         locked, never = asyncio.Event(), asyncio.Event()
@@ -430,7 +430,7 @@ class TestRaces:
 
         stopping = asyncio.create_task(stopped.write(stop_within))
         await locked.wait()
-        await mine.commit(ports.Change(audit=(), request=records.approved(records.request())))
+        await mine.commit(ports.Change(audit=(), request=examples.approved(examples.request())))
         never.set()
         with pytest.raises(errors.StoreError):
             await stopping
@@ -445,10 +445,10 @@ class TestBehindAPooler:
             assert await asyncio.to_thread(migrate.migrate, behind)
             opened = [await store.open_store(behind, clock=clock, replica=replica) for replica in ("mine", "other")]
             for number in range(10):
-                new = records.request(f"r{number}", flow=f"flow-{number}")
+                new = examples.request(f"r{number}", flow=f"flow-{number}")
                 one, another = opened[number % 2], opened[1 - number % 2]
                 await asyncio.gather(
-                    one.record([records.entry(f"k{number}")]),
+                    one.record([examples.entry(f"k{number}")]),
                     one.commit(dataclasses.replace(CHANGE, request=new)),
                     another.entry("k0"),
                     another.unsettled(limit=9),
