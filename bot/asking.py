@@ -7,7 +7,7 @@ Reads the cloud and the gate, and writes one change: a request with its lock, or
 import dataclasses
 from typing import Final
 
-from bot import answers, commands, errors, finding, life, limiting, passing_over, placing, policy, ports, request
+from bot import answers, commands, errors, finding, life, limiting, passing_over, placing, policy, ports, request, terms
 from bot.arrivals import Actor, Button, Entry, Typed
 from bot.commands import Verb
 from bot.gate import FRESH, Gate, Subject, subject_of
@@ -51,6 +51,7 @@ class _Ask:
     """One command on its way: who typed it where, in which project, and the id that its request would have.
 
     `entry` is what can be completed if something is missing; `name` is what was typed as the name of a protected flow.
+    `gate` decides on the policy of one moment.
     """
 
     request_id: str
@@ -60,6 +61,7 @@ class _Ask:
     typed: Typed
     command: commands.Change
     project: policy.Project
+    gate: Gate
 
 
 class Asking:
@@ -119,10 +121,11 @@ class Asking:
         outsider = policy.refuse_outsider(await self._gate.person(entry.actor, max_age=FRESH))
         if outsider is not None:
             return answers.Refused(action=command.verb, flow=command.flow, decision=outsider, dry_run=command.dry_run)
-        paused = await self._gate.refuse_paused()
+        gate = self._gate.pinned()
+        paused = await gate.refuse_paused()
         if paused is not None:
             return answers.Refused(action=command.verb, flow=command.flow, decision=paused, dry_run=command.dry_run)
-        project = placing.project_for(self._gate.in_force, command.project, typed.channel)
+        project = placing.project_for(gate.in_force, command.project, typed.channel)
         if isinstance(project, answers.WhichProject):
             return dataclasses.replace(project, dry_run=command.dry_run)
         ask = _Ask(
@@ -133,15 +136,29 @@ class Asking:
             typed=typed,
             command=command,
             project=project,
+            gate=gate,
         )
         probably = self._finder.remembered(project, command.flow) or command.flow
-        opened = await self._meet(ask, probably) or await self._find(ask, met=probably)
+        opened = await self._refuse_early(ask) or await self._meet(ask, probably) or await self._find(ask, met=probably)
         return opened if isinstance(opened, Request) else dataclasses.replace(opened, dry_run=command.dry_run)
 
     def _refuse_too_many(self, entry: Entry, command: commands.Change) -> answers.TooMany | None:
         """Say that somebody has sent too many commands, or None; a click, or what completes a command, is none."""
         wait = self._limit.wait(entry) if isinstance(entry.arrival, Typed) else 0.0
         return answers.TooMany(most=limiting.COMMANDS, wait=wait, dry_run=command.dry_run) if wait else None
+
+    async def _refuse_early(self, ask: _Ask) -> answers.Refused | None:
+        """Refuse somebody whom no rule could let do this, before the cloud is asked which flow is meant."""
+        command = ask.command
+        refusal = await ask.gate.refuse_early(ask.actor, _as_typed(ask), emergency=command.emergency, max_age=FRESH)
+        if refusal is None:
+            return None
+        return refused(ask.gate.in_force, action=command.verb, flow=command.flow, decision=refusal)
+
+    async def _purpose(self, ask: _Ask) -> ports.Purpose:
+        """Say what reading the flow is for: a stop only where what was typed is enough to know that it is allowed."""
+        nameless = dataclasses.replace(_as_typed(ask), flow_name=None)
+        return "read" if isinstance(await self._may(ask, nameless), policy.Refuse) else "stop"
 
     async def _meet(self, ask: _Ask, flow_id: str) -> answers.Answer | None:
         """Lead who may ask for the same to the open request for the flow, if there is one; dry runs meet nobody."""
@@ -153,13 +170,13 @@ class Asking:
         subject = dataclasses.replace(subject_of(holder), verb=ask.command.verb)
         decision = await self._may(ask, subject)
         if isinstance(decision, policy.Refuse):
-            return refused(self._gate.in_force, action=ask.command.verb, flow=holder.flow.called, decision=decision)
+            return refused(ask.gate.in_force, action=ask.command.verb, flow=holder.flow.called, decision=decision)
         return _met(ask.command.verb, holder)
 
     async def _find(self, ask: _Ask, *, met: str) -> Request | answers.Answer:
         """Read which flow is meant; `met` is the id for which no open request was found already."""
         find = self._finder.find_or_guess if ask.command.emergency else self._finder.find
-        flow = await find(ask.project, ask.command.flow)
+        flow = await find(ask.project, ask.command.flow, purpose=await self._purpose(ask))
         if not isinstance(flow, Flow):
             return flow
         open_one = await self._meet(ask, flow.flow_id) if flow.flow_id != met else None
@@ -172,10 +189,10 @@ class Asking:
         subject = Subject(verb=verb, project=project.name, flow_id=flow.flow_id, flow_name=called, channel=channel)
         decision = await self._may(ask, subject)
         if isinstance(decision, policy.Refuse):
-            return refused(self._gate.in_force, action=verb, flow=flow.called, decision=decision)
+            return refused(ask.gate.in_force, action=verb, flow=flow.called, decision=decision)
         if flow.status == WANTED[verb]:
             return answers.AlreadySo(verb=verb, project=project.name, flow=flow)
-        shared = False if project.allow_shared else await self._gate.is_shared(channel)
+        shared = False if project.allow_shared else await ask.gate.is_shared(channel)
         if shared is not False:
             return answers.SharedChannel(channel=channel, project=project.name, sure=shared is True)
         return await self._missing(ask, flow, subject, decision) or await self._request(ask, flow, channel, decision)
@@ -188,7 +205,7 @@ class Asking:
         emergency = isinstance(choice, passing_over.Emergency)
         required = isinstance(choice, passing_over.Emergency) or choice.reason_required
         lacks_reason = required and ask.command.reason is None
-        guard = None if emergency else await self._gate.guard(ask.actor, subject, max_age=FRESH)
+        guard = None if emergency else await ask.gate.guard(ask.actor, subject, max_age=FRESH)
         if guard is not None and not _is_name(ask.name, flow):
             return answers.NameMissing(
                 entry=ask.entry,
@@ -211,7 +228,7 @@ class Asking:
         )
 
     async def _may(self, ask: _Ask, subject: Subject) -> Choice | policy.Refuse:
-        decide = self._gate.decide_emergency if ask.command.emergency else self._gate.decide
+        decide = ask.gate.decide_emergency if ask.command.emergency else ask.gate.decide
         return await decide(ask.actor, subject, max_age=FRESH)
 
     async def _request(self, ask: _Ask, flow: Flow, channel: str, choice: Choice) -> Request:
@@ -228,7 +245,7 @@ class Asking:
             asked_in=ask.typed.channel,
             asked_at=now,
             expires_at=now + choice.expires,
-            terms=self._terms(choice, ask.actor),
+            terms=terms.of(ask.gate.in_force, choice, requester=ask.actor),
             card=request.Card(channel=channel, thread=ask.typed.thread_ts if channel == ask.typed.channel else None),
             recently_denied_by=denial.ending.actor if denial is not None and denial.ending is not None else None,
             emergency=_emergency(choice, home=ask.project.channels[0], channel=channel),
@@ -247,11 +264,6 @@ class Asking:
         reason = opened.reason if await self._gate.is_private(opened.card.channel) is False else None
         return life.say(said, Said.ANNOUNCED, at=opened.asked_at, actor=opened.requester, reason=reason)
 
-    def _terms(self, choice: Choice, requester: Actor) -> request.Terms:
-        if isinstance(choice, passing_over.Emergency):
-            return emergency_terms(self._gate.in_force, choice, requester=requester.user)
-        return terms(self._gate.in_force, choice)
-
     async def _tell(self, entry: Entry, answer: answers.Answer) -> Taken:
         event = ports.AuditEvent(
             at=self._clock.now(), what="nothing opened", actor=entry.actor, facts=_facts(entry, answer)
@@ -260,29 +272,11 @@ class Asking:
         return Taken(answer=answer)
 
 
-def terms(in_force: policy.Policy, choice: policy.Allow | policy.NeedApproval) -> request.Terms:
-    """Return what the rule asks for, as a request keeps it."""
-    needs = isinstance(choice, policy.NeedApproval)
-    return request.Terms(
-        rule=choice.rule.name,
-        rule_text=choice.rule.text,
-        policy_hash=in_force.digest,
-        approvals=choice.approvals if isinstance(choice, policy.NeedApproval) else 0,
-        approvers=choice.rule.approvers if needs else (),
-        mentions=policy.mentions(in_force, choice.rule),
-    )
-
-
-def emergency_terms(in_force: policy.Policy, choice: passing_over.Emergency, *, requester: str) -> request.Terms:
-    """Return whom an emergency passes over, as a request keeps it."""
-    return request.Terms(
-        rule=choice.rule.name,
-        rule_text=choice.rule.text,
-        policy_hash=in_force.digest,
-        approvals=0,
-        approvers=choice.passed_over,
-        mentions=passing_over.mentions(in_force, choice, requester=requester),
-    )
+def _as_typed(ask: _Ask) -> Subject:
+    """Return what is asked for before the flow is known: what was typed may be its id or its name."""
+    channel = placing.card_channel(ask.project, ask.typed.channel)
+    typed = ask.command.flow
+    return Subject(verb=ask.command.verb, project=ask.project.name, flow_id=typed, flow_name=typed, channel=channel)
 
 
 def refused(in_force: policy.Policy, *, action: str, flow: str, decision: policy.Refuse) -> answers.Refused:
