@@ -69,8 +69,7 @@ class Telling:
         """Try once to show a version of the card out of its turn; where Slack does not take it, its turn comes."""
         with contextlib.suppress(errors.ChatError):
             await self._chat.edit_card(seen)
-            card = dataclasses.replace(seen.card, shown=seen.version)
-            await self._store.told(dataclasses.replace(seen, card=card))
+            await self._store.card_shown(seen.id, version=seen.version)
 
     async def _step_or_give_up(self, seen: Request, step: due.Tell) -> None:
         try:

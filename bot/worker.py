@@ -171,18 +171,21 @@ class Worker:
         while claimed := await self._store.claim_entries(limit=CLAIM):
             for each in claimed:
                 self._take_up(each)
-        for seen in await self._store.claim_due(limit=AT_ONCE):
+        found = await self._store.claim_due(limit=AT_ONCE)
+        for seen in found:
             self.wake(seen.id)
         stranded, self._stranded = self._stranded, {}
         for key, entry in stranded.items():
             self.wake(key) if entry is None else self._take_up(entry)
-        self._look_by(await self._store.next_due_at())
+        next_at = await self._store.next_due_at()
+        if len(found) == AT_ONCE or (next_at is not None and next_at > self._clock.now()):
+            self._look_by(next_at)  # what is due by our clock and was not claimed is not due by the database's
 
     async def _clean_up(self) -> None:
         """Take away a little of what is too old."""
         now = self._clock.now()
         if now >= self._clean_at:
-            gone = await self._store.clean_up(before=now - KEEP_FOR, limit=CLEAN_AT_ONCE)
+            gone = await self._store.clean_up(keep_for=KEEP_FOR, limit=CLEAN_AT_ONCE)
             self._clean_at = now if gone else now + CLEAN_EVERY
 
     def _look_by(self, at: float | None) -> None:

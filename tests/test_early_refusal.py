@@ -63,10 +63,16 @@ def test_a_group_that_nobody_could_ask_about_lets_nobody_in(emergency: bool) -> 
 
 
 @pytest.mark.parametrize(
-    ("field", "value"), [("verbs", ("start",)), ("projects", ("eu",)), ("channels", ("C0EU",)), ("excluded", (ERIN,))]
+    "rule",
+    [
+        dataclasses.replace(SCRATCH, verbs=("start",)),
+        dataclasses.replace(SCRATCH, projects=("eu",)),
+        dataclasses.replace(SCRATCH, channels=("C0EU",)),
+        dataclasses.replace(SCRATCH, excluded=(ERIN,)),
+    ],
 )
-def test_a_rule_for_another_verb_place_or_person_is_not_enough(field: str, value: tuple[str, ...]) -> None:
-    assert refusal(dataclasses.replace(SCRATCH, **{field: value})) is Why.NO_RULE
+def test_a_rule_for_another_verb_place_or_person_is_not_enough(rule: policy.Rule) -> None:
+    assert refusal(rule) is Why.NO_RULE
 
 
 def test_who_could_is_named_for_the_flow_that_was_typed_if_its_name_tells() -> None:
