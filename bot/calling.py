@@ -12,9 +12,9 @@ from typing import Final
 from bot import due, errors, life, policy, ports, service, settling, terms, trying
 from bot import request as requests
 from bot.commands import Verb
-from bot.errors import CloudFailure, Fault
+from bot.errors import CloudFailure, Fault, Halt
 from bot.gate import FRESH, Gate, subject_of
-from bot.request import Awaiting, Flow, Halt, How, Outcome, Request, Terms, Vote
+from bot.request import Awaiting, Flow, How, Outcome, Request, Terms, Vote
 from bot.trying import WANTED
 
 LONG_CALL: Final = 5.0

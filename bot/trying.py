@@ -9,8 +9,8 @@ from typing import Final
 
 from bot import due, life, ports
 from bot.commands import Verb
-from bot.errors import CloudFailure, Fault
-from bot.request import Awaiting, Flow, Halt, How, Outcome, Progress, Request
+from bot.errors import CloudFailure, Fault, Halt
+from bot.request import Awaiting, Flow, How, Outcome, Progress, Request
 
 WANTED: Final[Mapping[Verb, str]] = {Verb.STOP: "STANDBY", Verb.START: "ACTIVE"}
 """The status that each changing verb leads to, in the cloud's words."""
