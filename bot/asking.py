@@ -19,6 +19,7 @@ from bot import (
     policy,
     ports,
     request,
+    terms,
     visibility,
 )
 from bot.arrivals import Actor, Button, Entry, Typed
@@ -63,6 +64,7 @@ class _Ask:
     """One command on its way: who typed it where, in which project, and the id that its request would have.
 
     `entry` is what can be completed if something is missing; `name` is what was typed as the name of a protected flow.
+    `gate` decides on the policy of one moment.
     """
 
     request_id: str
@@ -72,6 +74,7 @@ class _Ask:
     typed: Typed
     command: commands.Change
     project: policy.Project
+    gate: Gate
 
 
 class Asking:
@@ -136,9 +139,10 @@ class Asking:
             return too_many
         if (outsider := policy.refuse_outsider(person)) is not None:
             return answers.Refused(action=command.verb, flow=command.flow, decision=outsider, dry_run=command.dry_run)
-        if (paused := await self._gate.refuse_paused()) is not None:
+        gate = self._gate.pinned()
+        if (paused := await gate.refuse_paused()) is not None:
             return answers.Refused(action=command.verb, flow=command.flow, decision=paused, dry_run=command.dry_run)
-        project = placing.project_for(self._gate.in_force, command.project, typed.channel)
+        project = placing.project_for(gate.in_force, command.project, typed.channel)
         if isinstance(project, answers.WhichProject):
             return dataclasses.replace(project, dry_run=command.dry_run)
         ask = _Ask(
@@ -149,15 +153,29 @@ class Asking:
             typed=typed,
             command=command,
             project=project,
+            gate=gate,
         )
         probably = self._finder.remembered(project, command.flow) or command.flow
-        opened = await self._meet(ask, probably) or await self._find(ask, met=probably)
+        opened = await self._refuse_early(ask) or await self._meet(ask, probably) or await self._find(ask, met=probably)
         return opened if isinstance(opened, Request) else dataclasses.replace(opened, dry_run=command.dry_run)
 
     def _refuse_too_many(self, entry: Entry, command: commands.Change) -> answers.TooMany | None:
         """Say that somebody has sent too many commands, or None; a click, or what completes a command, is none."""
         wait = self._limit.wait(entry) if isinstance(entry.arrival, Typed) else 0.0
         return answers.TooMany(most=limiting.COMMANDS, wait=wait, dry_run=command.dry_run) if wait else None
+
+    async def _refuse_early(self, ask: _Ask) -> answers.Refused | None:
+        """Refuse somebody whom no rule could let do this, before the cloud is asked which flow is meant."""
+        command = ask.command
+        refusal = await ask.gate.refuse_early(ask.actor, _as_typed(ask), emergency=command.emergency, max_age=FRESH)
+        if refusal is None:
+            return None
+        return refused(ask.gate.in_force, action=command.verb, flow=command.flow, decision=refusal)
+
+    async def _purpose(self, ask: _Ask) -> ports.Purpose:
+        """Say what reading the flow is for: a stop only where what was typed is enough to know that it is allowed."""
+        nameless = dataclasses.replace(_as_typed(ask), flow_name=None)
+        return "read" if isinstance(await self._may(ask, nameless), policy.Refuse) else "stop"
 
     async def _meet(self, ask: _Ask, flow_id: str) -> answers.Answer | None:
         """Lead who may ask for the same to the open request for the flow, if there is one; dry runs meet nobody."""
@@ -170,20 +188,20 @@ class Asking:
         decision = await self._may(ask, subject)
         if isinstance(decision, policy.Refuse):
             return await self._refuse(ask, holder.flow, decision)
-        return await visibility.of_holder(self._gate, holder, ask.command.verb, ask.actor, channel=ask.typed.channel)
+        return await visibility.of_holder(ask.gate, holder, ask.command.verb, ask.actor, channel=ask.typed.channel)
 
     async def _refuse(self, ask: _Ask, flow: Flow, decision: policy.Refuse) -> answers.Refused:
         """Refuse; a flow that the asker may not read about is called what they typed."""
         named = [(flow.flow_id, flow.name)]
-        known = await self._gate.readable(ask.actor, named, project=ask.project.name, channel=ask.typed.channel)
+        known = await ask.gate.readable(ask.actor, named, project=ask.project.name, channel=ask.typed.channel)
         called = flow.called if known else ask.command.flow
-        return refused(self._gate.in_force, action=ask.command.verb, flow=called, decision=decision)
+        return refused(ask.gate.in_force, action=ask.command.verb, flow=called, decision=decision)
 
     async def _find(self, ask: _Ask, *, met: str) -> Request | answers.Answer:
         """Read which flow is meant; `met` is the id for which no open request was found already."""
         find = self._finder.find_or_guess if ask.command.emergency else self._finder.find
-        found = await find(ask.project, ask.command.flow)
-        flow = await visibility.of_found(self._gate, found, actor=ask.actor, channel=ask.typed.channel)
+        found = await find(ask.project, ask.command.flow, purpose=await self._purpose(ask))
+        flow = await visibility.of_found(ask.gate, found, actor=ask.actor, channel=ask.typed.channel)
         if not isinstance(flow, Flow):
             return flow
         open_one = await self._meet(ask, flow.flow_id) if flow.flow_id != met else None
@@ -196,12 +214,12 @@ class Asking:
         subject = Subject(verb=verb, project=project.name, flow_id=flow.flow_id, flow_name=called, channel=channel)
         decision = await self._may(ask, subject)
         if isinstance(decision, policy.NeedApproval):
-            decision = await self._gate.refuse_unsatisfiable(decision, ask.actor, subject) or decision
+            decision = await ask.gate.refuse_unsatisfiable(decision, ask.actor, subject) or decision
         if isinstance(decision, policy.Refuse):
             return await self._refuse(ask, flow, decision)
         if flow.status == WANTED[verb]:
             return answers.AlreadySo(verb=verb, project=project.name, flow=flow)
-        shared = False if project.allow_shared else await self._gate.is_shared(channel)
+        shared = False if project.allow_shared else await ask.gate.is_shared(channel)
         if shared is not False:
             return answers.SharedChannel(channel=channel, project=project.name, sure=shared is True)
         return await self._missing(ask, flow, subject, decision) or await self._request(ask, flow, channel, decision)
@@ -214,7 +232,7 @@ class Asking:
         emergency = isinstance(choice, passing_over.Emergency)
         required = isinstance(choice, passing_over.Emergency) or choice.reason_required
         lacks_reason = required and ask.command.reason is None
-        guard = None if emergency else await self._gate.guard(ask.actor, subject, max_age=FRESH)
+        guard = None if emergency else await ask.gate.guard(ask.actor, subject, max_age=FRESH)
         if guard is not None and not _is_name(ask.name, flow):
             return answers.NameMissing(
                 entry=ask.entry,
@@ -237,7 +255,7 @@ class Asking:
         )
 
     async def _may(self, ask: _Ask, subject: Subject) -> Choice | policy.Refuse:
-        decide = self._gate.decide_emergency if ask.command.emergency else self._gate.decide
+        decide = ask.gate.decide_emergency if ask.command.emergency else ask.gate.decide
         return await decide(ask.actor, subject, max_age=FRESH)
 
     async def _request(self, ask: _Ask, flow: Flow, channel: str, choice: Choice) -> Request:
@@ -254,13 +272,13 @@ class Asking:
             asked_in=ask.typed.channel,
             asked_at=now,
             expires_at=now + choice.expires,
-            terms=self._terms(choice),
+            terms=terms.of(ask.gate.in_force, choice),
             card=request.Card(channel=channel, thread=ask.typed.thread_ts if channel == ask.typed.channel else None),
             recently_denied_by=denial.ending.actor if denial is not None and denial.ending is not None else None,
             emergency=await self._emergency(ask, choice, channel),
         )
         urgent = isinstance(choice, passing_over.Emergency)
-        opened = await self._announced(await self._gate.judged(opened)) if urgent else _asked_for(opened)
+        opened = await self._announced(await ask.gate.judged(opened)) if urgent else _asked_for(opened)
         return opened if channel == ask.typed.channel else life.say(opened, Said.LINKED, at=now, actor=ask.actor)
 
     async def _announced(self, opened: Request) -> Request:
@@ -285,11 +303,6 @@ class Asking:
             needs_second=await self._store.emergencies(ask.actor.id, since=since) >= choice.limit,
         )
 
-    def _terms(self, choice: Choice) -> request.Terms:
-        if isinstance(choice, passing_over.Emergency):
-            return emergency_terms(self._gate.in_force, choice)
-        return terms(self._gate.in_force, choice)
-
     async def _tell(self, entry: Entry, answer: answers.Answer) -> Taken:
         event = ports.AuditEvent(
             at=self._clock.now(), what="nothing opened", actor=entry.actor, facts=_facts(entry, answer)
@@ -298,28 +311,11 @@ class Asking:
         return Taken(answer=answer)
 
 
-def terms(in_force: policy.Policy, choice: policy.Allow | policy.NeedApproval) -> request.Terms:
-    """Return what the rule asks for, as a request keeps it."""
-    needs = isinstance(choice, policy.NeedApproval)
-    return request.Terms(
-        rule=choice.rule.name,
-        rule_text=choice.rule.text,
-        policy_hash=in_force.digest,
-        approvals=choice.approvals if isinstance(choice, policy.NeedApproval) else 0,
-        approvers=choice.rule.approvers if needs else (),
-        mentions=policy.mentions(in_force, choice.rule),
-    )
-
-
-def emergency_terms(in_force: policy.Policy, choice: passing_over.Emergency) -> request.Terms:
-    """Return whom an emergency passes over, as a request keeps it."""
-    return request.Terms(
-        rule=choice.rule.name,
-        rule_text=choice.rule.text,
-        policy_hash=in_force.digest,
-        approvals=0,
-        approvers=choice.passed_over,
-    )
+def _as_typed(ask: _Ask) -> Subject:
+    """Return what is asked for before the flow is known: what was typed may be its id or its name."""
+    channel = placing.card_channel(ask.project, ask.typed.channel)
+    typed = ask.command.flow
+    return Subject(verb=ask.command.verb, project=ask.project.name, flow_id=typed, flow_name=typed, channel=channel)
 
 
 def refused(in_force: policy.Policy, *, action: str, flow: str, decision: policy.Refuse) -> answers.Refused:

@@ -9,10 +9,11 @@ import dataclasses
 from collections.abc import Callable
 from typing import Final
 
-from bot import asking, due, errors, life, policy, ports, service, settling, trying
-from bot.errors import CloudFailure, Fault
+from bot import due, errors, life, policy, ports, service, settling, terms, trying
+from bot import request as requests
+from bot.errors import CloudFailure, Fault, Halt
 from bot.gate import FRESH, Gate, subject_of
-from bot.request import Awaiting, Flow, Halt, How, Outcome, Request, Terms, Vote
+from bot.request import Awaiting, Flow, How, Outcome, Request, Terms, Vote
 from bot.trying import WANTED
 
 LONG_CALL: Final = 5.0
@@ -124,13 +125,15 @@ class Calling:
         reply = await self._put(gate, begun, moved)
         return await self._record(begun, lambda newest, at: trying.after_reply(newest, reply, at=at), "call ended")
 
-    async def _read(self, gate: Gate, seen: Request) -> Flow | CloudFailure:
+    async def _read(self, gate: Gate, seen: Request, *, purpose: ports.Purpose = "stop") -> Flow | CloudFailure:
         project = gate.in_force.projects.get(seen.project)
-        return NO_PROJECT if project is None else await self._cloud.flow(project, seen.flow.flow_id)
+        return NO_PROJECT if project is None else await self._cloud.flow(project, seen.flow.flow_id, purpose=purpose)
 
     async def read(self, seen: Request) -> None:
         """Read the flow's state, and record what it says of the call. Raises errors.Conflict and errors.StoreError."""
-        flow = await self._read(self._gate, seen)
+        # What nobody knows may be read as often as people press “Check Now”: that must not keep a stop waiting.
+        purpose: ports.Purpose = "read" if requests.is_read_back(seen) else "stop"
+        flow = await self._read(self._gate, seen, purpose=purpose)
         await self.save(trying.after_reading(seen, flow, at=self._clock.now()), "read back")
 
     async def recover(self, seen: Request) -> None:
@@ -155,13 +158,13 @@ class Calling:
         lost, sure = await gate.lost_votes(seen, decision)
         if not sure:
             return policy.Refuse(why=policy.Why.UNREACHABLE)
-        now = asking.terms(gate.in_force, decision)
-        terms = now if now.approvals >= max(seen.terms.approvals, 1) else seen.terms
-        if seen.terms.approvals == 0 and terms.approvals > 0:
+        now = terms.of(gate.in_force, decision)
+        wanted = now if now.approvals >= max(seen.terms.approvals, 1) else seen.terms
+        if seen.terms.approvals == 0 and wanted.approvals > 0:
             lost = seen.votes  # a confirmation is no approval
-        if len(seen.votes) - len(lost) >= max(terms.approvals, 1):
+        if len(seen.votes) - len(lost) >= max(wanted.approvals, 1):
             return None
-        return _Short(lost=lost, terms=terms)
+        return _Short(lost=lost, terms=wanted)
 
     async def _check_emergency(self, gate: Gate, seen: Request) -> policy.Refuse | None:
         """Let the policy decide again for whoever pressed; there are no votes to count."""

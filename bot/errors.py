@@ -1,7 +1,7 @@
 """Every failure a user can be told of, as one tree.
 
-Expected refusals are values (`CloudFailure` here, `policy.Refuse`, `answers`); the exceptions are for what a caller
-cannot go on with.
+Expected refusals are values (`CloudFailure` and `Halt` here, `policy.Refuse`, `answers`); the exceptions are for what a
+caller cannot go on with.
 
     FlowbotError
     ├── SettingsInvalid      settings or policy are wrong: every problem at once
@@ -133,3 +133,16 @@ class CloudFailure:
     request_id: str | None = None
     retry_after: float | None = None
     must_wait: bool = False
+
+
+@dataclasses.dataclass(frozen=True, kw_only=True)
+class Halt:
+    """Why a call that was tried is not tried again: a pause (its reason), the policy, or too few votes that count.
+
+    `rule` is the one behind it, if one is; `who_could` do it instead, as rules name people.
+    """
+
+    paused: str | None = None
+    rule: str | None = None
+    who_could: tuple[str, ...] = ()
+    short: bool = False

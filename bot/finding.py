@@ -56,22 +56,27 @@ class Finder:
         """Return all flows of the project, from a list that is not older; it is shared by all who ask."""
         return await self._names(project, max_age=max_age, purpose="read")
 
-    async def find(self, project: policy.Project, typed: str, *, purpose: ports.Purpose = "stop") -> Found:
-        """Return the flow with this id or exact name, as the cloud describes it now, or why there is none."""
+    async def find(
+        self, project: policy.Project, typed: str, *, purpose: ports.Purpose = "stop", freshest: bool = True
+    ) -> Found:
+        """Return the flow with this id or exact name, as the cloud describes it now, or why there is none.
+
+        That there is none is said after a look at the `freshest` names, or else at those that are remembered.
+        """
         by_id = await self._cloud.flow(project, typed, purpose=purpose)
         if isinstance(by_id, Flow):
             return await self._unless_a_name_too(project, typed, by_id, purpose=purpose)
         if by_id.fault not in (errors.Fault.NOT_FOUND, errors.Fault.REJECTED):
             return answers.Unreadable(typed=typed, project=project.name, failure=by_id)
-        return await self._by_name(project, typed, purpose=purpose)
+        return await self._by_name(project, typed, purpose=purpose, freshest=freshest)
 
-    async def find_or_guess(self, project: policy.Project, typed: str) -> Found:
+    async def find_or_guess(self, project: policy.Project, typed: str, *, purpose: ports.Purpose = "stop") -> Found:
         """Return the flow as `find` does; where it cannot be read, as the names have it, or what was typed as its id.
 
         For emergencies. A guess has no status, and no name where none is known.
         """
-        names = self._names(project, max_age=NAMES_FRESHEST, purpose="stop")
-        found, listed = await asyncio.gather(self.find(project, typed), names)
+        names = self._names(project, max_age=NAMES_FRESHEST, purpose=purpose)
+        found, listed = await asyncio.gather(self.find(project, typed, purpose=purpose), names)
         if not isinstance(found, answers.Unreadable):
             return found
         fresh = not isinstance(listed, errors.CloudFailure)
@@ -91,10 +96,10 @@ class Finder:
         both = ((flow.flow_id, flow.name), *((twin.flow_id, twin.name) for twin in twins))
         return answers.NoSuchFlow(typed=typed, project=project.name, candidates=both[:CANDIDATES], ambiguous=True)
 
-    async def _by_name(self, project: policy.Project, typed: str, *, purpose: ports.Purpose) -> Found:
+    async def _by_name(self, project: policy.Project, typed: str, *, purpose: ports.Purpose, freshest: bool) -> Found:
         """Look in the remembered names first, and once more in fresh ones before saying that there is none."""
         found = await self._in_names(project, typed, max_age=NAMES_FRESH, purpose=purpose)
-        if isinstance(found, answers.NoSuchFlow) and not found.ambiguous and purpose == "stop":
+        if isinstance(found, answers.NoSuchFlow) and not found.ambiguous and freshest:
             return await self._in_names(project, typed, max_age=NAMES_FRESHEST, purpose=purpose)
         return found
 

@@ -9,7 +9,7 @@ import dataclasses
 from collections.abc import Callable, Collection, Iterable
 from typing import Final
 
-from bot import freezing, passing_over, persons, policy, ports, protecting, request, rights, voting
+from bot import early_refusal, freezing, passing_over, persons, policy, ports, protecting, request, rights, voting
 from bot.arrivals import Actor
 from bot.commands import Verb
 from bot.verbs import READ
@@ -175,6 +175,16 @@ class Gate:
             return policy.Refuse(why=policy.Why.NO_EMERGENCY)
         question, groups = await self._ask(in_force, actor, subject, passing_over.groups_needed, max_age=max_age)
         return passing_over.decide(in_force, question, groups)
+
+    async def refuse_early(
+        self, actor: Actor, subject: Subject, *, emergency: bool, max_age: float
+    ) -> policy.Refuse | None:
+        """Say why no rule could let somebody do this, whichever flow is meant, or None where one could."""
+        in_force = self.in_force
+        needed = passing_over.groups_needed if emergency else policy.groups_needed
+        anything = early_refusal.for_any_flow(in_force)
+        question, groups = await self._ask(anything, actor, subject, needed, max_age=max_age)
+        return early_refusal.refuse(in_force, question, groups, emergency=emergency)
 
     async def refuse_judge(self, seen: request.Request, actor: Actor, *, max_age: float) -> policy.Refuse | None:
         """Say why somebody may not deny or review an emergency, or None: they may."""

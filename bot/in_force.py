@@ -10,10 +10,14 @@ from typing import Final
 import structlog
 
 from bot import policy_file
-from bot.policy import Policy
+from bot.policy import Policy, Project
 from bot.settings import Settings
 
 PROJECTS: Final = "names other projects than at the start: restart the bot for that, as it needs their keys"
+
+MOVED: Final = (
+    "gives projects another project_id, region or endpoint: restart the bot for that, once nothing is open for them"
+)
 
 log = structlog.get_logger()
 
@@ -62,10 +66,15 @@ class PolicyInForce:
             self._stays(list(map(str, loaded.problems)))
         elif loaded.policy.projects.keys() != self._policy.projects.keys():
             self._stays([f"{self._name} {PROJECTS}"])
+        elif moved := [name for name, at in loaded.policy.projects.items() if _address(at) != self._address_of(name)]:
+            self._stays([f"{self._name} {MOVED}: {', '.join(moved)}"])
         elif loaded.policy.digest != self._policy.digest:
             defects = list(map(str, loaded.defects))
             log.info("another policy is in force", file=self._name, digest=loaded.policy.digest, defects=defects)
             self._policy = loaded.policy
+
+    def _address_of(self, name: str) -> tuple[str, str, str]:
+        return _address(self._policy.projects[name])
 
     def _stays(self, problems: list[str]) -> None:
         log.error(
@@ -73,3 +82,8 @@ class PolicyInForce:
             problems=problems,
             digest=self._policy.digest,
         )
+
+
+def _address(project: Project) -> tuple[str, str, str]:
+    """Say where a project's calls go: open requests must not go elsewhere."""
+    return project.project_id, project.region, project.endpoint

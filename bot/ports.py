@@ -132,7 +132,7 @@ class Store(Protocol):
         """Lease the request to this replica and return it, unless another replica's lease holds."""
 
     def lease_left(self, request_id: str) -> float:
-        """Return for how many seconds more this replica's lease holds at least, by its own monotonic clock; 0 for none.
+        """Return for how many seconds more this replica's lease holds at least, by its own clock; 0 for none.
 
         It counts from before the lease was asked for: whoever was stopped for longer than that knows so here, without
         asking the database.
@@ -153,11 +153,16 @@ class Store(Protocol):
     async def told(self, seen: requests.Request) -> None:
         """Save what Slack shows now: the card's place and version, and the failures and time of telling."""
 
+    async def card_shown(self, request_id: str, *, version: int) -> None:
+        """Save that the card shows a version, unless it shows a newer one; nothing else that Slack shows changes."""
+
     async def reply_sent(self, request_id: str, *, seq: int, ts: str) -> None:
         """Save that Slack has a reply."""
 
-    async def clean_up(self, *, before: float, limit: int) -> int:
-        """Delete some of what is settled and older, and return how many records that were; 0 when none is left.
+    async def clean_up(self, *, keep_for: float, limit: int) -> int:
+        """Delete some of what is settled for longer than `keep_for` seconds, and return how many records that were.
+
+        0 when none is left. The database's clock counts, where replicas share one: a replica may be set wrong.
 
         One call writes one short transaction of at most `limit` records of one kind: requests with all of theirs, inbox
         rows of more than 24 hours ago, rows of the audit. A request that is open or unknown is never

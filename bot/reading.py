@@ -186,7 +186,7 @@ class Reading:
 
     async def _find(self, reader: _Reader, project: policy.Project, typed: str) -> Flow | shown.NotShown:
         """Find a flow that the reader may read about; of others they learn nothing."""
-        found = await self._finder.find(project, typed, purpose="read")
+        found = await self._finder.find(project, typed, purpose="read", freshest=False)
         if isinstance(found, Flow):
             return self._refused(reader, project.name, found.flow_id, found.name, called=typed) or found
         if isinstance(found, answers.NoSuchFlow):

@@ -204,29 +204,13 @@ class How(enum.StrEnum):
 
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
-class Halt:
-    """Why a call that was tried is not tried again: a pause (its reason), the policy, or too few votes that count.
-
-    `rule` is the one behind it, if one is; `who_could` do it instead, as rules name people.
-    """
-
-    paused: str | None = None
-    rule: str | None = None
-    who_could: tuple[str, ...] = ()
-    short: bool = False
-
-
-@dataclasses.dataclass(frozen=True, kw_only=True)
 class Outcome:
-    """The end of an operation: the status word that the cloud returned, and its error where there was one.
-
-    `halt` says why no further try was made, where one was due.
-    """
+    """The end of an operation: the cloud's status word, its error where there was one, and why no try followed it."""
 
     how: How
     status: str | None = None
     failure: errors.CloudFailure | None = None
-    halt: Halt | None = None
+    halt: errors.Halt | None = None
 
 
 class Awaiting(enum.StrEnum):

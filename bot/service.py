@@ -20,6 +20,7 @@ from bot import (
     ports,
     request,
     settling,
+    terms,
     visibility,
     voting,
 )
@@ -141,22 +142,24 @@ class Service:
         return None if paused is None else await self._settling.refuse(entry, seen, clicked.button, paused)
 
     async def _confirm(self, entry: Entry, seen: Request) -> Taken:
-        choice = await self._choice(entry, seen, Button.CONFIRM)
+        pinned = self._gate.pinned()
+        choice = await self._choice(pinned, entry, seen, Button.CONFIRM)
         if isinstance(choice, Taken):
             return choice
         if isinstance(choice, policy.NeedApproval):
-            return await self._tighten(entry, seen, choice)
-        refusal = await self._gate.refuse_confirmation(seen, choice, entry.actor, max_age=gate.FRESHEST)
+            return await self._tighten(pinned, entry, seen, choice)
+        refusal = await pinned.refuse_confirmation(seen, choice, entry.actor, max_age=gate.FRESHEST)
         if refusal is not None:
             return await self._settling.refuse(entry, seen, Button.CONFIRM, refusal)
         confirmed = life.confirm(seen, request.Vote(actor=entry.actor, at=entry.received_at))
         return await self._settling.save(entry, confirmed, "confirmed")
 
     async def _approve(self, entry: Entry, seen: Request) -> Taken:
-        choice = await self._choice(entry, seen, Button.APPROVE)
+        pinned = self._gate.pinned()
+        choice = await self._choice(pinned, entry, seen, Button.APPROVE)
         if isinstance(choice, Taken):
             return choice
-        refusal = await self._gate.refuse_vote(seen, choice, entry.actor, votes=seen.votes)
+        refusal = await pinned.refuse_vote(seen, choice, entry.actor, votes=seen.votes)
         if refusal is not None:
             return await self._settling.refuse(entry, seen, Button.APPROVE, refusal)
         needed = choice.approvals if isinstance(choice, policy.NeedApproval) else seen.terms.approvals
@@ -166,10 +169,11 @@ class Service:
     async def _deny(self, entry: Entry, seen: Request, *, reason: str | None) -> Taken:
         if seen.emergency is not None:
             return await self._emergencies.deny(entry, seen, reason=reason)
-        choice = await self._choice(entry, seen, Button.DENY)
+        pinned = self._gate.pinned()
+        choice = await self._choice(pinned, entry, seen, Button.DENY)
         if isinstance(choice, Taken):
             return choice
-        refusal = await self._gate.refuse_vote(seen, choice, entry.actor, votes=())
+        refusal = await pinned.refuse_vote(seen, choice, entry.actor, votes=())
         if refusal is not None:
             return await self._settling.refuse(entry, seen, Button.DENY, refusal)
         ending = request.Ending(actor=entry.actor, at=entry.received_at, reason=reason)
@@ -247,13 +251,13 @@ class Service:
             return None if seen is None else _once_more(seen, arrival)
         return arrival if isinstance(arrival, Typed) else None
 
-    async def _choice(self, entry: Entry, seen: Request, button: Button) -> Choice | Taken:
+    async def _choice(self, pinned: gate.Gate, entry: Entry, seen: Request, button: Button) -> Choice | Taken:
         """Decide again for the requester, on the stored record; a click that cannot count is answered here."""
         if seen.state is not State.PENDING or not _has_button(seen, button):
             return await self._settling.tell(entry, asking.settled(seen, button))
         person, decision = await asyncio.gather(
-            self._gate.person(entry.actor, max_age=gate.FRESHEST),
-            self._gate.decide(seen.requester, gate.subject_of(seen), max_age=gate.FRESHEST),
+            pinned.person(entry.actor, max_age=gate.FRESHEST),
+            pinned.decide(seen.requester, gate.subject_of(seen), max_age=gate.FRESHEST),
         )
         refusal = policy.refuse_outsider(person)
         if refusal is not None:
@@ -265,8 +269,9 @@ class Service:
         denied = settling.denied_by_policy(seen, decision, at=self._clock.now())
         return await self._settling.save(entry, denied, "denied by policy", answer=asking.settled(denied, button))
 
-    async def _tighten(self, entry: Entry, seen: Request, choice: policy.NeedApproval) -> Taken:
-        tightened = life.tighten(seen, asking.terms(self._gate.in_force, choice), at=self._clock.now())
+    async def _tighten(self, pinned: gate.Gate, entry: Entry, seen: Request, choice: policy.NeedApproval) -> Taken:
+        stricter = terms.of(pinned.in_force, choice)
+        tightened = life.tighten(seen, stricter, at=self._clock.now())
         refusal = policy.Refuse(
             why=policy.Why.NOT_APPROVER,
             rule=choice.rule.name,

@@ -109,8 +109,7 @@ class Telling:
         except Exception as error:  # noqa: BLE001 - noted
             self._met.note(error, doing="telling", error_id=unexpected.id_of(seen.id))
             return
-        card = dataclasses.replace(seen.card, shown=seen.version)
-        await self._store.told(dataclasses.replace(seen, card=card))
+        await self._store.card_shown(seen.id, version=seen.version)
 
     async def _step_or_give_up(self, seen: Request, step: due.Tell) -> None:
         try:

@@ -8,8 +8,8 @@ from collections.abc import Mapping
 from typing import Final
 
 from bot import due, life, ports
-from bot.errors import CloudFailure, Fault
-from bot.request import Awaiting, Flow, Halt, How, Outcome, Progress, Request
+from bot.errors import CloudFailure, Fault, Halt
+from bot.request import Awaiting, Flow, How, Outcome, Progress, Request
 from bot.verbs import CHANGES, Verb
 
 WANTED: Final[Mapping[Verb, str]] = {verb: change.wanted for verb, change in CHANGES.items()}

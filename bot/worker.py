@@ -182,7 +182,8 @@ class Worker:
         while claimed := await self._store.claim_entries(limit=CLAIM):
             for each in claimed:
                 self._entries.take_up(each)
-        for seen in await self._store.claim_due(limit=CLAIM_DUE):
+        found = await self._store.claim_due(limit=CLAIM_DUE)
+        for seen in found:
             self.wake(seen.id)
         entries, self._entries.stranded = self._entries.stranded, {}
         for entry in entries.values():
@@ -190,13 +191,15 @@ class Worker:
         stranded, self._stranded = self._stranded, set()
         for request_id in stranded:
             self.wake(request_id)
-        self.look_by(await self._store.next_due_at())
+        next_at = await self._store.next_due_at()
+        if len(found) == CLAIM_DUE or (next_at is not None and next_at > self._clock.now()):
+            self.look_by(next_at)  # what is due by our clock and was not claimed is not due by the database's
 
     async def _clean_up(self) -> None:
         """Take away a little of what is too old."""
         now = self._clock.now()
         if now >= self._clean_at:
-            gone = await self._store.clean_up(before=now - KEEP_FOR, limit=CLEAN_AT_ONCE)
+            gone = await self._store.clean_up(keep_for=KEEP_FOR, limit=CLEAN_AT_ONCE)
             self._clean_at = now if gone else now + CLEAN_EVERY
 
     async def _drive(self, request_id: str) -> None:

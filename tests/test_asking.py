@@ -2,9 +2,10 @@
 
 import asyncio
 import dataclasses
+import itertools
 import json
 import pathlib
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Iterator
 
 import pytest
 
@@ -164,6 +165,64 @@ async def test_a_holder_that_ends_meanwhile_makes_it_look_again(desk: Desk) -> N
     taken = await desk.take(desk.typed("stop flow-1"))
 
     assert taken.request_id is not None
+
+
+HANDS_OFF = """
+[[rules]]
+name = "hands off"
+effect = "deny"
+verbs = ["stop"]
+who = ["*"]
+flows = ["prod-*"]
+"""
+ZED = Actor(team="T1", user="U0ZED")
+
+
+@pytest.mark.parametrize("text", ["stop main-feed", "stop flow-1", "start flow-1 --dry-run", BURNS])
+async def test_whoever_no_rule_lets_do_it_costs_the_cloud_nothing(desk: Desk, text: str) -> None:
+    desk.directory.kinds[ZED.user] = policy.Kind.MEMBER
+    for _ in range(30):
+        taken = await desk.take(desk.typed(text, ZED))
+        assert isinstance(taken.answer, answers.Refused)
+
+    assert desk.cloud.calls == []
+
+
+@pytest.mark.parametrize("text", ["stop flow-1", BURNS])
+async def test_whoever_may_stop_any_flow_does_not_wait_behind_those_who_look(desk: Desk, text: str) -> None:
+    desk.policy = policy_of(EMERGENCY)
+    await desk.opened(text)
+
+    assert set(desk.cloud.purposes) == {"stop"}
+
+
+@pytest.mark.parametrize("text", ["stop flow-1", "stop main-feed", BURNS])
+async def test_until_rights_are_known_the_flow_is_read_as_one_of_those_who_look(desk: Desk, text: str) -> None:
+    desk.policy = policy_of(EMERGENCY + HANDS_OFF)
+    await desk.take(desk.typed(text))
+
+    assert set(desk.cloud.purposes) == {"read"}
+
+
+def ever_new() -> Iterator[policy.Policy]:
+    """Return another policy at each reading; the name of its rule tells which."""
+    for number in itertools.count():
+        yield policy_of(EMERGENCY.replace("on-call stops, a lead approves", f"rule {number}"))
+
+
+@pytest.mark.parametrize("text", ["stop flow-1", BURNS])
+async def test_a_request_keeps_rule_and_hash_of_one_policy(desk: Desk, text: str) -> None:
+    policies, read = ever_new(), list[policy.Policy]()
+
+    def newest() -> policy.Policy:
+        read.append(next(policies))
+        return read[-1]
+
+    desk.gate._policy_in_force = newest
+    terms = (await desk.opened(text)).terms
+
+    (kept,) = (one for one in read if one.digest == terms.policy_hash)
+    assert terms.rule in {rule.name for rule in kept.rules}
 
 
 async def test_a_flow_in_standby_opens_nothing(desk: Desk) -> None:

@@ -581,7 +581,7 @@ class TestFurtherTries:
 
         outcome = (await desk.now(seen.id)).operation.outcome
         assert outcome == request.Outcome(
-            how=How.REFUSED, status="ACTIVE", failure=THROTTLED, halt=request.Halt(paused="maintenance")
+            how=How.REFUSED, status="ACTIVE", failure=THROTTLED, halt=errors.Halt(paused="maintenance")
         )
         facts = str(desk.select("SELECT facts FROM audit ORDER BY id DESC LIMIT 1")[0][0])
         assert "maintenance" in facts
@@ -750,7 +750,7 @@ class TestRenamed:
         seen = await desk.now(seen.id)
         assert (seen.operation.progress, desk.cloud.stops()) == (Progress.FAILED, 1)
         assert seen.operation.outcome is not None
-        assert seen.operation.outcome.halt == request.Halt(rule="hands off")
+        assert seen.operation.outcome.halt == errors.Halt(rule="hands off")
 
     async def test_an_emergency_is_decided_on_the_name_just_read(self, desk: Desk) -> None:
         desk.cloud.there["flow-1"] = dataclasses.replace(MAIN, name="other-1")

@@ -666,3 +666,19 @@ class TestEmergency:
 
         assert sorted(desk.chat.said()) == ["asked", "emergency", "superseded"]  # of two requests, neither is first
         assert desk.chat.cards["1.card"].state is State.SUPERSEDED
+
+
+async def test_what_is_due_by_our_clock_alone_is_not_looked_for_without_end(tmp_path: pathlib.Path) -> None:
+    ahead = FakeClock()
+    async with open_desk(tmp_path) as desk:
+        opened = await desk.opened()
+        await desk.store.release(opened, due_at=desk.clock.now() + 60.0)
+        ahead.turn(600.0)
+        desk.worker._clock = ahead
+        running = asyncio.create_task(desk.worker.run())
+        await until(lambda: ahead._sleepers)
+        looks = desk.store.journal.count("claim_entries")
+        running.cancel()
+        await asyncio.gather(running, return_exceptions=True)
+
+    assert looks == 1

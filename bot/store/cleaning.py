@@ -19,12 +19,18 @@ _KNOWN_ENDS: Final = (
 )
 
 
-def steps(now: Callable[[sa.Connection], dialect.Time], *, before: float, limit: int) -> tuple[database.Work[int], ...]:
+def steps(
+    now: Callable[[sa.Connection], dialect.Time], *, keep_for: float, limit: int
+) -> tuple[database.Work[int], ...]:
     """Return what there is to clean up, as one transaction for each kind; each says how many records it deleted."""
+
+    def before(connection: sa.Connection) -> float:
+        return dialect.read_now(connection, now(connection)) - keep_for
+
     return (
-        lambda connection: _delete_requests(connection, before=before, limit=limit, now=now(connection)),
+        lambda connection: _delete_requests(connection, before=before(connection), limit=limit, now=now(connection)),
         lambda connection: _delete_entries(connection, limit=limit, now=now(connection)),
-        lambda connection: _delete_audit(connection, before=before, limit=limit),
+        lambda connection: _delete_audit(connection, before=before(connection), limit=limit),
     )
 
 

@@ -39,6 +39,11 @@ def now(connection: sa.Connection, clock: ports.Clock) -> Time:
     return SERVER_NOW if on_server(connection) else clock.now()
 
 
+def read_now(connection: sa.Connection, now: Time) -> float:
+    """Return the time as a number; a server is asked for its own."""
+    return now if isinstance(now, float) else float(connection.execute(sa.select(now)).scalar_one())
+
+
 def plain(**values: Time) -> dict[str, Any]:
     """Return those of the values that are no SQL."""
     return {name: value for name, value in values.items() if not isinstance(value, sa.ColumnElement)}

@@ -1,11 +1,24 @@
-"""How long the leases of this replica still hold, by its own monotonic clock.
+"""How long the leases of this replica still hold, by its own clock, which goes on while the machine is suspended.
 
 The database decides who has a lease; this is what a replica may believe of its own without asking, so that one that was
 stopped for longer than a lease knows so when it goes on. It believes in no lease for longer than the database does: the
 time is taken before the statement leaves. It knows nothing of the database.
 """
 
+import functools
+import time
 from collections.abc import Callable
+from typing import Final
+
+_BOOTTIME: Final[int | None] = getattr(time, "CLOCK_BOOTTIME", None)
+
+
+def elapsing(boottime: int | None = _BOOTTIME) -> Callable[[], float]:
+    """Return a clock that nobody sets, and that goes on while the machine is suspended where there is such a one.
+
+    CLOCK_MONOTONIC stands still then on Linux: https://man7.org/linux/man-pages/man2/clock_gettime.2.html.
+    """
+    return time.monotonic if boottime is None else functools.partial(time.clock_gettime, boottime)
 
 
 class Leases:

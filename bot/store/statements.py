@@ -101,6 +101,10 @@ RELEASE: Final = schema.requests.update().where(
 
 TOLD: Final = schema.requests.update().where(schema.requests.c.id == _THE_ID)
 
+_SHOWN_NOW: Final = sa.bindparam("shown_now", type_=sa.Integer)
+
+CARD_SHOWN: Final = TOLD.where(schema.requests.c.card_shown < _SHOWN_NOW).values(card_shown=_SHOWN_NOW)
+
 REPLY_SENT: Final = schema.replies.update().where(
     schema.replies.c.request_id == _THE_ID, schema.replies.c.seq == sa.bindparam("the_seq", type_=sa.Integer)
 )

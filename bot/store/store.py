@@ -5,7 +5,6 @@ It decides nothing about requests: the records come in changed and go out as the
 """
 
 import dataclasses
-import time
 from collections.abc import Callable, Collection, Sequence
 from typing import Any, Final
 
@@ -23,6 +22,8 @@ log = structlog.get_logger()
 LEASE: Final = statements.LEASE
 """Seconds for which a claim holds."""
 
+_ELAPSING: Final = leases.elapsing()
+
 _REQUESTS: Final = schema.requests
 _REPLIES: Final = schema.replies
 _INBOX: Final = schema.inbox
@@ -35,7 +36,7 @@ async def open_store(
     replica: str,
     exclusive: bool = True,
     busy_timeout: float = 1.5,
-    monotonic: Callable[[], float] = time.monotonic,
+    monotonic: Callable[[], float] = _ELAPSING,
 ) -> "SqlStore":
     """Open the database for one replica, whose name no other replica has at the time.
 
@@ -74,7 +75,7 @@ class SqlStore:
         clock: ports.Clock,
         replica: str,
         held: hold.Hold | None = None,
-        monotonic: Callable[[], float] = time.monotonic,
+        monotonic: Callable[[], float] = _ELAPSING,
     ) -> None:
         self.database = db
         self._clock = clock
@@ -277,6 +278,10 @@ class SqlStore:
         """Save what Slack shows now; whoever decided something meanwhile is not disturbed."""
         await self._update(statements.TOLD, {"the_id": seen.id, **rows.told(seen)})
 
+    async def card_shown(self, request_id: str, *, version: int) -> None:
+        """Save that the card shows a version, unless it shows a newer one; nothing else that Slack shows changes."""
+        await self._update(statements.CARD_SHOWN, {"the_id": request_id, "shown_now": version})
+
     async def reply_sent(self, request_id: str, *, seq: int, ts: str) -> None:
         """Save that Slack has a reply."""
         await self._update(statements.REPLY_SENT, {"the_id": request_id, "the_seq": seq, "ts": ts})
@@ -329,10 +334,10 @@ class SqlStore:
 
         return await self.database.write_in_turn(work)
 
-    async def clean_up(self, *, before: float, limit: int) -> int:
+    async def clean_up(self, *, keep_for: float, limit: int) -> int:
         """Delete some of what is settled and older, and return how many records that were; 0 when none is left."""
 
-        for work in cleaning.steps(self._now, before=before, limit=limit):
+        for work in cleaning.steps(self._now, keep_for=keep_for, limit=limit):
             if deleted := await self.database.write_in_turn(work):
                 return deleted
         return 0

@@ -122,3 +122,16 @@ async def test_several_projects_need_to_be_told_apart_outside_their_channels(ope
     assert stage.live.flows[policies.OTHER_PROJECT_ID, "5555bbbb"].status == "STANDBY"
     assert stage.live.flows[world.PROJECT_ID, MAIN].status == "ACTIVE"
     assert stage.stops() == 1
+
+
+async def test_a_flow_that_was_renamed_is_decided_under_its_new_name(open_stage: OpenStage) -> None:
+    deny = '\n[[rules]]\nname = "hands off"\neffect = "deny"\nverbs = ["stop"]\nwho = ["*"]\nflows = ["prod-*"]\n'
+    stage = await open_stage(world.POLICY + deny)
+    card = await stage.asks("U0ALICE", "stop main-feed")
+    stage.live.add_flow(world.PROJECT_ID, MAIN, "prod-main")
+    await stage.presses("U0DAVE", card, "approve")
+    await stage.quiet()
+
+    assert stage.stops() == 0
+    assert "Denied by policy, under rule “hands off”" in stage.reads(card)
+    assert "Stop prod-main" in stage.reads(card).replace("`", "")

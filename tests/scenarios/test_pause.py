@@ -87,6 +87,23 @@ async def _held_up(stage: Stage) -> Message:
     return card
 
 
+async def test_a_call_that_the_cloud_refused_for_a_while_is_not_repeated_while_paused(stage: Stage) -> None:
+    card = await stage.asks("U0ALICE", "stop main-feed")
+    stage.put_fails(throttled(80, "5 second"), times=1)
+    await stage.presses("U0DAVE", card, "approve")
+    await stage.quiet()
+    assert stage.stops() == 1
+
+    await pauses(stage)
+    await stage.passes(60)
+
+    assert stage.stops() == 1
+    assert "Failed: the cloud is limiting calls and refused it, and flowbot was paused" in stage.reads(card)
+    assert "it is still ACTIVE" in stage.reads(card)
+    assert any(WHY in reply and "flowbot resume" in reply for reply in stage.replies(card))
+    assert list(stage.now(card).buttons) == ["ask_again"]
+
+
 async def test_pause_and_resume_are_in_the_audit(stage: Stage) -> None:
     await pauses(stage)
     assert await resumes(stage) == "resumed: the rules decide again"

@@ -231,3 +231,17 @@ async def test_a_command_that_waits_long_for_slack_acts_once(stage: Stage) -> No
     assert len(stage.cards()) == 1
     assert stage.heard("U0ERIN") == []
     assert waited >= 40
+
+
+async def test_people_without_any_right_cost_the_cloud_nothing(stage: Stage) -> None:
+    for user in ("U0NORA", "U0OTTO"):
+        stage.slack.workspace.add_person(user, user.lower())
+        stage.slack.workspace.join("C0INCIDENT", user)
+    before = len(stage.live.calls)
+    for user in ("U0NORA", "U0OTTO"):
+        for text in ("stop main-feed", "start main-feed", "stop main-feed --emergency because I like it"):
+            await stage.types(user, text)
+    await stage.quiet()
+
+    assert len(stage.live.calls) == before
+    assert stage.cards() == []

@@ -26,7 +26,7 @@ async def settle(opened: store.SqlStore, *found: requests.Request) -> None:
 async def clean(opened: store.SqlStore, *, before: float, limit: int = 100) -> int:
     """Clean up until nothing is left, and return how many records are gone."""
     gone = 0
-    while deleted := await opened.clean_up(before=before, limit=limit):
+    while deleted := await opened.clean_up(keep_for=opened._clock.now() - before, limit=limit):
         assert deleted <= limit
         gone += deleted
     return gone
@@ -39,7 +39,7 @@ class TestCleaningUp:
         await settle(mine, examples.asked("r1"))
         clock.time += DAY
         await settle(mine, examples.request("r2"))
-        assert await other.clean_up(before=clock.time, limit=9) == 1
+        assert await other.clean_up(keep_for=0.0, limit=9) == 1
         for table, ids in (("requests", "id"), ("operations", "request_id"), ("replies", "request_id")):
             assert {row[ids] for row in await rows_of(mine, table)} == {"r2"}
 
@@ -47,7 +47,7 @@ class TestCleaningUp:
         for number in range(5):
             await settle(mine, examples.request(f"r{number}"))
             clock.time += 1
-        assert await mine.clean_up(before=clock.time, limit=2) == 2
+        assert await mine.clean_up(keep_for=0.0, limit=2) == 2
         assert {row["id"] for row in await rows_of(mine, "requests")} == {"r2", "r3", "r4"}
 
     async def test_what_somebody_may_still_act_on_stays(self, mine: store.SqlStore, clock: Clock) -> None:

@@ -221,6 +221,21 @@ class TestEmergencies:
         assert seen.emergency.review == review
 
 
+class TestShowing:
+    async def test_a_card_that_is_shown_out_of_its_turn_changes_nothing_else_and_goes_never_back(
+        self, mine: store.SqlStore
+    ) -> None:
+        new = examples.request()
+        await add(mine, new)
+        put_off = dataclasses.replace(life.not_shown(new, again_at=500.0), card=dataclasses.replace(new.card, shown=2))
+        await mine.told(put_off)
+        for version, shown in ((1, 2), (5, 5), (3, 5)):
+            await mine.card_shown("r1", version=version)
+            assert await mine.load("r1") == dataclasses.replace(
+                put_off, card=dataclasses.replace(put_off.card, shown=shown)
+            )
+
+
 class TestPausing:
     async def test_a_pause_is_seen_by_every_replica_until_it_ends(
         self, mine: store.SqlStore, other: store.SqlStore

@@ -38,7 +38,7 @@ async def _use_every_method(opened: store.SqlStore, clock: Clock) -> None:
     await opened.told(approved)
     await opened.reply_sent("r1", seq=1, ts="1.2")
     await opened.let_go(keeping={"r1"})
-    await opened.clean_up(before=clock.time, limit=9)
+    await opened.clean_up(keep_for=0.0, limit=9)
 
 
 @pytest.fixture

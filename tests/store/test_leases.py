@@ -1,5 +1,7 @@
 """How long a replica may believe in its own leases."""
 
+import time
+
 import pytest
 
 from bot.store import leases
@@ -50,3 +52,16 @@ def test_what_has_ended_is_forgotten(mine: leases.Leases, clock: list[float]) ->
     mine.gone("r2")
     clock[0] = 100.0
     assert (mine.left("r1"), mine.left("r2"), mine.left("r3")) == (0.0, 0.0, 30.0)
+
+
+def test_a_lease_runs_out_while_the_machine_is_suspended(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(time, "clock_gettime", {7: 100.0}.__getitem__)
+    assert leases.elapsing(boottime=7)() == 100.0
+
+
+def test_where_no_clock_goes_on_the_usual_one_counts() -> None:
+    assert leases.elapsing(boottime=None) is time.monotonic
+
+
+def test_linux_has_a_clock_that_goes_on() -> None:
+    assert (leases.elapsing() is time.monotonic) == (not hasattr(time, "CLOCK_BOOTTIME"))

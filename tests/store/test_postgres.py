@@ -21,7 +21,7 @@ from bot.store import url as urls
 from tests import postgres as servers
 from tests.fakes import PATIENCE
 
-from . import pooler, examples
+from . import examples, pooler
 from .conftest import Clock, rows_of
 
 CHANGE = ports.Change(audit=(ports.AuditEvent(at=1.0, what="changed"),), request=examples.asked())
@@ -374,6 +374,19 @@ class TestTransactions:
 
 
 class TestRaces:
+    async def test_a_replica_whose_clock_is_400_days_ahead_deletes_nothing_that_is_kept(
+        self, mine: store.SqlStore, url: str, clock: Clock
+    ) -> None:
+        keep_for, ahead = 400 * 86_400.0, Clock()
+        await mine.commit(dataclasses.replace(CHANGE, audit=(ports.AuditEvent(at=clock.time, what="asked"),)))
+        await mine.commit(ports.Change(request=examples.denied(examples.asked()), audit=()))
+        await mine.release(examples.denied(examples.asked()), due_at=None)
+        ahead.time = clock.time + 401 * 86_400.0
+        other = await store.open_store(url, clock=ahead, replica="other")
+
+        assert await other.clean_up(keep_for=keep_for, limit=9) == 0
+        await other.close()
+
     async def test_of_two_hundred_commits_on_one_version_exactly_one_wins(
         self, mine: store.SqlStore, other: store.SqlStore
     ) -> None:

@@ -8,8 +8,8 @@ from collections.abc import Mapping
 from typing import Final, assert_never
 
 from bot.commands import Verb
-from bot.errors import CloudFailure, Fault
-from bot.request import Awaiting, Halt, How, Outcome, Request
+from bot.errors import CloudFailure, Fault, Halt
+from bot.request import Awaiting, How, Outcome, Request
 from bot.slack.messages.text import code, escape, quote
 from bot.verbs import CALLED, CHANGES, Door
 

@@ -7,7 +7,7 @@ from typing import Any, Final
 from bot import answers, life
 from bot.arrivals import Actor, Button, Verdict
 from bot.commands import Verb
-from bot.errors import CloudFailure, Fault
+from bot.errors import CloudFailure, Fault, Halt
 from bot.policy import Kind, Refuse, Why
 from bot.request import (
     Awaiting,
@@ -16,7 +16,6 @@ from bot.request import (
     Ending,
     Event,
     Flow,
-    Halt,
     How,
     Outcome,
     Part,
