@@ -249,7 +249,7 @@ async def test_a_token_that_slack_does_not_know_is_a_2(child: Child, code: str) 
 async def test_slack_being_away_keeps_nobody_from_starting(child: Child) -> None:
     child.world.slack.faults.down()
     await child.start()
-    told = await child.world.slack.people.command("U0ALICE", HERE, "stop main-feed")
+    told = await child.world.slack.people.command("U0ALICE", HERE, "status main-feed")
     assert "still starting" in told.body
 
     child.world.slack.faults.up()

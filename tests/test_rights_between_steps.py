@@ -85,7 +85,7 @@ class Run:
         self.change_at: int | None = None
         self.change: Callable[[], Awaitable[None]] | None = None
         for port, names in (
-            (desk.cloud, ("flow", "stop")),
+            (desk.cloud, ("flow", "change")),
             (desk.directory, ("person", "members")),
             (desk.store, ("paused", "commit")),
         ):
@@ -258,12 +258,12 @@ def test_the_tables_lead_to_a_call_from_five_stands() -> None:
 async def test_what_the_policy_forbids_by_then_is_not_called(run: Run, stand: Stand, door: str) -> None:
     usual, ended = await play(run, stand, door, change=None, at=0)
     assert ended.operation.progress is Progress.SUCCEEDED
-    last = len(usual) - 1 - usual[::-1].index("stop")
+    last = len(usual) - 1 - usual[::-1].index("change")
     for (name, (change, decisive)), at in itertools.product(CHANGES.items(), range(last)):
         if at > 0 and usual[at] == usual[at - 1]:
             continue  # between two questions of one kind nothing else happens
         if decisive not in usual[at:last]:
             continue  # too late to forbid anything
         trail, ended = await play(run, stand, door, change=change, at=at)
-        assert "stop" not in trail[at:], f"{name} before {usual[at]} of {usual}: {trail}"
+        assert "change" not in trail[at:], f"{name} before {usual[at]} of {usual}: {trail}"
         assert ended.operation.progress is not Progress.SUCCEEDED

@@ -165,7 +165,7 @@ async def test_the_end_waits_for_what_is_in_flight_but_not_for_ever(built: world
     built.slack.faults.hold("users.info", gate, times=None)
     async with running(built):
         await built.slack.people.command("U0ALICE", "C0INCIDENT", "stop main-feed")
-        await until(lambda: any(task for task in asyncio.all_tasks() if "_entry" in repr(task)))
+        await until(lambda: any(task for task in asyncio.all_tasks() if "Entries._" in repr(task)))
         gone = asyncio.get_running_loop().time()
     gate.set()
 
