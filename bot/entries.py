@@ -111,7 +111,9 @@ class Entries:
             self._met.note(error, doing="deciding", error_id=unexpected.id_of(entry.key))
             return "", where
 
-    async def _entry_by_entry(self, line: turns.Turns[Claimed], lane: Hashable, turn: tuple[str, Claimed] | None) -> None:
+    async def _entry_by_entry(
+        self, line: turns.Turns[Claimed], lane: Hashable, turn: tuple[str, Claimed] | None
+    ) -> None:
         """Work on one seat of a lane for as long as anybody waits there."""
         while turn is not None:
             person, claimed = turn
