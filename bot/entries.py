@@ -94,7 +94,7 @@ class Entries:
         line.add(claimed, lane=lane, person=entry.actor.user)
         turn = None if self._draining else line.take(lane)
         if turn is not None:  # else it waits without a task: thousands would weigh on every acknowledgement
-            self._around.start(self._on_a_seat(line, lane, turn))
+            self._around.start(self._entry_by_entry(line, lane, turn))
 
     def drain(self) -> None:
         """Begin nothing more; other replicas need not wait for what has not begun."""
@@ -114,7 +114,9 @@ class Entries:
             self._met.note(error, doing="deciding", error_id=unexpected.id_of(entry.key))
             return "", where
 
-    async def _on_a_seat(self, line: turns.Turns[Claimed], lane: Hashable, turn: tuple[str, Claimed] | None) -> None:
+    async def _entry_by_entry(
+        self, line: turns.Turns[Claimed], lane: Hashable, turn: tuple[str, Claimed] | None
+    ) -> None:
         """Work on one seat of a lane for as long as anybody waits there."""
         while turn is not None:
             person, claimed = turn

@@ -19,6 +19,7 @@ from bot import ports
 from bot import request as requests
 from bot.cloud import auth, bodies, wire
 from bot.cloud.budget import CALLS, READS, Budget
+from bot.cloud.pools import Pools
 from bot.cloud.tokens import Tokens
 from bot.errors import CloudFailure, Fault
 from bot.policy import Project
@@ -50,19 +51,25 @@ class _Call:
     deadline: float
 
 
-def open_client() -> httpx.AsyncClient:
-    """Return the one client that all projects share; the caller closes it.
+def open_client() -> Pools:
+    """Return the clients of all projects; the caller closes them.
 
     The environment's proxy and certificate variables count, since many companies let nothing out without them; loopback
     never goes through a proxy, which would take it for its own.
     """
-    return httpx.AsyncClient(
-        headers={"User-Agent": "flowbot", "Accept": "application/json"},
-        follow_redirects=False,
-        trust_env=True,
-        mounts=dict(_DIRECT),
-        limits=httpx.Limits(max_connections=20, max_keepalive_connections=5, keepalive_expiry=30.0),
-    )
+    trusted = httpx.create_ssl_context(trust_env=True)  # shared: each takes memory, and a while to read
+
+    def open_one() -> httpx.AsyncClient:
+        return httpx.AsyncClient(
+            headers={"User-Agent": "flowbot", "Accept": "application/json"},
+            follow_redirects=False,
+            trust_env=True,
+            verify=trusted,
+            mounts=dict(_DIRECT),
+            limits=httpx.Limits(max_connections=20, max_keepalive_connections=5, keepalive_expiry=30.0),
+        )
+
+    return Pools(open_one)
 
 
 class LiveClient:
@@ -70,22 +77,22 @@ class LiveClient:
 
     `credentials` is asked at each try, and answers by the project's name; `now` returns seconds since the epoch (UTC);
     `timeout` is in seconds. Calls whose purpose is to read are held back once they have used up their share of what the
-    cloud allows; all others go out whatever was spent.
+    cloud allows; all others go out whatever was spent. Each project has connections of its own for either purpose.
     """
 
     def __init__(
         self,
-        client: httpx.AsyncClient,
+        pools: Pools,
         *,
         credentials: Callable[[], Mapping[str, auth.Held]],
         now: Callable[[], float],
         timeout: float = TIMEOUT,
     ) -> None:
-        self._client = client
+        self._pools = pools
         self._credentials = credentials
         self._held: Mapping[str, auth.Held] = {}
         self._before: Mapping[str, auth.Held] = {}
-        self._tokens = Tokens(client, now=now, timeout=timeout)
+        self._tokens = Tokens(pools, now=now, timeout=timeout)
         self._budgets: dict[str, Budget] = {}
         self._now = now
         self._timeout = timeout
@@ -189,8 +196,9 @@ class LiveClient:
         budget.spend(call.purpose, now=now)
         try:
             async with asyncio.timeout_at(call.deadline):
-                request = self._client.build_request(call.method, call.url, timeout=self._phases)
-                reply = await wire.exchange(self._client, request, auth=proof)
+                client = self._pools.of(call.project.name, call.purpose)
+                request = client.build_request(call.method, call.url, timeout=self._phases)
+                reply = await wire.exchange(client, request, auth=proof)
         except wire.NEVER_SENT as error:
             return wire.lost(Fault.NEVER_SENT, error, secrets=self._secrets())
         except TimeoutError:

@@ -19,6 +19,7 @@ import httpx
 from pydantic import SecretStr
 
 from bot.cloud import auth, bodies, wire
+from bot.cloud.pools import Pools
 from bot.errors import CloudFailure, Fault
 from bot.policy import Project
 
@@ -72,8 +73,8 @@ class Tokens:
     `now` returns seconds since the epoch (UTC); `timeout` is how many seconds IAM may take.
     """
 
-    def __init__(self, client: httpx.AsyncClient, *, now: Callable[[], float], timeout: float) -> None:
-        self._client = client
+    def __init__(self, pools: Pools, *, now: Callable[[], float], timeout: float) -> None:
+        self._pools = pools
         self._now = now
         self._timeout = timeout
         self._held: dict[str, _Token] = {}
@@ -144,7 +145,8 @@ class Tokens:
 
     async def _ask(self, scope: _Scope) -> _Token | CloudFailure:
         secrets = (*scope.user.secrets(), *self.secrets())
-        request = self._client.build_request(
+        client = self._pools.of(scope.endpoint, scope.project_id)
+        request = client.build_request(
             "POST",
             f"{scope.endpoint}/v3/auth/tokens?nocatalog=true",
             headers={"Content-Type": "application/json;charset=utf8"},
@@ -153,7 +155,7 @@ class Tokens:
         )
         try:
             async with asyncio.timeout(self._timeout):
-                reply = await wire.exchange(self._client, request)
+                reply = await wire.exchange(client, request)
         except TimeoutError:
             return self._late()
         except httpx.HTTPError as error:

@@ -3,12 +3,12 @@
 import dataclasses
 from collections.abc import AsyncIterator
 
-import httpx
 import pytest
 from pydantic import SecretStr
 
 from bot.cloud import auth, client
 from bot.cloud.credentials import fixed
+from bot.cloud.pools import Pools
 from bot.playground import live as stand_in
 from bot.policy import Project
 
@@ -50,7 +50,7 @@ class Rig:
     live: stand_in.LiveStandIn
     clock: TurnedClock
     project: Project
-    http: httpx.AsyncClient
+    http: Pools
     cloud: client.LiveClient
 
     def client(self, *, held: auth.Held | None = None, timeout: float = 10.0, **others: auth.Held) -> client.LiveClient:

@@ -16,6 +16,7 @@ from bot import ports
 from bot import request as requests
 from bot.cloud import auth, client
 from bot.cloud.credentials import fixed
+from bot.cloud.pools import Pools
 from bot.errors import CloudFailure, Fault
 from bot.playground import live as stand_in
 from bot.playground import live_errors
@@ -600,7 +601,7 @@ def free_port() -> int:
 async def test_a_pool_with_no_free_connection_means_never_sent(rig: Rig) -> None:
     gate = asyncio.Event()
     rig.live.faults.add(Trouble(hold=gate, effect=True))
-    async with httpx.AsyncClient(limits=httpx.Limits(max_connections=1)) as http:
+    async with Pools(lambda: httpx.AsyncClient(limits=httpx.Limits(max_connections=1))) as http:
         patient = client.LiveClient(http, credentials=fixed({"hk": credentials()}), now=rig.clock.now)
         hurried = client.LiveClient(http, credentials=fixed({"hk": credentials()}), now=rig.clock.now, timeout=0.1)
         first = asyncio.create_task(patient.change(rig.project, FLOW_ID, Verb.STOP))

@@ -1,0 +1,35 @@
+"""HTTP clients to the cloud, one for each party: what hangs uses up no other's connections.
+
+Must not know what a party is: its caller names it.
+"""
+
+import types
+from collections.abc import Callable, Hashable
+
+import httpx
+
+
+class Pools:
+    """Clients that are opened when they are used first, and closed together."""
+
+    def __init__(self, open_one: Callable[[], httpx.AsyncClient]) -> None:
+        self._open_one = open_one
+        self._clients: dict[Hashable, httpx.AsyncClient] = {}
+
+    def of(self, *party: Hashable) -> httpx.AsyncClient:
+        """Return the client of a party."""
+        if party not in self._clients:
+            self._clients[party] = self._open_one()
+        return self._clients[party]
+
+    async def __aenter__(self) -> "Pools":
+        return self
+
+    async def __aexit__(
+        self,
+        kind: type[BaseException] | None,
+        error: BaseException | None,
+        traceback: types.TracebackType | None,
+    ) -> None:
+        for client in self._clients.values():
+            await client.aclose()

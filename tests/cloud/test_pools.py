@@ -1,0 +1,66 @@
+"""Connections of their own: a project that hangs uses up no other's, and looking around uses up no call's."""
+
+import asyncio
+import dataclasses
+
+import pytest
+
+from bot import ports
+from bot import request as requests
+from bot.cloud import client
+from bot.cloud.credentials import fixed
+from bot.playground.live_errors import Trouble
+from bot.policy import Project
+
+from .conftest import FLOW_ID, Rig, credentials
+
+HANGING = 30
+"""More calls than a project has connections."""
+
+
+@pytest.fixture
+def cloud(rig: Rig) -> client.LiveClient:
+    """Return a client for two projects."""
+    return client.LiveClient(rig.http, credentials=fixed({"hk": credentials(), "eu": credentials()}), now=rig.clock.now)
+
+
+@pytest.fixture
+def other(rig: Rig) -> Project:
+    """Return a second project with the same account."""
+    rig.live.add_flow("f" * 32, FLOW_ID, "main-feed")
+    return dataclasses.replace(rig.project, name="eu", project_id="f" * 32)
+
+
+async def hang(rig: Rig) -> None:
+    """Wait until so many calls hang that no further one gets a connection."""
+    await rig.live.until(lambda live: len(live.calls) >= 20)
+
+
+async def test_calls_of_one_project_that_hang_use_up_no_other_project_s_connections(
+    rig: Rig, cloud: client.LiveClient, other: Project
+) -> None:
+    gate = asyncio.Event()
+    rig.live.faults.add(Trouble(hold=gate, effect=True), times=None)
+    hanging = [asyncio.create_task(cloud.stop(rig.project, FLOW_ID)) for _ in range(HANGING)]
+    await hang(rig)
+    rig.live.faults.clear()
+
+    assert isinstance(await cloud.stop(other, FLOW_ID), ports.Accepted)
+    assert not any(isinstance(call.result(), ports.Accepted) for call in hanging if call.done())
+    gate.set()
+    await asyncio.gather(*hanging)
+
+
+async def test_readings_for_somebody_s_curiosity_use_up_no_connection_of_a_call(
+    rig: Rig, cloud: client.LiveClient
+) -> None:
+    gate = asyncio.Event()
+    rig.live.faults.add(Trouble(hold=gate, effect=True), times=None)
+    hanging = [asyncio.create_task(cloud.flow(rig.project, FLOW_ID, purpose="read")) for _ in range(HANGING)]
+    await hang(rig)
+    rig.live.faults.clear()
+
+    assert isinstance(await cloud.flow(rig.project, FLOW_ID), requests.Flow)
+    assert isinstance(await cloud.stop(rig.project, FLOW_ID), ports.Accepted)
+    gate.set()
+    await asyncio.gather(*hanging)
