@@ -9,6 +9,7 @@ from bot import ports
 from bot import request as requests
 from bot.cloud import client
 from bot.cloud.credentials import fixed
+from bot.commands import Verb
 from bot.playground.live_errors import Trouble
 from bot.policy import Project
 
@@ -41,11 +42,11 @@ async def test_calls_of_one_project_that_hang_use_up_no_other_project_s_connecti
 ) -> None:
     gate = asyncio.Event()
     rig.live.faults.add(Trouble(hold=gate, effect=True), times=None)
-    hanging = [asyncio.create_task(cloud.stop(rig.project, FLOW_ID)) for _ in range(HANGING)]
+    hanging = [asyncio.create_task(cloud.change(rig.project, FLOW_ID, Verb.STOP)) for _ in range(HANGING)]
     await hang(rig)
     rig.live.faults.clear()
 
-    assert isinstance(await cloud.stop(other, FLOW_ID), ports.Accepted)
+    assert isinstance(await cloud.change(other, FLOW_ID, Verb.STOP), ports.Accepted)
     assert not any(isinstance(call.result(), ports.Accepted) for call in hanging if call.done())
     gate.set()
     await asyncio.gather(*hanging)
@@ -61,6 +62,6 @@ async def test_readings_for_somebody_s_curiosity_use_up_no_connection_of_a_call(
     rig.live.faults.clear()
 
     assert isinstance(await cloud.flow(rig.project, FLOW_ID), requests.Flow)
-    assert isinstance(await cloud.stop(rig.project, FLOW_ID), ports.Accepted)
+    assert isinstance(await cloud.change(rig.project, FLOW_ID, Verb.STOP), ports.Accepted)
     gate.set()
     await asyncio.gather(*hanging)
