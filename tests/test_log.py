@@ -363,3 +363,27 @@ def _shown(value: object) -> object:
     if isinstance(value, list):
         return [_shown(each) for each in value]
     return repr(value) if isinstance(value, bytes) else value
+
+
+def test_a_secret_that_is_learned_later_is_cut_out_from_then_on(capsys: pytest.CaptureFixture[str]) -> None:
+    configured()
+    log.hide(["renewed-s3cr3t/+", ""])
+    structlog.get_logger().info("the key is renewed-s3cr3t/+", quoted="renewed-s3cr3t%2F%2B", first=SECRETS[0])
+
+    out = capsys.readouterr().err
+    assert "renewed" not in out
+    assert nothing_leaks(out)
+
+
+def test_secrets_that_are_renewed_for_ever_take_no_memory_for_ever() -> None:
+    redaction = log.Redaction(["the first secret"])
+    for number in range(log.LEARNED + 1):
+        redaction.learn([f"token-number-{number:05}"])
+
+    assert redaction.text("the first secret") == redaction.text("token-number-00001") == log.REDACTED
+    assert redaction.text("token-number-00000") == "token-number-00000"
+
+
+def test_without_a_log_there_is_nothing_to_hide_from(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(log, "_in_force", None)
+    log.hide(["a secret of nobody"])
