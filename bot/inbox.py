@@ -5,6 +5,7 @@ never longer than its patience. It knows nothing of what an entry means.
 """
 
 import asyncio
+import collections
 import dataclasses
 from collections.abc import Callable
 from typing import Final
@@ -17,6 +18,9 @@ from bot.ports import Recording
 
 CAPACITY: Final = 4096
 """Entries that may wait for the database at once."""
+
+SHARE: Final = CAPACITY // 4
+"""How many of them may be one person's, so that nobody who floods keeps others out."""
 
 BATCH: Final = 500
 """Entries that share one transaction at most."""
@@ -36,11 +40,15 @@ class _Waiting:
 class Inbox:
     """Records entries in group commits, and hands each new one on."""
 
-    def __init__(self, store: ports.Store, *, recorded: Callable[[Entry], None], capacity: int = CAPACITY) -> None:
+    def __init__(
+        self, store: ports.Store, *, recorded: Callable[[Entry], object], capacity: int = CAPACITY, share: int = SHARE
+    ) -> None:
         self._store = store
         self._recorded = recorded
         self._capacity = capacity
+        self._share = share
         self._queue: dict[int, _Waiting] = {}
+        self._queued: collections.Counter[str] = collections.Counter()
         self._tickets = 0
         self._arrived = asyncio.Event()
         self._closing = False
@@ -53,12 +61,13 @@ class Inbox:
         """
         if self._closing:
             return Recording.NOT_RECORDED
-        if len(self._queue) >= self._capacity:
+        if len(self._queue) >= self._capacity or self._queued[entry.actor.user] >= self._share:
             return Recording.FULL
         self._tickets += 1
         loop = asyncio.get_running_loop()
         ticket, waiting = self._tickets, _Waiting(entry=entry, done=loop.create_future())
         self._queue[ticket] = waiting
+        self._queued[entry.actor.user] += 1
         self._arrived.set()
         # A bare timer: `asyncio.timeout` around a shield costs three times as much, for each acknowledgement.
         patient = loop.call_later(patience, self._give_up, ticket, waiting)
@@ -68,7 +77,18 @@ class Inbox:
             patient.cancel()
 
     def _give_up(self, ticket: int, waiting: _Waiting) -> None:
-        _settle([waiting], Recording.UNCONFIRMED if self._queue.pop(ticket, None) is None else Recording.NOT_RECORDED)
+        was_queued = ticket in self._queue
+        if was_queued:
+            self._take(ticket)
+        _settle([waiting], Recording.NOT_RECORDED if was_queued else Recording.UNCONFIRMED)
+
+    def _take(self, ticket: int) -> _Waiting:
+        waiting = self._queue.pop(ticket)
+        user = waiting.entry.actor.user
+        self._queued[user] -= 1
+        if not self._queued[user]:
+            del self._queued[user]
+        return waiting
 
     async def run(self) -> None:
         """Write what arrives until the inbox is closed and empty."""
@@ -80,7 +100,7 @@ class Inbox:
                 await self._arrived.wait()
                 continue
             tickets = list(self._queue)[:BATCH]
-            await self._write([self._queue.pop(ticket) for ticket in tickets])
+            await self._write([self._take(ticket) for ticket in tickets])
 
     def close(self) -> None:
         """Take nothing more; what is queued is still written."""
@@ -103,7 +123,13 @@ class Inbox:
                 is_new = waiting.entry.key in new and first[waiting.entry.key] is waiting
                 _settle([waiting], Recording.NEW if is_new else Recording.REPEATED)
                 if is_new:
-                    self._recorded(waiting.entry)
+                    self._hand_on(waiting.entry)
+
+    def _hand_on(self, entry: Entry) -> None:
+        try:
+            self._recorded(entry)
+        except Exception as error:  # it is on disk, and found once its lease has lapsed; others must not wait for it
+            log.error("unexpected error while an entry was handed on", entry=entry.key, exc_info=error)
 
 
 def _settle(batch: list[_Waiting], recording: Recording) -> None:

@@ -4,7 +4,6 @@ Five bad tries in a row lock an access key for five minutes (Huawei Cloud, API G
 kept in the store, so that replicas share it.
 """
 
-import contextlib
 import dataclasses
 import math
 from collections.abc import Awaitable, Callable
@@ -73,8 +72,7 @@ class LockedCloud:
         reply = await call()
         bad = isinstance(reply, CloudFailure) and reply.fault is Fault.CREDENTIALS and reply.http_status == 401
         if bad or standing.bad_tries:
-            with contextlib.suppress(errors.StoreError):  # what the cloud said counts more than the count
-                await self._note(key, reply.message if isinstance(reply, CloudFailure) and bad else None)
+            await self._note(key, reply.message if isinstance(reply, CloudFailure) and bad else None)
         return reply
 
     async def _standing(self, key: str) -> ports.KeyStanding:
@@ -84,14 +82,24 @@ class LockedCloud:
         return known.standing
 
     async def _note(self, key: str, message: str | None) -> None:
-        """Count a bad try (`message`), or forget those before a good one; a call that began before a lock ends none."""
-        before = self._known[key].standing
-        bad_tries = 0 if message is None else before.bad_tries + 1
-        locked = message is not None and (SAYS_LOCKED in message or bad_tries >= BAD_TRIES)
-        until = self._clock.now() + LOCKED_FOR if locked else before.locked_until
-        standing = ports.KeyStanding(bad_tries=0 if locked else bad_tries, locked_until=until)
+        """Count a bad try (`message`), or forget those before a good one; a call that began before a lock ends none.
+
+        What the cloud said counts more than the count: without a database this replica counts for itself.
+        """
+        says_locked = message is not None and SAYS_LOCKED in message
+        until = self._clock.now() + LOCKED_FOR
+        try:
+            if message is None:
+                standing = await self._store.good_try(key)
+            else:
+                standing = await self._store.bad_try(key, most=BAD_TRIES, says_locked=says_locked, locked_until=until)
+        except errors.StoreError:
+            before = self._known[key].standing
+            bad_tries = 0 if message is None else before.bad_tries + 1
+            locked = says_locked or bad_tries >= BAD_TRIES
+            locked_until = until if locked else before.locked_until
+            standing = ports.KeyStanding(bad_tries=0 if locked else bad_tries, locked_until=locked_until)
         self._remember(key, standing)
-        await self._store.note_key(key, standing)
 
     def _remember(self, key: str, standing: ports.KeyStanding) -> _Remembered:
         remembered = self._known[key] = _Remembered(standing=standing, at=self._clock.now())

@@ -22,6 +22,9 @@ REDACTED: Final = "[redacted]"
 SHORT: Final = 6
 """A secret of fewer characters is cut out only where it is a whole value: within text it could be any word."""
 
+LEARNED: Final = 1_000
+"""How many secrets are kept in mind that became known after the start."""
+
 FLOORS: Final[Mapping[str, int]] = {
     # Bolt prints whole bodies: at INFO when a signature is wrong, at WARNING when its middleware does not answer.
     "slack_bolt": logging.ERROR,
@@ -72,6 +75,8 @@ _MAX_DEPTH: Final = 8
 
 Format: TypeAlias = Literal["json", "console"]
 
+_in_force: "Redaction | None" = None
+
 
 def configure(*, fmt: Format, level: str, secrets: Iterable[str]) -> None:
     """Send every record of this process to stderr, and nothing anywhere else.
@@ -79,7 +84,8 @@ def configure(*, fmt: Format, level: str, secrets: Iterable[str]) -> None:
     `level` is a name as in `logging`, in any case. Handlers that others have installed are taken away: uvicorn is to be
     started with `log_config=None`. An exception that nobody catches is logged as well, rather than printed as it is.
     """
-    redaction = Redaction(secrets)
+    global _in_force  # noqa: PLW0603 - logging is one for the process, and what it hides as well
+    redaction = _in_force = Redaction(secrets)
     chain: list[structlog.typing.Processor] = [
         structlog.contextvars.merge_contextvars,
         structlog.stdlib.add_logger_name,
@@ -123,11 +129,31 @@ class Throttle:
         return suppressed
 
 
+def hide(secrets: Iterable[str]) -> None:
+    """Cut these secrets out of every record from now on: for what is read or given after the start."""
+    if _in_force is not None:
+        _in_force.learn(secrets)
+
+
 class Redaction:
     """Cuts secrets out of anything that can be logged: the given ones by value, others by their shape or name."""
 
     def __init__(self, secrets: Iterable[str]) -> None:
-        self._whole = frozenset(secret for secret in secrets if secret)
+        self._given = frozenset(secret for secret in secrets if secret)
+        self._learned: dict[str, None] = {}
+        self._prepare()
+
+    def learn(self, secrets: Iterable[str]) -> None:
+        """Cut these secrets out as well; the oldest of very many are forgotten, since tokens are renewed for ever."""
+        new = [secret for secret in secrets if secret and secret not in self._whole]
+        if new:
+            self._learned |= dict.fromkeys(new)
+            for oldest in list(self._learned)[:-LEARNED]:
+                del self._learned[oldest]
+            self._prepare()
+
+    def _prepare(self) -> None:
+        self._whole = self._given | self._learned.keys()
         forms = {form for secret in self._whole if len(secret) >= SHORT for form in _forms(secret)}
         longest_first = sorted(forms, key=len, reverse=True)
         self._values = re.compile("|".join(map(re.escape, longest_first)) or r"(?!)")

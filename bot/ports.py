@@ -228,8 +228,14 @@ class KeyStore(Protocol):
     async def key_standing(self, key: str) -> KeyStanding:
         """Return how the key stands."""
 
-    async def note_key(self, key: str, standing: KeyStanding) -> None:
-        """Keep how the key stands."""
+    async def bad_try(self, key: str, *, most: int, says_locked: bool, locked_until: float) -> KeyStanding:
+        """Count a bad try in one step, whoever else counts at the time, and return how the key stands then.
+
+        The `most`th in a row, or one after which the cloud `says_locked`, locks the key until then at least.
+        """
+
+    async def good_try(self, key: str) -> KeyStanding:
+        """Forget the bad tries so far, and return how the key stands then; a lock stays."""
 
 
 @dataclasses.dataclass(frozen=True, kw_only=True)

@@ -12,7 +12,7 @@ from bot import errors
 from bot.arrivals import Entry
 from bot.inbox import BATCH, Inbox
 from bot.ports import Recording
-from tests.fakes import Desk, in_order, open_desk, until
+from tests.fakes import ALICE, BOB, Desk, in_order, open_desk, until
 
 SHORT = 0.02
 """Seconds of patience where a test is about its end."""
@@ -28,10 +28,10 @@ async def desk(tmp_path: pathlib.Path) -> AsyncIterator[Desk]:
 class Running:
     """An inbox at work, and what it hands on."""
 
-    def __init__(self, desk: Desk, *, capacity: int = 100) -> None:
+    def __init__(self, desk: Desk, *, capacity: int = 100, share: int = 10_000) -> None:
         self.desk = desk
         self.handed: list[Entry] = []
-        self.inbox = Inbox(desk.store, recorded=self.handed.append, capacity=capacity)
+        self.inbox = Inbox(desk.store, recorded=self.handed.append, capacity=capacity, share=share)
         self.task = asyncio.create_task(self.inbox.run())
 
     async def record(self, entries: Sequence[Entry]) -> list[Recording]:
@@ -130,6 +130,28 @@ async def test_more_than_there_is_room_for_is_turned_away_and_not_written(desk: 
     assert run.on_disk() == {entry.key for entry in entries[:3]} == {entry.key for entry in run.handed}
     run.inbox.close()
     await in_order(run.task)
+
+
+async def test_one_who_floods_leaves_room_for_others(desk: Desk) -> None:
+    run = Running(desk, capacity=10, share=3)
+    flood, other = [desk.typed(actor=ALICE) for _ in range(20)], desk.typed(actor=BOB)
+
+    *flooded, one = await run.record([*flood, other])
+
+    assert flooded == [Recording.NEW] * 3 + [Recording.FULL] * 17
+    assert one is Recording.NEW
+    assert await run.record([desk.typed(actor=ALICE) for _ in range(3)]) == [Recording.NEW] * 3
+    run.inbox.close()
+    await in_order(run.task)
+
+
+async def test_an_entry_that_cannot_be_handed_on_ends_nothing(desk: Desk) -> None:
+    inbox = Inbox(desk.store, recorded=lambda entry: 1 / 0)
+    task = asyncio.create_task(inbox.run())
+
+    assert [await inbox.record(desk.typed()) for _ in range(2)] == [Recording.NEW] * 2
+    inbox.close()
+    await in_order(task)
 
 
 async def test_room_is_free_again_once_the_queue_is_written(desk: Desk) -> None:

@@ -1,6 +1,7 @@
 """A key that the cloud has locked is not used, by this replica or another, and everybody hears until when."""
 
 import asyncio
+import dataclasses
 import pathlib
 from collections.abc import AsyncIterator, Awaitable, Callable
 
@@ -12,6 +13,7 @@ from bot.keylock import BAD_TRIES, LOCKED_FOR, LockedCloud
 from bot.ports import KeyStanding
 from bot.verbs import Verb
 from tests.fakes import MAIN, Desk, FakeClock, FakeCloud, open_desk, until
+from tests.store import key_laws
 
 BAD = CloudFailure(fault=Fault.CREDENTIALS, http_status=401, code="APIGW.0301", message="verify aksk signature fail")
 SAYS_SO = CloudFailure(
@@ -38,11 +40,31 @@ class FakeKeys:
             raise errors.StoreError("away")
         return self.standings.get(key, KeyStanding())
 
-    async def note_key(self, key: str, standing: KeyStanding) -> None:
-        """Keep how the key stands."""
+    async def bad_try(self, key: str, *, most: int, says_locked: bool, locked_until: float) -> KeyStanding:
+        """Count a bad try."""
         if self.away:
             raise errors.NotRecorded("away")
+        before = self.standings.get(key, KeyStanding())
+        if says_locked or before.bad_tries + 1 >= most:
+            standing = KeyStanding(locked_until=max(before.locked_until, locked_until))
+        else:
+            standing = dataclasses.replace(before, bad_tries=before.bad_tries + 1)
         self.standings[key] = standing
+        return standing
+
+    async def good_try(self, key: str) -> KeyStanding:
+        """Forget the bad tries so far."""
+        if self.away:
+            raise errors.NotRecorded("away")
+        if key in self.standings:
+            self.standings[key] = dataclasses.replace(self.standings[key], bad_tries=0)
+        return self.standings.get(key, KeyStanding())
+
+
+@pytest.mark.parametrize("law", key_laws.LAWS, ids=lambda law: law.__name__)
+async def test_the_fake_counts_as_the_real_stores_do(law: key_laws.Law) -> None:
+    keys = FakeKeys()
+    await law(keys, keys)
 
 
 class Rig:
@@ -207,6 +229,17 @@ async def desk(tmp_path: pathlib.Path) -> AsyncIterator[Desk]:
 
 
 async def test_promise_9_the_key_itself_is_not_in_the_database(desk: Desk) -> None:
-    await desk.store.note_key("5e884898", KeyStanding(bad_tries=1))
+    await desk.store.bad_try("5e884898", most=5, says_locked=False, locked_until=1.0)
 
     assert desk.select("SELECT * FROM keys") == [("5e884898", 1, 0.0)]
+
+
+async def test_bad_tries_of_two_replicas_add_up(rig: Rig) -> None:
+    for _ in range(2):
+        await rig.reads(BAD, by=rig.mine)
+        await rig.reads(BAD, by=rig.theirs)
+    await rig.reads(BAD, by=rig.mine)
+    rig.clock.turn(keylock.REFRESH + 0.1)
+
+    await rig.refuses(by=rig.mine)
+    await rig.refuses(by=rig.theirs)

@@ -14,6 +14,7 @@ import hypothesis
 import pytest
 import structlog
 from hypothesis import strategies as st
+from pytest_mock import MockerFixture
 from slack_bolt.async_app import AsyncApp
 
 from bot import log
@@ -376,3 +377,27 @@ def test_of_many_like_lines_one_passes_in_a_while() -> None:
 def test_a_clock_that_is_set_back_silences_nothing() -> None:
     throttle = log.Throttle(every=60)
     assert [throttle.passes("a", now=now) for now in (1000, 5, 6)] == [0, 0, None]
+
+
+def test_a_secret_that_is_learned_later_is_cut_out_from_then_on(capsys: pytest.CaptureFixture[str]) -> None:
+    configured()
+    log.hide(["renewed-s3cr3t/+", ""])
+    structlog.get_logger().info("the key is renewed-s3cr3t/+", quoted="renewed-s3cr3t%2F%2B", first=SECRETS[0])
+
+    out = capsys.readouterr().err
+    assert "renewed" not in out
+    assert nothing_leaks(out)
+
+
+def test_secrets_that_are_renewed_for_ever_take_no_memory_for_ever() -> None:
+    redaction = log.Redaction(["the first secret"])
+    for number in range(log.LEARNED + 1):
+        redaction.learn([f"token-number-{number:05}"])
+
+    assert redaction.text("the first secret") == redaction.text("token-number-00001") == log.REDACTED
+    assert redaction.text("token-number-00000") == "token-number-00000"
+
+
+def test_without_a_log_there_is_nothing_to_hide_from(mocker: MockerFixture) -> None:
+    mocker.patch.object(log, "_in_force", None)
+    log.hide(["a secret of nobody"])

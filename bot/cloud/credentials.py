@@ -13,6 +13,7 @@ from typing import Final
 import structlog
 
 from bot import errors, settings
+from bot import log as logs
 from bot.cloud import auth
 
 _OURS: Final = ("HUAWEICLOUD_", "FLOWBOT_PROJECTS__")
@@ -58,6 +59,7 @@ class CredentialSource:
         held = _by_project(self._settings)
         changed = [name for name in held if held[name] != self._held.get(name)]
         if changed:
+            logs.hide(secret for each in held.values() for secret in each.secrets())
             log.info("credentials were replaced", projects=changed)
             self._held = held
 

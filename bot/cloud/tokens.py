@@ -18,6 +18,7 @@ from typing import Final, NamedTuple
 import httpx
 from pydantic import SecretStr
 
+from bot import log
 from bot.cloud import auth, bodies, wire
 from bot.cloud.pools import Pools
 from bot.errors import CloudFailure, Fault
@@ -139,6 +140,7 @@ class Tokens:
             return outcome
 
     def _keep(self, name: str, token: _Token) -> None:
+        log.hide((token.value.get_secret_value(),))
         if name in self._held:
             self._former[name] = self._held[name]
         self._held[name] = token

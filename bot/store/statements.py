@@ -165,14 +165,30 @@ _KNOWN: Final = sa.select(schema.inbox.c.key, schema.inbox.c.received_at).where(
 _RECORD: Final = schema.inbox.insert().prefix_with("OR REPLACE")
 
 
-def _note_key(*, server: bool) -> dialect.Insert:
+def _bad_try(*, server: bool) -> sa.sql.dml.ReturningInsert[tuple[int, float]]:
+    """Return the one statement that counts a bad try, so that replicas overwrite no count of each other."""
     keys = schema.keys
+    until = sa.bindparam("the_end", type_=sa.Double)
+    locks = sa.or_(sa.bindparam("says_locked", type_=sa.Boolean), keys.c.bad_tries + 1 >= sa.bindparam("the_most"))
+    later = sa.case((keys.c.locked_until > until, keys.c.locked_until), else_=until)
     insert = dialect.insert(keys, server=server)
-    others = {column.name: insert.excluded[column.name] for column in keys.c if column is not keys.c.key}
-    return insert.on_conflict_do_update(index_elements=[keys.c.key], set_=others)
+    return insert.on_conflict_do_update(
+        index_elements=[keys.c.key],
+        set_={
+            "bad_tries": sa.case((locks, 0), else_=keys.c.bad_tries + 1),
+            "locked_until": sa.case((locks, later), else_=keys.c.locked_until),
+        },
+    ).returning(keys.c.bad_tries, keys.c.locked_until)
 
 
-_NOTE_KEY: Final = {server: _note_key(server=server) for server in (True, False)}
+_BAD_TRY: Final = {server: _bad_try(server=server) for server in (True, False)}
+
+GOOD_TRY: Final = (
+    schema.keys.update()
+    .where(schema.keys.c.key == _THE_KEY)
+    .values(bad_tries=0)
+    .returning(schema.keys.c.bad_tries, schema.keys.c.locked_until)
+)
 
 
 def _replace(*, server: bool) -> sa.Update:
@@ -223,9 +239,13 @@ def _is_new(row: Mapping[str, Any], known: Mapping[str, float]) -> bool:
     return before is None or before <= row["received_at"] - REPEAT_WITHIN
 
 
-def note_key(connection: sa.Connection, columns: rows.Columns) -> None:
-    """Add or replace how an access key stands."""
-    connection.execute(_NOTE_KEY[dialect.on_server(connection)], columns)
+def bad_try(connection: sa.Connection, key: str, *, most: int, says_locked: bool, locked_until: float) -> sa.RowMapping:
+    """Count a bad try of an access key, and return how it stands then."""
+    locks = says_locked or most <= 1
+    first = {"key": key, "bad_tries": 0 if locks else 1, "locked_until": locked_until if locks else 0.0}
+    against = {"says_locked": says_locked, "the_most": most, "the_end": locked_until}
+    counted = connection.execute(_BAD_TRY[dialect.on_server(connection)], {**first, **against})
+    return counted.mappings().one()
 
 
 def pause(connection: sa.Connection, pause: ports.Pause) -> None:

@@ -4,7 +4,6 @@ It decides nothing about requests: the records come in changed and go out as the
 `audit`, connections and turns in `database`.
 """
 
-import dataclasses
 from collections.abc import Callable, Collection, Sequence
 from typing import Any, Final
 
@@ -296,13 +295,22 @@ class SqlStore:
         row = await self.database.read(work)
         return rows.to_standing(row) if row else ports.KeyStanding()
 
-    async def note_key(self, key: str, standing: ports.KeyStanding) -> None:
-        """Keep how an access key stands with the cloud."""
+    async def bad_try(self, key: str, *, most: int, says_locked: bool, locked_until: float) -> ports.KeyStanding:
+        """Count a bad try of an access key, and return how it stands then."""
 
-        def work(connection: sa.Connection) -> None:
-            statements.note_key(connection, {"key": key, **dataclasses.asdict(standing)})
+        def work(connection: sa.Connection) -> sa.RowMapping:
+            return statements.bad_try(connection, key, most=most, says_locked=says_locked, locked_until=locked_until)
 
-        await self.database.write_in_turn(work)
+        return rows.to_standing(await self.database.write_in_turn(work))
+
+    async def good_try(self, key: str) -> ports.KeyStanding:
+        """Forget the bad tries of an access key so far, and return how it stands then."""
+
+        def work(connection: sa.Connection) -> sa.RowMapping | None:
+            return connection.execute(statements.GOOD_TRY, {"the_key": key}).mappings().one_or_none()
+
+        row = await self.database.write_in_turn(work)
+        return rows.to_standing(row) if row else ports.KeyStanding()
 
     async def paused(self) -> ports.Pause | None:
         """Return the pause, or None where there is none."""

@@ -7,7 +7,7 @@ from collections.abc import Iterator, Mapping
 import pytest
 from structlog.testing import capture_logs
 
-from bot import ports, settings
+from bot import log, ports, settings
 from bot.cloud import auth, client
 from bot.cloud.credentials import CredentialSource, fixed
 from bot.playground import live as stand_in
@@ -257,3 +257,20 @@ async def test_a_replaced_key_starts_no_new_minute_of_reading(rig: Rig, director
     put(directory / "secrets", {AK: "AKEXAMPLENEW", SK: "SKEXAMPLENEW"})
     await cloud.flow(rig.project, FLOW_ID, purpose="read")
     assert len(rig.live.calls) == 40
+
+
+@pytest.fixture
+def hidden(monkeypatch: pytest.MonkeyPatch) -> set[str]:
+    """Return what the log was told to cut out."""
+    told: set[str] = set()
+    monkeypatch.setattr(log, "hide", told.update)
+    return told
+
+
+def test_renewed_credentials_are_cut_out_of_the_log(directory: pathlib.Path, hidden: set[str]) -> None:
+    put(directory / "secrets", {AK: "ak-1", SK: "sk-1"})
+    look = source(directory)
+    put(directory / "secrets", {AK: "ak-2", SK: "sk-renewed", TOKEN: "token-renewed"})
+    look()
+
+    assert {"ak-2", "sk-renewed", "token-renewed"} <= hidden

@@ -10,7 +10,7 @@ from typing import Any
 import pytest
 from pydantic import SecretStr
 
-from bot import ports
+from bot import log, ports
 from bot import request as requests
 from bot.cloud import auth, client, tokens
 from bot.cloud.credentials import fixed
@@ -508,3 +508,13 @@ async def test_lists_are_read_with_a_token_as_well(rig: Rig, cloud: client.LiveC
     names = await cloud.flows(rig.project)
     assert isinstance(names, tuple)
     assert [name.flow_id for name in names] == ["a", "b"]
+
+
+async def test_tokens_are_cut_out_of_the_log(rig: Rig, monkeypatch: pytest.MonkeyPatch) -> None:
+    hidden: set[str] = set()
+    monkeypatch.setattr(log, "hide", hidden.update)
+    cloud = rig.client(held=user(rig.live.endpoint))
+    succeeded(await cloud.flow(rig.project, FLOW_ID))
+
+    assert hidden
+    assert hidden == set(cloud._tokens.secrets())

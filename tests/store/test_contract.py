@@ -13,7 +13,7 @@ from bot import request as requests
 from bot.arrivals import Actor, Entry, Verdict
 from bot.store import store
 
-from . import examples
+from . import examples, key_laws
 from .conftest import Clock, Replicas, rows_of
 from .examples import add, change
 
@@ -814,15 +814,6 @@ class TestAudit:
 class TestKeys:
     """How access keys stand with the cloud."""
 
-    async def test_a_key_that_nobody_has_noted_stands_well(self, mine: store.SqlStore) -> None:
-        assert await mine.key_standing("hash") == ports.KeyStanding(bad_tries=0, locked_until=0.0)
-
-    async def test_replicas_share_what_they_know_of_a_key(self, mine: store.SqlStore, other: store.SqlStore) -> None:
-        for standing in (ports.KeyStanding(bad_tries=4), ports.KeyStanding(locked_until=1_700_000_300.5)):
-            await mine.note_key("hash", standing)
-            assert await other.key_standing("hash") == await mine.key_standing("hash") == standing
-
-    async def test_keys_stand_each_for_itself(self, mine: store.SqlStore) -> None:
-        await mine.note_key("one", ports.KeyStanding(bad_tries=1))
-        await mine.note_key("two", ports.KeyStanding(bad_tries=2))
-        assert (await mine.key_standing("one")).bad_tries == 1
+    @pytest.mark.parametrize("law", key_laws.LAWS, ids=lambda law: law.__name__)
+    async def test_keys_are_counted(self, mine: store.SqlStore, other: store.SqlStore, law: key_laws.Law) -> None:
+        await law(mine, other)
