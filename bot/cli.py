@@ -10,10 +10,11 @@ from typing import TYPE_CHECKING, Literal, NoReturn, TypeVar
 
 import click
 
-from bot import errors
+from bot.policy.file.problems import SettingsInvalid
+from bot.usecases import errors
 
 if TYPE_CHECKING:
-    from bot.settings import Settings
+    from bot.settings.loader import Settings
 
 Result = TypeVar("Result")
 
@@ -34,30 +35,30 @@ def main() -> None:
 def serve() -> None:
     """Run the bot; SIGTERM drains it and exits 0."""
     settings = _settings()
-    from bot import log
-    from bot.store import url
+    from bot.settings import log
+    from bot.store.engines import database_url
 
-    hidden = (*settings.secrets(), *url.passwords(settings.database_url))
+    hidden = (*settings.secrets(), *database_url.passwords(settings.database_url))
     log.configure(fmt=settings.log_format or _log_format(), level=settings.log_level, secrets=hidden)
     if settings.database_url.startswith("sqlite:"):
         _migrate(settings.database_url)
-    from bot import serve as server
+    from bot.serve import run
 
-    _or_exit(lambda: server.run(settings))
+    _or_exit(lambda: run.run(settings))
 
 
 @main.command()
 def check() -> None:
     """Check settings and policy, offline; exit 2 with the places of what is wrong."""
-    from bot import settings as files
+    from bot.settings import loader
 
     try:
-        outcome = files.load(directory=pathlib.Path.cwd())
-    except errors.SettingsInvalid as invalid:
-        _wrong(files.check_report(invalid))
+        outcome = loader.load(directory=pathlib.Path.cwd())
+    except SettingsInvalid as invalid:
+        _wrong(loader.check_report(invalid))
     if outcome.defects:
-        _wrong(files.check_report(outcome))
-    click.echo("\n".join(files.check_report(outcome)))
+        _wrong(loader.check_report(outcome))
+    click.echo("\n".join(loader.check_report(outcome)))
 
 
 @main.command(context_settings={"allow_interspersed_args": False})
@@ -71,17 +72,19 @@ def explain(user: str, channel: str, member_of: tuple[str, ...], command: tuple[
     The flow is taken as an id and as a name. Nobody is asked who is in a user group: say it with --member-of.
     """
     settings = _settings()
-    from bot import explaining, freezing, policy, policy_keys
+    from bot.policy import explain as explainer
+    from bot.policy import freezing, model
+    from bot.policy.file import keys as file_keys
 
-    _ids("--user", policy_keys.USER, "a user (U… or W…)", user)
-    _ids("--channel", policy_keys.CHANNEL, "a channel (C… or G…)", channel)
-    _ids("--member-of", policy_keys.GROUP, "a user group (S…)", *member_of)
+    _ids("--user", file_keys.USER, "a user (U… or W…)", user)
+    _ids("--channel", file_keys.CHANNEL, "a channel (C… or G…)", channel)
+    _ids("--member-of", file_keys.GROUP, "a user group (S…)", *member_of)
     in_force, typed = freezing.at(settings.policy, time.time()), " ".join(command)
-    explanation = explaining.of_command(in_force, typed, user=user, channel=channel, member_of=member_of)
-    if isinstance(explanation, explaining.Unclear):
+    explanation = explainer.of_command(in_force, typed, user=user, channel=channel, member_of=member_of)
+    if isinstance(explanation, explainer.Unclear):
         raise click.UsageError(explanation.why)
-    click.echo("\n".join(explaining.report(explanation)))
-    sys.exit(NO if isinstance(explanation.decision, policy.Refuse) else 0)
+    click.echo("\n".join(explainer.report(explanation)))
+    sys.exit(NO if isinstance(explanation.decision, model.Refuse) else 0)
 
 
 @main.command()
@@ -89,22 +92,22 @@ def explain(user: str, channel: str, member_of: tuple[str, ...], command: tuple[
 def pause(reason: str) -> None:
     """Deny every stop and start at once, until resumed; the bot may be running."""
     settings = _settings()
-    from bot import pausing
-    from bot.serve import SystemClock
+    from bot.serve import pause as pauses
+    from bot.serve.clock import SystemClock
 
     login = getpass.getuser()
-    click.echo(_or_exit(lambda: pausing.pause(settings.database_url, reason=reason, by=login, clock=SystemClock())))
+    click.echo(_or_exit(lambda: pauses.pause(settings.database_url, reason=reason, by=login, clock=SystemClock())))
 
 
 @main.command()
 def resume() -> None:
     """End the pause."""
     settings = _settings()
-    from bot import pausing
-    from bot.serve import SystemClock
+    from bot.serve import pause as pauses
+    from bot.serve.clock import SystemClock
 
     login = getpass.getuser()
-    click.echo(_or_exit(lambda: pausing.resume(settings.database_url, by=login, clock=SystemClock())))
+    click.echo(_or_exit(lambda: pauses.resume(settings.database_url, by=login, clock=SystemClock())))
 
 
 @main.command()
@@ -122,10 +125,10 @@ def manifest(socket: bool, url: str | None) -> None:
         raise click.UsageError("--socket and --url exclude each other: an app has one of the two.")
     if url is not None and not re.fullmatch(r"https?://[^\s/?#]+(/[^\s?#]*)?", url):
         raise click.BadParameter("must be an address such as https://bot.example.com", param_hint="--url")
-    from bot import settings as files
+    from bot.settings import loader
     from bot.slack import manifest as manifests
 
-    socket = socket or (url is None and files.chooses_socket_mode(directory=pathlib.Path.cwd()))
+    socket = socket or (url is None and loader.chooses_socket_mode(directory=pathlib.Path.cwd()))
     click.echo(manifests.text(url=None if socket else url or manifests.PLACEHOLDER), nl=False)
 
 
@@ -146,18 +149,18 @@ def playground(
         from bot.playground import script as scripted
 
         sys.exit(scripted.run())
-    from bot.playground.page import run as page
+    from bot.playground.page import launch
 
-    _or_exit(lambda: page.run(port=port, config=config, keep=keep, by_socket=socket, opens=not no_open))
+    _or_exit(lambda: launch.run(port=port, config=config, keep=keep, by_socket=socket, opens=not no_open))
 
 
 def _settings() -> "Settings":
-    from bot import settings as files
+    from bot.settings import loader
 
     try:
-        return files.load(directory=pathlib.Path.cwd())
-    except errors.SettingsInvalid as invalid:
-        _wrong(files.check_report(invalid))
+        return loader.load(directory=pathlib.Path.cwd())
+    except SettingsInvalid as invalid:
+        _wrong(loader.check_report(invalid))
 
 
 def _ids(option: str, pattern: re.Pattern[str], what: str, *given: str) -> None:

@@ -13,21 +13,26 @@ from collections import defaultdict, deque
 from collections.abc import AsyncIterator, Awaitable, Callable, Collection, Coroutine, Mapping, Sequence
 from typing import Any, Final, TypeVar
 
-from bot import answers, arrivals, asking, errors, policy, policy_file, ports, request
-from bot.arrivals import Actor, Entry
-from bot.asking import Asking
-from bot.calling import Calling
-from bot.finding import Finder
-from bot.gate import Gate
+from bot.commands import deliveries
+from bot.commands.deliveries import Actor, Entry
+from bot.commands.verbs import CHANGES, Verb
+from bot.lifecycle import call_outcome, records
+from bot.lifecycle.cloud_failure import CloudFailure, Fault
+from bot.lifecycle.records import Flow, Reply, Request
 from bot.playground import world
-from bot.request import Flow, Reply, Request
-from bot.service import Service
-from bot.store import migrate, sqlite
-from bot.store import url as urls
+from bot.policy import model
+from bot.policy.file import loader as policy_file
+from bot.store import migrate
+from bot.store.engines import database_url, sqlite
 from bot.store.store import SqlStore
-from bot.telling import Telling
-from bot.verbs import CHANGES, Verb
-from bot.worker import Worker
+from bot.usecases import answers, entry_result, errors, ports
+from bot.usecases.clicks import UseCases
+from bot.usecases.find_flow import FlowFinder
+from bot.usecases.gate import Gate
+from bot.usecases.open_request import RequestOpener
+from bot.worker.call import Caller
+from bot.worker.deliver import Deliverer
+from bot.worker.requests import Worker
 
 
 @dataclasses.dataclass(eq=False)
@@ -102,7 +107,7 @@ async def in_order(work: Awaitable[object]) -> None:
         await work
 
 
-def policy_of(text: str) -> policy.Policy:
+def policy_of(text: str) -> model.Policy:
     """Read a policy, which must be in order."""
     loaded = policy_file.load(text.encode(), name="flowbot.toml")
     assert loaded.policy is not None, loaded.problems
@@ -132,36 +137,36 @@ class FakeCloud:
         return sum(method == "stop" for method, _ in self.calls)
 
     async def flow(
-        self, project: policy.Project, flow_id: str, *, purpose: ports.Purpose = "stop"
-    ) -> Flow | errors.CloudFailure:
+        self, project: model.Project, flow_id: str, *, purpose: ports.Purpose = "stop"
+    ) -> Flow | CloudFailure:
         """Read one flow."""
-        missing = errors.CloudFailure(fault=errors.Fault.NOT_FOUND, http_status=404, code="LIVE.103011019")
+        missing = CloudFailure(fault=Fault.NOT_FOUND, http_status=404, code="LIVE.103011019")
         self.purposes.append(purpose)
         said = await self._next("flow", project, flow_id)
-        return said if isinstance(said, Flow | errors.CloudFailure) else self.there.get(flow_id, missing)
+        return said if isinstance(said, Flow | CloudFailure) else self.there.get(flow_id, missing)
 
     async def flows(
-        self, project: policy.Project, *, purpose: ports.Purpose = "stop"
-    ) -> tuple[ports.FlowName, ...] | errors.CloudFailure:
+        self, project: model.Project, *, purpose: ports.Purpose = "stop"
+    ) -> tuple[ports.FlowName, ...] | CloudFailure:
         """Read the names of all flows."""
         self.purposes.append(purpose)
         said = await self._next("flows", project, project.name)
         names = (ports.FlowName(flow_id=x.flow_id, name=x.name, status=x.status) for x in self.there.values())
-        return said if isinstance(said, errors.CloudFailure) else tuple(names)
+        return said if isinstance(said, CloudFailure) else tuple(names)
 
-    async def change(self, project: policy.Project, flow_id: str, verb: Verb) -> ports.Accepted | errors.CloudFailure:
+    async def change(self, project: model.Project, flow_id: str, verb: Verb) -> call_outcome.Accepted | CloudFailure:
         """Ask once for what a changing verb does to a flow."""
         to = CHANGES[verb].wanted
         said = await self._next(CHANGES[verb].call, project, flow_id)
-        if isinstance(said, ports.Accepted | errors.CloudFailure):
+        if isinstance(said, call_outcome.Accepted | CloudFailure):
             return said
         if self.there[flow_id].status == to:
             why = f"flow task is in {to.lower()} status"
-            return errors.CloudFailure(fault=errors.Fault.REJECTED, http_status=400, message=why)
+            return CloudFailure(fault=Fault.REJECTED, http_status=400, message=why)
         self.there[flow_id] = dataclasses.replace(self.there[flow_id], status=to)
-        return ports.Accepted(status=to, request_id="live-1")
+        return call_outcome.Accepted(status=to, request_id="live-1")
 
-    async def _next(self, method: str, project: policy.Project, about: str) -> object:
+    async def _next(self, method: str, project: model.Project, about: str) -> object:
         self.calls.append((method, about))
         if project.name in self.hanging:
             await self.hanging[project.name].wait()
@@ -182,7 +187,7 @@ class FakeDirectory:
 
     def __init__(self) -> None:
         self.one_id: dict[str, str] = {}
-        self.kinds = {actor.user: policy.Kind.MEMBER for actor in (ALICE, BOB, CAROL, DAVE, ERIN)}
+        self.kinds = {actor.user: model.Kind.MEMBER for actor in (ALICE, BOB, CAROL, DAVE, ERIN)}
         self.groups: dict[str, frozenset[str]] = {"S0MEDIAGRP": frozenset({"U0ERIN"})}
         self.private: set[str] = set()
         self.shared: set[str] = set()
@@ -196,7 +201,7 @@ class FakeDirectory:
         """Tell whether one of these is the team of the people in here."""
         return None if self.away else ALICE.team in teams
 
-    async def person(self, actor: Actor, *, max_age: float) -> policy.Person:
+    async def person(self, actor: Actor, *, max_age: float) -> model.Person:
         """Say what somebody is."""
         self.asked.append((actor.user, max_age))
         if self.gate is not None:
@@ -205,16 +210,16 @@ class FakeDirectory:
             await self.hanging[actor.user].wait()
         return self._person(actor)
 
-    async def persons(self, users: Collection[str], *, max_age: float) -> Mapping[str, policy.Person]:
+    async def persons(self, users: Collection[str], *, max_age: float) -> Mapping[str, model.Person]:
         """Say what the people behind user ids are."""
         self.asked += [(user, max_age) for user in sorted(users)]
         return {user: self._person(Actor(team="T1", user=user)) for user in users}
 
-    def _person(self, actor: Actor) -> policy.Person:
-        kind = self.kinds.get(actor.user, policy.Kind.STRANGER)
-        if self.away or kind is policy.Kind.UNREACHABLE:
-            return policy.Person(actor=actor, kind=policy.Kind.UNREACHABLE)
-        return policy.Person(actor=dataclasses.replace(actor, person=self.one_id.get(actor.user)), kind=kind)
+    def _person(self, actor: Actor) -> model.Person:
+        kind = self.kinds.get(actor.user, model.Kind.STRANGER)
+        if self.away or kind is model.Kind.UNREACHABLE:
+            return model.Person(actor=actor, kind=model.Kind.UNREACHABLE)
+        return model.Person(actor=dataclasses.replace(actor, person=self.one_id.get(actor.user)), kind=kind)
 
     async def members(self, group: str, *, max_age: float) -> frozenset[str] | None:
         """Return the members of a group."""
@@ -240,8 +245,8 @@ class FakeChat:
     def __init__(self) -> None:
         self.cards: dict[str, Request] = {}
         self.replies: list[Reply] = []
-        self.told: list[tuple[str, request.Said]] = []
-        self.answered: list[answers.Answer] = []
+        self.told: list[tuple[str, records.ReplyKind]] = []
+        self.answered: list[answers.AnyAnswer] = []
         self.private: list[tuple[str, Reply]] = []
         self.retired: list[tuple[str, str, answers.CardLink]] = []
         self.asked: list[Entry] = []
@@ -280,7 +285,7 @@ class FakeChat:
         await self._meet("retire_copy", channel)
         self.retired.append((channel, ts, card))
 
-    async def answer(self, entry: Entry, answer: answers.Answer) -> None:
+    async def answer(self, entry: Entry, answer: answers.AnyAnswer) -> None:
         """Tell one person."""
         await self._meet("answer", getattr(entry.arrival, "channel", entry.actor.user))
         self.answered.append(answer)
@@ -416,35 +421,35 @@ class Desk:
         self.cloud, self.directory, self.chat = FakeCloud(), FakeDirectory(), FakeChat()
         self.policy = policy_of(POLICY)
         self.gate = Gate(policy_in_force=lambda: self.policy, directory=self.directory, switch=self.store, clock=clock)
-        finder = Finder(cloud=self.cloud, clock=clock)
-        self.asking = Asking(store=store, finder=finder, gate=self.gate, clock=clock)
-        self.service = Service(store=store, gate=self.gate, asking=self.asking, clock=clock)
-        self.calling = Calling(store=store, cloud=self.cloud, gate=self.gate, clock=clock)
-        self.telling = Telling(store=store, chat=self.chat, clock=clock)
+        finder = FlowFinder(cloud=self.cloud, clock=clock)
+        self.asking = RequestOpener(store=store, finder=finder, gate=self.gate, clock=clock)
+        self.service = UseCases(store=store, gate=self.gate, asking=self.asking, clock=clock)
+        self.calling = Caller(store=store, cloud=self.cloud, gate=self.gate, clock=clock)
+        self.telling = Deliverer(store=store, chat=self.chat, clock=clock)
         self.worker = Worker(
             store=store, service=self.service, calling=self.calling, telling=self.telling, chat=self.chat, clock=clock
         )
         self._entries = 0
 
-    def entry(self, arrival: arrivals.Arrival, actor: Actor = ALICE, *, key: str = "") -> Entry:
+    def entry(self, arrival: deliveries.Arrival, actor: Actor = ALICE, *, key: str = "") -> Entry:
         """Return an entry that has just been received."""
         self._entries += 1
         return Entry(key=key or f"k{self._entries}", actor=actor, arrival=arrival, received_at=self.clock.now())
 
     def typed(self, text: str = "stop main-feed", actor: Actor = ALICE, *, channel: str = "C0INCIDENT") -> Entry:
         """Return a command that has just been typed."""
-        return self.entry(arrivals.Typed(text=text, channel=channel), actor)
+        return self.entry(deliveries.Typed(text=text, channel=channel), actor)
 
     def click(
         self, button: str, actor: Actor, request_id: str, *, on: str = "1.card", channel: str = "C0INCIDENT"
     ) -> Entry:
         """Return a button that has just been pressed, on the message with this `ts`."""
-        pressed = arrivals.Clicked(
-            button=arrivals.Button(button), request_id=request_id, channel=channel, message_ts=on
+        pressed = deliveries.Clicked(
+            button=deliveries.Button(button), request_id=request_id, channel=channel, message_ts=on
         )
         return self.entry(pressed, actor)
 
-    async def take(self, entry: Entry) -> asking.Taken:
+    async def take(self, entry: Entry) -> entry_result.EntryResult:
         """Record an entry and carry it out, without the worker."""
         await self.store.record([entry])
         return await self.service.take(entry)
@@ -466,7 +471,7 @@ class Desk:
         """Return an emergency whose requester has pressed once, long enough ago."""
         opened = await self.opened(text, actor)
         await self.take(self.click("emergency_first", actor, opened.id))
-        self.clock.turn(request.APART)
+        self.clock.turn(records.APART)
         return await self.now(opened.id)
 
     async def let_run(self, text: str = BURNS, actor: Actor = ALICE) -> Request:
@@ -496,7 +501,7 @@ async def open_desk(directory: pathlib.Path, clock: FakeClock | None = None) -> 
     """Open a desk on a new database in the directory, or on the one that is there."""
     clock = clock or FakeClock()
     url = f"sqlite:///{directory / 'flowbot.db'}" if (directory / "flowbot.db").exists() else database_in(directory)
-    db = sqlite.open_sqlite(urls.parse(url), busy_timeout=1.5)
+    db = sqlite.open_sqlite(database_url.parse(url), busy_timeout=1.5)
     store = TroubledStore(db, clock=clock, replica="desk", monotonic=lambda: time.monotonic() + store.stopped)
     store.trouble()
     desk = Desk(store, clock)

@@ -182,21 +182,22 @@ def _be_born(order: Mapping[str, Any], stderr: int) -> NoReturn:
 
 
 def _serve(clock: Mapping[str, float] | None) -> None:
-    from bot import cli, serve
+    from bot import cli
+    from bot.serve import clock as clock_module
 
     if clock is not None:
-        serve.SystemClock = cast(Any, functools.partial(QuickClock, **clock))  # type: ignore[misc]
+        clock_module.SystemClock = cast(Any, functools.partial(QuickClock, **clock))  # type: ignore[misc]
     cli.main(["serve"])
 
 
 def _import_everything() -> None:
     """Import what a bot needs, also what is imported late: by a first migration and a first request."""
-    from bot import serve
+    from bot.serve import run
     from bot.store import migrate
 
     with tempfile.TemporaryDirectory() as directory:
         migrate.migrate(f"sqlite:///{directory}/flowbot.db")
-    serve.server_config(Starlette()).load()
+    run.server_config(Starlette()).load()
 
 
 if __name__ == "__main__":

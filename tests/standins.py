@@ -11,9 +11,10 @@ from typing import TypeAlias
 import pytest_asyncio
 from starlette.applications import Starlette
 
-from bot import serve
-from bot.playground.live import LiveStandIn
+from bot.playground.live.server import LiveStandIn
 from bot.playground.slack.server import SlackStandIn
+from bot.serve import run
+from bot.serve.clock import SystemClock
 
 Serving: TypeAlias = Callable[[Starlette], Awaitable[str]]
 
@@ -28,7 +29,7 @@ async def slack() -> AsyncIterator[SlackStandIn]:
 @pytest_asyncio.fixture
 async def live() -> AsyncIterator[LiveStandIn]:
     """Run a Live that has no flows yet: `live.add_flow(…)`."""
-    async with LiveStandIn(clock=serve.SystemClock()) as standin:
+    async with LiveStandIn(clock=SystemClock()) as standin:
         yield standin
 
 
@@ -41,8 +42,8 @@ async def serving() -> AsyncIterator[Serving]:
 
 @contextlib.asynccontextmanager
 async def _listening(app: Starlette) -> AsyncIterator[str]:
-    with serve.listen("127.0.0.1", 0) as listener:
-        server = serve.Server(serve.server_config(app))
+    with run.listen("127.0.0.1", 0) as listener:
+        server = run.Server(run.server_config(app))
         task = asyncio.create_task(server.serve(sockets=[listener]))
         try:
             yield f"http://127.0.0.1:{listener.getsockname()[1]}"

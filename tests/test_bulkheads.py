@@ -7,8 +7,8 @@ from collections.abc import AsyncIterator
 
 import pytest
 
-from bot.arrivals import Actor, Entry
-from bot.policy import Kind
+from bot.commands.deliveries import Actor, Entry
+from bot.policy.model import Kind
 from tests.fakes import BOB, CAROL, MAIN, POLICY, Desk, open_desk, policy_of, until
 
 TWO_PROJECTS = POLICY.replace(

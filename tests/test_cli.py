@@ -15,7 +15,8 @@ from click import testing
 from bot import cli
 from bot.playground import world
 from bot.playground.slack.records import Message
-from bot.store import hold, schema
+from bot.store import schema
+from bot.store.engines import file_lock
 from tests.fakes import database_in
 from tests.test_crash import HERE, Child, open_child
 
@@ -162,7 +163,7 @@ def test_a_directory_that_cannot_be_written_is_a_sentence(
 
 def test_a_database_that_another_flowbot_uses_is_a_sentence(tmp_path: pathlib.Path, environ: dict[str, str]) -> None:
     database_in(tmp_path)
-    held = hold.hold_file(tmp_path / "flowbot.db")
+    held = file_lock.hold_file(tmp_path / "flowbot.db")
     try:
         done = flowbot(tmp_path, environ, "serve")
     finally:

@@ -19,7 +19,7 @@ import aiohttp
 import pytest
 
 from bot.playground import world
-from bot.playground.live_errors import Trouble
+from bot.playground.live.errors import Trouble
 from bot.playground.slack.records import Message
 from tests.nursery import Forked, Nursery, QuickClock
 

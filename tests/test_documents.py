@@ -18,21 +18,26 @@ from click.testing import CliRunner
 from packaging.requirements import Requirement
 from pytest_mock import MockerFixture
 
-from bot import cli, commands, http_server, policy_file, request, variables
+from bot import cli
+from bot.commands import verbs
+from bot.commands.verbs import CHANGES
+from bot.lifecycle.states import PROGRESS, TRANSITIONS, Progress, State
+from bot.policy.file import loader as policy_file
+from bot.serve import http_server
+from bot.settings import variables
 from bot.slack import app as slack_app
 from bot.slack import guard
 from bot.slack.messages import outcomes
-from bot.verbs import CHANGES
 
 ROOT: Final = pathlib.Path(__file__).parents[1]
 README: Final = (ROOT / "README.md").read_text(encoding="utf-8")
 PROJECT: Final = tomllib.loads((ROOT / "pyproject.toml").read_text(encoding="utf-8"))
-SERVE: Final = ast.parse((ROOT / "bot" / "doors.py").read_text(encoding="utf-8"))
+SERVE: Final = ast.parse((ROOT / "bot" / "serve" / "web.py").read_text(encoding="utf-8"))
 
 WHO: Final = {
-    commands.Who.CHANGES: "whom a rule allows",
-    commands.Who.READS: "full members",
-    commands.Who.ANYONE: "anyone",
+    verbs.Audience.CHANGES: "whom a rule allows",
+    verbs.Audience.READS: "full members",
+    verbs.Audience.ANYONE: "anyone",
 }
 
 SCOPE_OF: Final = {
@@ -165,15 +170,15 @@ def test_the_table_of_settings_is_that_of_the_code() -> None:
 
 def test_the_table_of_commands_is_that_of_the_code() -> None:
     expected = [
-        [_code(commands.usage(verb)), entry.does, WHO[entry.who], "yes" if entry.built else "no"]
-        for verb, entry in commands.VERBS.items()
+        [_code(verbs.usage(verb)), entry.does, WHO[entry.who], "yes" if entry.built else "no"]
+        for verb, entry in verbs.VERBS.items()
     ]
     assert _rows("command") == expected
 
 
 def test_the_table_of_options_is_that_of_the_code() -> None:
     told = {name: built for name, _, built in _rows("option")}
-    assert told == {_code(option): "no" if option in commands.NOT_BUILT else "yes" for option in commands.Option}
+    assert told == {_code(option): "no" if option in verbs.NOT_BUILT else "yes" for option in verbs.Option}
 
 
 @pytest.mark.parametrize(
@@ -201,11 +206,11 @@ def test_the_rights_asked_for_in_the_cloud_are_those_of_the_calls() -> None:
 
 def test_the_diagrams_are_the_transition_tables() -> None:
     told = [set(re.findall(r"^ +(\w+|\[\*\]) --> (\w+|\[\*\])(?:: (\w+))?$", b, re.M)) for b in _blocks("mermaid")]
-    states = {(str(at), str(to), str(by)) for (at, by), to in request.TRANSITIONS.items()}
-    steps = {(str(at), str(to), str(by)) for (at, by), to in request.PROGRESS.items()}
+    states = {(str(at), str(to), str(by)) for (at, by), to in TRANSITIONS.items()}
+    steps = {(str(at), str(to), str(by)) for (at, by), to in PROGRESS.items()}
     assert told == [
-        states | _ends(states) | {("[*]", request.State.PENDING.value, "")},
-        steps | _ends(steps) | {("[*]", request.Progress.WAITING.value, "")},
+        states | _ends(states) | {("[*]", State.PENDING.value, "")},
+        steps | _ends(steps) | {("[*]", Progress.WAITING.value, "")},
     ]
 
 

@@ -11,14 +11,16 @@ from typing import Final
 
 import pytest
 
-from bot import answers, arrivals, commands, limiting, policy, ports
-from bot.arrivals import Actor
-from bot.finding import Finder
-from bot.policy import Kind
-from bot.reading import Reading
-from bot.request import Flow, Request
+from bot.commands import deliveries, grammar
+from bot.commands.deliveries import Actor
+from bot.commands.verbs import Door, Verb
+from bot.lifecycle.records import Flow, Request
+from bot.policy import model
+from bot.policy.model import Kind
 from bot.slack import messages
-from bot.verbs import Door, Verb
+from bot.usecases import answers, ports, rate_limit
+from bot.usecases.find_flow import FlowFinder
+from bot.usecases.queries import Queries
 from tests.fakes import ALICE, CAROL, DAVE, MAIN, POLICY, Desk, in_order, open_desk, policy_of
 
 HEAD: Final = POLICY.partition("[[rules]]")[0]
@@ -124,9 +126,9 @@ class Asker:
 
     def __init__(self, desk: Desk) -> None:
         self.desk = desk
-        self.reading = Reading(
+        self.reading = Queries(
             store=desk.store,
-            finder=Finder(cloud=desk.cloud, clock=desk.clock),
+            finder=FlowFinder(cloud=desk.cloud, clock=desk.clock),
             gate=desk.gate,
             directory=desk.directory,
             clock=desk.clock,
@@ -136,15 +138,15 @@ class Asker:
         """Return the words that the asker reads; "opens" and the number of approvals where a request opened."""
         text = TEXTS[verb].replace(" ", f" {options}", 1)
         entry = self.desk.typed(text, asker)
-        command = commands.parse(text)
-        if isinstance(command, commands.Change):
+        command = grammar.parse(text)
+        if isinstance(command, grammar.ChangeCommand):
             taken = await self.desk.take(entry)
             if taken.request_id is not None:
                 return f"opens {(await self.desk.now(taken.request_id)).terms.approvals}"
             assert taken.answer is not None
             return messages.answer(taken.answer, workspace_url="https://a.slack.com/").text
-        assert isinstance(command, commands.Read)
-        typed = arrivals.Typed(text=text, channel="C0INCIDENT")
+        assert isinstance(command, grammar.ReadCommand)
+        typed = deliveries.Typed(text=text, channel="C0INCIDENT")
         shown = await self.reading.read(asker, typed, command)
         words = messages.show(shown, door=Door.SLASH, workspace_url="https://a.slack.com/").text
         return words if isinstance(shown, answers.Refused) or verb is Verb.WHOAMI else f"shown {words}"
@@ -275,7 +277,7 @@ async def asked(desk: Desk, button: str) -> Request:
     return await desk.opened("stop main-feed")
 
 
-def words_of(answer: answers.Answer | None) -> str:
+def words_of(answer: answers.AnyAnswer | None) -> str:
     """Return what whoever clicked is told."""
     return "" if answer is None else messages.answer(answer, workspace_url="https://a.slack.com/").text
 
@@ -580,7 +582,7 @@ async def test_a_command_is_completed_by_its_sender_with_either_id(desk: Desk, f
     typed = desk.typed("stop main-feed", first)
     missing = (await desk.take(typed)).answer
     assert isinstance(missing, answers.ReasonMissing)
-    sent = arrivals.Submitted(modal=arrivals.Modal.ADD_REASON, request_id=typed.key, reason="it burns")
+    sent = deliveries.Submitted(modal=deliveries.Modal.ADD_REASON, request_id=typed.key, reason="it burns")
 
     assert (await desk.take(desk.entry(sent, W_DAVE))).answer == answers.NoSuchRequest()
     assert (await desk.take(desk.entry(sent, second))).request_id == typed.key
@@ -593,7 +595,7 @@ async def test_a_denier_explains_with_either_id(desk: Desk, kept: bool) -> None:
     opened = await asked(desk, "deny")
     await desk.take(desk.click("deny", DAVE, opened.id))
     both_known(desk)
-    sent = arrivals.Submitted(modal=arrivals.Modal.DENY_REASON, request_id=opened.id, reason="not now")
+    sent = deliveries.Submitted(modal=deliveries.Modal.DENY_REASON, request_id=opened.id, reason="not now")
 
     reasons = []
     for actor in (W_CAROL, W_DAVE):
@@ -606,7 +608,7 @@ async def test_a_denier_explains_with_either_id(desk: Desk, kept: bool) -> None:
 
 async def test_the_commands_of_a_minute_are_counted_by_person(desk: Desk) -> None:
     both_known(desk)
-    for number in range(limiting.COMMANDS):
+    for number in range(rate_limit.COMMANDS):
         await desk.take(desk.typed("stop nothing", (ALICE, W_ALICE)[number % 2]))
 
     for actor in (ALICE, W_ALICE):
@@ -631,5 +633,5 @@ def test_the_tables_know_every_kind_verb_and_button() -> None:
     assert set(KINDS) == set(Kind)
     assert set(TEXTS) == set(Verb)
     assert {*CHANGES, *READS, Verb.WHOAMI, Verb.HELP} == set(Verb)
-    assert set(AT_THE_CLICK) < {button.value for button in arrivals.Button}
-    assert set(policy.Effect) == {policy.Effect.ALLOW, policy.Effect.DENY}
+    assert set(AT_THE_CLICK) < {button.value for button in deliveries.Button}
+    assert set(model.Effect) == {model.Effect.ALLOW, model.Effect.DENY}

@@ -14,7 +14,8 @@ from typing import Final
 
 import pytest
 
-from bot import cli, variables
+from bot import cli
+from bot.settings import variables
 
 ROOT: Final = pathlib.Path(__file__).parents[1]
 DOCKERFILE: Final = (ROOT / "Dockerfile").read_text(encoding="utf-8")

@@ -13,9 +13,9 @@ from typing import Any, Final
 
 import pytest
 
-from bot import answers, ports
-from bot.arrivals import Entry
-from bot.request import Said
+from bot.commands.deliveries import Entry
+from bot.lifecycle.records import ReplyKind
+from bot.usecases import answers, ports
 from tests.fakes import ALICE, BOB, CAROL, DAVE, MAIN, Desk, open_desk, policy_of
 from tests.test_bulkheads import TWO_PROJECTS
 
@@ -136,7 +136,7 @@ async def play(desk: Desk, sent: tuple[Entry, ...], *, afterwards: tuple[float, 
         await goes_on(desk)
 
 
-ENDS: Final = (Said.OUTCOME, Said.UNEXPECTED, Said.EXPIRED, Said.GIVEN_UP)
+ENDS: Final = (ReplyKind.OUTCOME, ReplyKind.UNEXPECTED, ReplyKind.EXPIRED, ReplyKind.GIVEN_UP)
 
 
 def heard(desk: Desk, which: str) -> bool:

@@ -1,7 +1,7 @@
 """Rights that change between any two steps: none ends in a call that the policy of that moment forbids.
 
-The stands from which a call may follow come from the tables of `bot.request`; the points between two steps are the
-questions and writes of a run in which nothing changes.
+The stands from which a call may follow come from the tables of `bot.lifecycle.states`; the points between two steps are
+the questions and writes of a run in which nothing changes.
 """
 
 import asyncio
@@ -14,9 +14,12 @@ from typing import Any, Final, TypeAlias
 
 import pytest
 
-from bot import due, errors, policy, ports, request, service
-from bot.errors import CloudFailure, Fault
-from bot.request import PROGRESS, TRANSITIONS, Awaiting, Progress, Request, State
+from bot.lifecycle import records, schedule
+from bot.lifecycle.cloud_failure import CloudFailure, Fault
+from bot.lifecycle.records import Awaiting, Request
+from bot.lifecycle.states import PROGRESS, TRANSITIONS, Progress, State
+from bot.policy import model
+from bot.usecases import clicks, errors, ports
 from tests.fakes import ALICE, BURNS, CAROL, DAVE, ERIN, MAIN, POLICY, Desk, open_desk, policy_of, until
 
 RULES = """
@@ -120,7 +123,7 @@ class Run:
     async def first_try(self, seen: Request, awaiting: Awaiting) -> None:
         """Make the first try, which fails; of one that awaits its reply, the reply comes with the next step."""
         desk = self.desk
-        desk.clock.turn(max(0.0, due.call_at(seen) - desk.clock.now()))
+        desk.clock.turn(max(0.0, schedule.call_at(seen) - desk.clock.now()))
         desk.cloud.will("stop", LOST if awaiting is Awaiting.READING else THROTTLED)
         if awaiting is not Awaiting.REPLY:
             return await desk.calling.call(seen)
@@ -147,7 +150,7 @@ class Run:
             await self.press(seen, door)
         for _ in range(40):
             seen = await desk.now(seen.id)
-            if seen.state is State.PENDING or not request.is_open(seen):
+            if seen.state is State.PENDING or not records.is_open(seen):
                 return seen
             with contextlib.suppress(errors.Conflict):
                 await self._act(seen)
@@ -155,19 +158,19 @@ class Run:
 
     async def _act(self, seen: Request) -> None:
         desk = self.desk
-        match due.act(seen, desk.clock.now()):
+        match schedule.act(seen, desk.clock.now()):
             case None:
                 desk.clock.turn(
-                    max(0.1, (due.at(seen) or 0.0) - desk.clock.now(), due.call_at(seen) - desk.clock.now())
+                    max(0.1, (schedule.at(seen) or 0.0) - desk.clock.now(), schedule.call_at(seen) - desk.clock.now())
                 )
-            case due.Act.CALL:
+            case schedule.Act.CALL:
                 await desk.calling.call(seen)
-            case due.Act.CALL_AGAIN:
+            case schedule.Act.CALL_AGAIN:
                 await desk.calling.call_again(seen)
-            case due.Act.READ:
+            case schedule.Act.READ:
                 await desk.calling.read(seen)
             case _:
-                await desk.calling.save(service.expired(seen, at=desk.clock.now()), "expired")
+                await desk.calling.save(clicks.expired(seen, at=desk.clock.now()), "expired")
 
 
 async def pauses(desk: Desk, _flow_id: str) -> None:
@@ -201,7 +204,7 @@ async def leave_their_groups(desk: Desk, _flow_id: str) -> None:
 async def are_deactivated(desk: Desk, _flow_id: str) -> None:
     """Deactivate whoever asked or decided."""
     for actor in (ALICE, CAROL, DAVE):
-        desk.directory.kinds[actor.user] = policy.Kind.DEACTIVATED
+        desk.directory.kinds[actor.user] = model.Kind.DEACTIVATED
 
 
 async def renames_the_flow(desk: Desk, flow_id: str) -> None:
@@ -237,7 +240,7 @@ async def play(run: Run, stand: Stand, door: str, *, change: Change | None, at: 
     desk.clock.turn(100.0)
     await desk.store.resume(at=desk.clock.now(), by="root")
     desk.directory.groups = dict(MEMBERS)
-    desk.directory.kinds = {actor.user: policy.Kind.MEMBER for actor in (ALICE, CAROL, DAVE, ERIN)}
+    desk.directory.kinds = {actor.user: model.Kind.MEMBER for actor in (ALICE, CAROL, DAVE, ERIN)}
     desk.cloud.there[flow_id] = dataclasses.replace(MAIN, flow_id=flow_id, name=f"scratch-{flow_id}")
     seen = await run.reach(stand, door, flow_id)
     assert (seen.state, seen.operation.progress, seen.operation.awaiting) == stand

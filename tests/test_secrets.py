@@ -8,9 +8,9 @@ from urllib.parse import parse_qs
 import aiohttp
 import pytest
 
-from bot.playground import live as live_standin
 from bot.playground import world
-from bot.playground.live_errors import Trouble, failing
+from bot.playground.live import server as live_server
+from bot.playground.live.errors import Trouble, failing
 from bot.playground.slack.acks import Ack
 from bot.playground.slack.records import Message
 from tests.test_crash import DEADLINE, HERE, Child, open_child
@@ -83,11 +83,11 @@ class Conversation:
         self.slack.faults.error("chat.postEphemeral", "internal_error")
         self.slack.faults.server_error("response_url", times=2)
         await self.types("U0GUEST", "stop main-feed")
-        self.live.add_key(ak=live_standin.AK, sk="another-one", security_token=SECURITY_TOKEN)
+        self.live.add_key(ak=live_server.AK, sk="another-one", security_token=SECURITY_TOKEN)
         await self.types("U0ALICE", "stop backup-feed")
         await self.hears("canonicalRequest")
         self.live.add_key(ak="AKOTHER", sk="x")
-        self.live.add_key(ak=live_standin.AK, sk=live_standin.SK, security_token=SECURITY_TOKEN)
+        self.live.add_key(ak=live_server.AK, sk=live_server.SK, security_token=SECURITY_TOKEN)
         self.live.faults.add(Trouble(reply=failing(502, "html")), method="PUT")
         card = await self.asks("U0CAROL", "stop main-feed")
         await self.presses("U0CAROL", card, "confirm", "`main-feed` is now STANDBY")
@@ -104,7 +104,7 @@ async def test_promise_9_our_secrets_are_nowhere(tmp_path: pathlib.Path, form: s
         "HUAWEICLOUD_SDK_SECURITY_TOKEN": SECURITY_TOKEN,
     }
     async with open_child(tmp_path, environ=settings) as child:
-        child.world.live.add_key(ak=live_standin.AK, sk=live_standin.SK, security_token=SECURITY_TOKEN)
+        child.world.live.add_key(ak=live_server.AK, sk=live_server.SK, security_token=SECURITY_TOKEN)
         await child.start()
         conversation = Conversation(child)
         await conversation.takes_place()
@@ -120,10 +120,10 @@ async def test_promise_9_our_secrets_are_nowhere(tmp_path: pathlib.Path, form: s
     secrets = {
         child.world.slack.bot_token,
         child.world.slack.signing_secret,
-        live_standin.AK,
-        live_standin.SK,
+        live_server.AK,
+        live_server.SK,
         SECURITY_TOKEN,
-        live_standin.Source(name="x").passphrase,
+        live_server.Source(name="x").passphrase,
         *conversation.grants,
     }
 
@@ -137,9 +137,9 @@ async def test_promise_9_our_secrets_are_nowhere(tmp_path: pathlib.Path, form: s
 
 def test_settings_and_their_errors_do_not_print_a_secret(tmp_path: pathlib.Path) -> None:
     (tmp_path / "flowbot.toml").write_text(world.POLICY.replace("{endpoint}", "http://127.0.0.1:9"))
-    from bot import settings
+    from bot.settings import loader
 
-    loaded = settings.load(
+    loaded = loader.load(
         {
             "SLACK_BOT_TOKEN": "xoxb-known-to-nobody",
             "SLACK_SIGNING_SECRET": "shhh-signing",

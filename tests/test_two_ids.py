@@ -12,21 +12,23 @@ from typing import Final
 from hypothesis import given
 from hypothesis import strategies as st
 
-from bot import passing_over, policy, ports, request
-from bot.arrivals import Actor
-from bot.commands import Verb
-from bot.gate import FRESH, Gate, Subject
-from bot.policy import Effect, Kind, Why
+from bot.commands.deliveries import Actor
+from bot.commands.verbs import Verb
+from bot.lifecycle import records
+from bot.policy import break_glass, model
+from bot.policy.model import Effect, Kind, Why
+from bot.usecases import ports
+from bot.usecases.gate import FRESH, Gate, Subject
 from tests.fakes import FakeClock, FakeDirectory
+from tests.policy.test_model import allows_at_most
 from tests.store import examples
-from tests.test_policy import allows_at_most
 
 OTHER: Final = {"U0ALICE": "W0ALICE", "U0BOB": "W0BOB", "U0CAROL": "W0CAROL"}
 """People by the id of their workspace, and by that of the organisation; Dave has the latter alone."""
 
 PEOPLE: Final = (*OTHER, "W0DAVE")
 GROUPS: Final = ("S0ONE", "S0TWO")
-HK: Final = policy.Project(
+HK: Final = model.Project(
     name="hk", project_id="0" * 32, region="r", endpoint="https://live.example.com", channels=("C0HOME",)
 )
 SUBJECT: Final = Subject(verb=Verb.STOP, project="hk", flow_id="flow-1", flow_name="main", channel="C0HOME")
@@ -38,7 +40,7 @@ people = st.lists(st.sampled_from(PEOPLE), max_size=3, unique=True).map(tuple)
 entries = st.lists(st.sampled_from([*PEOPLE, *GROUPS, "team"]), max_size=3, unique=True).map(tuple)
 some_rules = st.lists(
     st.builds(
-        policy.Rule,
+        model.Rule,
         name=st.just(""),
         effect=st.sampled_from([Effect.ALLOW, Effect.ALLOW, Effect.ALLOW, Effect.DENY]),
         verbs=st.just(("stop",)),
@@ -58,7 +60,7 @@ some_rules = st.lists(
 class Case:
     """A policy, the members of its groups, a request, and who presses something on it."""
 
-    rules: list[policy.Rule]
+    rules: list[model.Rule]
     team: tuple[str, ...]
     members: dict[str, tuple[str, ...]]
     requester: str
@@ -81,7 +83,7 @@ cases = st.builds(
 )
 
 
-def policy_of(case: Case, rename: Rename) -> policy.Policy:
+def policy_of(case: Case, rename: Rename) -> model.Policy:
     """Return the policy, with the ids that it happens to name."""
 
     def renamed(idents: tuple[str, ...]) -> tuple[str, ...]:
@@ -98,10 +100,10 @@ def policy_of(case: Case, rename: Rename) -> policy.Policy:
         )
         for number, rule in enumerate(case.rules)
     )
-    return policy.Policy(projects={"hk": HK}, people={"team": renamed(case.team)}, rules=rules, digest="d")
+    return model.Policy(projects={"hk": HK}, people={"team": renamed(case.team)}, rules=rules, digest="d")
 
 
-def seen_in(case: Case, rename: Rename, *, emergency: bool) -> request.Request:
+def seen_in(case: Case, rename: Rename, *, emergency: bool) -> records.Request:
     """Return the request as it is on record: with who each actor is, or from before that was kept."""
     passed_over, members = (tuple(rename(ident) for ident in kept) for kept in case.kept)
     return dataclasses.replace(
@@ -110,10 +112,10 @@ def seen_in(case: Case, rename: Rename, *, emergency: bool) -> request.Request:
         requester=Actor(team="T1", user=rename(case.requester)),
         terms=dataclasses.replace(examples.request().terms, approvals=case.approvals, approvers=passed_over),
         votes=tuple(
-            request.Vote(actor=Actor(team="T1", user=rename(voter)), at=float(number))
+            records.Vote(actor=Actor(team="T1", user=rename(voter)), at=float(number))
             for number, voter in enumerate(case.voters)
         ),
-        emergency=request.Emergency(members=members, passed_over=passed_over) if emergency else None,
+        emergency=records.Emergency(members=members, passed_over=passed_over) if emergency else None,
     )
 
 
@@ -151,14 +153,14 @@ async def decisions(case: Case, rename: Rename) -> list[object]:
     found += [decision, await gate.decide_emergency(requester, SUBJECT, max_age=FRESH)]
     found += [await gate.guard(requester, SUBJECT, max_age=FRESH)]
     who = (await gate.person(requester, max_age=FRESH)).actor
-    if isinstance(decision, policy.NeedApproval):
+    if isinstance(decision, model.NeedApproval):
         found += [await gate.refuse_unsatisfiable(decision, who, SUBJECT)]
     acts = (await gate.person(presser, max_age=FRESH)).actor
     for emergency in (False, True):
         seen = await gate.identify(seen_in(case, rename, emergency=emergency), acts)
-        assert isinstance(seen, request.Request)
+        assert isinstance(seen, records.Request)
         found.append(await gate.refuse_judge(seen, presser, max_age=FRESH))
-        if not isinstance(decision, policy.Refuse):
+        if not isinstance(decision, model.Refuse):
             found.append(await gate.refuse_vote(seen, decision, presser, votes=seen.votes))
             found.append(await gate.refuse_confirmation(seen, decision, presser, max_age=FRESH))
             lost, sure = await gate.lost_votes(seen, decision)
@@ -169,15 +171,15 @@ async def decisions(case: Case, rename: Rename) -> list[object]:
 def said(found: object) -> object:
     """Return a decision without the ids that it names; which of them it is names a person all the same."""
     match found:
-        case policy.Refuse():
+        case model.Refuse():
             return found.why, found.rule, found.approvals, found.candidates
-        case policy.Allow():
+        case model.Allow():
             return "allow", found.rule.name
-        case policy.NeedApproval():
+        case model.NeedApproval():
             return "approvals", found.rule.name, found.approvals, sorted(OTHER.get(one, one) for one in found.approvers)
-        case passing_over.Emergency():
+        case break_glass.AllowEmergency():
             return "emergency", found.rule.name, found.limit
-        case policy.Rule():
+        case model.Rule():
             return found.name
         case _:
             return found
@@ -209,7 +211,7 @@ def test_an_id_that_slack_says_nothing_about_never_lets_anybody_do_more(
     requester = Actor(team="T1", user=rename(case.requester))
     own = {requester.user, OTHER.get(case.requester, case.requester)}
 
-    async def decide() -> tuple[policy.Decision, passing_over.Emergency | policy.Refuse]:
+    async def decide() -> tuple[model.Decision, break_glass.AllowEmergency | model.Refuse]:
         decided = await gate.decide(requester, SUBJECT, max_age=FRESH)
         return decided, await gate.decide_emergency(requester, SUBJECT, max_age=FRESH)
 
@@ -217,6 +219,6 @@ def test_an_id_that_slack_says_nothing_about_never_lets_anybody_do_more(
     directory.kinds |= dict.fromkeys(hidden - own, Kind.UNREACHABLE)
     blind, emergency = asyncio.run(decide())
 
-    opens_for_nobody = isinstance(truth, policy.Refuse) and truth.why is Why.UNSATISFIABLE
-    assert allows_at_most(blind, truth) or (opens_for_nobody and isinstance(blind, policy.NeedApproval))
-    assert isinstance(emergency, policy.Refuse) or not isinstance(true_emergency, policy.Refuse)
+    opens_for_nobody = isinstance(truth, model.Refuse) and truth.why is Why.UNSATISFIABLE
+    assert allows_at_most(blind, truth) or (opens_for_nobody and isinstance(blind, model.NeedApproval))
+    assert isinstance(emergency, model.Refuse) or not isinstance(true_emergency, model.Refuse)

@@ -14,7 +14,7 @@ from collections.abc import Iterable, Iterator, Mapping
 from typing import Final
 from urllib.parse import quote
 
-from bot.errors import CloudFailure, Fault
+from bot.lifecycle.cloud_failure import CloudFailure, Fault
 
 REDACTED: Final = "[redacted]"
 WITHHELD: Final = "(the reply holds settings of the flow and is not quoted)"

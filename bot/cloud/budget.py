@@ -8,7 +8,7 @@ Source: the vendor's Live documentation, "Constraints": 80 calls a minute for ea
 
 from typing import Final, NamedTuple
 
-from bot.ports import Purpose
+from bot.usecases.ports import Purpose
 
 WINDOW: Final = 60.0
 """Seconds for which a call counts."""

@@ -15,16 +15,16 @@ from urllib.parse import quote
 
 import httpx
 
-from bot import ports
-from bot import request as requests
 from bot.cloud import auth, bodies, wire
 from bot.cloud.budget import CALLS, READS, Budget
 from bot.cloud.pools import Pools
 from bot.cloud.tokens import Tokens
-from bot.errors import CloudFailure, Fault
-from bot.policy import Project
-from bot.ports import Purpose
-from bot.verbs import CHANGES, Verb
+from bot.commands.verbs import CHANGES, Verb
+from bot.lifecycle import call_outcome, records
+from bot.lifecycle.cloud_failure import CloudFailure, Fault
+from bot.policy.model import Project
+from bot.usecases import ports
+from bot.usecases.ports import Purpose
 
 TIMEOUT: Final = 10.0
 """How long one try may take, in seconds, from the first thought of connecting to the last byte of the reply."""
@@ -98,7 +98,7 @@ class LiveClient:
         self._timeout = timeout
         self._phases = wire.phases(timeout)
 
-    async def flow(self, project: Project, flow_id: str, *, purpose: Purpose = "stop") -> requests.Flow | CloudFailure:
+    async def flow(self, project: Project, flow_id: str, *, purpose: Purpose = "stop") -> records.Flow | CloudFailure:
         """Read one flow, without its secrets."""
         target = f"/flows/detail?flow_id={quote(flow_id, safe='')}"
         reply = await self._call(project, "GET", target, purpose=purpose)
@@ -108,7 +108,7 @@ class LiveClient:
         status = _text(fields, "status")
         if not status or not _is_about(fields, flow_id):
             return self._unreadable(reply)
-        return requests.Flow(
+        return records.Flow(
             flow_id=_text(fields, "flow_id") or flow_id,
             name=_whole(fields, "name"),
             region=_text(fields, "region"),
@@ -141,7 +141,7 @@ class LiveClient:
             fault=Fault.UNCERTAIN, message=f"the list of flows did not end after {MAX_PAGES} pages of {PAGE}"
         )
 
-    async def change(self, project: Project, flow_id: str, verb: Verb) -> ports.Accepted | CloudFailure:
+    async def change(self, project: Project, flow_id: str, verb: Verb) -> call_outcome.Accepted | CloudFailure:
         """Ask once for what a changing verb does to a flow."""
         # No body, and no content type for one: the gateway would hash what was not signed.
         reply = await self._call(project, "PUT", f"/flows/{CHANGES[verb].call}?flow_id={quote(flow_id, safe='')}")
@@ -151,14 +151,16 @@ class LiveClient:
         status = _text(fields, "status")
         if not status or not _is_about(fields, flow_id):
             return self._unreadable(reply)
-        return ports.Accepted(status=status, request_id=bodies.request_id(reply.headers, secrets=self._secrets()))
+        return call_outcome.Accepted(
+            status=status, request_id=bodies.request_id(reply.headers, secrets=self._secrets())
+        )
 
     def _deadline(self) -> float:
         return asyncio.get_running_loop().time() + self._timeout
 
     async def _call(
         self, project: Project, method: str, target: str, *, purpose: Purpose = "stop", deadline: float | None = None
-    ) -> wire.Reply | CloudFailure:
+    ) -> wire.HttpReply | CloudFailure:
         """Make one try with the credentials in force now; the time that a token takes is part of it."""
         held = self._look().get(project.name)
         if held is None:
@@ -175,7 +177,7 @@ class LiveClient:
         signer = auth.KeySigner(held, project_id=project.project_id, now=self._now)
         return await self._send(call, signer, budget)
 
-    async def _with_token(self, call: _Call, user: auth.IamUser, budget: Budget) -> wire.Reply | CloudFailure:
+    async def _with_token(self, call: _Call, user: auth.IamUser, budget: Budget) -> wire.HttpReply | CloudFailure:
         """Send, and once more with another token where the first was refused: Live has not seen the call then."""
         token = await self._tokens.token(call.project, user, deadline=call.deadline)
         if isinstance(token, CloudFailure):
@@ -188,7 +190,7 @@ class LiveClient:
             return token
         return await self._send(call, auth.TokenBearer(token, project_id=call.project.project_id), budget)
 
-    async def _send(self, call: _Call, proof: httpx.Auth, budget: Budget) -> wire.Reply | CloudFailure:
+    async def _send(self, call: _Call, proof: httpx.Auth, budget: Budget) -> wire.HttpReply | CloudFailure:
         now = self._now()
         if call.purpose == "read" and budget.reads_left(now) == 0:
             limit = f"flowbot's own limit: reading takes at most {READS} of the {CALLS} calls that a minute has"
@@ -226,7 +228,7 @@ class LiveClient:
         known = {secret for held in (self._before, self._held) for each in held.values() for secret in each.secrets()}
         return (*known, *self._tokens.secrets())
 
-    def _unreadable(self, reply: wire.Reply) -> CloudFailure:
+    def _unreadable(self, reply: wire.HttpReply) -> CloudFailure:
         return bodies.unreadable(reply.http_status, reply.headers, reply.body, secrets=self._secrets())
 
 
@@ -254,11 +256,11 @@ def _names(rows: list[object]) -> list[ports.FlowName]:
     ]
 
 
-def _parts(fields: Mapping[str, object], name: str, *, protocol: str, health: str | None) -> tuple[requests.Part, ...]:
+def _parts(fields: Mapping[str, object], name: str, *, protocol: str, health: str | None) -> tuple[records.Part, ...]:
     """Keep what may be shown of sources and outputs, field by field: a source also carries its passphrase."""
     rows = fields.get(name)
     return tuple(
-        requests.Part(
+        records.Part(
             name=_text(row, "name"), protocol=_text(row, protocol), health=_text(row, health) if health else ""
         )
         for row in (rows if isinstance(rows, list) else [])

@@ -12,9 +12,10 @@ from typing import Final
 
 import structlog
 
-from bot import errors, settings
-from bot import log as logs
 from bot.cloud import auth
+from bot.policy.file.problems import SettingsInvalid
+from bot.settings import loader
+from bot.settings import log as log_module
 
 _OURS: Final = ("HUAWEICLOUD_", "FLOWBOT_PROJECTS__")
 
@@ -32,7 +33,7 @@ class CredentialSource:
     together: one `.env` by renaming another over it, a directory by the link that leads to it.
     """
 
-    def __init__(self, loaded: settings.Settings) -> None:
+    def __init__(self, loaded: loader.Settings) -> None:
         self._settings = loaded
         self._held = _by_project(loaded)
         self._seen: _Looks | None = None  # a file may have changed since it was read, so the first call reads again
@@ -49,8 +50,8 @@ class CredentialSource:
 
     def _read(self) -> None:
         try:
-            self._settings = settings.renewed(self._settings)
-        except errors.SettingsInvalid as invalid:
+            self._settings = loader.renewed(self._settings)
+        except SettingsInvalid as invalid:
             log.error(
                 "the replaced credentials cannot be used; the old ones stay until a file changes again",
                 problems=[str(problem) for problem in invalid.problems],
@@ -59,7 +60,7 @@ class CredentialSource:
         held = _by_project(self._settings)
         changed = [name for name in held if held[name] != self._held.get(name)]
         if changed:
-            logs.hide(secret for each in held.values() for secret in each.secrets())
+            log_module.hide(secret for each in held.values() for secret in each.secrets())
             log.info("credentials were replaced", projects=changed)
             self._held = held
 
@@ -69,17 +70,17 @@ def fixed(held: Mapping[str, auth.Held]) -> Callable[[], Mapping[str, auth.Held]
     return lambda: held
 
 
-def _by_project(loaded: settings.Settings) -> Mapping[str, auth.Held]:
+def _by_project(loaded: loader.Settings) -> Mapping[str, auth.Held]:
     return MappingProxyType({name: _translated(loaded.credentials_for(name)) for name in loaded.policy.projects})
 
 
-def _translated(found: settings.Credentials | settings.IamUser) -> auth.Held:
-    if isinstance(found, settings.IamUser):
+def _translated(found: loader.Credentials | loader.IamUser) -> auth.Held:
+    if isinstance(found, loader.IamUser):
         return auth.IamUser(**found._asdict())
     return auth.Credentials(**found._asdict())
 
 
-def _looks(origin: settings.Origin) -> _Looks:
+def _looks(origin: loader.Origin) -> _Looks:
     """Return what changes when a file that may hold credentials is written or replaced."""
     files = [origin.directory / ".env"]
     with contextlib.suppress(OSError):

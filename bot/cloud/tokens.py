@@ -18,11 +18,11 @@ from typing import Final, NamedTuple
 import httpx
 from pydantic import SecretStr
 
-from bot import log
 from bot.cloud import auth, bodies, wire
 from bot.cloud.pools import Pools
-from bot.errors import CloudFailure, Fault
-from bot.policy import Project
+from bot.lifecycle.cloud_failure import CloudFailure, Fault
+from bot.policy.model import Project
+from bot.settings import log
 
 RENEW_BEFORE: Final = 600.0
 """Seconds before its end in which a token is still used, while a new one is fetched beside the calls."""
@@ -167,7 +167,7 @@ class Tokens:
             return _said(dataclasses.replace(failure, fault=_MEANINGS.get(failure.fault, failure.fault)))
         return self._read(scope, reply)
 
-    def _read(self, scope: _Scope, reply: wire.Reply) -> _Token | CloudFailure:
+    def _read(self, scope: _Scope, reply: wire.HttpReply) -> _Token | CloudFailure:
         value = reply.headers.get("x-subject-token", "")
         if not _USABLE.fullmatch(value):
             found = bodies.request_id(reply.headers, secrets=scope.user.secrets())

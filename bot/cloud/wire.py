@@ -11,7 +11,7 @@ from typing import Final
 import httpx
 
 from bot.cloud import bodies
-from bot.errors import CloudFailure, Fault
+from bot.lifecycle.cloud_failure import CloudFailure, Fault
 
 MAX_BODY: Final = 1 << 20
 
@@ -27,7 +27,7 @@ NEVER_SENT: Final = (
 
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
-class Reply:
+class HttpReply:
     """What came back; its repr shows neither headers nor body, which may hold secrets."""
 
     http_status: int
@@ -57,7 +57,7 @@ def phases(timeout: float) -> httpx.Timeout:
     return httpx.Timeout(timeout, connect=timeout * 0.3, pool=timeout * 0.2)
 
 
-async def exchange(client: httpx.AsyncClient, request: httpx.Request, *, auth: httpx.Auth | None = None) -> Reply:
+async def exchange(client: httpx.AsyncClient, request: httpx.Request, *, auth: httpx.Auth | None = None) -> HttpReply:
     """Send a request once and read the reply, up to a length that none of ours has. Raises what httpx raises."""
     response = await client.send(request, auth=auth, stream=True, follow_redirects=False)
     body = bytearray()
@@ -68,7 +68,7 @@ async def exchange(client: httpx.AsyncClient, request: httpx.Request, *, auth: h
                 break  # what came of it cannot be read
     finally:
         await response.aclose()
-    return Reply(http_status=response.status_code, headers=response.headers, body=bytes(body))
+    return HttpReply(http_status=response.status_code, headers=response.headers, body=bytes(body))
 
 
 def lost(fault: Fault, error: Exception, *, secrets: Iterable[str]) -> CloudFailure:

@@ -17,7 +17,7 @@ from typing import Any, Final, Literal, Protocol
 
 import aiohttp
 
-from bot import errors
+from bot.usecases import errors
 
 State = Literal["starting", "ready", "killed", "stopped", "ended"]
 

@@ -12,10 +12,12 @@ import uuid
 from collections.abc import Iterable, Iterator, Mapping
 from typing import Any, Final
 
-from bot import errors, policy, policy_file
 from bot.playground import world
-from bot.playground.live import LiveStandIn, Output, Source
+from bot.playground.live.server import LiveStandIn, Output, Source
 from bot.playground.slack.server import SlackStandIn
+from bot.policy import model
+from bot.policy.file import loader as policy_file
+from bot.policy.file.problems import SettingsInvalid
 
 GROUP_SIZE: Final = 2
 """Sample people in each user group."""
@@ -32,7 +34,7 @@ _OUTPUTS: Final = (Output(name="cdn-apac"), Output(name="cdn-eu", type="rtmp-pus
 class Scene:
     """What the playground starts with: the policy, its text with `{endpoint}` in it, and who and what is there."""
 
-    policy: policy.Policy
+    policy: model.Policy
     text: str
     furnish: world.Furnish
 
@@ -55,10 +57,10 @@ def of_file(data: bytes, *, name: str) -> Scene:
     return Scene(policy=found, text=_toml(raw), furnish=lambda slack, live: _furnish(found, slack, live))
 
 
-def _parsed(data: bytes | str, name: str) -> policy.Policy:
+def _parsed(data: bytes | str, name: str) -> model.Policy:
     loaded = policy_file.load(data.encode() if isinstance(data, str) else data, name=name)
     if loaded.policy is None:
-        raise errors.SettingsInvalid(loaded.problems)
+        raise SettingsInvalid(loaded.problems)
     return loaded.policy
 
 
@@ -74,12 +76,12 @@ def _sample(slack: SlackStandIn, live: LiveStandIn) -> None:
     )
 
 
-def _furnish(found: policy.Policy, slack: SlackStandIn, live: LiveStandIn) -> None:
+def _furnish(found: model.Policy, slack: SlackStandIn, live: LiveStandIn) -> None:
     workspace, names = slack.workspace, _names(found)
     entries = list(_entries(found))
-    for user in (entry for entry in entries if not policy.is_group(entry)):
+    for user in (entry for entry in entries if not model.is_group(entry)):
         workspace.add_person(user, names[user])
-    for group in (entry for entry in entries if policy.is_group(entry)):
+    for group in (entry for entry in entries if model.is_group(entry)):
         members = [f"U{group[1:]}{number}" for number in range(1, GROUP_SIZE + 1)]
         for number, member in enumerate(members, 1):
             workspace.add_person(member, f"{names[group]}-{number}")
@@ -111,26 +113,26 @@ def _add_outsiders(slack: SlackStandIn) -> None:
             slack.workspace.add_person(id, **person)
 
 
-def _entries(found: policy.Policy) -> Iterable[str]:
+def _entries(found: model.Policy) -> Iterable[str]:
     """Return every user and group id of the policy once, in the order of the file."""
     named = [entry for entries in found.people.values() for entry in entries]
     for rule in found.rules:
         named += [*rule.who, *rule.excluded, *rule.approvers, *rule.notify, *rule.emergency]
-    return dict.fromkeys(entry for entry in named if entry != policy.EVERYBODY and entry not in found.people)
+    return dict.fromkeys(entry for entry in named if entry != model.EVERYBODY and entry not in found.people)
 
 
-def _names(found: policy.Policy) -> dict[str, str]:
+def _names(found: model.Policy) -> dict[str, str]:
     """Give each id a name to read: its own letters, else the first set that it is in and a number."""
     names: dict[str, str] = {}
     for entry in _entries(found):
         readable = _READABLE.fullmatch(entry)
         sets = [name for name, entries in found.people.items() if entry in entries]
-        stem = readable[1].lower() if readable else sets[0] if sets else "group" if policy.is_group(entry) else "person"
+        stem = readable[1].lower() if readable else sets[0] if sets else "group" if model.is_group(entry) else "person"
         names[entry] = _fresh(stem, names.values(), numbered=not readable)
     return names
 
 
-def _channels(found: policy.Policy) -> dict[str, str]:
+def _channels(found: model.Policy) -> dict[str, str]:
     channels: dict[str, str] = {}
     places = [(channel, project.name) for project in found.projects.values() for channel in project.channels]
     places += [(channel, "elsewhere") for rule in found.rules for channel in rule.channels]
@@ -147,7 +149,7 @@ def _fresh(stem: str, taken: Iterable[str], *, numbered: bool = False) -> str:
     return next(one for one in candidates[1 if numbered else 0 :] if one not in known)
 
 
-def _flow_names(found: policy.Policy, project: str) -> list[str]:
+def _flow_names(found: model.Policy, project: str) -> list[str]:
     """Return names of sample flows: usual ones, and one for each pattern in a rule for this project."""
     rules = [rule for rule in found.rules if project in (rule.projects or (project,))]
     patterns = [glob for rule in rules for glob in (*rule.flows, *rule.protected)]

@@ -12,10 +12,10 @@ from typing import Final
 
 import click
 
-from bot import log
+from bot.lifecycle.records import APART
 from bot.playground import chat, world
 from bot.playground.slack.records import Message, View
-from bot.request import APART
+from bot.settings import log
 from bot.store import migrate
 
 PLACE: Final = "C0INCIDENT"

@@ -10,10 +10,14 @@ import pathlib
 from collections.abc import AsyncIterator, Callable, Mapping
 from typing import Final, TypeAlias
 
-from bot import ports, serve, settings
-from bot.playground import live as live_standin
+from bot.playground.live import server as live_server
 from bot.playground.slack.server import SlackStandIn
-from bot.slack.socket import SOCKETS
+from bot.serve import build as serving
+from bot.serve import run
+from bot.serve.clock import SystemClock
+from bot.settings import loader
+from bot.slack.socket_mode import SOCKETS
+from bot.usecases import ports
 
 PROJECT_ID: Final = "0123456789abcdef0123456789abcdef"
 
@@ -45,7 +49,7 @@ approvals = 0
 """The sample policy; `{endpoint}` is where Live stands."""
 
 
-Furnish: TypeAlias = Callable[[SlackStandIn, live_standin.LiveStandIn], None]
+Furnish: TypeAlias = Callable[[SlackStandIn, live_server.LiveStandIn], None]
 """Puts people, groups, channels and flows into the stand-ins."""
 
 
@@ -54,19 +58,19 @@ class World:
     """The stand-ins, and the settings with which a bot finds them."""
 
     slack: SlackStandIn
-    live: live_standin.LiveStandIn
+    live: live_server.LiveStandIn
     clock: ports.Clock
     directory: pathlib.Path
     environ: Mapping[str, str]
 
-    def settings(self) -> settings.Settings:
+    def settings(self) -> loader.Settings:
         """Read the settings as a bot that starts now would."""
-        return settings.load(self.environ, directory=self.directory)
+        return loader.load(self.environ, directory=self.directory)
 
     @contextlib.asynccontextmanager
-    async def bot(self) -> AsyncIterator[serve.Bot]:
+    async def bot(self) -> AsyncIterator[serving.Bot]:
         """Run the real bot and connect Slack to it, until the context ends."""
-        async with serve.build(self.settings(), clock=self.clock) as bot, _listening(bot) as url:
+        async with serving.build(self.settings(), clock=self.clock) as bot, _listening(bot) as url:
             await self.connect(url)
             yield bot
 
@@ -84,7 +88,7 @@ class World:
             self.slack.connect(f"{url}/slack/events")
 
 
-def sample(slack: SlackStandIn, live: live_standin.LiveStandIn) -> None:
+def sample(slack: SlackStandIn, live: live_server.LiveStandIn) -> None:
     """Put the sample people, channels and flows there."""
     settle(slack)
     live.add_flow(PROJECT_ID, "ec897482-d24b-4d64-aa39-407980901b2d", "main-feed")
@@ -107,16 +111,16 @@ async def build(
     `furnish` puts others there; `{endpoint}` in the policy is where Live stands; `socket` chooses
     Socket Mode.
     """
-    clock = clock or serve.SystemClock()
-    async with SlackStandIn(clock=clock) as slack, live_standin.LiveStandIn(clock=clock) as live:
+    clock = clock or SystemClock()
+    async with SlackStandIn(clock=clock) as slack, live_server.LiveStandIn(clock=clock) as live:
         (furnish or sample)(slack, live)
         (directory / "flowbot.toml").write_text(policy.replace("{endpoint}", live.endpoint))
         variables = {
             "SLACK_BOT_TOKEN": slack.bot_token,
             **({"SLACK_APP_TOKEN": slack.app_token} if socket else {"SLACK_SIGNING_SECRET": slack.signing_secret}),
             "SLACK_API_URL": slack.api_url,
-            "HUAWEICLOUD_SDK_AK": live_standin.AK,
-            "HUAWEICLOUD_SDK_SK": live_standin.SK,
+            "HUAWEICLOUD_SDK_AK": live_server.AK,
+            "HUAWEICLOUD_SDK_SK": live_server.SK,
             "FLOWBOT_CONFIG": str(directory / "flowbot.toml"),
             "DATABASE_URL": f"sqlite:///{directory / 'flowbot.db'}",
         }
@@ -140,10 +144,10 @@ def settle(slack: SlackStandIn) -> None:
 
 
 @contextlib.asynccontextmanager
-async def _listening(bot: serve.Bot) -> AsyncIterator[str]:
+async def _listening(bot: serving.Bot) -> AsyncIterator[str]:
     """Serve the bot's app on a port of loopback."""
-    listener = serve.listen("127.0.0.1", 0)
-    server = serve.Server(serve.server_config(bot.app))
+    listener = run.listen("127.0.0.1", 0)
+    server = run.Server(run.server_config(bot.app))
     serving = asyncio.create_task(server.serve(sockets=[listener]))
     try:
         yield f"http://127.0.0.1:{listener.getsockname()[1]}"

@@ -13,8 +13,8 @@ import aiohttp
 import structlog
 from aiohttp import WSMsgType
 
-from bot import ports
 from bot.slack import payloads
+from bot.usecases import ports
 
 PING_EVERY: Final = 5.0
 """Seconds between two pings."""

@@ -4,7 +4,7 @@ from typing import Final
 
 from slack_sdk.errors import SlackApiError
 
-from bot import errors
+from bot.usecases import errors
 
 FINAL: Final = frozenset(
     {

@@ -14,9 +14,9 @@ import structlog
 from starlette.requests import ClientDisconnect, Request
 from starlette.responses import PlainTextResponse, Response
 
-from bot import log as logs
-from bot import ports
+from bot.settings import log as log_module
 from bot.slack import payloads
+from bot.usecases import ports
 
 MAX_BODY: Final = 1024 * 1024
 """Bytes that a delivery may have; Slack's own are far smaller."""
@@ -68,7 +68,7 @@ class Guard:
         self._clock = clock
         self._dispatch = dispatch
         self._held = 0
-        self._throttle = logs.Throttle()
+        self._throttle = log_module.Throttle()
 
     async def receive(self, request: Request) -> Response:
         """Check a delivery and hand it on."""

@@ -12,8 +12,8 @@ import aiohttp
 from slack_sdk.errors import SlackApiError
 from slack_sdk.web.async_client import AsyncWebClient
 
-from bot import errors
 from bot.slack import failures
+from bot.usecases import errors
 
 
 @dataclasses.dataclass(frozen=True, kw_only=True)

@@ -14,17 +14,18 @@ import structlog
 from slack_bolt.context.ack.async_ack import AsyncAck
 from slack_bolt.response import BoltResponse
 
-from bot import commands, errors, ports
-from bot.arrivals import Button, Clicked, Entry, Modal, Submitted, Typed
-from bot.commands import Problem
-from bot.ports import Recording
+from bot.commands import grammar
+from bot.commands.deliveries import Button, Clicked, Entry, Modal, Submitted, Typed
+from bot.commands.grammar import UsageProblem
 from bot.slack import messages, payloads
 from bot.slack.installation import Installation
 from bot.slack.messages import modals
 from bot.slack.messages.message import Message
 from bot.slack.notifier import Notifier
-from bot.slack.reader import Reader
-from bot.slack.returns import Returns
+from bot.slack.reader import ReadLane
+from bot.slack.reply_handles import ReplyHandles
+from bot.usecases import errors, ports
+from bot.usecases.ports import Recording
 
 Body = dict[str, Any]
 
@@ -44,9 +45,9 @@ class Listeners:
         self,
         *,
         record: Callable[[Entry], Awaitable[Recording]],
-        returns: Returns,
+        returns: ReplyHandles,
         notifier: Notifier,
-        reader: Reader,
+        reader: ReadLane,
         installation: Installation,
         clock: ports.Clock,
         api_url: str,
@@ -102,7 +103,7 @@ class Listeners:
         """Tell whether what was typed can be taken now: only what changes something may wait for Slack on record."""
         if not payloads.teams(body).isdisjoint(self._installation.teams()):
             return True
-        reads = isinstance(commands.parse(typed.text), commands.Read | commands.Help)
+        reads = isinstance(grammar.parse(typed.text), grammar.ReadCommand | grammar.HelpCommand)
         return not reads or await self._is_ours(body)
 
     async def _is_ours(self, body: Body) -> bool:
@@ -111,18 +112,18 @@ class Listeners:
 
     async def _take(self, entry: Entry, typed: Typed, body: Body) -> Message | None:
         """Do what was typed asks for, and return what its sender is told at once."""
-        parsed = commands.parse(typed.text)
+        parsed = grammar.parse(typed.text)
         match parsed:
-            case commands.Help():
+            case grammar.HelpCommand():
                 return await self._reader.help(entry, typed, parsed.verb)
-            case commands.UsageError():
+            case grammar.UsageError():
                 return messages.usage(parsed, door=typed.door, in_thread=typed.thread_ts is not None)
-            case commands.NotYet():
+            case grammar.NotYet():
                 return messages.not_yet(parsed)
-            case commands.Read():
+            case grammar.ReadCommand():
                 self._remember(entry, body)
                 return self._reader.begin(entry, typed, parsed)
-            case commands.Change():
+            case grammar.ChangeCommand():
                 recording = await self._keep(entry, body)
                 if recording is not Recording.NEW:
                     return messages.recording(recording, door=typed.door)
@@ -173,8 +174,8 @@ class Listeners:
 
     def _turn(self, body: Body, entry: Entry, typed: Typed, page: int) -> None:
         """Show another page of the list in the place of this one."""
-        parsed = commands.parse(typed.text)
-        if isinstance(parsed, commands.Read):
+        parsed = grammar.parse(typed.text)
+        if isinstance(parsed, grammar.ReadCommand):
             self._remember(entry, body)
             self._reader.begin(entry, typed, parsed, page=page, replace=True)
 
@@ -266,8 +267,8 @@ def _wrong_reason(submitted: Submitted) -> dict[str, str]:
     """Return what is wrong with what was typed in a modal, as Slack shows it; only a request needs a reason."""
     if submitted.reason is None:
         return modals.reason_empty() if submitted.modal is Modal.ADD_REASON else {}
-    wrong = commands.judge_reason(submitted.reason)
-    if wrong is Problem.OPTION_IN_REASON and submitted.modal in (Modal.DENY_REASON, Modal.REVIEW):
+    wrong = grammar.judge_reason(submitted.reason)
+    if wrong is UsageProblem.OPTION_IN_REASON and submitted.modal in (Modal.DENY_REASON, Modal.REVIEW):
         return {}  # nothing is typed after it that an option could belong to
     return {} if wrong is None else modals.reason_wrong(wrong)
 

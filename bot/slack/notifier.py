@@ -12,15 +12,16 @@ import structlog
 from slack_sdk.errors import SlackApiError
 from slack_sdk.web.async_client import AsyncWebClient
 
-from bot import answers, errors, request, shown
-from bot.arrivals import Clicked, Entry, Typed
+from bot.commands.deliveries import Clicked, Entry, Typed
+from bot.commands.verbs import Door
+from bot.lifecycle import records
 from bot.slack import failures, messages
 from bot.slack.installation import Installation
 from bot.slack.messages import modals
 from bot.slack.messages.message import Message
 from bot.slack.pacing import Pacer
-from bot.slack.returns import Returns
-from bot.verbs import Door
+from bot.slack.reply_handles import ReplyHandles
+from bot.usecases import answers, errors, query_results
 
 TRANSPORT: Final = (SlackApiError, aiohttp.ClientError, TimeoutError)
 
@@ -39,7 +40,7 @@ class Notifier:
         client: AsyncWebClient,
         session: aiohttp.ClientSession,
         installation: Installation,
-        returns: Returns,
+        returns: ReplyHandles,
         pacer: Pacer,
         count: Callable[[Counted], None] = lambda what: None,
     ) -> None:
@@ -50,32 +51,32 @@ class Notifier:
         self._pacer = pacer
         self._count = count
 
-    async def post_card(self, seen: request.Request) -> str:
+    async def post_card(self, seen: records.Request) -> str:
         """Post the card and return its `ts`."""
         card = messages.card(seen, workspace_url=await self._workspace_url())
         return await self._post(seen.card.channel, card, thread_ts=seen.card.thread)
 
-    async def edit_card(self, seen: request.Request) -> None:
+    async def edit_card(self, seen: records.Request) -> None:
         """Make the card show the request as seen."""
         card = messages.card(seen, workspace_url=await self._workspace_url())
         await self._call(
             "chat.update", channel=seen.card.channel, ts=seen.card.ts, text=card.text, blocks=list(card.blocks)
         )
 
-    async def reply(self, seen: request.Request, reply: request.Reply) -> str:
+    async def reply(self, seen: records.Request, reply: records.Reply) -> str:
         """Post one reply under the card, in the channel as well where nobody may miss it, and return its `ts`.
 
         What is announced in another channel stands there by itself.
         """
         said = messages.reply(seen, reply, workspace_url=await self._workspace_url())
         home = seen.emergency.announced_in if seen.emergency is not None else None
-        if reply.said is request.Said.ANNOUNCED and home is not None:
+        if reply.said is records.ReplyKind.ANNOUNCED and home is not None:
             return await self._post(home, said)
         wide = messages.broadcast(seen, reply)
         root = seen.card.thread or seen.card.ts
         return await self._post(seen.card.channel, said, thread_ts=root, reply_broadcast=wide or None)
 
-    async def reply_privately(self, seen: request.Request, reply: request.Reply) -> None:
+    async def reply_privately(self, seen: records.Request, reply: records.Reply) -> None:
         """Tell the requester in a DM what cannot be told under the card."""
         said = messages.reply(seen, reply, workspace_url=await self._workspace_url())
         await self._post(seen.requester.user, said)
@@ -86,7 +87,7 @@ class Notifier:
         said = messages.copy(card, workspace_url=await self._workspace_url())
         await self._call("chat.update", channel=channel, ts=ts, text=said.text, blocks=list(said.blocks))
 
-    async def answer(self, entry: Entry, answer: answers.Answer) -> None:
+    async def answer(self, entry: Entry, answer: answers.AnyAnswer) -> None:
         """Tell one person: by `response_url` while it is known, else ephemerally where they were, else in a DM."""
         if isinstance(answer, answers.DenyReasonAsked):
             return await self._ask_why(entry, answer)
@@ -98,7 +99,7 @@ class Notifier:
         return await self.say_to(entry, said)
 
     async def show(
-        self, entry: Entry, value: shown.Shown | shown.NotShown, *, door: Door, replace: bool = False
+        self, entry: Entry, value: query_results.Shown | query_results.NotShown, *, door: Door, replace: bool = False
     ) -> None:
         """Show somebody alone what they asked to see."""
         said = messages.show(value, door=door, workspace_url=await self._workspace_url())

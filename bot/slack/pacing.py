@@ -6,7 +6,7 @@ Slack's documentation (rate limits, chat.postMessage) allows short bursts.
 import dataclasses
 from typing import Final
 
-from bot import errors, ports
+from bot.usecases import errors, ports
 
 EVERY: Final = 1.0
 """Seconds between two messages in a channel."""

@@ -10,10 +10,10 @@ import urllib.parse
 from collections.abc import Mapping
 from typing import Any, Final
 
-from bot import typed as cleaned
-from bot.arrivals import Actor, Button, Clicked, Entry, Modal, Submitted, Typed, Verdict
+from bot.commands import slack_text
+from bot.commands.deliveries import Actor, Button, Clicked, Entry, Modal, Submitted, Typed, Verdict
+from bot.commands.verbs import Door
 from bot.slack.messages import flows, modals
-from bot.verbs import Door
 
 Payload = Mapping[str, Any]
 
@@ -126,7 +126,7 @@ def mentioned(payload: Payload, *, bot_user: str, received_at: float) -> tuple[E
     """
     event = payload["event"]
     user = event.get("user")
-    text = cleaned.after_mention(event["text"], bot_user)
+    text = slack_text.after_mention(event["text"], bot_user)
     automatic = any(event.get(sign) for sign in OF_APPS)
     if text is None or not isinstance(user, str) or automatic or event.get("subtype") not in OF_PEOPLE:
         return None

@@ -9,13 +9,14 @@ from typing import Final, Protocol
 
 import structlog
 
-from bot import commands, errors
-from bot.arrivals import Actor, Entry, Typed
-from bot.shown import NotShown, Shown, Usable
+from bot.commands import grammar, verbs
+from bot.commands.deliveries import Actor, Entry, Typed
+from bot.commands.verbs import Door
 from bot.slack import messages
 from bot.slack.messages.message import Message
 from bot.slack.notifier import Notifier
-from bot.verbs import Door
+from bot.usecases import errors
+from bot.usecases.query_results import NotShown, Shown, Usable
 
 AT_ONCE: Final = 8
 """Readings that are carried out side by side."""
@@ -32,14 +33,16 @@ log = structlog.get_logger()
 class Reading(Protocol):
     """What answers the verbs that read."""
 
-    async def read(self, actor: Actor, typed: Typed, command: commands.Read, *, page: int = 1) -> Shown | NotShown:
+    async def read(
+        self, actor: Actor, typed: Typed, command: grammar.ReadCommand, *, page: int = 1
+    ) -> Shown | NotShown:
         """Return what the command shows, or why it shows nothing. Raises errors.StoreError."""
 
     async def usable(self, actor: Actor, channel: str) -> Usable:
         """Name the verbs that somebody may use in a channel."""
 
 
-class Reader:
+class ReadLane:
     """Carries out the verbs that read."""
 
     def __init__(self, *, reading: Reading, notifier: Notifier) -> None:
@@ -49,7 +52,7 @@ class Reader:
         self._under_way: set[asyncio.Task[None]] = set()
 
     def begin(
-        self, entry: Entry, typed: Typed, command: commands.Read, *, page: int = 1, replace: bool = False
+        self, entry: Entry, typed: Typed, command: grammar.ReadCommand, *, page: int = 1, replace: bool = False
     ) -> Message | None:
         """Begin to read, and return what is acknowledged until then; `replace` puts the answer in a list's place.
 
@@ -62,9 +65,9 @@ class Reader:
         task.add_done_callback(self._under_way.discard)
         return messages.looking(command) if typed.door is Door.SLASH else None
 
-    async def help(self, entry: Entry, typed: Typed, verb: commands.Verb | None) -> Message:
+    async def help(self, entry: Entry, typed: Typed, verb: verbs.Verb | None) -> Message:
         """Return how to use a verb, or which verbs the asker may use; all of them where Slack does not say in time."""
-        usable = Usable(verbs=frozenset(commands.VERBS), sure=False)
+        usable = Usable(verbs=frozenset(verbs.VERBS), sure=False)
         try:
             async with asyncio.timeout(WHO_WITHIN):
                 usable = await self._reading.usable(entry.actor, typed.channel)
@@ -77,7 +80,9 @@ class Reader:
         while self._under_way:
             await asyncio.wait(set(self._under_way))
 
-    async def _answer(self, entry: Entry, typed: Typed, command: commands.Read, *, page: int, replace: bool) -> None:
+    async def _answer(
+        self, entry: Entry, typed: Typed, command: grammar.ReadCommand, *, page: int, replace: bool
+    ) -> None:
         if typed.door is Door.MENTION and not replace:
             await self._say(entry, messages.looking(command))
         try:

@@ -2,7 +2,7 @@
 
 import json
 
-from bot import ports
+from bot.usecases import ports
 
 
 def row(event: ports.AuditEvent) -> dict[str, object]:

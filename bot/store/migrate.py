@@ -9,8 +9,8 @@ import sqlalchemy as sa
 from alembic import command, config
 from sqlalchemy import event, exc
 
-from bot.store import failures, hold, schema
-from bot.store import url as urls
+from bot.store import schema
+from bot.store.engines import database_url, failures, file_lock
 
 _LOCK: Final = 0x666C6F77626F74
 """The advisory lock of whoever migrates a server's database: the name of the bot."""
@@ -27,16 +27,16 @@ def migrate(url: str) -> str:
     A database made by newer code is left as it is. Blocks, and is safe to repeat; of two that migrate a server's
     database at once, one waits for the other. Raises errors.StoreError; a migration that fails leaves nothing behind.
     """
-    parsed = urls.parse(url)
-    path = urls.sqlite_file(parsed)
+    parsed = database_url.parse(url)
+    path = database_url.sqlite_file(parsed)
     if path is None:
         return asyncio.run(_migrate_server(parsed))
-    hold.keep_private(path)
+    file_lock.keep_private(path)
     with _connected(parsed) as connection:
         found = _stored(connection)
     if _is_current(found):
         return str(found)
-    held = hold.hold_file(path)
+    held = file_lock.hold_file(path)
     try:
         with _connected(parsed) as connection:
             _upgrade(connection)
@@ -47,7 +47,7 @@ def migrate(url: str) -> str:
 
 
 async def _migrate_server(url: sa.URL) -> str:
-    from bot.store import postgres  # whoever has a file pays for no driver of a server
+    from bot.store.engines import postgres  # whoever has a file pays for no driver of a server
 
     engine = postgres.engine(url, patience=_PATIENCE, limited=False)
     try:

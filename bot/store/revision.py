@@ -2,8 +2,8 @@
 
 import sqlalchemy as sa
 
-from bot import errors
 from bot.store import schema
+from bot.usecases import errors
 
 _ALEMBIC = sa.table("alembic_version", sa.column("version_num", sa.Text))
 

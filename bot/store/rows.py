@@ -13,11 +13,12 @@ from typing import Annotated, Any, Final, TypeVar
 import pydantic
 import sqlalchemy as sa
 
-from bot import answers, errors, ports
-from bot import request as requests
-from bot.arrivals import Actor, Arrival, Entry
-from bot.commands import Verb
+from bot.commands.deliveries import Actor, Arrival, Entry
+from bot.commands.verbs import Verb
+from bot.lifecycle import records
+from bot.lifecycle.states import State
 from bot.store import schema
+from bot.usecases import answers, errors, ports
 
 Columns = dict[str, object]
 
@@ -32,20 +33,20 @@ class _ForTeams:
 
 
 _ACTOR: Final = pydantic.TypeAdapter(Actor)
-_FLOW: Final = pydantic.TypeAdapter(requests.Flow)
-_TERMS: Final = pydantic.TypeAdapter(requests.Terms)
-_VOTES: Final = pydantic.TypeAdapter(tuple[requests.Vote, ...])
-_ENDING: Final = pydantic.TypeAdapter(requests.Ending)
-_EMERGENCY: Final = pydantic.TypeAdapter(requests.Emergency)
-_ANSWER: Final[pydantic.TypeAdapter[answers.Answer]] = pydantic.TypeAdapter(answers.Answer)
+_FLOW: Final = pydantic.TypeAdapter(records.Flow)
+_TERMS: Final = pydantic.TypeAdapter(records.Terms)
+_VOTES: Final = pydantic.TypeAdapter(tuple[records.Vote, ...])
+_ENDING: Final = pydantic.TypeAdapter(records.Ending)
+_EMERGENCY: Final = pydantic.TypeAdapter(records.Emergency)
+_ANSWER: Final[pydantic.TypeAdapter[answers.AnyAnswer]] = pydantic.TypeAdapter(answers.AnyAnswer)
 _FOR_TEAMS: Final = pydantic.TypeAdapter(_ForTeams)
-_OPERATION: Final = pydantic.TypeAdapter(requests.Operation)
+_OPERATION: Final = pydantic.TypeAdapter(records.Operation)
 _ARRIVAL: Final[pydantic.TypeAdapter[Arrival]] = pydantic.TypeAdapter(
     Annotated[Arrival, pydantic.Field(discriminator="kind")]
 )
 
 
-def decided(request: requests.Request) -> Columns:
+def decided(request: records.Request) -> Columns:
     """Return the columns that a version of the request decides."""
     ending = request.ending
     return {
@@ -76,7 +77,7 @@ def decided(request: requests.Request) -> Columns:
     }
 
 
-def told(request: requests.Request) -> Columns:
+def told(request: records.Request) -> Columns:
     """Return the columns that belong to whoever tells Slack of the request."""
     return {
         "card_channel": request.card.channel,
@@ -88,7 +89,7 @@ def told(request: requests.Request) -> Columns:
     }
 
 
-def operation(request: requests.Request) -> Columns:
+def operation(request: records.Request) -> Columns:
     """Return the row of the request's operation."""
     return {
         "request_id": request.id,
@@ -100,11 +101,11 @@ def operation(request: requests.Request) -> Columns:
         "begun_at": request.operation.begun_at,
         "ended_at": request.operation.ended_at,
         "record": _dump(_OPERATION, request.operation),
-        "holds": requests.holds_flow(request),
+        "holds": records.holds_flow(request),
     }
 
 
-def reply(request_id: str, said: requests.Reply) -> Columns:
+def reply(request_id: str, said: records.Reply) -> Columns:
     """Return the row of a reply."""
     return {
         "request_id": request_id,
@@ -143,7 +144,7 @@ def _arrival(received: Entry) -> str | None:
     return json.dumps({**json.loads(written), "for_teams": received.for_teams})
 
 
-def answer(told: answers.Answer | None) -> str | None:
+def answer(told: answers.AnyAnswer | None) -> str | None:
     """Return the column of an answer."""
     return _dump(_ANSWER, told)
 
@@ -155,7 +156,7 @@ REQUEST_COLUMNS: Final = (
 """What `to_request` reads."""
 
 
-def to_request(row: sa.RowMapping, unsent: Sequence[sa.RowMapping]) -> requests.Request:
+def to_request(row: sa.RowMapping, unsent: Sequence[sa.RowMapping]) -> records.Request:
     """Read a request from a row of `REQUEST_COLUMNS` and the rows of its unsent replies.
 
     This and the two below raise errors.StoreError for what this code cannot read, for example what newer code wrote.
@@ -164,8 +165,8 @@ def to_request(row: sa.RowMapping, unsent: Sequence[sa.RowMapping]) -> requests.
         return _request(row, unsent)
 
 
-def _request(row: sa.RowMapping, unsent: Sequence[sa.RowMapping]) -> requests.Request:
-    return requests.Request(
+def _request(row: sa.RowMapping, unsent: Sequence[sa.RowMapping]) -> records.Request:
+    return records.Request(
         id=row["id"],
         verb=Verb(row["verb"]),
         project=row["project"],
@@ -179,7 +180,7 @@ def _request(row: sa.RowMapping, unsent: Sequence[sa.RowMapping]) -> requests.Re
         terms=_TERMS.validate_json(row["terms"]),
         card=_to_card(row),
         recently_denied_by=_load(_ACTOR, row["recently_denied_by"]),
-        state=requests.State(row["state"]),
+        state=State(row["state"]),
         votes=_VOTES.validate_json(row["votes"]),
         decided_at=row["decided_at"],
         ending=_load(_ENDING, row["ending"]),
@@ -194,8 +195,8 @@ def _request(row: sa.RowMapping, unsent: Sequence[sa.RowMapping]) -> requests.Re
     )
 
 
-def _to_card(row: sa.RowMapping) -> requests.Card:
-    return requests.Card(
+def _to_card(row: sa.RowMapping) -> records.Card:
+    return records.Card(
         channel=row["card_channel"], ts=row["card_ts"], shown=row["card_shown"], thread=row["card_thread"]
     )
 
@@ -237,11 +238,11 @@ def _reading(what: str) -> Iterator[None]:
         raise errors.StoreError(f"{what} cannot be read by this version of flowbot") from error
 
 
-def _to_reply(row: sa.RowMapping) -> requests.Reply:
+def _to_reply(row: sa.RowMapping) -> records.Reply:
     known = row["actor_user"] is not None
-    return requests.Reply(
+    return records.Reply(
         seq=row["seq"],
-        said=requests.Said(row["said"]),
+        said=records.ReplyKind(row["said"]),
         at=row["at"],
         actor=_to_actor(row) if known else None,
         reason=row["reason"],

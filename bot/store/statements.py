@@ -12,9 +12,11 @@ from typing import Any, Final
 import sqlalchemy as sa
 import structlog
 
-from bot import errors, ports
-from bot import request as requests
-from bot.store import dialect, rows, schema
+from bot.lifecycle import records
+from bot.lifecycle.states import State
+from bot.store import rows, schema
+from bot.store.engines import dialect
+from bot.usecases import errors, ports
 
 log = structlog.get_logger()
 
@@ -41,7 +43,7 @@ EMERGENCY: Final = schema.requests.c.emergency.is_not(None)
 ALIVE: Final = sa.and_(
     # SQLite does not find the partial index by IS NOT NULL, which this implies: no time is before the epoch.
     schema.requests.c.due_at >= 0.0,
-    schema.requests.c.state.in_((requests.State.PENDING.value, requests.State.APPROVED.value)),
+    schema.requests.c.state.in_((State.PENDING.value, State.APPROVED.value)),
 )
 """Requests of which something may still come: whatever may, is due some time."""
 
@@ -272,7 +274,7 @@ def emergencies(connection: sa.Connection, person: str, *, since: float) -> int:
     return connection.execute(query).scalar_one()
 
 
-def hold_to(connection: sa.Connection, limit: ports.Limit) -> None:
+def hold_to(connection: sa.Connection, limit: ports.EmergencyLimit) -> None:
     """Raise errors.Conflict where somebody has used as many emergencies as they may.
 
     Whoever lets another run at the same time waits for this transaction.
@@ -302,7 +304,7 @@ def let_go(connection: sa.Connection, *, replica: str, keeping: Collection[str])
 
 def read(
     connection: sa.Connection, query: sa.Select[Any], parameters: rows.Columns | None = None, *, skipping: bool = False
-) -> list[requests.Request]:
+) -> list[records.Request]:
     """Read requests. With `skipping`, one that cannot be read keeps none of the others waiting."""
     found = connection.execute(query, parameters).mappings().all()
     unsent = _unsent(connection, [row["id"] for row in found])
@@ -312,7 +314,7 @@ def read(
     return [request for request in read if request is not None]
 
 
-def _readable(row: sa.RowMapping, unsent: list[sa.RowMapping]) -> requests.Request | None:
+def _readable(row: sa.RowMapping, unsent: list[sa.RowMapping]) -> records.Request | None:
     try:
         return rows.to_request(row, unsent)
     except errors.StoreError as failure:
@@ -320,14 +322,14 @@ def _readable(row: sa.RowMapping, unsent: list[sa.RowMapping]) -> requests.Reque
         return None
 
 
-def claim(connection: sa.Connection, request_id: str, *, replica: str, now: dialect.Time) -> list[requests.Request]:
+def claim(connection: sa.Connection, request_id: str, *, replica: str, now: dialect.Time) -> list[records.Request]:
     """Lease a request unless somebody else has it, and read it."""
     whose = {"the_id": request_id, "the_replica": replica, **dialect.plain(the_time=now)}
     got = connection.execute(CLAIM[dialect.on_server(connection)], whose).rowcount
     return read(connection, LOAD, {"the_id": request_id}) if got else []
 
 
-def claimed(connection: sa.Connection, claim: sa.Update) -> list[requests.Request]:
+def claimed(connection: sa.Connection, claim: sa.Update) -> list[records.Request]:
     """Carry out a claim and read the requests that it got, the most overdue first."""
     got = connection.execute(claim.returning(schema.requests.c.id, schema.requests.c.due_at)).all()
     due = {row.id: row.due_at for row in got}
@@ -335,7 +337,7 @@ def claimed(connection: sa.Connection, claim: sa.Update) -> list[requests.Reques
     return sorted(found, key=lambda request: due[request.id] or 0.0)
 
 
-def save(connection: sa.Connection, request: requests.Request, *, replica: str, now: dialect.Time) -> str:
+def save(connection: sa.Connection, request: records.Request, *, replica: str, now: dialect.Time) -> str:
     """Add version 1 of a request, or put a higher version in the place of the one below it; with operation and replies.
 
     Returns the replica that has the lease then.
@@ -354,14 +356,14 @@ def save(connection: sa.Connection, request: requests.Request, *, replica: str, 
     return holder
 
 
-def _add(connection: sa.Connection, request: requests.Request, *, replica: str, now: dialect.Time) -> None:
+def _add(connection: sa.Connection, request: records.Request, *, replica: str, now: dialect.Time) -> None:
     leased = {"lease_owner": replica, **dialect.plain(lease_until=now + LEASE, due_at=now, changed_at=now)}
     new = {"id": request.id, **rows.decided(request), **leased, **rows.told(request)}
     connection.execute(_ADD[dialect.on_server(connection)], new)
     connection.execute(_ADD_OPERATION, rows.operation(request))
 
 
-def _put(connection: sa.Connection, request: requests.Request, *, replica: str, now: dialect.Time) -> str:
+def _put(connection: sa.Connection, request: records.Request, *, replica: str, now: dialect.Time) -> str:
     below = {"the_id": request.id, "the_version_below": request.version - 1, "the_replica": replica}
     columns = {**rows.decided(request), **below, **dialect.plain(the_time=now)}
     holder: str | None = connection.execute(_REPLACE[dialect.on_server(connection)], columns).scalar()

@@ -10,11 +10,12 @@ from typing import Any, Final
 import sqlalchemy as sa
 import structlog
 
-from bot import errors, ports
-from bot import request as requests
-from bot.arrivals import Entry
-from bot.store import audit, cleaning, database, dialect, hold, leases, revision, rows, schema, sqlite, statements
-from bot.store import url as urls
+from bot.commands.deliveries import Entry
+from bot.lifecycle import records
+from bot.lifecycle.states import State
+from bot.store import audit, leases, retention, revision, rows, schema, statements
+from bot.store.engines import database, database_url, dialect, file_lock, sqlite
+from bot.usecases import errors, ports
 
 log = structlog.get_logger()
 
@@ -43,11 +44,11 @@ async def open_store(
     beside the one that does, without `exclusive`. Raises errors.RevisionMismatch when the database is older than the
     code, errors.StoreError when it cannot be used.
     """
-    parsed = urls.parse(url)
-    path = urls.sqlite_file(parsed)
-    held = hold.hold_file(path) if exclusive and path is not None else None
+    parsed = database_url.parse(url)
+    path = database_url.sqlite_file(parsed)
+    held = file_lock.hold_file(path) if exclusive and path is not None else None
     if held is None and path is not None:
-        hold.keep_private(path)
+        file_lock.keep_private(path)
     db = _open_server(parsed) if path is None else sqlite.open_sqlite(parsed, busy_timeout=busy_timeout)
     store = SqlStore(db, clock=clock, replica=replica, held=held, monotonic=monotonic)
     try:
@@ -59,7 +60,7 @@ async def open_store(
 
 
 def _open_server(url: sa.URL) -> database.Database:
-    from bot.store import postgres  # whoever has a file pays for no driver of a server
+    from bot.store.engines import postgres  # whoever has a file pays for no driver of a server
 
     return postgres.open_postgres(url)
 
@@ -73,7 +74,7 @@ class SqlStore:
         *,
         clock: ports.Clock,
         replica: str,
-        held: hold.Hold | None = None,
+        held: file_lock.Hold | None = None,
         monotonic: Callable[[], float] = _ELAPSING,
     ) -> None:
         self.database = db
@@ -175,20 +176,20 @@ class SqlStore:
                 keep = self._leases.renewed if goes_on else self._leases.given
                 keep(one.id, asked_at=asked_at)
 
-    async def load(self, request_id: str) -> requests.Request | None:
+    async def load(self, request_id: str) -> records.Request | None:
         """Return a request with the replies that are still unsent."""
         return await self._one(statements.LOAD, {"the_id": request_id})
 
-    async def holder(self, project: str, flow: str) -> requests.Request | None:
+    async def holder(self, project: str, flow: str) -> records.Request | None:
         """Return the open request that holds the flow with this id in the project; dry runs hold none."""
         return await self._one(statements.HOLDER, {"the_project": project, "the_flow": flow})
 
-    async def last_denial(self, project: str, flow_id: str, *, since: float) -> requests.Request | None:
+    async def last_denial(self, project: str, flow_id: str, *, since: float) -> records.Request | None:
         """Return the newest request for the flow, no dry run, that somebody denied since then."""
         denied = statements.reading(
             _REQUESTS.c.project == project,
             _REQUESTS.c.flow_id == flow_id,
-            _REQUESTS.c.state == requests.State.DENIED.value,
+            _REQUESTS.c.state == State.DENIED.value,
             _REQUESTS.c.ended_by.is_not(None),
             _REQUESTS.c.dry_run.is_(sa.false()),
             _REQUESTS.c.ended_at >= since,
@@ -201,20 +202,20 @@ class SqlStore:
 
         return await self.database.read(lambda connection: statements.emergencies(connection, person, since=since))
 
-    async def unsettled(self, *, limit: int) -> list[requests.Request]:
+    async def unsettled(self, *, limit: int) -> list[records.Request]:
         """Return the newest requests of which something may still come, dry runs too."""
         found = await self._several(statements.ALIVE, limit=limit)
         return [one for one in found if _is_unsettled(one)]
 
-    async def history(self, project: str, *, flow_id: str | None = None, limit: int) -> list[requests.Request]:
+    async def history(self, project: str, *, flow_id: str | None = None, limit: int) -> list[records.Request]:
         """Return the newest requests of a project, or for one flow of it."""
         of_flow = () if flow_id is None else (_REQUESTS.c.flow_id == flow_id,)
         return await self._several(_REQUESTS.c.project == project, *of_flow, limit=limit)
 
-    async def claim(self, request_id: str) -> requests.Request | None:
+    async def claim(self, request_id: str) -> records.Request | None:
         """Lease the request to this replica and return it, unless another replica's lease holds."""
 
-        def work(connection: sa.Connection) -> tuple[float, list[requests.Request]]:
+        def work(connection: sa.Connection) -> tuple[float, list[records.Request]]:
             asked_at, now = self._leases.now(), self._now(connection)
             return asked_at, statements.claim(connection, request_id, replica=self._replica, now=now)
 
@@ -227,10 +228,10 @@ class SqlStore:
         """Return for how many seconds more this replica's lease holds at least; 0 for none."""
         return self._leases.left(request_id)
 
-    async def claim_due(self, *, limit: int) -> list[requests.Request]:
+    async def claim_due(self, *, limit: int) -> list[records.Request]:
         """Lease requests that are due and whose lease has lapsed, the most overdue first."""
 
-        def work(connection: sa.Connection) -> tuple[float, list[requests.Request]]:
+        def work(connection: sa.Connection) -> tuple[float, list[records.Request]]:
             asked_at, now = self._leases.now(), self._now(connection)
             due = (
                 sa.select(_REQUESTS.c.id)
@@ -257,7 +258,7 @@ class SqlStore:
 
         return await self.database.read(work)
 
-    async def release(self, seen: requests.Request, *, due_at: float | None) -> bool:
+    async def release(self, seen: records.Request, *, due_at: float | None) -> bool:
         """Let go of a claimed request unless it has moved past the version seen; tell whether it was let go."""
         mine = {"the_id": seen.id, "the_version": seen.version, "the_replica": self._replica}
         released = await self._update(statements.RELEASE, {**mine, "due_at": due_at, **statements.FREE}) == 1
@@ -273,7 +274,7 @@ class SqlStore:
 
         await self.database.write_in_turn(work)
 
-    async def told(self, seen: requests.Request) -> None:
+    async def told(self, seen: records.Request) -> None:
         """Save what Slack shows now; whoever decided something meanwhile is not disturbed."""
         await self._update(statements.TOLD, {"the_id": seen.id, **rows.told(seen)})
 
@@ -345,7 +346,7 @@ class SqlStore:
     async def clean_up(self, *, keep_for: float, limit: int) -> int:
         """Delete some of what is settled and older, and return how many records that were; 0 when none is left."""
 
-        for work in cleaning.steps(self._now, keep_for=keep_for, limit=limit):
+        for work in retention.steps(self._now, keep_for=keep_for, limit=limit):
             if deleted := await self.database.write_in_turn(work):
                 return deleted
         return 0
@@ -359,7 +360,7 @@ class SqlStore:
     def _now(self, connection: sa.Connection) -> dialect.Time:
         return dialect.now(connection, self._clock)
 
-    def _given(self, asked_at: float, claimed: list[requests.Request]) -> list[requests.Request]:
+    def _given(self, asked_at: float, claimed: list[records.Request]) -> list[records.Request]:
         for request in claimed:
             self._leases.given(request.id, asked_at=asked_at)
         return claimed
@@ -370,14 +371,14 @@ class SqlStore:
 
         return await self.database.write_in_turn(work)
 
-    async def _several(self, *where: statements.Where, limit: int) -> list[requests.Request]:
-        def work(connection: sa.Connection) -> list[requests.Request]:
+    async def _several(self, *where: statements.Where, limit: int) -> list[records.Request]:
+        def work(connection: sa.Connection) -> list[records.Request]:
             return statements.read(connection, statements.reading(*where, limit=limit), skipping=True)
 
         return await self.database.read(work)
 
-    async def _one(self, query: sa.Select[Any], which: rows.Columns | None = None) -> requests.Request | None:
-        def work(connection: sa.Connection) -> list[requests.Request]:
+    async def _one(self, query: sa.Select[Any], which: rows.Columns | None = None) -> records.Request | None:
+        def work(connection: sa.Connection) -> list[records.Request]:
             return statements.read(connection, query, which)
 
         return next(iter(await self.database.read(work)), None)
@@ -388,8 +389,8 @@ def _note(connection: sa.Connection, *events: ports.AuditEvent) -> None:
         connection.execute(statements.NOTE, [audit.row(event) for event in events])
 
 
-def _is_unsettled(request: requests.Request) -> bool:
-    return requests.is_open(request) or requests.is_read_back(request) or requests.is_review_open(request)
+def _is_unsettled(request: records.Request) -> bool:
+    return records.is_open(request) or records.is_read_back(request) or records.is_review_open(request)
 
 
 def _readable(row: sa.RowMapping) -> ports.Claimed | None:

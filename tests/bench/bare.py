@@ -22,7 +22,8 @@ from starlette.responses import Response
 from starlette.routing import Route
 
 from bot.cloud import auth
-from bot.playground import live, world
+from bot.playground import world
+from bot.playground.live import server as live_server
 from bot.playground.slack.server import BOT_TOKEN, SIGNING_SECRET
 
 
@@ -42,7 +43,7 @@ def build(kind: str) -> AsyncApp:
 
 def _stops(app: AsyncApp) -> None:
     project = world.PROJECT_ID
-    keys = auth.Credentials(ak=SecretStr(live.AK), sk=SecretStr(live.SK))
+    keys = auth.Credentials(ak=SecretStr(live_server.AK), sk=SecretStr(live_server.SK))
     signer = auth.KeySigner(keys, project_id=project, now=time.time)
     cloud = httpx.AsyncClient(base_url=f"{os.environ['LIVE']}/v1/{project}/", auth=signer, trust_env=False)
 

@@ -13,8 +13,8 @@ from typing import Any, Final
 from urllib.parse import urlencode
 
 from bot.playground import world
-from bot.playground.live import LiveStandIn
-from bot.playground.live_errors import Trouble
+from bot.playground.live.errors import Trouble
+from bot.playground.live.server import LiveStandIn
 from bot.playground.slack import payloads
 from bot.playground.slack.records import Message
 from bot.playground.slack.server import SlackStandIn

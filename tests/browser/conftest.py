@@ -13,9 +13,9 @@ import pytest
 import pytest_asyncio
 from playwright.async_api import Browser, Locator, Page, async_playwright, expect
 
-from bot import serve
 from bot.playground import rehearsal
-from bot.playground.page import run
+from bot.playground.page import launch
+from bot.serve import run
 from tests.nursery import Nursery
 
 CHROMIUM: Final = shutil.which("chromium")
@@ -61,15 +61,15 @@ async def chromium() -> AsyncIterator[Browser]:
 
 
 @pytest_asyncio.fixture(loop_scope="session")
-async def playground(tmp_path: pathlib.Path, nursery: Nursery) -> AsyncIterator[run.Playground]:
+async def playground(tmp_path: pathlib.Path, nursery: Nursery) -> AsyncIterator[launch.Playground]:
     """Run the playground, with the real bot as a process of its own."""
-    with serve.listen("127.0.0.1", 0) as listener:
-        async with run.playground(rehearsal.sample(), tmp_path, listener, launch=nursery.launch) as running:
+    with run.listen("127.0.0.1", 0) as listener:
+        async with launch.playground(rehearsal.sample(), tmp_path, listener, launch=nursery.launch) as running:
             yield running
 
 
 @pytest_asyncio.fixture(loop_scope="session")
-async def open_window(chromium: Browser, playground: run.Playground) -> AsyncIterator[OpenWindow]:
+async def open_window(chromium: Browser, playground: launch.Playground) -> AsyncIterator[OpenWindow]:
     """Open windows, and see at the end that none had anything to complain of."""
     pages: list[Page] = []
     complaints: list[str] = []
@@ -115,6 +115,6 @@ async def opens_thread(page: Page) -> Locator:
     return page.locator("#replies")
 
 
-def stops(playground: run.Playground) -> int:
+def stops(playground: launch.Playground) -> int:
     """Count the calls of the stop API."""
     return len(playground.world.live.calls_of("PUT", "/flows/stop"))

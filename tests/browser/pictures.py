@@ -10,9 +10,9 @@ from typing import Final
 
 from playwright.async_api import Browser, Page, ViewportSize, async_playwright, expect
 
-from bot import serve
 from bot.playground import rehearsal
-from bot.playground.page import run
+from bot.playground.page import launch
+from bot.serve import run
 from tests.browser.conftest import ARGUMENTS, CHROMIUM, messages
 
 PLACE: Final = pathlib.Path(__file__).with_name("pictures")
@@ -41,10 +41,10 @@ STAND_STILL: Final = """() => {
 async def take() -> None:
     """Take every picture."""
     PLACE.mkdir(exist_ok=True)
-    with tempfile.TemporaryDirectory() as directory, serve.listen("127.0.0.1", 0) as listener:
+    with tempfile.TemporaryDirectory() as directory, run.listen("127.0.0.1", 0) as listener:
         scene = rehearsal.sample()
         async with (
-            run.playground(scene, pathlib.Path(directory), listener) as running,
+            launch.playground(scene, pathlib.Path(directory), listener) as running,
             async_playwright() as playwright,
         ):
             people = running.world.slack.people

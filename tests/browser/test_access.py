@@ -6,7 +6,7 @@ from typing import Final, Literal
 import pytest
 from playwright.async_api import Page, expect
 
-from bot.playground.page import run
+from bot.playground.page import launch
 from tests.browser.conftest import OpenWindow, messages, stops, types
 
 pytestmark = [pytest.mark.browser, pytest.mark.asyncio(loop_scope="session")]
@@ -28,7 +28,7 @@ async def _tabs_to(page: Page, name: str) -> None:
     pytest.fail(f"{MOST_TABS} presses of Tab do not lead to {name!r}")
 
 
-async def test_a_stop_by_keyboard_alone(playground: run.Playground, open_window: OpenWindow) -> None:
+async def test_a_stop_by_keyboard_alone(playground: launch.Playground, open_window: OpenWindow) -> None:
     page = await open_window("U0ALICE")
 
     await page.keyboard.press("Tab")
@@ -89,7 +89,7 @@ async def test_the_focus_is_always_to_be_seen(open_window: OpenWindow) -> None:
     assert seen > 15
 
 
-async def test_new_messages_are_spoken_once(playground: run.Playground, open_window: OpenWindow) -> None:
+async def test_new_messages_are_spoken_once(playground: launch.Playground, open_window: OpenWindow) -> None:
     carol = await open_window("U0CAROL")
     live = carol.get_by_role("log", name="New messages")
 
@@ -137,7 +137,7 @@ async def test_the_decision_and_its_buttons_fit_a_phone(
 
 
 async def test_a_full_channel_scrolls_by_itself_and_the_page_stays_where_it_is(
-    playground: run.Playground, open_window: OpenWindow
+    playground: launch.Playground, open_window: OpenWindow
 ) -> None:
     page = await open_window("U0DAVE", viewport=PHONE)
     for number in range(40):

@@ -9,7 +9,7 @@ import pytest
 from axe_playwright_python.async_playwright import Axe
 from playwright.async_api import Page, expect
 
-from bot.playground.page import run
+from bot.playground.page import launch
 from tests.browser.conftest import OpenWindow, messages, opens_thread, presses, types
 
 pytestmark = [pytest.mark.browser, pytest.mark.asyncio(loop_scope="session")]
@@ -76,7 +76,7 @@ async def test_axe_finds_nothing_at_what_one_alone_sees(open_window: OpenWindow,
 
 @pytest.mark.parametrize("scheme", SCHEMES)
 async def test_axe_finds_nothing_at_a_modal_and_a_settled_card(
-    playground: run.Playground, open_window: OpenWindow, scheme: Scheme
+    playground: launch.Playground, open_window: OpenWindow, scheme: Scheme
 ) -> None:
     page = await open_window("U0DAVE", color_scheme=scheme)
     await playground.world.slack.people.command("U0ALICE", "C0INCIDENT", "stop main-feed")

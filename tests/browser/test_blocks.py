@@ -5,7 +5,7 @@ from typing import Any
 import pytest
 from playwright.async_api import expect
 
-from bot.playground.page import run
+from bot.playground.page import launch
 from bot.playground.slack.records import Json
 from tests.browser.conftest import OpenWindow, messages, types
 
@@ -40,7 +40,7 @@ def _input(label: str, element: Json, **more: Any) -> Json:
     }
 
 
-async def test_menus_are_controls_with_names(playground: run.Playground, open_window: OpenWindow) -> None:
+async def test_menus_are_controls_with_names(playground: launch.Playground, open_window: OpenWindow) -> None:
     alice = await open_window("U0ALICE")
     workspace = playground.world.slack.workspace
     menu = {
@@ -65,7 +65,7 @@ async def test_menus_are_controls_with_names(playground: run.Playground, open_wi
 
 
 async def test_modals_stand_on_each_other_and_keep_what_was_typed(
-    playground: run.Playground, open_window: OpenWindow
+    playground: launch.Playground, open_window: OpenWindow
 ) -> None:
     alice = await open_window("U0ALICE")
     workspace = playground.world.slack.workspace
@@ -92,7 +92,7 @@ async def test_modals_stand_on_each_other_and_keep_what_was_typed(
 
 
 async def test_a_choice_that_is_missing_is_asked_for_and_one_that_was_made_stays(
-    playground: run.Playground, open_window: OpenWindow
+    playground: launch.Playground, open_window: OpenWindow
 ) -> None:
     alice = await open_window("U0ALICE")
     workspace = playground.world.slack.workspace
@@ -113,7 +113,7 @@ async def test_a_choice_that_is_missing_is_asked_for_and_one_that_was_made_stays
     await expect(alice.get_by_role("dialog")).to_have_count(0)
 
 
-async def test_a_direct_message_has_its_own_place(playground: run.Playground, open_window: OpenWindow) -> None:
+async def test_a_direct_message_has_its_own_place(playground: launch.Playground, open_window: OpenWindow) -> None:
     alice = await open_window("U0ALICE")
     workspace = playground.world.slack.workspace
 
@@ -126,7 +126,7 @@ async def test_a_direct_message_has_its_own_place(playground: run.Playground, op
     await expect(messages(alice).locator("strong")).to_have_text("you")
 
 
-async def test_words_read_as_slack_shows_them(playground: run.Playground, open_window: OpenWindow) -> None:
+async def test_words_read_as_slack_shows_them(playground: launch.Playground, open_window: OpenWindow) -> None:
     alice = await open_window("U0ALICE", timezone_id="Asia/Hong_Kong")
     workspace = playground.world.slack.workspace
     text = (
@@ -145,7 +145,7 @@ async def test_words_read_as_slack_shows_them(playground: run.Playground, open_w
     await expect(row.get_by_role("link", name="a & b")).to_have_attribute("href", "https://example.com")
 
 
-async def test_rich_text_lists_and_fields(playground: run.Playground, open_window: OpenWindow) -> None:
+async def test_rich_text_lists_and_fields(playground: launch.Playground, open_window: OpenWindow) -> None:
     alice = await open_window("U0ALICE")
     workspace = playground.world.slack.workspace
     item = {"type": "rich_text_section", "elements": [{"type": "text", "text": "one", "style": {"bold": True}}]}

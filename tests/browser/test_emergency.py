@@ -3,14 +3,16 @@
 import pytest
 from playwright.async_api import expect
 
-from bot.playground.page import run
-from bot.request import APART
+from bot.lifecycle.records import APART
+from bot.playground.page import launch
 from tests.browser.conftest import OpenWindow, messages, presses, stops, types
 
 pytestmark = [pytest.mark.browser, pytest.mark.asyncio(loop_scope="session")]
 
 
-async def test_an_emergency_is_pressed_twice_and_reviewed(playground: run.Playground, open_window: OpenWindow) -> None:
+async def test_an_emergency_is_pressed_twice_and_reviewed(
+    playground: launch.Playground, open_window: OpenWindow
+) -> None:
     alice, carol = await open_window("U0ALICE"), await open_window("U0CAROL")
 
     await types(alice, "/flow stop main-feed --emergency because the encoder burns")

@@ -3,13 +3,13 @@
 import pytest
 from playwright.async_api import expect
 
-from bot.playground.page import run
+from bot.playground.page import launch
 from tests.browser.conftest import OpenWindow, messages, opens_thread, presses, stops, types
 
 pytestmark = [pytest.mark.browser, pytest.mark.asyncio(loop_scope="session")]
 
 
-async def test_two_people_in_two_windows_stop_a_flow(playground: run.Playground, open_window: OpenWindow) -> None:
+async def test_two_people_in_two_windows_stop_a_flow(playground: launch.Playground, open_window: OpenWindow) -> None:
     alice, carol = await open_window("U0ALICE"), await open_window("U0CAROL")
 
     await types(alice, "/flow stop main-feed because the picture loops")
@@ -25,7 +25,7 @@ async def test_two_people_in_two_windows_stop_a_flow(playground: run.Playground,
     assert stops(playground) == 1
 
 
-async def test_backing_out_of_the_dialog_sends_nothing(playground: run.Playground, open_window: OpenWindow) -> None:
+async def test_backing_out_of_the_dialog_sends_nothing(playground: launch.Playground, open_window: OpenWindow) -> None:
     carol = await open_window("U0CAROL")
     await playground.world.slack.people.command("U0ALICE", "C0INCIDENT", "stop main-feed")
 
@@ -40,7 +40,7 @@ async def test_backing_out_of_the_dialog_sends_nothing(playground: run.Playgroun
 
 
 async def test_the_wrong_person_is_refused_and_nobody_else_sees_it(
-    playground: run.Playground, open_window: OpenWindow
+    playground: launch.Playground, open_window: OpenWindow
 ) -> None:
     alice, carol = await open_window("U0ALICE"), await open_window("U0CAROL")
     await types(alice, "/flow stop main-feed")
@@ -80,7 +80,7 @@ async def test_a_person_of_another_company_does_not_know_the_command(open_window
     await expect(olga.get_by_role("status")).to_contain_text("of another organisation")
 
 
-async def test_two_presses_at_once_make_one_stop(playground: run.Playground, open_window: OpenWindow) -> None:
+async def test_two_presses_at_once_make_one_stop(playground: launch.Playground, open_window: OpenWindow) -> None:
     carol, again = await open_window("U0CAROL"), await open_window("U0CAROL")
     await playground.world.slack.people.command("U0ALICE", "C0INCIDENT", "stop main-feed")
     dialogs = []
@@ -96,7 +96,7 @@ async def test_two_presses_at_once_make_one_stop(playground: run.Playground, ope
     assert stops(playground) == 1
 
 
-async def test_a_double_click_withdraws_once(playground: run.Playground, open_window: OpenWindow) -> None:
+async def test_a_double_click_withdraws_once(playground: launch.Playground, open_window: OpenWindow) -> None:
     alice = await open_window("U0ALICE")
     await types(alice, "/flow stop main-feed")
 
@@ -109,7 +109,7 @@ async def test_a_double_click_withdraws_once(playground: run.Playground, open_wi
 
 
 async def test_who_is_called_finds_a_mark_and_loses_it_by_looking(
-    playground: run.Playground, open_window: OpenWindow
+    playground: launch.Playground, open_window: OpenWindow
 ) -> None:
     alice = await open_window("U0ALICE")
     await types(alice, "/flow stop main-feed")
@@ -123,7 +123,7 @@ async def test_who_is_called_finds_a_mark_and_loses_it_by_looking(
 
 
 async def test_a_channel_that_one_does_not_look_at_counts_what_is_new(
-    playground: run.Playground, open_window: OpenWindow
+    playground: launch.Playground, open_window: OpenWindow
 ) -> None:
     alice = await open_window("U0ALICE")
     await alice.get_by_role("navigation", name="Channels").get_by_role("button", name="random").click()
@@ -137,7 +137,7 @@ async def test_a_channel_that_one_does_not_look_at_counts_what_is_new(
     await expect(messages(alice).get_by_text("New", exact=True)).to_be_visible()
 
 
-async def test_a_denial_asks_for_its_reason_in_a_modal(playground: run.Playground, open_window: OpenWindow) -> None:
+async def test_a_denial_asks_for_its_reason_in_a_modal(playground: launch.Playground, open_window: OpenWindow) -> None:
     dave = await open_window("U0DAVE")
     await playground.world.slack.people.command("U0ALICE", "C0INCIDENT", "stop main-feed")
     await messages(dave).get_by_role("button", name="Deny").click()

@@ -6,8 +6,8 @@ import pytest
 from playwright.async_api import Browser, expect
 
 from bot.playground import world
-from bot.playground.live import Output, Source
-from bot.playground.page import run
+from bot.playground.live.server import Output, Source
+from bot.playground.page import launch
 from tests.browser.conftest import OpenWindow, messages, opens_thread, types
 
 pytestmark = [pytest.mark.browser, pytest.mark.asyncio(loop_scope="session")]
@@ -25,7 +25,7 @@ HOSTILE: Final = (
 )
 
 
-def _fill(playground: run.Playground, number: int, text: str) -> None:
+def _fill(playground: launch.Playground, number: int, text: str) -> None:
     """Let the text stand wherever a person, a cloud or a bot may put words."""
     workspace, live = playground.world.slack.workspace, playground.world.live
     sources, outputs = [Source(name=text)], [Output(name=text)]
@@ -42,7 +42,7 @@ def _fill(playground: run.Playground, number: int, text: str) -> None:
     workspace.post("C0INCIDENT", workspace.bot_user_id, text, blocks=blocks, bot_id=workspace.bot_id)
 
 
-async def test_hostile_texts_stay_texts(playground: run.Playground, open_window: OpenWindow) -> None:
+async def test_hostile_texts_stay_texts(playground: launch.Playground, open_window: OpenWindow) -> None:
     alice = await open_window("U0ALICE")
     buttons = messages(alice).get_by_role("button", name="Approve Stop")
     for number, text in enumerate(HOSTILE):
@@ -58,7 +58,9 @@ async def test_hostile_texts_stay_texts(playground: run.Playground, open_window:
     assert await alice.locator("#messages script, #messages svg, #messages [onclick], #messages [onerror]").count() == 0
 
 
-async def test_the_policy_of_the_page_stops_what_might_slip_in(chromium: Browser, playground: run.Playground) -> None:
+async def test_the_policy_of_the_page_stops_what_might_slip_in(
+    chromium: Browser, playground: launch.Playground
+) -> None:
     browsing = await chromium.new_context()
     page = await browsing.new_page()
     await page.goto(playground.url)
@@ -75,7 +77,7 @@ async def test_the_policy_of_the_page_stops_what_might_slip_in(chromium: Browser
     await browsing.close()
 
 
-async def test_the_page_asks_nobody_but_the_playground(chromium: Browser, playground: run.Playground) -> None:
+async def test_the_page_asks_nobody_but_the_playground(chromium: Browser, playground: launch.Playground) -> None:
     asked: list[str] = []
     browsing = await chromium.new_context()
     page = await browsing.new_page()
@@ -90,7 +92,7 @@ async def test_the_page_asks_nobody_but_the_playground(chromium: Browser, playgr
     await browsing.close()
 
 
-async def test_an_unknown_block_is_named(playground: run.Playground, open_window: OpenWindow) -> None:
+async def test_an_unknown_block_is_named(playground: launch.Playground, open_window: OpenWindow) -> None:
     alice = await open_window("U0ALICE")
     workspace = playground.world.slack.workspace
 

@@ -5,7 +5,7 @@ import re
 import pytest
 from playwright.async_api import Page, expect
 
-from bot.playground.page import run
+from bot.playground.page import launch
 from tests.browser.conftest import OpenWindow, messages, presses, stops, types
 
 pytestmark = [pytest.mark.browser, pytest.mark.asyncio(loop_scope="session")]
@@ -16,7 +16,7 @@ async def _switch(page: Page, name: str, group: str = "The cloud") -> None:
 
 
 async def test_a_lost_reply_is_never_told_as_done_on_a_guess(
-    playground: run.Playground, open_window: OpenWindow
+    playground: launch.Playground, open_window: OpenWindow
 ) -> None:
     alice, carol = await open_window("U0ALICE"), await open_window("U0CAROL")
     await _switch(alice, "Lost reply")
@@ -32,7 +32,7 @@ async def test_a_lost_reply_is_never_told_as_done_on_a_guess(
 
 
 async def test_a_killed_bot_answers_nobody_and_goes_on_after_its_restart(
-    playground: run.Playground, open_window: OpenWindow
+    playground: launch.Playground, open_window: OpenWindow
 ) -> None:
     alice, carol = await open_window("U0ALICE"), await open_window("U0CAROL")
     await types(alice, "/flow stop main-feed")
@@ -54,7 +54,7 @@ async def test_a_killed_bot_answers_nobody_and_goes_on_after_its_restart(
     assert stops(playground) == 1
 
 
-async def test_a_slow_cloud_shows_as_calling(playground: run.Playground, open_window: OpenWindow) -> None:
+async def test_a_slow_cloud_shows_as_calling(playground: launch.Playground, open_window: OpenWindow) -> None:
     carol = await open_window("U0CAROL")
     await _switch(carol, "Slow")
     await playground.world.slack.people.command("U0ALICE", "C0INCIDENT", "stop main-feed")
@@ -66,7 +66,7 @@ async def test_a_slow_cloud_shows_as_calling(playground: run.Playground, open_wi
 
 
 async def test_nothing_is_recorded_while_the_database_is_locked(
-    playground: run.Playground, open_window: OpenWindow
+    playground: launch.Playground, open_window: OpenWindow
 ) -> None:
     alice = await open_window("U0ALICE")
     await _switch(alice, "Locked", "The database")
@@ -79,7 +79,7 @@ async def test_nothing_is_recorded_while_the_database_is_locked(
     await expect(messages(alice).get_by_role("button", name="Approve Stop").last).to_be_visible()
 
 
-async def test_slack_being_away_makes_the_answer_no(playground: run.Playground, open_window: OpenWindow) -> None:
+async def test_slack_being_away_makes_the_answer_no(playground: launch.Playground, open_window: OpenWindow) -> None:
     alice = await open_window("U0ALICE")
     await _switch(alice, "Down", "Slack")
 
@@ -93,7 +93,7 @@ async def test_slack_being_away_makes_the_answer_no(playground: run.Playground, 
 
 
 async def test_rights_that_are_taken_away_are_gone_at_the_next_press(
-    playground: run.Playground, open_window: OpenWindow
+    playground: launch.Playground, open_window: OpenWindow
 ) -> None:
     carol = await open_window("U0CAROL")
     await playground.world.slack.people.command("U0ALICE", "C0INCIDENT", "stop main-feed")

@@ -10,8 +10,9 @@ import signal
 from collections.abc import AsyncIterator, Awaitable, Callable
 from typing import Final, assert_never
 
-from bot.playground import live_errors, world
-from bot.playground.live import LiveStandIn
+from bot.playground import world
+from bot.playground.live import errors as live_errors
+from bot.playground.live.server import LiveStandIn
 from bot.playground.slack.acks import Ack
 from bot.playground.slack.errors import NotPossible
 from bot.playground.slack.records import Message

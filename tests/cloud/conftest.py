@@ -9,8 +9,8 @@ from pydantic import SecretStr
 from bot.cloud import auth, client
 from bot.cloud.credentials import fixed
 from bot.cloud.pools import Pools
-from bot.playground import live as stand_in
-from bot.policy import Project
+from bot.playground.live import server as live_server
+from bot.policy.model import Project
 
 PROJECT_ID = "0123456789abcdef0123456789abcdef"
 FLOW_ID = "ec897482-d24b-4d64-aa39-407980902b1d"
@@ -31,15 +31,15 @@ class TurnedClock:
         self.time += seconds
 
 
-def credentials(*, sk: str = stand_in.SK, token: str | None = TOKEN) -> auth.Credentials:
+def credentials(*, sk: str = live_server.SK, token: str | None = TOKEN) -> auth.Credentials:
     return auth.Credentials(
-        ak=SecretStr(stand_in.AK), sk=SecretStr(sk), security_token=None if token is None else SecretStr(token)
+        ak=SecretStr(live_server.AK), sk=SecretStr(sk), security_token=None if token is None else SecretStr(token)
     )
 
 
-def user(endpoint: str, *, password: str = stand_in.IAM_PASSWORD) -> auth.IamUser:
+def user(endpoint: str, *, password: str = live_server.IAM_PASSWORD) -> auth.IamUser:
     return auth.IamUser(
-        name=stand_in.IAM_USER, password=SecretStr(password), domain=stand_in.IAM_DOMAIN, endpoint=endpoint
+        name=live_server.IAM_USER, password=SecretStr(password), domain=live_server.IAM_DOMAIN, endpoint=endpoint
     )
 
 
@@ -47,7 +47,7 @@ def user(endpoint: str, *, password: str = stand_in.IAM_PASSWORD) -> auth.IamUse
 class Rig:
     """A stand-in with the flow `main-feed`, the project as the policy has it, and a client over real HTTP."""
 
-    live: stand_in.LiveStandIn
+    live: live_server.LiveStandIn
     clock: TurnedClock
     project: Project
     http: Pools
@@ -64,7 +64,7 @@ class Rig:
 @pytest.fixture
 async def rig() -> AsyncIterator[Rig]:
     clock = TurnedClock()
-    async with stand_in.LiveStandIn(clock=clock, security_token=TOKEN) as live, client.open_client() as http:
+    async with live_server.LiveStandIn(clock=clock, security_token=TOKEN) as live, client.open_client() as http:
         live.add_flow(PROJECT_ID, FLOW_ID, "main-feed")
         project = Project(
             name="hk", project_id=PROJECT_ID, region="ap-southeast-3", endpoint=live.endpoint, channels=("C0INCIDENT",)

@@ -9,7 +9,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from bot.cloud import bodies
-from bot.errors import CloudFailure, Fault
+from bot.lifecycle.cloud_failure import CloudFailure, Fault
 
 SECRETS = ("SKEXAMPLE000000000000000000000000000000A", "SECURITYTOKENEXAMPLE/0+1==")
 

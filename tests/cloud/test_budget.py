@@ -5,7 +5,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from bot.cloud.budget import CALLS, READS, WINDOW, Budget
-from bot.ports import Purpose
+from bot.usecases.ports import Purpose
 
 NOON = 1_735_787_045.0
 

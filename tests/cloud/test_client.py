@@ -12,17 +12,17 @@ import httpx
 import pytest
 from pydantic import SecretStr
 
-from bot import ports
-from bot import request as requests
 from bot.cloud import auth, client
 from bot.cloud.credentials import fixed
 from bot.cloud.pools import Pools
-from bot.errors import CloudFailure, Fault
-from bot.playground import live as stand_in
-from bot.playground import live_errors
-from bot.playground.live_errors import Refusal, Trouble
-from bot.policy import Project
-from bot.verbs import CHANGES, Verb
+from bot.commands.verbs import CHANGES, Verb
+from bot.lifecycle import call_outcome, records
+from bot.lifecycle.cloud_failure import CloudFailure, Fault
+from bot.playground.live import errors as live_errors
+from bot.playground.live import server as live_server
+from bot.playground.live.errors import Refusal, Trouble
+from bot.policy.model import Project
+from bot.usecases import ports
 
 from .conftest import FLOW_ID, PROJECT_ID, TOKEN, Rig, credentials
 
@@ -77,7 +77,7 @@ class CloudContract:
     async def test_reads_a_flow(self, world: tuple[ports.Cloud, Project]) -> None:
         cloud, project = world
         flow = await cloud.flow(project, FLOW_ID)
-        assert isinstance(flow, requests.Flow)
+        assert isinstance(flow, records.Flow)
         assert (flow.flow_id, flow.name, flow.status) == (FLOW_ID, "main-feed", "ACTIVE")
 
     async def test_lists_the_flows(self, world: tuple[ports.Cloud, Project]) -> None:
@@ -89,11 +89,11 @@ class CloudContract:
     ) -> None:
         cloud, project = world
         accepted = await cloud.change(project, FLOW_ID, Verb.STOP)
-        assert isinstance(accepted, ports.Accepted)
+        assert isinstance(accepted, call_outcome.Accepted)
         assert accepted.status == "STANDBY"
         assert accepted.request_id
         flow = await cloud.flow(project, FLOW_ID)
-        assert isinstance(flow, requests.Flow)
+        assert isinstance(flow, records.Flow)
         assert flow.status == "STANDBY"
 
     async def test_a_second_stop_is_refused_in_the_words_of_the_cloud(self, world: tuple[ports.Cloud, Project]) -> None:
@@ -134,8 +134,8 @@ async def test_a_stop_is_sent_without_a_body_and_signed_for_its_project(rig: Rig
 @pytest.mark.parametrize("flow_id", ["a b+c/é~*", "..", "%2e", "a&flow_id=b", "?#", "x" * 64])
 async def test_any_flow_id_arrives_as_it_was(rig: Rig, flow_id: str) -> None:
     rig.live.add_flow(PROJECT_ID, flow_id, "odd")
-    assert isinstance(await rig.cloud.flow(rig.project, flow_id), requests.Flow)
-    assert isinstance(await rig.cloud.change(rig.project, flow_id, Verb.STOP), ports.Accepted)
+    assert isinstance(await rig.cloud.flow(rig.project, flow_id), records.Flow)
+    assert isinstance(await rig.cloud.change(rig.project, flow_id, Verb.STOP), call_outcome.Accepted)
     assert rig.status() == "ACTIVE"
 
 
@@ -146,20 +146,23 @@ async def test_keeps_of_a_flow_what_may_be_shown_and_never_its_passphrase(rig: R
         "main-feed",
         "STANDBY",
         region="cn-north-5",
-        sources=[stand_in.Source(name="a", protocol="srt-caller", health="DISCONNECTED"), stand_in.Source(name="b")],
-        outputs=[stand_in.Output(name="o1"), stand_in.Output(name="o2", type="other")],
+        sources=[
+            live_server.Source(name="a", protocol="srt-caller", health="DISCONNECTED"),
+            live_server.Source(name="b"),
+        ],
+        outputs=[live_server.Output(name="o1"), live_server.Output(name="o2", type="other")],
     )
     flow = await rig.cloud.flow(rig.project, FLOW_ID)
-    assert flow == requests.Flow(
+    assert flow == records.Flow(
         flow_id=FLOW_ID,
         name="main-feed",
         region="cn-north-5",
         status="STANDBY",
         sources=(
-            requests.Part(name="a", protocol="srt-caller", health="DISCONNECTED"),
-            requests.Part(name="b", protocol="srt-listener", health="CONNECTED"),
+            records.Part(name="a", protocol="srt-caller", health="DISCONNECTED"),
+            records.Part(name="b", protocol="srt-listener", health="CONNECTED"),
         ),
-        outputs=(requests.Part(name="o1", protocol="srt-listener"), requests.Part(name="o2", protocol="other")),
+        outputs=(records.Part(name="o1", protocol="srt-listener"), records.Part(name="o2", protocol="other")),
     )
     assert "not-for-anyone" not in repr(flow)
 
@@ -167,7 +170,7 @@ async def test_keeps_of_a_flow_what_may_be_shown_and_never_its_passphrase(rig: R
 async def test_an_unknown_status_word_passes_through(rig: Rig) -> None:
     rig.live.add_flow(PROJECT_ID, FLOW_ID, "main-feed", "HIBERNATING")
     flow = await rig.cloud.flow(rig.project, FLOW_ID)
-    assert isinstance(flow, requests.Flow)
+    assert isinstance(flow, records.Flow)
     assert flow.status == "HIBERNATING"
 
 
@@ -191,7 +194,7 @@ async def test_keys_go_by_project_and_a_project_without_one_is_never_called(rig:
 async def test_a_start_tells_the_new_status_and_is_sent_the_way_a_stop_is(rig: Rig) -> None:
     rig.live.set_status(PROJECT_ID, FLOW_ID, "STANDBY")
     accepted = await rig.cloud.change(rig.project, FLOW_ID, Verb.START)
-    assert isinstance(accepted, ports.Accepted)
+    assert isinstance(accepted, call_outcome.Accepted)
     assert (accepted.status, accepted.request_id) == ("ACTIVE", "live-000001")
     assert rig.status() == "ACTIVE"
     (call,) = rig.live.calls_of("PUT", "/flows/start")
@@ -203,7 +206,7 @@ async def test_each_changing_verb_makes_the_call_of_its_row_and_no_other(rig: Ri
     row = CHANGES[verb]
     rig.live.set_status(PROJECT_ID, FLOW_ID, CHANGES[row.opposite].wanted)
     accepted = await rig.cloud.change(rig.project, FLOW_ID, verb)
-    assert isinstance(accepted, ports.Accepted)
+    assert isinstance(accepted, call_outcome.Accepted)
     assert (accepted.status, rig.status()) == (row.wanted, row.wanted)
     assert rig.live.calls == rig.live.calls_of("PUT", f"/flows/{row.call}")
 
@@ -236,22 +239,22 @@ async def spend(rig: Rig, times: int, *, purpose: ports.Purpose, project: Projec
 async def test_reading_commands_get_forty_calls_a_minute_and_then_hear_how_long_to_wait(rig: Rig) -> None:
     await spend(rig, 1, purpose="read")
     rig.clock.time += 20
-    assert all(isinstance(found, requests.Flow) for found in await spend(rig, 39, purpose="read"))
+    assert all(isinstance(found, records.Flow) for found in await spend(rig, 39, purpose="read"))
     (outcome,) = await spend(rig, 1, purpose="read")
     held_back = failed(outcome, Fault.THROTTLED)
     assert (held_back.http_status, held_back.retry_after) == (None, 40.0)
     assert held_back.message.startswith("flowbot's own limit")
     assert len(rig.live.calls) == 40
     rig.clock.time += 40
-    assert isinstance((await spend(rig, 1, purpose="read"))[0], requests.Flow)
+    assert isinstance((await spend(rig, 1, purpose="read"))[0], records.Flow)
 
 
 async def test_a_stop_and_what_it_reads_go_out_whatever_was_spent(rig: Rig) -> None:
     await spend(rig, 40, purpose="read")
-    assert isinstance(await rig.cloud.flow(rig.project, FLOW_ID), requests.Flow)
+    assert isinstance(await rig.cloud.flow(rig.project, FLOW_ID), records.Flow)
     assert isinstance(await rig.cloud.flows(rig.project), tuple)
-    assert isinstance(await rig.cloud.change(rig.project, FLOW_ID, Verb.STOP), ports.Accepted)
-    assert isinstance(await rig.cloud.change(rig.project, FLOW_ID, Verb.START), ports.Accepted)
+    assert isinstance(await rig.cloud.change(rig.project, FLOW_ID, Verb.STOP), call_outcome.Accepted)
+    assert isinstance(await rig.cloud.change(rig.project, FLOW_ID, Verb.START), call_outcome.Accepted)
     assert len(rig.live.calls) == 44
 
 
@@ -273,7 +276,7 @@ async def test_projects_with_the_same_key_share_one_account_and_others_do_not(ri
     sg, eu = dataclasses.replace(rig.project, name="sg"), dataclasses.replace(rig.project, name="eu")
     await spend(shared, 40, purpose="read", project=sg)
     failed((await spend(shared, 1, purpose="read"))[0], Fault.THROTTLED)
-    assert isinstance((await spend(shared, 1, purpose="read", project=eu))[0], requests.Flow)
+    assert isinstance((await spend(shared, 1, purpose="read", project=eu))[0], records.Flow)
 
 
 async def test_a_call_that_was_refused_or_lost_counts_as_well(rig: Rig) -> None:
@@ -305,14 +308,14 @@ async def test_names_are_whole_however_long_they_are(rig: Rig) -> None:
 
     found, names = await rig.cloud.flow(rig.project, FLOW_ID), await rig.cloud.flows(rig.project)
 
-    assert isinstance(found, requests.Flow)
+    assert isinstance(found, records.Flow)
     assert found.name == name
     assert isinstance(names, tuple)
     assert [one.name for one in names] == [name]
 
 
 async def test_a_project_without_flows_has_an_empty_list(rig: Rig) -> None:
-    rig.live.add_key(ak=stand_in.AK, sk=stand_in.SK, security_token=TOKEN)
+    rig.live.add_key(ak=live_server.AK, sk=live_server.SK, security_token=TOKEN)
     empty = Project(name="hk", project_id="e" * 32, region="r", endpoint=rig.live.endpoint, channels=())
     assert await rig.cloud.flows(empty) == ()
     assert len(rig.live.calls) == 1
@@ -357,7 +360,9 @@ async def test_a_page_that_fails_fails_the_list(rig: Rig) -> None:
 
 
 @pytest.mark.parametrize("variant", ["404", "400", "generic"])
-async def test_an_unknown_flow_is_not_found_however_the_cloud_says_it(rig: Rig, variant: stand_in.UnknownFlow) -> None:
+async def test_an_unknown_flow_is_not_found_however_the_cloud_says_it(
+    rig: Rig, variant: live_server.UnknownFlow
+) -> None:
     rig.live.unknown_flow = variant
     failed(await rig.cloud.change(rig.project, "nowhere", Verb.STOP), Fault.NOT_FOUND)
 
@@ -423,7 +428,7 @@ async def test_nobody_listening_means_never_sent(rig: Rig) -> None:
     outcome = failed(await rig.cloud.change(rig.project, FLOW_ID, Verb.STOP), Fault.NEVER_SENT)
     assert outcome.http_status is None
     await rig.live.up()
-    assert isinstance(await rig.cloud.change(rig.project, FLOW_ID, Verb.STOP), ports.Accepted)
+    assert isinstance(await rig.cloud.change(rig.project, FLOW_ID, Verb.STOP), call_outcome.Accepted)
     assert len(rig.live.calls_of(*PUT_STOP)) == 1
 
 
@@ -529,14 +534,14 @@ async def test_an_unreadable_detail_does_not_give_its_passphrase_away(rig: Rig) 
 async def test_a_200_with_active_is_accepted_as_it_stands(rig: Rig) -> None:
     rig.live.faults.add(Trouble(status="ACTIVE"))
     accepted = await rig.cloud.change(rig.project, FLOW_ID, Verb.STOP)
-    assert isinstance(accepted, ports.Accepted)
+    assert isinstance(accepted, call_outcome.Accepted)
     assert (accepted.status, accepted.request_id) == ("ACTIVE", "live-000001")
 
 
 async def test_an_answer_in_capitals_is_about_the_same_flow(rig: Rig) -> None:
     reply = Refusal(status=200, body={"status": "STANDBY", "flow_id": FLOW_ID.upper()})
     rig.live.faults.add(Trouble(reply=reply))
-    assert isinstance(await rig.cloud.change(rig.project, FLOW_ID, Verb.STOP), ports.Accepted)
+    assert isinstance(await rig.cloud.change(rig.project, FLOW_ID, Verb.STOP), call_outcome.Accepted)
 
 
 async def test_an_endless_answer_is_not_read_to_its_end(rig: Rig) -> None:
@@ -581,7 +586,7 @@ async def test_loopback_and_plain_http_go_past_the_proxy_and_the_cloud_goes_thro
         monkeypatch.delenv("no_proxy", raising=False)
         async with client.open_client() as http:
             cloud = client.LiveClient(http, credentials=fixed({"hk": credentials()}), now=rig.clock.now)
-            assert isinstance(await cloud.change(rig.project, FLOW_ID, Verb.STOP), ports.Accepted)
+            assert isinstance(await cloud.change(rig.project, FLOW_ID, Verb.STOP), call_outcome.Accepted)
             port = free_port()
             for endpoint in (f"http://127.0.0.2:{port}", f"https://localhost:{port}", f"https://127.0.0.1:{port}"):
                 failed(await cloud.flow(at(rig.project, endpoint), FLOW_ID), Fault.NEVER_SENT)
@@ -608,5 +613,5 @@ async def test_a_pool_with_no_free_connection_means_never_sent(rig: Rig) -> None
         await rig.live.until(lambda live: len(live.calls) == 1)
         failed(await hurried.change(rig.project, FLOW_ID, Verb.STOP), Fault.NEVER_SENT)
         gate.set()
-        assert isinstance(await first, ports.Accepted)
+        assert isinstance(await first, call_outcome.Accepted)
     assert len(rig.live.calls) == 1

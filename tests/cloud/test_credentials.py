@@ -7,11 +7,12 @@ from collections.abc import Iterator, Mapping
 import pytest
 from structlog.testing import capture_logs
 
-from bot import log, ports, settings
 from bot.cloud import auth, client
 from bot.cloud.credentials import CredentialSource, fixed
-from bot.playground import live as stand_in
-from bot.verbs import Verb
+from bot.commands.verbs import Verb
+from bot.lifecycle import call_outcome
+from bot.playground.live import server as live_server
+from bot.settings import loader, log
 
 from .conftest import FLOW_ID, NOON, PROJECT_ID, Rig
 
@@ -40,7 +41,7 @@ def directory(tmp_path: pathlib.Path) -> pathlib.Path:
 
 def source(directory: pathlib.Path, **environ: str) -> CredentialSource:
     given = {**SLACK, "SECRETS_DIR": "secrets", **environ}
-    return CredentialSource(settings.load(given, directory=directory))
+    return CredentialSource(loader.load(given, directory=directory))
 
 
 def replace(file: pathlib.Path, text: str) -> None:
@@ -118,7 +119,7 @@ def test_a_link_that_is_turned_replaces_all_files_at_once_as_kubernetes_does(dir
 
 def test_what_changed_between_the_start_and_the_first_call_is_picked_up(directory: pathlib.Path) -> None:
     put(directory / "secrets", {AK: "ak-1", SK: "sk-1"})
-    loaded = settings.load({**SLACK, "SECRETS_DIR": "secrets"}, directory=directory)
+    loaded = loader.load({**SLACK, "SECRETS_DIR": "secrets"}, directory=directory)
     put(directory / "secrets", {AK: "ak-2", SK: "sk-2"})
     assert clear(CredentialSource(loaded)()["hk"]) == ("ak-2", "sk-2")
 
@@ -128,7 +129,7 @@ def test_a_variable_of_the_process_wins_over_files_and_stays_as_it_was(
 ) -> None:
     for name, value in {**SLACK, AK: "ak-1", SK: "sk-1", "SECRETS_DIR": "secrets"}.items():
         monkeypatch.setenv(name, value)
-    look = CredentialSource(settings.load(directory=directory))
+    look = CredentialSource(loader.load(directory=directory))
     monkeypatch.setenv(SK, "sk-2")
     put(directory / "secrets", {SK: "sk-3"})
     assert clear(look()["hk"]) == ("ak-1", "sk-1")
@@ -218,8 +219,8 @@ def test_a_user_takes_the_place_of_a_key_and_a_key_that_of_a_user(directory: pat
 
 
 def test_settings_that_came_from_nowhere_never_change(directory: pathlib.Path) -> None:
-    loaded = settings.load({**SLACK, AK: "ak-1", SK: "sk-1"}, directory=directory)
-    by_hand = settings.Settings(
+    loaded = loader.load({**SLACK, AK: "ak-1", SK: "sk-1"}, directory=directory)
+    by_hand = loader.Settings(
         slack_bot_token=loaded.slack_bot_token,
         slack_signing_secret=loaded.slack_signing_secret,
         policy=loaded.policy,
@@ -228,7 +229,7 @@ def test_settings_that_came_from_nowhere_never_change(directory: pathlib.Path) -
     look = CredentialSource(by_hand)
     replace(directory / ".env", f"{AK}=ak-2\n{SK}=sk-2\n")
     assert clear(look()["hk"]) == ("ak-1", "sk-1")
-    assert settings.renewed(by_hand) is by_hand
+    assert loader.renewed(by_hand) is by_hand
 
 
 def test_a_fixed_source_gives_what_it_was_given() -> None:
@@ -236,20 +237,20 @@ def test_a_fixed_source_gives_what_it_was_given() -> None:
 
 
 async def test_a_client_signs_its_next_try_with_the_key_that_was_put_there(rig: Rig, directory: pathlib.Path) -> None:
-    put(directory / "secrets", {AK: stand_in.AK, SK: "SKEXAMPLEOLD", TOKEN: "TOKENOLD"})
+    put(directory / "secrets", {AK: live_server.AK, SK: "SKEXAMPLEOLD", TOKEN: "TOKENOLD"})
     cloud = client.LiveClient(rig.http, credentials=source(directory), now=rig.clock.now)
-    rig.live.add_key(ak=stand_in.AK, sk="SKEXAMPLEOLD", security_token="TOKENOLD")
+    rig.live.add_key(ak=live_server.AK, sk="SKEXAMPLEOLD", security_token="TOKENOLD")
     await cloud.flow(rig.project, FLOW_ID)
     rig.live.add_key(ak="AKEXAMPLENEW", sk="SKEXAMPLENEW", security_token="TOKENNEW")
     put(directory / "secrets", {AK: "AKEXAMPLENEW", SK: "SKEXAMPLENEW", TOKEN: "TOKENNEW"})
-    assert isinstance(await cloud.change(rig.project, FLOW_ID, Verb.STOP), ports.Accepted)
-    assert [call.identity.ak for call in rig.live.calls if call.identity] == [stand_in.AK, "AKEXAMPLENEW"]
+    assert isinstance(await cloud.change(rig.project, FLOW_ID, Verb.STOP), call_outcome.Accepted)
+    assert [call.identity.ak for call in rig.live.calls if call.identity] == [live_server.AK, "AKEXAMPLENEW"]
 
 
 async def test_a_replaced_key_starts_no_new_minute_of_reading(rig: Rig, directory: pathlib.Path) -> None:
     assert rig.clock.now() == NOON
-    put(directory / "secrets", {AK: stand_in.AK, SK: stand_in.SK})
-    rig.live.add_key(ak=stand_in.AK, sk=stand_in.SK)
+    put(directory / "secrets", {AK: live_server.AK, SK: live_server.SK})
+    rig.live.add_key(ak=live_server.AK, sk=live_server.SK)
     cloud = client.LiveClient(rig.http, credentials=source(directory), now=rig.clock.now)
     for _ in range(40):
         await cloud.flow(rig.project, FLOW_ID, purpose="read")

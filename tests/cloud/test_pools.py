@@ -5,13 +5,12 @@ import dataclasses
 
 import pytest
 
-from bot import ports
-from bot import request as requests
 from bot.cloud import client
 from bot.cloud.credentials import fixed
-from bot.commands import Verb
-from bot.playground.live_errors import Trouble
-from bot.policy import Project
+from bot.commands.verbs import Verb
+from bot.lifecycle import call_outcome, records
+from bot.playground.live.errors import Trouble
+from bot.policy.model import Project
 
 from .conftest import FLOW_ID, Rig, credentials
 
@@ -46,8 +45,8 @@ async def test_calls_of_one_project_that_hang_use_up_no_other_project_s_connecti
     await hang(rig)
     rig.live.faults.clear()
 
-    assert isinstance(await cloud.change(other, FLOW_ID, Verb.STOP), ports.Accepted)
-    assert not any(isinstance(call.result(), ports.Accepted) for call in hanging if call.done())
+    assert isinstance(await cloud.change(other, FLOW_ID, Verb.STOP), call_outcome.Accepted)
+    assert not any(isinstance(call.result(), call_outcome.Accepted) for call in hanging if call.done())
     gate.set()
     await asyncio.gather(*hanging)
 
@@ -61,7 +60,7 @@ async def test_readings_for_somebody_s_curiosity_use_up_no_connection_of_a_call(
     await hang(rig)
     rig.live.faults.clear()
 
-    assert isinstance(await cloud.flow(rig.project, FLOW_ID), requests.Flow)
-    assert isinstance(await cloud.change(rig.project, FLOW_ID, Verb.STOP), ports.Accepted)
+    assert isinstance(await cloud.flow(rig.project, FLOW_ID), records.Flow)
+    assert isinstance(await cloud.change(rig.project, FLOW_ID, Verb.STOP), call_outcome.Accepted)
     gate.set()
     await asyncio.gather(*hanging)

@@ -10,16 +10,17 @@ from typing import Any
 import pytest
 from pydantic import SecretStr
 
-from bot import log, ports
-from bot import request as requests
 from bot.cloud import auth, client, tokens
 from bot.cloud.credentials import fixed
-from bot.errors import CloudFailure, Fault
-from bot.playground import live as stand_in
-from bot.playground import live_errors
-from bot.playground.live_errors import Refusal, Trouble
-from bot.policy import Project
-from bot.verbs import Verb
+from bot.commands.verbs import Verb
+from bot.lifecycle import call_outcome, records
+from bot.lifecycle.cloud_failure import CloudFailure, Fault
+from bot.playground.live import errors as live_errors
+from bot.playground.live import server as live_server
+from bot.playground.live.errors import Refusal, Trouble
+from bot.policy.model import Project
+from bot.settings import log
+from bot.usecases import ports
 
 from .conftest import FLOW_ID, NOON, PROJECT_ID, Rig, user
 from .test_client import CloudContract, at, failed, free_port, page, peer
@@ -41,7 +42,7 @@ def shown(rig: Rig) -> list[str | None]:
 
 
 def succeeded(outcome: object) -> None:
-    assert isinstance(outcome, requests.Flow | ports.Accepted), outcome
+    assert isinstance(outcome, records.Flow | call_outcome.Accepted), outcome
 
 
 def answered(status: int, body: Mapping[str, object] | str = "", **headers: str) -> Trouble:
@@ -222,7 +223,7 @@ async def test_a_stop_whose_token_was_refused_is_sent_once_more_with_a_new_one(
 ) -> None:
     rig.live.faults.add(Trouble(reply=refusal))
     accepted = await cloud.change(rig.project, FLOW_ID, Verb.STOP)
-    assert isinstance(accepted, ports.Accepted)
+    assert isinstance(accepted, call_outcome.Accepted)
     assert (accepted.status, accepted.request_id) == ("STANDBY", "live-000002")
     assert shown(rig) == ["1", "2"]
 
@@ -418,7 +419,7 @@ async def test_after_a_change_of_password_the_tokens_of_the_old_one_are_not_used
     held: dict[str, auth.Held] = {"hk": user(rig.live.endpoint)}
     cloud = client.LiveClient(rig.http, credentials=lambda: dict(held), now=rig.clock.now)
     succeeded(await cloud.flow(rig.project, FLOW_ID))
-    rig.live.add_user(stand_in.IAM_USER, "another", stand_in.IAM_DOMAIN)
+    rig.live.add_user(live_server.IAM_USER, "another", live_server.IAM_DOMAIN)
     held["hk"] = user(rig.live.endpoint, password="another")
     succeeded(await cloud.flow(rig.project, FLOW_ID))
     assert shown(rig) == ["1", "2"]
@@ -445,10 +446,10 @@ async def test_tokens_and_passwords_are_cut_out_of_what_the_cloud_says(rig: Rig)
     rig.live.revoke_tokens()
     succeeded(await cloud.flow(rig.project, FLOW_ID))
     for token in rig.live.iam.tokens:  # also the one that was just replaced
-        rig.live.faults.add(Trouble(reply=live_errors.invalid(f"bad {token} and {stand_in.IAM_PASSWORD}.")))
+        rig.live.faults.add(Trouble(reply=live_errors.invalid(f"bad {token} and {live_server.IAM_PASSWORD}.")))
         outcome = failed(await cloud.change(rig.project, FLOW_ID, Verb.STOP), Fault.REJECTED)
         assert outcome.message == "bad [redacted] and [redacted]."
-    rig.live.iam.faults.add(iam_says(400, f"{rig.live.iam.tokens[1]} {stand_in.IAM_PASSWORD}!"))
+    rig.live.iam.faults.add(iam_says(400, f"{rig.live.iam.tokens[1]} {live_server.IAM_PASSWORD}!"))
     rig.clock.time += DAY
     outcome = failed(await cloud.change(rig.project, FLOW_ID, Verb.STOP), Fault.CREDENTIALS)
     assert outcome.message == "IAM gave no token: [redacted] [redacted]!"
@@ -482,7 +483,7 @@ async def test_nothing_prints_a_token_or_a_password(
     outcomes.append(await cloud.change(rig.project, FLOW_ID, Verb.STOP))
     held: Any = cloud._tokens  # the very values
     texts = (repr(outcomes), repr(held._held), repr(held._former), repr(user("")), caplog.text)
-    secrets = (*rig.live.iam.tokens, stand_in.IAM_PASSWORD)
+    secrets = (*rig.live.iam.tokens, live_server.IAM_PASSWORD)
     assert [secret for secret in secrets for text in texts if secret in text] == []
     assert held.secrets()
 

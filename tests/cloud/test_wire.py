@@ -6,7 +6,7 @@ import httpx
 import pytest
 
 from bot.cloud import wire
-from bot.errors import Fault
+from bot.lifecycle.cloud_failure import Fault
 
 from .test_client import peer
 
@@ -37,11 +37,11 @@ async def test_a_redirect_is_a_reply_and_nothing_more() -> None:
     [(b'{"a":1}', {"a": 1}), (b"[1]", {}), (b"", {}), (b'{"a":', {}), (b"\xff", {}), (b"[" * 100_000, {})],
 )
 def test_a_body_that_is_no_object_has_no_fields(body: bytes, fields: dict[str, object]) -> None:
-    assert wire.Reply(http_status=200, headers=httpx.Headers(), body=body).fields() == fields
+    assert wire.HttpReply(http_status=200, headers=httpx.Headers(), body=body).fields() == fields
 
 
 def test_a_reply_does_not_print_what_may_be_secret() -> None:
-    reply = wire.Reply(http_status=201, headers=httpx.Headers({"X-Subject-Token": "s3cr3t"}), body=b"s3cr3t")
+    reply = wire.HttpReply(http_status=201, headers=httpx.Headers({"X-Subject-Token": "s3cr3t"}), body=b"s3cr3t")
     assert "s3cr3t" not in f"{reply!r} {reply}"
 
 

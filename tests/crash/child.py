@@ -22,10 +22,12 @@ from typing import Any, Final, NoReturn, cast
 
 import aiohttp
 
-from bot import log, ports, serve, settings
 from bot.cloud import client as cloud
 from bot.cloud.credentials import CredentialSource
+from bot.serve import build, run
+from bot.settings import loader, log
 from bot.store import store
+from bot.usecases import ports
 
 QUICKER: Final = 15.0
 """Seconds of the bot's clock in a real one: backoffs and last looks cost little, and nobody turns any hands."""
@@ -127,14 +129,14 @@ class Counted:
 
 async def live(job: Job, points: Points) -> None:
     """Run the bot until it is killed; say on which port once it listens."""
-    read = settings.load(job.environ, directory=pathlib.Path(job.directory))
+    read = loader.load(job.environ, directory=pathlib.Path(job.directory))
     log.configure(fmt="json", level="debug", secrets=read.secrets())
     clock = QuickClock(epoch=job.epoch)
     database = await store.open_store(read.database_url, clock=clock, replica=f"{os.getpid()}-{time.time_ns()}")
-    session = aiohttp.ClientSession(timeout=serve.SLACK_TIMEOUT, trace_configs=[points.trace()])
+    session = aiohttp.ClientSession(timeout=build.SLACK_TIMEOUT, trace_configs=[points.trace()])
     async with session, cloud.open_client() as transport:
         api = cloud.LiveClient(transport, credentials=CredentialSource(read), now=clock.now)
-        bot = serve.assemble(
+        bot = build.assemble(
             read,
             clock=clock,
             database=cast(store.SqlStore, Counted(database, points, "store")),
@@ -143,9 +145,9 @@ async def live(job: Job, points: Points) -> None:
         )
         await bot.installation.learn()
         bot.start()
-        listener = serve.listen("127.0.0.1", 0)
+        listener = run.listen("127.0.0.1", 0)
         points.say({"port": listener.getsockname()[1]})
-        await serve.Server(serve.server_config(bot.app)).serve(sockets=[listener])
+        await run.Server(run.server_config(bot.app)).serve(sockets=[listener])
 
 
 def breed(orders: socket.socket, be_born: Callable[[bytes, int], NoReturn]) -> None:

@@ -13,7 +13,7 @@ from collections.abc import Awaitable, Callable, Mapping
 from typing import Final
 
 from bot.playground import world as worlds
-from bot.playground.live_errors import Trouble, failing, throttled
+from bot.playground.live.errors import Trouble, failing, throttled
 from bot.playground.slack.acks import Ack
 from bot.playground.slack.errors import NotPossible
 from bot.playground.slack.faults import Faults

@@ -9,7 +9,7 @@ import json
 from collections.abc import Iterator
 from typing import Final
 
-from bot.playground.live import SK, Call
+from bot.playground.live.server import SK, Call
 from bot.playground.slack.records import Message
 from bot.playground.world import PROJECT_ID, World
 from tests.crash.journal import Journal, Row, said_in, shown

@@ -13,7 +13,7 @@ import socket
 from collections.abc import AsyncIterator, Callable
 from typing import Literal, Self
 
-from bot.playground.live_errors import Trouble
+from bot.playground.live.errors import Trouble
 from bot.playground.world import World
 from tests.crash import child
 

@@ -13,18 +13,18 @@ from collections.abc import Coroutine
 from typing import Any, Final, TypeVar
 from unittest import mock
 
-from bot import errors, ports
-from bot.arrivals import Entry
-from bot.asking import Asking
-from bot.calling import Calling
-from bot.finding import Finder
-from bot.gate import Gate
-from bot.inbox import Inbox
-from bot.keylock import LockedCloud
-from bot.service import Service
+from bot.cloud.key_lock import LockedCloud
+from bot.commands.deliveries import Entry
 from bot.store import store
-from bot.telling import Telling
-from bot.worker import Worker
+from bot.usecases import errors, ports
+from bot.usecases.clicks import UseCases
+from bot.usecases.find_flow import FlowFinder
+from bot.usecases.gate import Gate
+from bot.usecases.open_request import RequestOpener
+from bot.worker.call import Caller
+from bot.worker.deliver import Deliverer
+from bot.worker.inbox import Inbox
+from bot.worker.requests import Worker
 from tests.fakes import FakeClock, database_in, policy_of
 from tests.model.quick_sqlite import quick_sqlite
 from tests.model.rules import POLICIES
@@ -70,12 +70,12 @@ class Replica:
         gate = Gate(
             policy_in_force=lambda: bench.policies[bench.policy], directory=people, switch=database, clock=clock
         )
-        asking = Asking(store=database, finder=Finder(cloud=cloud, clock=clock), gate=gate, clock=clock)
+        asking = RequestOpener(store=database, finder=FlowFinder(cloud=cloud, clock=clock), gate=gate, clock=clock)
         self.worker = Worker(
             store=database,
-            service=Service(store=database, gate=gate, asking=asking, clock=clock),
-            calling=Calling(store=database, cloud=cloud, gate=gate, clock=clock),
-            telling=Telling(store=database, chat=chat, clock=clock),
+            service=UseCases(store=database, gate=gate, asking=asking, clock=clock),
+            calling=Caller(store=database, cloud=cloud, gate=gate, clock=clock),
+            telling=Deliverer(store=database, chat=chat, clock=clock),
             chat=chat,
             clock=clock,
         )
@@ -109,7 +109,7 @@ class Bench:
         directory = self._stack.enter_context(tempfile.TemporaryDirectory(prefix="flowbot-model-", dir=where))
         self._stack.enter_context(quick_sqlite())
         # In real seconds, which do not pass here: Slack is told beside each call from its first moment.
-        self._stack.enter_context(mock.patch("bot.worker.HEAD_START", 0.0))
+        self._stack.enter_context(mock.patch("bot.worker.requests.HEAD_START", 0.0))
         self._url = database_in(pathlib.Path(directory))
         self._loop = asyncio.new_event_loop()
         self._file = pathlib.Path(directory) / "flowbot.db"

@@ -9,10 +9,12 @@ from collections import Counter
 from collections.abc import Iterator
 from typing import Any, Final
 
-from bot import answers as answers_
-from bot import policy, request
-from bot.arrivals import Entry, Typed
-from bot.request import How, Progress, Said
+from bot.commands.deliveries import Entry, Typed
+from bot.lifecycle import records
+from bot.lifecycle.records import OutcomeKind, ReplyKind
+from bot.lifecycle.states import Progress
+from bot.policy import model
+from bot.usecases import answers
 from tests.model.bench import Bench
 from tests.model.rules import LIMIT, POLICIES
 from tests.model.world import Told
@@ -90,7 +92,7 @@ class Promises:
             return
         requester, terms = one["requester_user"], json.loads(one["terms"])
         needs = POLICIES[bench.policy].needs.get(requester)
-        members = {actor.user for actor, kind in bench.people.kinds.items() if kind is policy.Kind.MEMBER}
+        members = {actor.user for actor, kind in bench.people.kinds.items() if kind is model.Kind.MEMBER}
         if needs is None or requester not in members:
             yield f"promise 7: {one['id']} begins though {requester} may not stop anything now"
             return
@@ -104,7 +106,7 @@ class Promises:
     def _passing_over(self, one: Row) -> Iterator[str]:
         """A first try without approvals: announced, and pressed twice, apart, by those who may now."""
         bench, requester, decided_at = self._bench, one["requester_user"], one["decided_at"]
-        members = {actor.user for actor, kind in bench.people.kinds.items() if kind is policy.Kind.MEMBER}
+        members = {actor.user for actor, kind in bench.people.kinds.items() if kind is model.Kind.MEMBER}
         first, second = ((vote["actor"]["user"], vote["at"]) for vote in json.loads(one["votes"]))
         if not {requester, second[0]} <= POLICIES[bench.policy].emergency & members:
             yield f"promise 7: {one['id']} begins, pressed by {first} and {second}, who may not do that now"
@@ -134,7 +136,7 @@ class Promises:
         if now > record["begun_at"] + REPEAT_WITHIN:
             yield f"§5: {one['id']} is called again {now - record['begun_at']:.0f} s after its first try"
 
-    def sees(self, seen: request.Request, reply: request.Reply | None) -> None:
+    def sees(self, seen: records.Request, reply: records.Reply | None) -> None:
         """Judge what is about to be told of a request."""
         found = self._requests("id = ?", seen.id)
         if not found or found[0]["version"] < seen.version:
@@ -142,11 +144,11 @@ class Promises:
             return
         if reply is not None and found[0]["next_seq"] <= reply.seq:
             self.broken.append(f"promise 4: reply {reply.seq} of {seen.id} is told before it is recorded")
-        if reply is not None and reply.said is Said.OUTCOME and found[0]["progress"] in ("waiting", "running"):
+        if reply is not None and reply.said is ReplyKind.OUTCOME and found[0]["progress"] in ("waiting", "running"):
             self.broken.append(f"promise 4: an outcome of {seen.id} is told, and none is recorded")
         self.broken += self._true(seen)
 
-    def _true(self, seen: request.Request) -> Iterator[str]:
+    def _true(self, seen: records.Request) -> Iterator[str]:
         """What a card or a reply claims, somebody must know."""
         operation, outcome = seen.operation, seen.operation.outcome
         if outcome is None or seen.dry_run:
@@ -156,13 +158,15 @@ class Promises:
         after = [each for each in self._bench.cloud.told[since:] if each.flow == seen.flow.flow_id]
         if operation.progress is Progress.SUCCEEDED and not any(each.heard == "STANDBY" for each in told):
             yield f"promise 4: {seen.id} is told to be done, and the cloud never said so"
-        if outcome.how is How.UNDONE and not any(each.heard == "ACTIVE" and each.what == "read" for each in after):
+        if outcome.how is OutcomeKind.UNDONE and not any(
+            each.heard == "ACTIVE" and each.what == "read" for each in after
+        ):
             yield f"promise 4: {seen.id} is told to be undone, and nobody has read it"
         refusals = ("throttled", "never_sent", "credentials", "rejected", "denied", "not_found")
         locked = outcome.failure is not None and outcome.failure.retry_after is not None
-        if outcome.how is How.REFUSED and not locked and not any(each.heard in refusals for each in after):
+        if outcome.how is OutcomeKind.REFUSED and not locked and not any(each.heard in refusals for each in after):
             yield f"promise 4: {seen.id} is told to be refused, and the cloud never did"
-        if outcome.how is How.LOST and not self._was_asked(after):
+        if outcome.how is OutcomeKind.LOST and not self._was_asked(after):
             yield f"§5: {seen.id} is told to be unknown, and nobody has tried to read it"
 
     def _since_last_stop(self, one: Row) -> list[Told]:
@@ -173,12 +177,12 @@ class Promises:
         locked = self._bench.select("SELECT 1 FROM keys WHERE locked_until > 0")
         return bool(locked) or any(each.what == "read" for each in after)
 
-    def answers(self, entry: Entry, answer: answers_.Answer) -> None:
+    def answers(self, entry: Entry, answer: answers.AnyAnswer) -> None:
         """Judge an answer that is about to be told."""
         rows = self._bench.select("SELECT answer FROM inbox WHERE key = ?", entry.key)
         if answer.kind not in UNSTORED and (not rows or rows[0]["answer"] is None):
             self.broken.append(f"promise 8: {answer.kind} is told to {entry.key} before it is recorded")
-        if isinstance(answer, answers_.Joined) and answer.card.request_id != entry.key:
+        if isinstance(answer, answers.Joined) and answer.card.request_id != entry.key:
             self.broken += self._met(entry, answer.card.request_id)
 
     def _met(self, entry: Entry, met: str) -> Iterator[str]:

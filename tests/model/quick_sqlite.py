@@ -31,5 +31,5 @@ class _Inline(concurrent.futures.Executor):
 @contextlib.contextmanager
 def quick_sqlite() -> Iterator[None]:
     """Let every connection that is opened meanwhile work on this thread."""
-    with mock.patch("bot.store.sqlite.ThreadPoolExecutor", _Inline):
+    with mock.patch("bot.store.engines.sqlite.ThreadPoolExecutor", _Inline):
         yield

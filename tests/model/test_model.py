@@ -13,8 +13,10 @@ import hypothesis
 from hypothesis import strategies as st
 from hypothesis.stateful import RuleBasedStateMachine, precondition, rule, run_state_machine_as_test
 
-from bot import arrivals, policy, ports
-from bot.arrivals import Entry
+from bot.commands import deliveries
+from bot.commands.deliveries import Entry
+from bot.policy import model
+from bot.usecases import ports
 from tests.model.bench import Bench
 from tests.model.promises import Promises
 from tests.model.rules import POLICIES
@@ -71,7 +73,7 @@ class Everything(RuleBasedStateMachine):
     def somebody_types(self, who: str, flow: str, dry_run: bool, at: int) -> None:
         """A command."""
         text = f"stop {flow}{' --dry-run' if dry_run else ''}"
-        self._send(who, arrivals.Typed(text=text, channel="C0INCIDENT"), at)
+        self._send(who, deliveries.Typed(text=text, channel="C0INCIDENT"), at)
 
     @rule(
         who=FULL_MEMBERS, approves=SOME, name=st.sampled_from(("usual", "each other", "strict", "alone")), at=REPLICAS
@@ -120,7 +122,7 @@ class Everything(RuleBasedStateMachine):
     ) -> None:
         """Let somebody ask for a stop, and others and the asker press until it is decided."""
         self.bench.cloud.status["flow-1"] = "ACTIVE"
-        self._send(who, arrivals.Typed(text="stop flow-1", channel="C0INCIDENT"), at)
+        self._send(who, deliveries.Typed(text="stop flow-1", channel="C0INCIDENT"), at)
         self.bench.cloud.troubles["stop"].extend([trouble] if trouble else [])
         for one in (who, *approves):
             newest = self.bench.select("SELECT * FROM requests ORDER BY created_at DESC LIMIT 1")
@@ -159,7 +161,7 @@ class Everything(RuleBasedStateMachine):
         self.bench.policy = "usual"
         self.bench.cloud.status["flow-1"] = "ACTIVE"
         self.bench.chat.troubles.extend([trouble] if isinstance(trouble, str) else [])
-        self._send(who, arrivals.Typed(text="stop flow-1 --emergency because it burns", channel="C0INCIDENT"), at)
+        self._send(who, deliveries.Typed(text="stop flow-1 --emergency because it burns", channel="C0INCIDENT"), at)
         for presser, button in ((who, "emergency_first"), (second, "emergency_confirm"), (who, "emergency_confirm")):
             if (request_id := self._request(0)) is not None:
                 if isinstance(trouble, int):
@@ -181,7 +183,7 @@ class Everything(RuleBasedStateMachine):
         """One that was abandoned, or is about to be carried out; whoever asked first may press again."""
         self.bench.policy = "usual"
         self.bench.cloud.status["flow-1"] = "ACTIVE"
-        asked = arrivals.Typed(text="stop flow-1 --emergency because it burns", channel="C0INCIDENT")
+        asked = deliveries.Typed(text="stop flow-1 --emergency because it burns", channel="C0INCIDENT")
         self._send(first, asked, at)
         for button in ("emergency_first", "emergency_confirm")[:presses]:
             if (request_id := self._request(0)) is not None:
@@ -199,19 +201,19 @@ class Everything(RuleBasedStateMachine):
                 self._press(presser, button, request_id, at)
                 self.bench.clock.turn(3.0)
 
-    @rule(who=ANYBODY, which=REQUESTS, verdict=st.sampled_from(tuple(arrivals.Verdict)), at=REPLICAS)
-    def somebody_reviews(self, who: str, which: int, verdict: arrivals.Verdict, at: int) -> None:
+    @rule(who=ANYBODY, which=REQUESTS, verdict=st.sampled_from(tuple(deliveries.Verdict)), at=REPLICAS)
+    def somebody_reviews(self, who: str, which: int, verdict: deliveries.Verdict, at: int) -> None:
         """What was passed over."""
         if (request_id := self._request(which)) is not None:
-            modal = arrivals.Modal.REVIEW
-            sent = arrivals.Submitted(modal=modal, request_id=request_id, reason="I looked", verdict=verdict)
+            modal = deliveries.Modal.REVIEW
+            sent = deliveries.Submitted(modal=modal, request_id=request_id, reason="I looked", verdict=verdict)
             self._send(who, sent, at)
 
     @rule(who=ANYBODY, which=REQUESTS, reason=st.sampled_from((None, "main audience")), at=REPLICAS)
     def somebody_says_why(self, who: str, which: int, reason: str | None, at: int) -> None:
         """A modal."""
         if (request_id := self._request(which)) is not None:
-            modal = arrivals.Submitted(modal=arrivals.Modal.DENY_REASON, request_id=request_id, reason=reason)
+            modal = deliveries.Submitted(modal=deliveries.Modal.DENY_REASON, request_id=request_id, reason=reason)
             self._send(who, modal, at)
 
     @precondition(lambda self: self.sent)
@@ -278,7 +280,7 @@ class Everything(RuleBasedStateMachine):
     @rule(who=FULL_MEMBERS, member=st.sampled_from((True, True, False)))
     def rights_change(self, who: str, member: bool) -> None:
         """Somebody leaves, or comes back."""
-        self.bench.people.kinds[PEOPLE[who]] = policy.Kind.MEMBER if member else policy.Kind.DEACTIVATED
+        self.bench.people.kinds[PEOPLE[who]] = model.Kind.MEMBER if member else model.Kind.DEACTIVATED
 
     @rule(name=st.sampled_from((*POLICIES, "usual", "usual", "each other", "strict", "alone")))
     def the_policy_changes(self, name: str) -> None:
@@ -289,15 +291,15 @@ class Everything(RuleBasedStateMachine):
 
     def _press(self, who: str, button: str, request_id: str, at: int) -> None:
         known = self.bench.select("SELECT card_ts FROM requests WHERE id = ?", request_id)
-        pressed = arrivals.Clicked(
-            button=arrivals.Button(button),
+        pressed = deliveries.Clicked(
+            button=deliveries.Button(button),
             request_id=request_id,
             channel="C0INCIDENT",
             message_ts=(known[0]["card_ts"] if known else None) or None,
         )
         self._send(who, pressed, at)
 
-    def _send(self, who: str, arrival: arrivals.Arrival, at: int) -> None:
+    def _send(self, who: str, arrival: deliveries.Arrival, at: int) -> None:
         number = len(self.sent) + 1
         entry = Entry(key=f"k{number:03}", actor=PEOPLE[who], arrival=arrival, received_at=self.bench.clock.now())
         self.sent.append(entry)

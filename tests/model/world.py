@@ -12,11 +12,12 @@ from collections import Counter, deque
 from collections.abc import Awaitable, Callable, Collection, Mapping
 from typing import Any, Final
 
-from bot import answers, errors, policy, ports
-from bot import request as requests
-from bot.arrivals import Actor, Entry
-from bot.errors import CloudFailure, Fault
-from bot.verbs import Verb
+from bot.commands.deliveries import Actor, Entry
+from bot.commands.verbs import Verb
+from bot.lifecycle import call_outcome, records
+from bot.lifecycle.cloud_failure import CloudFailure, Fault
+from bot.policy import model
+from bot.usecases import answers, errors, ports
 
 PEOPLE: Final = {
     name: Actor(team="T1", user=f"U0{name}")
@@ -122,7 +123,7 @@ class StrictCloud:
         self.calls_stop: Callable[[str], str | None] = lambda _: None
         self._clock = clock
 
-    async def flow(self, project: policy.Project, flow_id: str, **_: object) -> requests.Flow | CloudFailure:
+    async def flow(self, project: model.Project, flow_id: str, **_: object) -> records.Flow | CloudFailure:
         """Read one flow."""
         trouble = self._trouble("read")
         if flow_id not in self.status:
@@ -132,22 +133,22 @@ class StrictCloud:
             self._tell("read", flow_id, failure.fault.value)
             return failure
         self._tell("read", flow_id, self.status[flow_id])
-        return requests.Flow(flow_id=flow_id, name=FLOWS[flow_id], region="ap-southeast-3", status=self.status[flow_id])
+        return records.Flow(flow_id=flow_id, name=FLOWS[flow_id], region="ap-southeast-3", status=self.status[flow_id])
 
-    async def flows(self, project: policy.Project, **_: object) -> tuple[ports.FlowName, ...] | CloudFailure:
+    async def flows(self, project: model.Project, **_: object) -> tuple[ports.FlowName, ...] | CloudFailure:
         """Read the names."""
         return tuple(ports.FlowName(flow_id=key, name=FLOWS[key], status=now) for key, now in self.status.items())
 
-    async def change(self, project: policy.Project, flow_id: str, verb: Verb) -> ports.Accepted | CloudFailure:
+    async def change(self, project: model.Project, flow_id: str, verb: Verb) -> call_outcome.Accepted | CloudFailure:
         """Stop a flow, as the next trouble has it; nobody asks for anything else here."""
         assert verb is Verb.STOP
         request = self.calls_stop(flow_id)
         reply = await self._stop(flow_id)
-        heard = reply.status if isinstance(reply, ports.Accepted) else reply.fault.value
+        heard = reply.status if isinstance(reply, call_outcome.Accepted) else reply.fault.value
         self._tell("stop", flow_id, heard, request)
         return reply
 
-    async def _stop(self, flow_id: str) -> ports.Accepted | CloudFailure:
+    async def _stop(self, flow_id: str) -> call_outcome.Accepted | CloudFailure:
         trouble = self._trouble("stop")
         if trouble in ("429", "401", "locked", "never sent"):
             return _failure(trouble)
@@ -158,11 +159,11 @@ class StrictCloud:
         if self.status[flow_id] == "STANDBY":
             return CloudFailure(fault=Fault.REJECTED, http_status=400, message="flow task is in standby status")
         if trouble == "accepted":
-            return ports.Accepted(status="ACTIVE", request_id="live-1")
+            return call_outcome.Accepted(status="ACTIVE", request_id="live-1")
         self.status[flow_id] = "STANDBY"
         if trouble in ("lost, done", "5xx, done", "slow, lost"):
             return _failure(trouble)
-        return ports.Accepted(status="STANDBY", request_id="live-1")
+        return call_outcome.Accepted(status="STANDBY", request_id="live-1")
 
     def _trouble(self, kind: str) -> str | None:
         return self.troubles[kind].popleft() if self.troubles[kind] else None
@@ -193,17 +194,17 @@ class StrictChat:
     """
 
     def __init__(self) -> None:
-        self.cards: dict[str, requests.Request] = {}
-        self.said: dict[str, list[tuple[int, requests.Said]]] = {}
+        self.cards: dict[str, records.Request] = {}
+        self.said: dict[str, list[tuple[int, records.ReplyKind]]] = {}
         self.answered: Counter[str] = Counter()
         self.refused: set[str] = set()
         self.troubles: deque[str] = deque()
         self.copies_allowed = 0
-        self.sees: Callable[[requests.Request, requests.Reply | None], None] = lambda seen, reply: None
-        self.answers: Callable[[Entry, answers.Answer], None] = lambda entry, answer: None
+        self.sees: Callable[[records.Request, records.Reply | None], None] = lambda seen, reply: None
+        self.answers: Callable[[Entry, answers.AnyAnswer], None] = lambda entry, answer: None
         self._number = 0
 
-    async def post_card(self, seen: requests.Request) -> str:
+    async def post_card(self, seen: records.Request) -> str:
         """Post the card."""
         assert seen.card.ts is None, "a card is posted once"
         self.sees(seen, None)
@@ -214,7 +215,7 @@ class StrictChat:
         self._lose(with_answer)
         return ts
 
-    async def edit_card(self, seen: requests.Request) -> None:
+    async def edit_card(self, seen: records.Request) -> None:
         """Edit the card."""
         assert seen.card.ts in self.cards, "what is edited stands there"
         self.sees(seen, None)
@@ -222,7 +223,7 @@ class StrictChat:
         self.cards[str(seen.card.ts)] = seen
         self._lose(with_answer)
 
-    async def reply(self, seen: requests.Request, reply: requests.Reply) -> str:
+    async def reply(self, seen: records.Request, reply: records.Reply) -> str:
         """Post a reply."""
         assert seen.card.ts in self.cards, "a reply stands under its card"
         self.sees(seen, reply)
@@ -232,7 +233,7 @@ class StrictChat:
         self._lose(with_answer)
         return f"{self._number:06}.reply"
 
-    async def reply_privately(self, seen: requests.Request, reply: requests.Reply) -> None:
+    async def reply_privately(self, seen: records.Request, reply: records.Reply) -> None:
         """Tell the requester alone."""
         self.sees(seen, reply)
 
@@ -240,7 +241,7 @@ class StrictChat:
         """Turn a copy into a link."""
         self.cards.pop(ts, None)
 
-    async def answer(self, entry: Entry, answer: answers.Answer) -> None:
+    async def answer(self, entry: Entry, answer: answers.AnyAnswer) -> None:
         """Tell one person."""
         self.answers(entry, answer)
         with_answer = self._meet("answer", about=entry.key)
@@ -269,17 +270,17 @@ class People:
     """ports.Directory in memory; `away` is Slack not to be asked."""
 
     def __init__(self) -> None:
-        usual = dict.fromkeys(PEOPLE.values(), policy.Kind.MEMBER)
-        odd = {"GUEST": policy.Kind.GUEST, "GONE": policy.Kind.DEACTIVATED, "OTHER": policy.Kind.STRANGER}
+        usual = dict.fromkeys(PEOPLE.values(), model.Kind.MEMBER)
+        odd = {"GUEST": model.Kind.GUEST, "GONE": model.Kind.DEACTIVATED, "OTHER": model.Kind.STRANGER}
         self.kinds = usual | {PEOPLE[name]: kind for name, kind in odd.items()}
         self.away = False
 
-    async def person(self, actor: Actor, *, max_age: float) -> policy.Person:
+    async def person(self, actor: Actor, *, max_age: float) -> model.Person:
         """Say what somebody is."""
-        kind = policy.Kind.UNREACHABLE if self.away else self.kinds.get(actor, policy.Kind.STRANGER)
-        return policy.Person(actor=actor, kind=kind)
+        kind = model.Kind.UNREACHABLE if self.away else self.kinds.get(actor, model.Kind.STRANGER)
+        return model.Person(actor=actor, kind=kind)
 
-    async def persons(self, users: Collection[str], *, max_age: float) -> Mapping[str, policy.Person]:
+    async def persons(self, users: Collection[str], *, max_age: float) -> Mapping[str, model.Person]:
         """Say what several people are."""
         actors = {actor.user: actor for actor in self.kinds}
         named = {user: actors.get(user, Actor(team="T1", user=user)) for user in users}

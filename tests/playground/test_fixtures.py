@@ -11,7 +11,7 @@ from slack_sdk.web.async_client import AsyncWebClient
 from starlette.applications import Starlette
 from starlette.routing import Route
 
-from bot.playground.live import IAM_DOMAIN, IAM_PASSWORD, IAM_USER, LiveStandIn
+from bot.playground.live.server import IAM_DOMAIN, IAM_PASSWORD, IAM_USER, LiveStandIn
 from bot.playground.slack.server import SlackStandIn
 
 if TYPE_CHECKING:

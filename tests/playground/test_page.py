@@ -17,9 +17,10 @@ from typing import Any, Final
 import aiohttp
 import pytest
 
-from bot import errors, serve
 from bot.playground import rehearsal
-from bot.playground.page import control, run, server
+from bot.playground.page import control, launch, server
+from bot.policy.file.problems import SettingsInvalid
+from bot.serve import run
 from tests.nursery import Nursery
 
 PATIENCE: Final = 20.0
@@ -93,14 +94,14 @@ def words(seen: Mapping[str, Any]) -> str:
 
 
 @contextlib.asynccontextmanager
-async def opened(scene: rehearsal.Scene, directory: pathlib.Path, nursery: Nursery) -> AsyncIterator[run.Playground]:
-    with serve.listen("127.0.0.1", 0) as listener:
-        async with run.playground(scene, directory, listener, launch=nursery.launch) as running:
+async def opened(scene: rehearsal.Scene, directory: pathlib.Path, nursery: Nursery) -> AsyncIterator[launch.Playground]:
+    with run.listen("127.0.0.1", 0) as listener:
+        async with launch.playground(scene, directory, listener, launch=nursery.launch) as running:
             yield running
 
 
 @pytest.fixture
-async def playground(tmp_path: pathlib.Path, nursery: Nursery) -> AsyncIterator[run.Playground]:
+async def playground(tmp_path: pathlib.Path, nursery: Nursery) -> AsyncIterator[launch.Playground]:
     async with opened(rehearsal.sample(), tmp_path, nursery) as running:
         yield running
 
@@ -112,12 +113,12 @@ async def session() -> AsyncIterator[aiohttp.ClientSession]:
 
 
 @pytest.fixture
-def alice(session: aiohttp.ClientSession, playground: run.Playground) -> Window:
+def alice(session: aiohttp.ClientSession, playground: launch.Playground) -> Window:
     return Window(session, playground.url, "U0ALICE")
 
 
 async def test_the_page_and_its_files_come_with_a_strict_policy(
-    session: aiohttp.ClientSession, playground: run.Playground
+    session: aiohttp.ClientSession, playground: launch.Playground
 ) -> None:
     for path in ("", "static/main.js", "static/style.css", "static/flowbot.svg", "static/none", "none"):
         async with session.get(playground.url + path) as response:
@@ -129,7 +130,7 @@ async def test_the_page_and_its_files_come_with_a_strict_policy(
 
 
 async def test_the_page_begins_with_somebody_who_is_there(
-    session: aiohttp.ClientSession, playground: run.Playground
+    session: aiohttp.ClientSession, playground: launch.Playground
 ) -> None:
     for address in (playground.url, f"{playground.url}?as=U0NOBODY"):
         async with session.get(address) as response:
@@ -150,7 +151,7 @@ def test_the_scripts_make_no_markup_and_are_short() -> None:
 
 
 async def test_only_this_page_on_this_machine_is_let_in(
-    session: aiohttp.ClientSession, playground: run.Playground
+    session: aiohttp.ClientSession, playground: launch.Playground
 ) -> None:
     own = playground.url.rstrip("/")
     refused = (
@@ -165,7 +166,7 @@ async def test_only_this_page_on_this_machine_is_let_in(
             assert response.status == 403, (method, path, headers)
 
 
-async def test_it_listens_on_loopback_alone(playground: run.Playground) -> None:
+async def test_it_listens_on_loopback_alone(playground: launch.Playground) -> None:
     port = int(playground.url.rstrip("/").rpartition(":")[2])
     for family, address in ((socket.AF_INET6, "::1"), (socket.AF_INET, "127.0.0.2")):
         with socket.socket(family) as other:
@@ -188,7 +189,7 @@ async def test_it_listens_on_loopback_alone(playground: run.Playground) -> None:
     ],
 )
 async def test_what_makes_no_sense_is_a_4xx(
-    session: aiohttp.ClientSession, playground: run.Playground, path: str, body: bytes, status: int
+    session: aiohttp.ClientSession, playground: launch.Playground, path: str, body: bytes, status: int
 ) -> None:
     headers = {"origin": playground.url.rstrip("/"), "content-type": "application/json"}
     async with session.post(playground.url + path, data=body, headers=headers) as response:
@@ -196,7 +197,7 @@ async def test_what_makes_no_sense_is_a_4xx(
 
 
 async def test_nobody_looks_through_the_eyes_of_a_stranger_to_the_workspace(
-    session: aiohttp.ClientSession, playground: run.Playground
+    session: aiohttp.ClientSession, playground: launch.Playground
 ) -> None:
     for user in ("", "U0NOBODY", "U0FLOWBOT"):
         async with session.get(f"{playground.url}events?as={user}") as response:
@@ -245,7 +246,7 @@ async def test_with_socket_a_command_becomes_a_card_also_after_a_crash(
 
 
 async def test_an_ephemeral_is_for_one_person_alone(
-    alice: Window, session: aiohttp.ClientSession, playground: run.Playground
+    alice: Window, session: aiohttp.ClientSession, playground: launch.Playground
 ) -> None:
     bob = Window(session, playground.url, "U0BOB")
 
@@ -257,7 +258,7 @@ async def test_an_ephemeral_is_for_one_person_alone(
     assert "asks to stop" not in words(bob.seen)
 
 
-async def test_plain_words_mentions_and_other_commands(alice: Window, playground: run.Playground) -> None:
+async def test_plain_words_mentions_and_other_commands(alice: Window, playground: launch.Playground) -> None:
     await alice.says("hello @bob <script>")
     await alice.says("/weather")
     root = playground.world.slack.workspace.messages("C0INCIDENT")[0]
@@ -271,7 +272,7 @@ async def test_plain_words_mentions_and_other_commands(alice: Window, playground
     assert "<@U0FLOWBOT> stop main-feed" in said
 
 
-async def test_what_no_client_allows_is_said(session: aiohttp.ClientSession, playground: run.Playground) -> None:
+async def test_what_no_client_allows_is_said(session: aiohttp.ClientSession, playground: launch.Playground) -> None:
     gone = Window(session, playground.url, "U0GONE")
 
     told = await gone.says("/flow stop main-feed")
@@ -280,7 +281,7 @@ async def test_what_no_client_allows_is_said(session: aiohttp.ClientSession, pla
     assert "deactivated" in told["problems"][0]
 
 
-async def test_an_old_version_of_a_card_can_still_be_pressed(alice: Window, playground: run.Playground) -> None:
+async def test_an_old_version_of_a_card_can_still_be_pressed(alice: Window, playground: launch.Playground) -> None:
     await alice.says("/flow stop main-feed")
     await alice.until(lambda seen: "Approve Stop" in words(seen))
     card = next(one for one in alice.messages() if one["blocks"] and not one["private"])
@@ -309,7 +310,7 @@ async def test_each_switch_goes_on_and_off(alice: Window) -> None:
     await alice.until(lambda seen: "Approve Stop" in words(seen))
 
 
-async def test_the_bot_can_be_killed_and_started_again(alice: Window, playground: run.Playground) -> None:
+async def test_the_bot_can_be_killed_and_started_again(alice: Window, playground: launch.Playground) -> None:
     first = playground.bot.pid
 
     await alice.post("set", "bot", do="kill")
@@ -324,7 +325,7 @@ async def test_the_bot_can_be_killed_and_started_again(alice: Window, playground
     assert playground.bot.pid != first
 
 
-async def test_rights_are_taken_away_and_given_back(alice: Window, playground: run.Playground) -> None:
+async def test_rights_are_taken_away_and_given_back(alice: Window, playground: launch.Playground) -> None:
     workspace = playground.world.slack.workspace
 
     await alice.post("set", "person", user="U0BOB", kind="guest")
@@ -399,7 +400,7 @@ def test_a_policy_keeps_who_may_use_emergencies_and_how_often() -> None:
 
 
 def test_a_wrong_policy_is_refused_with_its_places() -> None:
-    with pytest.raises(errors.SettingsInvalid, match=r"mine\.toml:1: is not TOML"):
+    with pytest.raises(SettingsInvalid, match=r"mine\.toml:1: is not TOML"):
         rehearsal.of_file(b"rules = [", name="mine.toml")
 
 

@@ -17,10 +17,13 @@ from typing import NoReturn, cast
 
 import aiohttp
 
-from bot import doors, errors, keylock, log, ports, serve, settings
 from bot.cloud import client as cloud
+from bot.cloud import key_lock
 from bot.cloud.credentials import CredentialSource
+from bot.serve import build, run, web
+from bot.settings import loader, log
 from bot.store import store
+from bot.usecases import errors, ports
 from tests.crash import child
 from tests.replicas.clocks import SharedClock
 
@@ -66,7 +69,7 @@ class NamedPoints(child.Points):
 
 async def live(job: Job, points: NamedPoints) -> None:
     """Run the bot until SIGTERM or worse; say on which port once it listens."""
-    read = settings.load(job.environ, directory=pathlib.Path(job.directory))
+    read = loader.load(job.environ, directory=pathlib.Path(job.directory))
     log.configure(fmt="json", level="debug", secrets=read.secrets())
     clock = job.clock
     database = await _open(read.database_url, job)
@@ -75,14 +78,14 @@ async def live(job: Job, points: NamedPoints) -> None:
     session = aiohttp.ClientSession(timeout=patience, trace_configs=[points.trace()])
     async with session, cloud.open_client() as transport:
         api = cloud.LiveClient(transport, credentials=CredentialSource(read), now=clock.now, timeout=seconds)
-        live = keylock.LockedCloud(
+        live = key_lock.LockedCloud(
             cloud=cast(ports.Cloud, child.Counted(api, points, "cloud")),
             keys=lambda project: project.name,
             store=database,
             clock=clock,
         )
         counted = cast(store.SqlStore, child.Counted(database, points, "store"))
-        bot = serve.assemble(read, clock=clock, database=counted, session=session, live=live)
+        bot = build.assemble(read, clock=clock, database=counted, session=session, live=live)
         await _serve(bot, points)
     await database.close()
 
@@ -96,12 +99,12 @@ async def _open(url: str, job: Job) -> store.SqlStore:
             await asyncio.sleep(0.1)
 
 
-async def _serve(bot: serve.Bot, points: NamedPoints) -> None:
-    await doors.introduce(bot.installation)
-    server = serve.Server(serve.server_config(bot.app))
+async def _serve(bot: build.Bot, points: NamedPoints) -> None:
+    await web.introduce(bot.installation)
+    server = run.Server(run.server_config(bot.app))
     asyncio.get_running_loop().add_signal_handler(signal.SIGTERM, server.finish)
     bot.start()
-    listener = serve.listen("127.0.0.1", 0)
+    listener = run.listen("127.0.0.1", 0)
     points.say({"port": listener.getsockname()[1]})
     await server.serve(sockets=[listener])
     await bot.stop()

@@ -16,8 +16,8 @@ import asyncpg
 import pytest
 
 from bot.playground import world
-from bot.playground.live import LiveStandIn
-from bot.playground.live_errors import Trouble
+from bot.playground.live.errors import Trouble
+from bot.playground.live.server import LiveStandIn
 from bot.playground.slack.acks import Ack
 from bot.playground.slack.records import Message
 from bot.playground.slack.server import SlackStandIn

@@ -8,7 +8,7 @@ import signal
 
 import pytest
 
-from bot.playground.live_errors import Trouble
+from bot.playground.live.errors import Trouble
 from bot.store import store
 from tests.replicas.nursery import Replica
 from tests.replicas.stage import Stage

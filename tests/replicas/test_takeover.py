@@ -13,7 +13,7 @@ from typing import Final
 
 import pytest
 
-from bot.playground.live_errors import Trouble
+from bot.playground.live.errors import Trouble
 from bot.playground.slack.records import Message
 from bot.store import store
 from tests.replicas.stage import Stage

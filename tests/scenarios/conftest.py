@@ -18,11 +18,11 @@ from urllib.parse import urlencode
 import pytest
 import uvicorn
 
-from bot import serve
 from bot.playground import world
-from bot.playground.live_errors import Refusal, Trouble
+from bot.playground.live.errors import Refusal, Trouble
 from bot.playground.slack.acks import FORM, Ack
 from bot.playground.slack.records import Message, View
+from bot.serve import build, run
 from bot.store import migrate
 from tests.fakes import FakeClock
 
@@ -54,7 +54,7 @@ class Stage:
         self.world = built
         self.slack = built.slack
         self.live = built.live
-        self.bot: serve.Bot | None = None
+        self.bot: build.Bot | None = None
         self._settling: asyncio.Task[None] | None = None
 
     # What people do
@@ -350,7 +350,7 @@ async def open_stage(
 async def running(built: world.World) -> AsyncIterator[Stage]:
     """Run the bot as `World.bot` does, without the tenths of a second that uvicorn's own loop sleeps at its end."""
     stage = Stage(built)
-    async with serve.build(built.settings(), clock=built.clock) as bot, _listening(bot) as url:
+    async with build.build(built.settings(), clock=built.clock) as bot, _listening(bot) as url:
         await built.connect(url)
         stage.bot = bot
         try:
@@ -360,10 +360,10 @@ async def running(built: world.World) -> AsyncIterator[Stage]:
 
 
 @contextlib.asynccontextmanager
-async def _listening(bot: serve.Bot) -> AsyncIterator[str]:
+async def _listening(bot: build.Bot) -> AsyncIterator[str]:
     listener = socket.socket()
     listener.bind(("127.0.0.1", 0))
-    config = serve.server_config(bot.app)
+    config = run.server_config(bot.app)
     config.load()
     server = uvicorn.Server(config)
     server.lifespan = config.lifespan_class(config)

@@ -2,7 +2,7 @@
 
 import asyncio
 
-from bot.playground.live_errors import failing
+from bot.playground.live.errors import failing
 from bot.playground.slack import payloads
 from tests.scenarios.conftest import Stage
 

@@ -6,10 +6,10 @@ from typing import Final
 
 import pytest
 
+from bot.lifecycle.records import APART
 from bot.playground import world
-from bot.playground.live_errors import denied, failing
+from bot.playground.live.errors import denied, failing
 from bot.playground.slack.records import Message
-from bot.request import APART
 from tests.scenarios import policies
 from tests.scenarios.conftest import INCIDENT, MAIN, RANDOM, OpenStage, Stage
 from tests.scenarios.test_hostile_texts import HOSTILE

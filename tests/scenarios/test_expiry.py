@@ -3,7 +3,7 @@
 import pytest
 
 from bot.playground import world
-from bot.playground.live_errors import failing
+from bot.playground.live.errors import failing
 from tests.fakes import FakeClock
 from tests.scenarios import policies
 from tests.scenarios.conftest import OpenStage, Stage

@@ -1,7 +1,7 @@
 """Which flow is meant, and what it is doing already when somebody asks."""
 
 from bot.playground import world
-from bot.playground.live_errors import failing
+from bot.playground.live.errors import failing
 from tests.scenarios import policies
 from tests.scenarios.conftest import MAIN, OpenStage, Stage
 

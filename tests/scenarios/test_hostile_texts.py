@@ -6,8 +6,8 @@ import re
 import pytest
 
 from bot.playground import world
-from bot.playground.live import Output, Source
-from bot.playground.live_errors import invalid
+from bot.playground.live.errors import invalid
+from bot.playground.live.server import Output, Source
 from tests.scenarios.conftest import Stage
 
 HOSTILE = (

@@ -11,7 +11,8 @@ from typing import Any, Final
 
 import pytest
 
-from bot.playground import live, world
+from bot.playground import world
+from bot.playground.live import server as live_server
 from bot.playground.slack.server import SlackStandIn
 from tests.fakes import FakeClock
 from tests.scenarios.conftest import Stage, running
@@ -73,7 +74,7 @@ Grid = Callable[[bool], contextlib.AbstractAsyncContextManager[Stage]]
 def grid(tmp_path: pathlib.Path, clock: FakeClock, database: pathlib.Path) -> Grid:
     """Return what runs the bot in an organisation, installed there or in one of its workspaces."""
 
-    def furnish(slack: SlackStandIn, flows: live.LiveStandIn, *, whole: bool) -> None:
+    def furnish(slack: SlackStandIn, flows: live_server.LiveStandIn, *, whole: bool) -> None:
         slack.workspace.enterprise_id, slack.workspace.org_install = "E0GRID", whole
         world.sample(slack, flows)
         # Slack gives the organisation, another workspace of it, or nothing as the team of somebody in an organisation.

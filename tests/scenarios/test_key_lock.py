@@ -2,9 +2,9 @@
 
 import asyncio
 
-from bot.playground import live as stand_in
 from bot.playground import world
-from bot.playground.live_errors import not_authenticated
+from bot.playground.live import server as live_server
+from bot.playground.live.errors import not_authenticated
 from bot.playground.slack.records import Message
 from tests.fakes import FakeClock
 from tests.scenarios.conftest import Stage, running
@@ -15,11 +15,11 @@ UNTIL = "it is used again at 22:19 UTC"
 
 async def _locks(stage: Stage) -> None:
     """Let five commands meet a wrong secret, which locks the key at the cloud."""
-    stage.live.add_key(ak=stand_in.AK, sk=WRONG)
+    stage.live.add_key(ak=live_server.AK, sk=WRONG)
     for number in range(5):
         await stage.types("U0BOB", f"stop flow-{number}")
         await stage.quiet()
-    stage.live.add_key(ak=stand_in.AK, sk=stand_in.SK)
+    stage.live.add_key(ak=live_server.AK, sk=live_server.SK)
 
 
 async def _approved_then_locked(stage: Stage) -> tuple[Message, int]:

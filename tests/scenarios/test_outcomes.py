@@ -5,14 +5,7 @@ import asyncio
 import pytest
 
 from bot.playground import world
-from bot.playground.live_errors import (
-    Refusal,
-    from_service,
-    invalid,
-    no_such_flow,
-    not_authenticated,
-    throttled,
-)
+from bot.playground.live.errors import Refusal, from_service, invalid, no_such_flow, not_authenticated, throttled
 from bot.playground.slack.records import Message
 from tests.scenarios.conftest import MAIN, Stage
 

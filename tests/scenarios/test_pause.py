@@ -4,9 +4,9 @@ import asyncio
 
 import pytest
 
-from bot import pausing
-from bot.playground.live_errors import throttled
+from bot.playground.live.errors import throttled
 from bot.playground.slack.records import Message
+from bot.serve import pause
 
 from .conftest import Stage
 
@@ -16,13 +16,13 @@ WHY = "the console team is working on it"
 async def pauses(stage: Stage) -> None:
     """Pause, as `flowbot pause` does beside the bot."""
     url, clock = stage.world.settings().database_url, stage.world.clock
-    await asyncio.to_thread(pausing.pause, url, reason=WHY, by="root", clock=clock)
+    await asyncio.to_thread(pause.pause, url, reason=WHY, by="root", clock=clock)
 
 
 async def resumes(stage: Stage) -> str:
     """End the pause, as `flowbot resume` does."""
     url, clock = stage.world.settings().database_url, stage.world.clock
-    return await asyncio.to_thread(pausing.resume, url, by="root", clock=clock)
+    return await asyncio.to_thread(pause.resume, url, by="root", clock=clock)
 
 
 @pytest.mark.parametrize("command", ["stop main-feed", "start backup-feed", "stop main-feed --dry-run"])

@@ -7,7 +7,7 @@ import re
 import pytest
 
 from bot.playground import world
-from bot.playground.live_errors import invalid
+from bot.playground.live.errors import invalid
 from bot.playground.slack.records import Message
 from tests.scenarios import policies
 from tests.scenarios.conftest import INCIDENT, MAIN, PATIENCE, RANDOM, OpenStage, Stage

@@ -2,7 +2,7 @@
 
 import pytest
 
-from bot.playground.live_errors import failing
+from bot.playground.live.errors import failing
 from tests.scenarios import policies
 from tests.scenarios.conftest import OpenStage, Stage
 

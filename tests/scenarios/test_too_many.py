@@ -2,14 +2,14 @@
 
 import asyncio
 
-from bot import limiting
+from bot.usecases import rate_limit
 from tests.scenarios.conftest import Stage
 
 PATIENCE = 60
 
 
 async def test_who_sends_too_many_commands_is_told_when_to_go_on(stage: Stage) -> None:
-    await asyncio.gather(*(stage.types("U0ALICE", f"stop nothing-{n}") for n in range(limiting.COMMANDS)))
+    await asyncio.gather(*(stage.types("U0ALICE", f"stop nothing-{n}") for n in range(rate_limit.COMMANDS)))
     await stage.quiet(patience=PATIENCE)
     asked = len(stage.live.calls_of("GET", "/flows"))
 
@@ -19,7 +19,7 @@ async def test_who_sends_too_many_commands_is_told_when_to_go_on(stage: Stage) -
     assert ack.shown is not None
     assert ack.shown.plain.startswith("Reading ")
     assert "Please send it again in 60 seconds" in stage.heard("U0ALICE")[-1]
-    assert len(stage.heard("U0ALICE")) == limiting.COMMANDS + 1
+    assert len(stage.heard("U0ALICE")) == rate_limit.COMMANDS + 1
     assert stage.cards() == []
     assert len(stage.live.calls_of("GET", "/flows")) == asked
     card = await stage.asks("U0BOB", "stop main-feed")

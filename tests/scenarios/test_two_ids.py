@@ -12,7 +12,8 @@ from typing import Final
 
 import pytest
 
-from bot.playground import live, world
+from bot.playground import world
+from bot.playground.live import server as live_server
 from bot.playground.slack.server import SlackStandIn
 from tests.fakes import FakeClock
 from tests.scenarios.conftest import MAIN, Stage, running
@@ -39,7 +40,7 @@ URGENT: Final = "stop main-feed --emergency because the encoder burns"
 OpenGrid = Callable[[str], contextlib.AbstractAsyncContextManager[Stage]]
 
 
-def furnish(slack: SlackStandIn, flows: live.LiveStandIn) -> None:
+def furnish(slack: SlackStandIn, flows: live_server.LiveStandIn) -> None:
     """Put the sample there, and a second id for some of its people."""
     slack.workspace.enterprise_id = "E0GRID"
     world.sample(slack, flows)

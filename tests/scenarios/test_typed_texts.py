@@ -7,7 +7,7 @@ from typing import Final
 
 import pytest
 
-from bot import commands
+from bot.commands import grammar
 from bot.playground import world
 from tests.scenarios.conftest import Stage
 
@@ -34,7 +34,9 @@ def texts(number: int) -> list[str]:
 
 def is_reason(text: str) -> bool:
     """Tell whether a text is a reason at all, and not for example invisible."""
-    return isinstance(commands.parse(f"stop main-feed because {text}"), commands.Change) and bool(text.strip("\0 \t"))
+    return isinstance(grammar.parse(f"stop main-feed because {text}"), grammar.ChangeCommand) and bool(
+        text.strip("\0 \t")
+    )
 
 
 async def plays(stage: Stage, flow: str, reason: str, button: str) -> None:

@@ -8,7 +8,7 @@ import sqlite3
 import pytest
 
 from bot.playground import world
-from bot.playground.live_errors import failing
+from bot.playground.live.errors import failing
 from bot.playground.slack.records import Message
 from tests.fakes import FakeClock
 from tests.scenarios.conftest import MAIN, Stage, running

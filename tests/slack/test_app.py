@@ -16,19 +16,20 @@ from slack_bolt.kwargs_injection.async_args import AsyncArgs
 from slack_sdk.web.async_client import AsyncWebClient
 from starlette.responses import Response
 
-from bot import shown
-from bot.arrivals import Actor, Entry, Typed
-from bot.commands import VERBS, Read
+from bot.commands.deliveries import Actor, Entry, Typed
+from bot.commands.grammar import ReadCommand
+from bot.commands.verbs import VERBS
 from bot.playground import world
 from bot.playground.slack.server import SlackStandIn
-from bot.ports import Recording
 from bot.slack import app, messages, payloads
 from bot.slack.installation import Installation
 from bot.slack.listeners import Listeners
 from bot.slack.notifier import Notifier
 from bot.slack.pacing import Pacer
-from bot.slack.reader import Reader
-from bot.slack.returns import Returns
+from bot.slack.reader import ReadLane
+from bot.slack.reply_handles import ReplyHandles
+from bot.usecases import query_results
+from bot.usecases.ports import Recording
 from tests.fakes import FakeClock
 
 COMMAND: dict[str, Any] = {
@@ -76,24 +77,24 @@ class NothingToRead:
     """A reading that shows nothing, but for what everybody may use."""
 
     def __init__(self) -> None:
-        self.asked: list[tuple[Typed, Read, int]] = []
+        self.asked: list[tuple[Typed, ReadCommand, int]] = []
         self.trouble: Exception | None = None
         self.gate: asyncio.Event | None = None
 
-    async def read(self, actor: Actor, typed: Typed, command: Read, *, page: int = 1) -> shown.Pending:
+    async def read(self, actor: Actor, typed: Typed, command: ReadCommand, *, page: int = 1) -> query_results.Pending:
         """Show that no request is open."""
         self.asked.append((typed, command, page))
         if self.gate is not None:
             await self.gate.wait()
         if self.trouble is not None:
             raise self.trouble
-        return shown.Pending(deciding=(), others=())
+        return query_results.Pending(deciding=(), others=())
 
-    async def usable(self, actor: Actor, channel: str) -> shown.Usable:
+    async def usable(self, actor: Actor, channel: str) -> query_results.Usable:
         """Name every verb."""
         if self.gate is not None:
             await self.gate.wait()
-        return shown.Usable(verbs=frozenset(VERBS))
+        return query_results.Usable(verbs=frozenset(VERBS))
 
 
 class Dispatching:
@@ -106,13 +107,13 @@ class Dispatching:
         self.entries: list[Entry] = []
         self.recording: Recording | Exception = Recording.NEW
         self.installation = Installation(client=client)
-        returns = Returns(clock=clock)
+        returns = ReplyHandles(clock=clock)
         pacer = Pacer(clock=clock)
         self.notifier = Notifier(
             client=client, session=session, installation=self.installation, returns=returns, pacer=pacer
         )
         self.reading = NothingToRead()
-        self.reader = Reader(reading=self.reading, notifier=self.notifier)
+        self.reader = ReadLane(reading=self.reading, notifier=self.notifier)
         self.listeners = Listeners(
             record=self._record,
             returns=returns,

@@ -7,8 +7,8 @@ import pytest
 from slack_sdk.errors import SlackApiError
 from slack_sdk.web.async_slack_response import AsyncSlackResponse
 
-from bot import errors
 from bot.slack import failures
+from bot.usecases import errors
 
 
 def api_error(data: Any, status: int = 200, **headers: str) -> SlackApiError:

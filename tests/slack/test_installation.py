@@ -7,10 +7,10 @@ import aiohttp
 import pytest
 from slack_sdk.web.async_client import AsyncWebClient
 
-from bot import errors
-from bot.playground.slack import api
 from bot.playground.slack.server import SlackStandIn
+from bot.playground.slack.web_api import api
 from bot.slack.installation import Identity, Installation
+from bot.usecases import errors
 
 
 @pytest.fixture

@@ -8,15 +8,15 @@ from typing import Any
 import aiohttp
 import pytest
 
-from bot.arrivals import Clicked, Submitted, Typed, Verdict
-from bot.commands import MAX_REASON, Read, Verb
+from bot.commands.deliveries import Clicked, Submitted, Typed, Verdict
+from bot.commands.grammar import MAX_REASON, ReadCommand
+from bot.commands.verbs import Door, Verb
 from bot.playground import world
 from bot.playground.slack.records import Message
 from bot.playground.slack.server import SlackStandIn
-from bot.ports import Recording
 from bot.slack.listeners import REMEMBERED
 from bot.slack.messages import modals
-from bot.verbs import Door
+from bot.usecases.ports import Recording
 from tests.fakes import FakeClock
 from tests.slack.test_app import CLICK, COMMAND, MENTION, VIEW, Dispatching
 
@@ -151,7 +151,7 @@ async def test_a_page_of_the_list_takes_the_place_of_the_one_that_was_clicked(di
 
     ((typed, asked, page),) = dispatching.reading.asked
     assert (typed.channel, page) == ("C0INCIDENT", 2)
-    assert asked == Read(verb=Verb.LIST, about="feed", project="hk")
+    assert asked == ReadCommand(verb=Verb.LIST, about="feed", project="hk")
     assert dispatching.entries == []
 
 

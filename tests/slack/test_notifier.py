@@ -10,23 +10,25 @@ import aiohttp
 import pytest
 from slack_sdk.web.async_client import AsyncWebClient
 
-from bot import answers, errors, life, request, visibility
-from bot.arrivals import Actor, Arrival, Button, Clicked, Entry, Modal, Submitted, Typed
-from bot.commands import Verb
+from bot.commands.deliveries import Actor, Arrival, Button, Clicked, Entry, Modal, Submitted, Typed
+from bot.commands.verbs import Verb
+from bot.lifecycle import records, transitions
+from bot.lifecycle.records import Card, OutcomeKind, Reply, ReplyKind
+from bot.lifecycle.states import PROGRESS, Progress, State
 from bot.playground import world
 from bot.playground.slack.grants import TRIGGER_SECONDS
 from bot.playground.slack.server import SlackStandIn
-from bot.request import Card, How, Reply, Said
 from bot.slack.installation import Installation
 from bot.slack.messages import modals
 from bot.slack.messages.message import tell
 from bot.slack.notifier import Notifier
 from bot.slack.pacing import Pacer
-from bot.slack.returns import Returns
+from bot.slack.reply_handles import ReplyHandles
+from bot.usecases import answers, errors, visibility
 from tests.fakes import MAIN, FakeClock, in_order, until
 
 HERE = "C0INCIDENT"
-SEEN = request.Request(
+SEEN = records.Request(
     id="r1",
     verb=Verb.STOP,
     project="hk",
@@ -37,10 +39,10 @@ SEEN = request.Request(
     asked_in=HERE,
     asked_at=100.0,
     expires_at=1900.0,
-    terms=request.Terms(rule="r", rule_text="", policy_hash="0", approvals=1, mentions=("U0CAROL",)),
+    terms=records.Terms(rule="r", rule_text="", policy_hash="0", approvals=1, mentions=("U0CAROL",)),
     card=Card(channel=HERE),
 )
-ASKED = Reply(seq=1, said=Said.ASKED, at=100.0, needed=1)
+ASKED = Reply(seq=1, said=ReplyKind.ASKED, at=100.0, needed=1)
 
 
 class Speaking:
@@ -48,7 +50,7 @@ class Speaking:
 
     def __init__(self, slack: SlackStandIn, clock: FakeClock, session: aiohttp.ClientSession) -> None:
         self.slack, self.clock = slack, clock
-        self.returns = Returns(clock=clock)
+        self.returns = ReplyHandles(clock=clock)
         self.counted: list[str] = []
         client = AsyncWebClient(token=slack.bot_token, base_url=slack.api_url, session=session, retry_handlers=[])
         self.notifier = Notifier(
@@ -60,10 +62,10 @@ class Speaking:
             count=self.counted.append,
         )
 
-    async def posted(self) -> request.Request:
+    async def posted(self) -> records.Request:
         """Post the card and return the request with it."""
         ts = await self.notifier.post_card(SEEN)
-        return request.Request(**{**vars(SEEN), "card": Card(channel=HERE, ts=ts, shown=1)})
+        return records.Request(**{**vars(SEEN), "card": Card(channel=HERE, ts=ts, shown=1)})
 
     def methods(self) -> list[str]:
         """Return the calls, without the question who we are."""
@@ -252,12 +254,12 @@ async def test_whoever_may_review_is_asked_in_a_modal_and_told_to_press_again_wh
 async def test_an_emergency_is_told_in_the_thread_and_channel_and_announced_in_the_home_channel_by_itself(
     speaking: Speaking,
 ) -> None:
-    emergency = request.Emergency(members=("media-leads",), passed_over=("media-leads",), announced_in="C0RANDOM")
+    emergency = records.Emergency(members=("media-leads",), passed_over=("media-leads",), announced_in="C0RANDOM")
     seen = dataclasses.replace(await speaking.posted(), emergency=emergency)
-    urgent = Reply(seq=1, said=Said.EMERGENCY, at=100.0)
+    urgent = Reply(seq=1, said=ReplyKind.EMERGENCY, at=100.0)
 
     first = await speaking.notifier.reply(seen, urgent)
-    home = await speaking.notifier.reply(seen, dataclasses.replace(urgent, seq=2, said=Said.ANNOUNCED))
+    home = await speaking.notifier.reply(seen, dataclasses.replace(urgent, seq=2, said=ReplyKind.ANNOUNCED))
 
     here = speaking.slack.workspace.message(HERE, first)
     there = speaking.slack.workspace.message("C0RANDOM", home)
@@ -292,7 +294,7 @@ async def test_words_for_one_person_are_seen_by_nobody_else(speaking: Speaking) 
 async def test_an_end_is_told_to_its_requester_in_a_dm(speaking: Speaking) -> None:
     seen = await speaking.posted()
 
-    await speaking.notifier.reply_privately(seen, dataclasses.replace(ASKED, said=Said.EXPIRED))
+    await speaking.notifier.reply_privately(seen, dataclasses.replace(ASKED, said=ReplyKind.EXPIRED))
 
     (dm,) = speaking.slack.workspace.messages("D0ALICE")
     assert "expired" in dm.plain
@@ -312,30 +314,30 @@ async def test_a_copy_of_a_card_becomes_a_link_without_buttons(speaking: Speakin
 @pytest.mark.parametrize(
     ("said", "how", "wide"),
     [
-        (Said.OUTCOME, How.DONE, False),
-        (Said.OUTCOME, How.REFUSED, True),
-        (Said.OUTCOME, How.LOST, True),
-        (Said.CHANGED, How.DONE, True),
-        (Said.GIVEN_UP, How.LOST, True),
-        (Said.ASKED, None, False),
+        (ReplyKind.OUTCOME, OutcomeKind.DONE, False),
+        (ReplyKind.OUTCOME, OutcomeKind.REFUSED, True),
+        (ReplyKind.OUTCOME, OutcomeKind.LOST, True),
+        (ReplyKind.CHANGED, OutcomeKind.DONE, True),
+        (ReplyKind.GIVEN_UP, OutcomeKind.LOST, True),
+        (ReplyKind.ASKED, None, False),
     ],
 )
 async def test_the_channel_hears_what_failed_what_nobody_knows_and_what_did_not_last(
-    speaking: Speaking, said: Said, how: How | None, wide: bool
+    speaking: Speaking, said: ReplyKind, how: OutcomeKind | None, wide: bool
 ) -> None:
     seen = await speaking.posted()
     if how is not None:
-        operation = request.Operation(progress=progress_of(how), outcome=request.Outcome(how=how, status="STANDBY"))
-        seen = dataclasses.replace(seen, state=request.State.APPROVED, operation=operation)
+        operation = records.Operation(progress=progress_of(how), outcome=records.Outcome(how=how, status="STANDBY"))
+        seen = dataclasses.replace(seen, state=State.APPROVED, operation=operation)
 
     await speaking.notifier.reply(seen, dataclasses.replace(ASKED, said=said))
 
     assert bool(speaking.slack.workspace.called("chat.postMessage")[-1].args.get("reply_broadcast")) is wide
 
 
-def progress_of(how: How) -> request.Progress:
+def progress_of(how: OutcomeKind) -> Progress:
     """Return what an outcome makes of an operation."""
-    return request.PROGRESS[request.Progress.RUNNING, life.STEP_OF[how]]
+    return PROGRESS[Progress.RUNNING, transitions.STEP_OF[how]]
 
 
 async def test_messages_of_a_channel_are_paced_and_edits_are_not(speaking: Speaking) -> None:

@@ -7,9 +7,9 @@ import pytest
 from hypothesis import strategies as st
 from pytest_mock import MockerFixture
 
-from bot import errors
 from bot.slack import pacing
 from bot.slack.pacing import Pacer
+from bot.usecases import errors
 from tests.fakes import FakeClock, in_order
 
 TEN, MOST = pacing.BURST, pacing.BURST + int(pacing.WAIT_AT_MOST)

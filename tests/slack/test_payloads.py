@@ -8,10 +8,10 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from bot.arrivals import Actor, Button, Clicked, Modal, Submitted, Typed, Verdict
+from bot.commands.deliveries import Actor, Button, Clicked, Modal, Submitted, Typed, Verdict
+from bot.commands.verbs import Door
 from bot.slack import payloads
 from bot.slack.messages import modals
-from bot.verbs import Door
 
 COMMAND: Final[dict[str, Any]] = {
     "command": "/flow",

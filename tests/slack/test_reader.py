@@ -6,19 +6,19 @@ from collections.abc import AsyncIterator
 import aiohttp
 import pytest
 
-from bot import errors
-from bot.arrivals import Actor, Entry, Typed
-from bot.commands import Read, Verb
+from bot.commands.deliveries import Actor, Entry, Typed
+from bot.commands.grammar import ReadCommand
+from bot.commands.verbs import Door, Verb
 from bot.playground import world
 from bot.playground.slack.server import SlackStandIn
 from bot.slack import reader
-from bot.verbs import Door
+from bot.usecases import errors
 from tests.fakes import FakeClock
 from tests.slack.test_app import Dispatching
 
 TYPED = Typed(text="pending", channel="C0INCIDENT")
 ENTRY = Entry(key="k1", actor=Actor(team="T0PLAYGROUND", user="U0ALICE"), arrival=TYPED, received_at=1.0)
-PENDING = Read(verb=Verb.PENDING)
+PENDING = ReadCommand(verb=Verb.PENDING)
 
 
 @pytest.fixture

@@ -11,11 +11,12 @@ import pytest
 import structlog
 from starlette.responses import JSONResponse, PlainTextResponse, Response
 
-from bot import errors, serve
 from bot.playground import world
+from bot.policy.file.problems import SettingsInvalid
+from bot.serve import build
 from tests.fakes import FakeClock, database_in, in_order, until
-from tests.slack import test_socket
-from tests.slack.test_socket import Opened
+from tests.slack import test_socket_mode as test_socket
+from tests.slack.test_socket_mode import Opened
 from tests.test_crash import Child
 
 opened, ready = test_socket.opened, test_socket.ready
@@ -104,12 +105,12 @@ async def get(url: str) -> tuple[int, str]:
 
 async def test_it_is_ready_when_a_socket_has_said_hello(built: world.World) -> None:
     built.slack.sockets.mute = True
-    async with serve.build(built.settings(), clock=built.clock) as bot, world._listening(bot) as url:
+    async with build.build(built.settings(), clock=built.clock) as bot, world._listening(bot) as url:
         await until(lambda: len(built.slack.sockets.knocks) == 2)
         assert await get(f"{url}/readyz") == (503, '{"database":"answers","slack":"away"}')
         assert (await get(f"{url}/healthz"))[0] == 200
     built.slack.sockets.mute = False
-    async with serve.build(built.settings(), clock=built.clock) as bot, world._listening(bot) as url:
+    async with build.build(built.settings(), clock=built.clock) as bot, world._listening(bot) as url:
         await built.connect(url)
         await until(lambda: bot.sockets is not None and bot.sockets.live == 2)
         assert await get(f"{url}/readyz") == (200, '{"database":"answers","slack":"connected"}')
@@ -120,7 +121,7 @@ async def test_it_is_ready_when_a_socket_has_said_hello(built: world.World) -> N
 async def test_it_starts_while_slack_is_away(built: world.World) -> None:
     built.slack.faults.down()
     with structlog.testing.capture_logs() as lines:
-        async with serve.build(built.settings(), clock=built.clock) as bot:
+        async with build.build(built.settings(), clock=built.clock) as bot:
             await until(lambda: [line["event"] for line in lines].count("no connection to Slack") == 2)
             assert bot.sockets is not None
             assert bot.sockets.live == 0
@@ -134,8 +135,8 @@ async def test_it_starts_while_slack_is_away(built: world.World) -> None:
 async def test_an_app_token_that_slack_refuses_names_its_variable(built: world.World, code: str) -> None:
     built.slack.faults.error("apps.connections.open", code)
 
-    with pytest.raises(errors.SettingsInvalid, match=rf"^SLACK_APP_TOKEN: .*{code}.*connections:write"):
-        async with serve.build(built.settings(), clock=built.clock):
+    with pytest.raises(SettingsInvalid, match=rf"^SLACK_APP_TOKEN: .*{code}.*connections:write"):
+        async with build.build(built.settings(), clock=built.clock):
             pass
 
 

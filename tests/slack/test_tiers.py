@@ -1,6 +1,6 @@
 """How many calls of a method leave in a minute."""
 
-from bot.slack.tiers import Tier
+from bot.slack.directory.tiers import Tier
 from tests.fakes import FakeClock
 
 

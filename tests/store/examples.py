@@ -9,73 +9,74 @@ from typing import Any
 
 from hypothesis import strategies as st
 
-from bot import answers, life, ports
-from bot import request as requests
-from bot.arrivals import Actor, Entry, Typed
-from bot.commands import Verb
+from bot.commands.deliveries import Actor, Entry, Typed
+from bot.commands.verbs import Verb
+from bot.lifecycle import records, transitions
+from bot.lifecycle.states import Event
 from bot.store import store
+from bot.usecases import answers, ports
 
 ALICE = Actor(team="T1", user="UALICE")
 BOB = Actor(team="T1", user="UBOB")
 _numbers = itertools.count(1)
 
 
-def request(request_id: str = "r1", *, flow: str = "flow-1", dry_run: bool = False) -> requests.Request:
+def request(request_id: str = "r1", *, flow: str = "flow-1", dry_run: bool = False) -> records.Request:
     """Return a pending request."""
-    return requests.Request(
+    return records.Request(
         id=request_id,
         verb=Verb.STOP,
         project="live",
-        flow=requests.Flow(flow_id=flow, name="main", region="cn-1", status="ACTIVE"),
+        flow=records.Flow(flow_id=flow, name="main", region="cn-1", status="ACTIVE"),
         requester=ALICE,
         reason="it loops",
         dry_run=dry_run,
         asked_in="C1",
         asked_at=100.0,
         expires_at=1900.0,
-        terms=requests.Terms(rule="stops", rule_text="…", policy_hash="0" * 64, approvals=1),
-        card=requests.Card(channel="C2"),
+        terms=records.Terms(rule="stops", rule_text="…", policy_hash="0" * 64, approvals=1),
+        card=records.Card(channel="C2"),
     )
 
 
-def asked(request_id: str = "r1") -> requests.Request:
+def asked(request_id: str = "r1") -> records.Request:
     """Return a pending request whose first reply is still unsent."""
-    return life.say(request(request_id), requests.Said.ASKED, at=100.0, actor=ALICE, needed=1)
+    return transitions.say(request(request_id), records.ReplyKind.ASKED, at=100.0, actor=ALICE, needed=1)
 
 
-def approved(before: requests.Request) -> requests.Request:
+def approved(before: records.Request) -> records.Request:
     """Return the request one version on, approved."""
-    return life.approve(before, requests.Vote(actor=BOB, at=120.0), needed=1)
+    return transitions.approve(before, records.Vote(actor=BOB, at=120.0), needed=1)
 
 
-def emergency(request_id: str = "r1", *, flow: str = "flow-1", dry_run: bool = False) -> requests.Request:
+def emergency(request_id: str = "r1", *, flow: str = "flow-1", dry_run: bool = False) -> records.Request:
     """Return a pending emergency whose requester has pressed once."""
-    passes_over = requests.Emergency(members=("oncall",), passed_over=("leads",), first_at=110.0)
-    terms = requests.Terms(rule="stops", rule_text="…", policy_hash="0" * 64, approvals=0)
+    passes_over = records.Emergency(members=("oncall",), passed_over=("leads",), first_at=110.0)
+    terms = records.Terms(rule="stops", rule_text="…", policy_hash="0" * 64, approvals=0)
     plain = request(request_id, flow=flow, dry_run=dry_run)
     return dataclasses.replace(plain, terms=terms, emergency=passes_over)
 
 
-def let_run(before: requests.Request, *, at: float = 120.0) -> requests.Request:
+def let_run(before: records.Request, *, at: float = 120.0) -> records.Request:
     """Return the emergency one version on, confirmed."""
-    return life.confirm_emergency(before, requests.Vote(actor=ALICE, at=at))
+    return transitions.confirm_emergency(before, records.Vote(actor=ALICE, at=at))
 
 
-def denied(before: requests.Request, *, at: float = 130.0, actor: Actor | None = BOB) -> requests.Request:
+def denied(before: records.Request, *, at: float = 130.0, actor: Actor | None = BOB) -> records.Request:
     """Return the request one version on, denied."""
-    ending = requests.Ending(actor=actor, at=at)
-    return life.end(before, requests.Event.DENY, ending, said=requests.Said.DENIED)
+    ending = records.Ending(actor=actor, at=at)
+    return transitions.end(before, Event.DENY, ending, said=records.ReplyKind.DENIED)
 
 
 def change(
-    found: requests.Request | None = None, *, entry: str | None = None, answer: answers.Answer | None = None
+    found: records.Request | None = None, *, entry: str | None = None, answer: answers.AnyAnswer | None = None
 ) -> ports.Change:
     """Return a change with one line of audit."""
     event = ports.AuditEvent(at=1.0, what="changed", actor=ALICE, request_id=found.id if found else None)
     return ports.Change(audit=(event,), request=found, entry=entry, answer=answer)
 
 
-async def add(opened: store.SqlStore, *found: requests.Request) -> None:
+async def add(opened: store.SqlStore, *found: records.Request) -> None:
     """Store new requests."""
     for one in found:
         await opened.commit(change(one))
@@ -123,17 +124,17 @@ _PLAIN: dict[Any, st.SearchStrategy[Any]] = {
 }
 
 
-def any_request() -> st.SearchStrategy[requests.Request]:
+def any_request() -> st.SearchStrategy[records.Request]:
     """Return a strategy for new requests: each has an id and a flow of its own, and its replies are numbered."""
-    return of(requests.Request).map(_as_new)
+    return of(records.Request).map(_as_new)
 
 
-def _as_new(found: requests.Request) -> requests.Request:
+def _as_new(found: records.Request) -> records.Request:
     number = next(_numbers)
     flow = dataclasses.replace(found.flow, flow_id=f"flow {number}")
     return dataclasses.replace(found, id=f"any{number}", version=1, flow=flow, unsent=numbered(found.unsent))
 
 
-def numbered(unsent: tuple[requests.Reply, ...]) -> tuple[requests.Reply, ...]:
+def numbered(unsent: tuple[records.Reply, ...]) -> tuple[records.Reply, ...]:
     """Return the replies in order, none of them sent."""
     return tuple(dataclasses.replace(reply, seq=seq, ts=None) for seq, reply in enumerate(unsent, start=1))

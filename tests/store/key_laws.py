@@ -4,8 +4,8 @@ import asyncio
 from collections.abc import Awaitable, Callable
 from typing import Final
 
-from bot import ports
-from bot.ports import KeyStanding
+from bot.usecases import ports
+from bot.usecases.ports import KeyStanding
 
 Law = Callable[[ports.KeyStore, ports.KeyStore], Awaitable[None]]
 

@@ -8,10 +8,11 @@ import sqlalchemy as sa
 from hypothesis import HealthCheck, given, settings
 from sqlalchemy import exc
 
-from bot import answers, due, errors, life, ports
-from bot import request as requests
-from bot.arrivals import Actor, Entry, Verdict
+from bot.commands.deliveries import Actor, Entry, Verdict
+from bot.lifecycle import records, schedule, transitions
+from bot.lifecycle.states import Event, State
 from bot.store import store
+from bot.usecases import answers, errors, ports
 
 from . import examples, key_laws
 from .conftest import Clock, Replicas, rows_of
@@ -25,14 +26,14 @@ NOTED = answers.Noted(what="approved")
 class TestRequests:
     @ON_ONE_DATABASE
     @given(new=examples.any_request())
-    async def test_what_is_added_is_loaded(self, mine: store.SqlStore, new: requests.Request) -> None:
+    async def test_what_is_added_is_loaded(self, mine: store.SqlStore, new: records.Request) -> None:
         await add(mine, new)
         assert await mine.load(new.id) == new
 
     @ON_ONE_DATABASE
     @given(new=examples.any_request(), later=examples.any_request())
     async def test_what_replaces_it_is_loaded_but_for_what_slack_shows(
-        self, mine: store.SqlStore, new: requests.Request, later: requests.Request
+        self, mine: store.SqlStore, new: records.Request, later: records.Request
     ) -> None:
         flow = dataclasses.replace(later.flow, flow_id=new.flow.flow_id)
         later = dataclasses.replace(later, id=new.id, version=2, flow=flow)
@@ -66,8 +67,8 @@ class TestRequests:
         self, mine: store.SqlStore, other: store.SqlStore
     ) -> None:
         await add(mine, examples.request())
-        votes = [requests.Vote(actor=dataclasses.replace(examples.BOB, user=f"U{i}"), at=float(i)) for i in range(20)]
-        rivals = [life.approve(examples.request(), vote, needed=1) for vote in votes]
+        votes = [records.Vote(actor=dataclasses.replace(examples.BOB, user=f"U{i}"), at=float(i)) for i in range(20)]
+        rivals = [transitions.approve(examples.request(), vote, needed=1) for vote in votes]
         # The other replica waits for SQLite's lock, not for its turn: one at a time there, or its patience ends.
         results = await asyncio.gather(
             *[(mine, other)[i == 0].commit(change(rival)) for i, rival in enumerate(rivals)], return_exceptions=True
@@ -107,30 +108,30 @@ class TestFlows:
     async def test_a_running_operation_holds_its_flow_until_its_outcome(self, mine: store.SqlStore) -> None:
         step = examples.request()
         await add(mine, step)
-        for following in (examples.approved, lambda seen: life.begin(seen, at=121.0)):
+        for following in (examples.approved, lambda seen: transitions.begin(seen, at=121.0)):
             step = following(step)
             await mine.commit(change(step))
             assert await mine.holder("live", "flow-1") == step
-        outcome = requests.Outcome(how=requests.How.DONE, status="STANDBY")
-        await mine.commit(change(life.finish(step, outcome, at=122.0)))
+        outcome = records.Outcome(how=records.OutcomeKind.DONE, status="STANDBY")
+        await mine.commit(change(transitions.finish(step, outcome, at=122.0)))
         assert await mine.holder("live", "flow-1") is None
 
     async def test_what_nobody_knows_holds_its_flow_while_it_is_read_back(self, mine: store.SqlStore) -> None:
         step = examples.request()
         await add(mine, step)
-        unknown = life.finish(
-            life.begin(examples.approved(step), at=121.0),
-            requests.Outcome(how=requests.How.LOST),
+        unknown = transitions.finish(
+            transitions.begin(examples.approved(step), at=121.0),
+            records.Outcome(how=records.OutcomeKind.LOST),
             at=122.0,
             look_again_at=127.0,
         )
-        for following in (examples.approved, lambda seen: life.begin(seen, at=121.0), lambda _: unknown):
+        for following in (examples.approved, lambda seen: transitions.begin(seen, at=121.0), lambda _: unknown):
             await mine.commit(change(step := following(step)))
         assert await mine.holder("live", "flow-1") == step
         with pytest.raises(errors.FlowHeld):
             await add(mine, examples.request("r2"))
         assert await mine.unsettled(limit=9) == [step]
-        await mine.commit(change(life.give_up(step, at=3722.0)))
+        await mine.commit(change(transitions.give_up(step, at=3722.0)))
         assert await mine.holder("live", "flow-1") is None
         await add(mine, examples.request("r2"))
 
@@ -150,8 +151,8 @@ class TestEmergencies:
     async def test_what_gives_way_ends_as_the_emergency_takes_its_flow(self, mine: store.SqlStore) -> None:
         pending = examples.request("r1")
         await add(mine, pending)
-        ending = requests.Ending(actor=examples.BOB, at=130.0)
-        ended = life.end(pending, requests.Event.SUPERSEDE, ending, said=requests.Said.SUPERSEDED)
+        ending = records.Ending(actor=examples.BOB, at=130.0)
+        ended = transitions.end(pending, Event.SUPERSEDE, ending, said=records.ReplyKind.SUPERSEDED)
 
         await mine.commit(dataclasses.replace(change(examples.emergency("r2")), superseded=ended))
 
@@ -163,8 +164,8 @@ class TestEmergencies:
         pending = examples.request("r1")
         await add(mine, pending)
         await mine.commit(change(examples.approved(pending)))
-        ending = requests.Ending(actor=examples.BOB, at=130.0)
-        ended = life.end(pending, requests.Event.SUPERSEDE, ending, said=requests.Said.SUPERSEDED)
+        ending = records.Ending(actor=examples.BOB, at=130.0)
+        ended = transitions.end(pending, Event.SUPERSEDE, ending, said=records.ReplyKind.SUPERSEDED)
 
         with pytest.raises(errors.Conflict):
             await mine.commit(dataclasses.replace(change(examples.emergency("r2")), superseded=ended))
@@ -203,16 +204,16 @@ class TestEmergencies:
     async def test_one_is_unsettled_until_it_is_reviewed(self, mine: store.SqlStore) -> None:
         versions = [examples.emergency()]
         versions.append(examples.let_run(versions[-1]))
-        versions.append(life.begin(versions[-1], at=121.0))
-        versions.append(life.finish(versions[-1], requests.Outcome(how=requests.How.DONE), at=122.0))
+        versions.append(transitions.begin(versions[-1], at=121.0))
+        versions.append(transitions.finish(versions[-1], records.Outcome(how=records.OutcomeKind.DONE), at=122.0))
         for version in versions:
             await mine.commit(change(version))
-        await mine.release(versions[-1], due_at=due.at(versions[-1]))
+        await mine.release(versions[-1], due_at=schedule.at(versions[-1]))
         (found,) = await mine.unsettled(limit=9)
         assert found.id == "r1"
 
-        review = requests.Review(actor=examples.BOB, at=130.0, verdict=Verdict.NOT_JUSTIFIED, comment="no fire")
-        await mine.commit(change(life.review(versions[-1], review)))
+        review = records.Review(actor=examples.BOB, at=130.0, verdict=Verdict.NOT_JUSTIFIED, comment="no fire")
+        await mine.commit(change(transitions.review(versions[-1], review)))
 
         assert await mine.unsettled(limit=9) == []
         seen = await mine.load("r1")
@@ -227,7 +228,9 @@ class TestShowing:
     ) -> None:
         new = examples.request()
         await add(mine, new)
-        put_off = dataclasses.replace(life.not_shown(new, again_at=500.0), card=dataclasses.replace(new.card, shown=2))
+        put_off = dataclasses.replace(
+            transitions.not_shown(new, again_at=500.0), card=dataclasses.replace(new.card, shown=2)
+        )
         await mine.told(put_off)
         for version, shown in ((1, 2), (5, 5), (3, 5)):
             await mine.card_shown("r1", version=version)
@@ -256,7 +259,7 @@ class TestPausing:
         approved = examples.approved(examples.request())
         await add(mine, examples.request())
         await mine.commit(change(approved))
-        begins = dataclasses.replace(change(life.begin(approved, at=131.0)), unless_paused=True)
+        begins = dataclasses.replace(change(transitions.begin(approved, at=131.0)), unless_paused=True)
         await other.pause(ports.Pause(at=5.0, reason="a release", by="root"))
 
         with pytest.raises(errors.Conflict):
@@ -292,8 +295,8 @@ class TestLookingBack:
         assert await mine.unsettled(limit=9) == []
 
     async def test_an_approved_request_is_settled_once_its_outcome_is_known(self, mine: store.SqlStore) -> None:
-        running = life.begin(examples.approved(examples.request()), at=130.0)
-        done = life.finish(running, requests.Outcome(how=requests.How.DONE, status="STANDBY"), at=131.0)
+        running = transitions.begin(examples.approved(examples.request()), at=130.0)
+        done = transitions.finish(running, records.Outcome(how=records.OutcomeKind.DONE, status="STANDBY"), at=131.0)
         await add(mine, examples.request())
         for version in (examples.approved(examples.request()), running):
             await mine.commit(change(version))
@@ -396,9 +399,9 @@ class TestRequestLeases:
         await mine.commit(change(approved))
         clock.time += store.LEASE
         assert await other.claim("r1") == approved
-        await other.commit(change(life.begin(approved, at=clock.time)))
+        await other.commit(change(transitions.begin(approved, at=clock.time)))
         with pytest.raises(errors.Conflict):
-            await mine.commit(change(life.begin(approved, at=clock.time)))
+            await mine.commit(change(transitions.begin(approved, at=clock.time)))
         assert mine.lease_left("r1") == 0
         assert other.lease_left("r1") == store.LEASE
 
@@ -435,7 +438,7 @@ class TestRequestLeases:
         assert await other.claim("r1") is None
         clock.time += store.LEASE
         assert await other.claim("r1") == approved
-        await mine.commit(change(life.begin(approved, at=clock.time), entry="k2"))
+        await mine.commit(change(transitions.begin(approved, at=clock.time), entry="k2"))
         assert mine.lease_left("r1") == 0
         assert await mine.claim("r1") is None
 
@@ -516,24 +519,24 @@ class TestTelling:
         await add(mine, examples.asked())
         shown = dataclasses.replace(
             examples.asked(),
-            card=requests.Card(channel="C9", ts="1.2", shown=1),
+            card=records.Card(channel="C9", ts="1.2", shown=1),
             tell_failures=3,
             tell_at=55.5,
         )
-        await mine.told(dataclasses.replace(shown, reason="another", state=requests.State.EXPIRED, votes=()))
+        await mine.told(dataclasses.replace(shown, reason="another", state=State.EXPIRED, votes=()))
         assert await mine.load("r1") == shown
 
     async def test_telling_does_not_disturb_a_newer_version(self, mine: store.SqlStore) -> None:
         await add(mine, examples.request())
         newer = examples.approved(examples.request())
         await mine.commit(change(newer))
-        card = requests.Card(channel="C2", ts="1.2", shown=1)
+        card = records.Card(channel="C2", ts="1.2", shown=1)
         await mine.told(dataclasses.replace(examples.request(), card=card))
         assert await mine.load("r1") == dataclasses.replace(newer, card=card)
 
     async def test_a_decision_does_not_undo_what_was_told_meanwhile(self, mine: store.SqlStore) -> None:
         await add(mine, examples.asked())
-        card = requests.Card(channel="C2", ts="1.2", shown=1)
+        card = records.Card(channel="C2", ts="1.2", shown=1)
         await mine.told(dataclasses.replace(examples.asked(), card=card, tell_failures=2, tell_at=9.0))
         await mine.reply_sent("r1", seq=1, ts="1.3")
         newer = examples.approved(examples.asked())
@@ -543,8 +546,8 @@ class TestTelling:
 
     async def test_sent_replies_are_gone_and_the_others_stay_in_order(self, mine: store.SqlStore) -> None:
         new = examples.asked()
-        for said in (requests.Said.REMINDED, requests.Said.CALLING, requests.Said.OUTCOME):
-            new = life.say(new, said, at=101.0)
+        for said in (records.ReplyKind.REMINDED, records.ReplyKind.CALLING, records.ReplyKind.OUTCOME):
+            new = transitions.say(new, said, at=101.0)
         await add(mine, new)
         await mine.reply_sent("r1", seq=2, ts="1.3")
         found = await mine.load("r1")
@@ -613,9 +616,9 @@ class TestInboxLeases:
         assert [found.entry.key for found in await mine.claim_entries(limit=2)] == ["k1"]
 
     @ON_ONE_DATABASE
-    @given(answer=examples.of(answers.Answer))
+    @given(answer=examples.of(answers.AnyAnswer))
     async def test_a_decided_entry_comes_back_with_its_answer(
-        self, mine: store.SqlStore, clock: Clock, answer: answers.Answer
+        self, mine: store.SqlStore, clock: Clock, answer: answers.AnyAnswer
     ) -> None:
         received = examples.entry(f"k{clock.time}", received_at=clock.time)
         await mine.record([received])
@@ -691,7 +694,7 @@ class TestOneTransaction:
         ],
     )
     async def test_a_change_that_is_refused_leaves_nothing(
-        self, mine: store.SqlStore, refused: requests.Request, failure: type[errors.StoreError], clock: Clock
+        self, mine: store.SqlStore, refused: records.Request, failure: type[errors.StoreError], clock: Clock
     ) -> None:
         await add(mine, examples.request("r1"))
         await mine.record([examples.entry()])
@@ -714,7 +717,7 @@ class TestOneTransaction:
 
     @pytest.mark.parametrize("answer", [NOTED, None])
     async def test_an_entry_is_decided_once_whichever_replica_decides(
-        self, mine: store.SqlStore, other: store.SqlStore, clock: Clock, answer: answers.Answer | None
+        self, mine: store.SqlStore, other: store.SqlStore, clock: Clock, answer: answers.AnyAnswer | None
     ) -> None:
         await mine.record([examples.entry()])
         clock.time += store.LEASE

@@ -14,9 +14,9 @@ import sqlalchemy as sa
 from pytest_mock import MockerFixture
 from sqlalchemy import exc
 
-from bot import errors, ports
-from bot.store import database, failures, hold, migrate, sqlite, store
-from bot.store import url as urls
+from bot.store import migrate, store
+from bot.store.engines import database, database_url, failures, file_lock, sqlite
+from bot.usecases import errors, ports
 
 from . import examples
 from .conftest import BUSY, Clock, Replicas, changed, rows_of
@@ -33,7 +33,7 @@ def url(file_url: str) -> str:
 @pytest.fixture
 async def db(url: str) -> AsyncIterator[database.Database]:
     """Return connections without a store."""
-    opened = sqlite.open_sqlite(urls.parse(url), busy_timeout=BUSY)
+    opened = sqlite.open_sqlite(database_url.parse(url), busy_timeout=BUSY)
     yield opened
     await opened.close()
 
@@ -59,7 +59,7 @@ class TestFailures:
     async def test_a_write_that_another_process_blocks_is_not_recorded(
         self, mine: store.SqlStore, replicas: Replicas
     ) -> None:
-        file = urls.sqlite_file(urls.parse(replicas.url))
+        file = database_url.sqlite_file(database_url.parse(replicas.url))
         assert file is not None
         blocker = sqlite3.connect(file, isolation_level=None)
         blocker.execute("BEGIN IMMEDIATE")
@@ -204,7 +204,9 @@ class TestTurns:
     ) -> None:
         def work(connection: sa.Connection) -> None:
             _count(connection)
-            rival = sqlite3.connect(str(urls.sqlite_file(urls.parse(replicas.url))), isolation_level=None, timeout=0)
+            rival = sqlite3.connect(
+                str(database_url.sqlite_file(database_url.parse(replicas.url))), isolation_level=None, timeout=0
+            )
             try:
                 with pytest.raises(sqlite3.OperationalError, match="locked"):
                     rival.execute("BEGIN IMMEDIATE")
@@ -288,7 +290,7 @@ class TestOpening:
     def test_a_disk_that_cannot_lock_is_told(self, tmp_path: pathlib.Path, mocker: MockerFixture) -> None:
         mocker.patch.object(fcntl, "flock", side_effect=OSError(errno.ENOLCK, "No locks available"))
         with pytest.raises(errors.StoreError, match="No locks available; the file must be on a local disk"):
-            hold.hold_file(tmp_path / "a.db")
+            file_lock.hold_file(tmp_path / "a.db")
 
     async def test_a_link_to_a_file_is_that_file(self, url: str, tmp_path: pathlib.Path, clock: Clock) -> None:
         (tmp_path / "link.db").symlink_to(tmp_path / "flowbot.db")

@@ -6,8 +6,9 @@ import pytest
 import sqlalchemy as sa
 from sqlalchemy import event
 
-from bot import answers, ports
-from bot.store import sqlite, store
+from bot.store import store
+from bot.store.engines import sqlite
+from bot.usecases import answers, ports
 
 from . import examples
 from .conftest import Clock

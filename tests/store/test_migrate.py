@@ -15,9 +15,9 @@ from alembic import autogenerate, config, script
 from alembic.migration import MigrationContext
 from sqlalchemy.ext.asyncio import create_async_engine
 
-from bot import errors
-from bot.store import hold, migrate, revision, rows, schema, store
-from bot.store import url as urls
+from bot.store import migrate, revision, rows, schema, store
+from bot.store.engines import database_url, file_lock
+from bot.usecases import errors
 from tests import postgres
 
 from . import examples
@@ -63,8 +63,8 @@ def place(request: pytest.FixtureRequest) -> str:
 
 async def inspect(url: str, look: Callable[[sa.Connection], T]) -> T:
     """Look at a database of any kind, and keep what was done to it."""
-    parsed = urls.parse(url)
-    if urls.sqlite_file(parsed) is not None:
+    parsed = database_url.parse(url)
+    if database_url.sqlite_file(parsed) is not None:
         file = sa.create_engine(parsed)
         with file.begin() as connection:
             found = look(connection)
@@ -220,12 +220,12 @@ def test_a_migration_that_fails_leaves_nothing(file: pathlib.Path) -> None:
 
 
 def test_a_file_in_use_is_not_migrated(file: pathlib.Path) -> None:
-    held = hold.hold_file(file)
+    held = file_lock.hold_file(file)
     with pytest.raises(errors.StoreError, match="another flowbot"):
         migrate.migrate(f"sqlite:///{file}")
     held.release()
     migrate.migrate(f"sqlite:///{file}")
-    held = hold.hold_file(file)
+    held = file_lock.hold_file(file)
     assert migrate.migrate(f"sqlite:///{file}") == schema.REVISION
     held.release()
 

@@ -14,10 +14,10 @@ import sqlalchemy as sa
 from pytest_mock import MockerFixture
 from sqlalchemy.util import await_only
 
-from bot import errors, life, ports
-from bot import request as requests
-from bot.store import database, migrate, postgres, statements, store
-from bot.store import url as urls
+from bot.lifecycle import records, transitions
+from bot.store import migrate, statements, store
+from bot.store.engines import database, database_url, postgres
+from bot.usecases import errors, ports
 from tests import postgres as servers
 from tests.fakes import PATIENCE
 
@@ -36,7 +36,7 @@ def url(server_url: str) -> str:
 @pytest.fixture
 async def db(url: str) -> AsyncIterator[database.Database]:
     """Return connections without a store."""
-    opened = postgres.open_postgres(urls.parse(url))
+    opened = postgres.open_postgres(database_url.parse(url))
     yield opened
     await opened.close()
 
@@ -158,7 +158,7 @@ class TestLosingTheServer:
         assert await query(db, "SELECT to_regclass('once')") is None
 
     async def test_a_commit_that_hangs_is_unconfirmed(self, server: servers.Server, url: str) -> None:
-        hasty = postgres.open_postgres(urls.parse(url), patience=0.3)
+        hasty = postgres.open_postgres(database_url.parse(url), patience=0.3)
 
         def work(connection: sa.Connection) -> None:
             connection.exec_driver_sql("CREATE TABLE slow (x int)")
@@ -391,8 +391,8 @@ class TestRaces:
         self, mine: store.SqlStore, other: store.SqlStore
     ) -> None:
         await mine.commit(dataclasses.replace(CHANGE, request=examples.request()))
-        votes = [requests.Vote(actor=dataclasses.replace(examples.BOB, user=f"U{i}"), at=float(i)) for i in range(200)]
-        rivals = [life.approve(examples.request(), vote, needed=1) for vote in votes]
+        votes = [records.Vote(actor=dataclasses.replace(examples.BOB, user=f"U{i}"), at=float(i)) for i in range(200)]
+        rivals = [transitions.approve(examples.request(), vote, needed=1) for vote in votes]
         results = await asyncio.gather(
             *[(mine, other)[i % 2].commit(ports.Change(audit=(), request=rival)) for i, rival in enumerate(rivals)],
             return_exceptions=True,
@@ -433,7 +433,7 @@ class TestRaces:
     ) -> None:
         await mine.commit(dataclasses.replace(CHANGE, request=examples.request()))
         mocker.patch.object(postgres, "LIMITS", postgres.LIMITS.replace("'5s'", "'50ms'"))
-        stopped = postgres.open_postgres(urls.parse(url), patience=30)
+        stopped = postgres.open_postgres(database_url.parse(url), patience=30)
         locked, never = asyncio.Event(), asyncio.Event()
 
         def stop_within(connection: sa.Connection) -> None:

@@ -8,9 +8,9 @@ from collections.abc import Callable
 
 import pytest
 
-from bot import ports
 from bot.playground import world
 from bot.store import schema, store
+from bot.usecases import ports
 from tests import postgres
 
 from .conftest import Clock

@@ -8,7 +8,7 @@ import re
 from collections.abc import Awaitable, Callable, Mapping
 from typing import Any, Final
 
-from bot import commands
+from bot.commands import verbs as verb_table
 from bot.playground.page.sight import Sight
 from bot.playground.slack.acks import Ack
 from bot.playground.slack.errors import NotPossible
@@ -54,7 +54,7 @@ class Actions:
         """Return what the composer completes and how it finds its way, by key."""
         verbs = [
             {"name": verb.value, "usage": entry.arguments, "does": entry.does}
-            for verb, entry in commands.VERBS.items()
+            for verb, entry in verb_table.VERBS.items()
             if entry.built
         ]
         workspace = self._workspace

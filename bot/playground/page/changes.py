@@ -6,7 +6,7 @@ Knows nothing of what has changed.
 import asyncio
 from typing import Final
 
-from bot.playground.live import LiveStandIn
+from bot.playground.live.server import LiveStandIn
 
 LONG: Final = 24 * 3600.0
 

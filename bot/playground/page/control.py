@@ -9,8 +9,8 @@ import sqlite3
 from collections.abc import Awaitable, Callable, Mapping
 from typing import Any, Final
 
-from bot.playground import live_errors
-from bot.playground.live_errors import Trouble
+from bot.playground.live import errors as live_errors
+from bot.playground.live.errors import Trouble
 from bot.playground.page import records
 from bot.playground.page.changes import Changes
 from bot.playground.process import BotProcess, NotStarted

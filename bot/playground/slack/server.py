@@ -18,7 +18,6 @@ from starlette.requests import Request
 from starlette.responses import JSONResponse, PlainTextResponse, Response
 from starlette.routing import Route
 
-from bot.playground.slack import api
 from bot.playground.slack.clock import Clock, SystemClock
 from bot.playground.slack.deliveries import People
 from bot.playground.slack.errors import NeverHappened, SlackError
@@ -26,6 +25,7 @@ from bot.playground.slack.faults import RESPONSE_URL, Fault, Faults
 from bot.playground.slack.grants import ResponseUrls, Triggers
 from bot.playground.slack.records import Json
 from bot.playground.slack.sockets import Sockets
+from bot.playground.slack.web_api import api
 from bot.playground.slack.workspace import Workspace
 
 T = TypeVar("T")

@@ -9,17 +9,16 @@ from typing import assert_never
 
 from slack_sdk.models import blocks
 
-from bot import answers
-from bot.arrivals import Button
-from bot.commands import Verb
-from bot.errors import CloudFailure
-from bot.request import Progress, State
+from bot.commands.deliveries import Button
+from bot.commands.verbs import PREFIX, Verb
+from bot.lifecycle.cloud_failure import CloudFailure
+from bot.lifecycle.states import Progress, State
 from bot.slack.messages import emergencies, modals, outcomes
 from bot.slack.messages.direct import CHECKING, error_is_logged
 from bot.slack.messages.message import Message, actions, message, plain, section, tell
 from bot.slack.messages.refusals import refusal, who
 from bot.slack.messages.text import channel, code, date, escape, link, listed, quote, short_id, user
-from bot.verbs import CALLED
+from bot.usecases import answers
 
 MOST_CANDIDATES = 5
 NOTHING_OPENED = ", so nothing was opened"
@@ -28,7 +27,7 @@ INVITED_HELPS = frozenset({"not_in_channel", "channel_not_found", "no_permission
 """Slack's codes for a channel that the bot is not in; a private one reads as not found."""
 
 
-def answer(value: answers.Answer, *, workspace_url: str) -> Message:
+def answer(value: answers.AnyAnswer, *, workspace_url: str) -> Message:
     """Return the answer's words. `workspace_url` is Slack's own, for example `https://team.slack.com/`."""
     first, *small = _lines(value, workspace_url)
     about_one = isinstance(value, answers.TooSoon | answers.SecondNeeded | answers.ReviewAsked)
@@ -37,7 +36,7 @@ def answer(value: answers.Answer, *, workspace_url: str) -> Message:
     return tell(marked, *small) if button is None else message(marked, section(marked), button)
 
 
-def _lines(value: answers.Answer, workspace_url: str) -> tuple[str, ...]:
+def _lines(value: answers.AnyAnswer, workspace_url: str) -> tuple[str, ...]:
     match value:
         case answers.Opened() | answers.Joined() | answers.Blocked() | answers.Settled():
             return (_about_a_card(value, workspace_url),)
@@ -281,7 +280,7 @@ def _about_an_emergency(value: answers.TooSoon | answers.SecondNeeded | answers.
 def _missing(value: answers.ReasonMissing | answers.NameMissing) -> str:
     if isinstance(value, answers.NameMissing):
         return _name_missing(value)
-    typed = code(f"{CALLED[value.door]} {value.typed} because …", most=160)
+    typed = code(f"{PREFIX[value.door]} {value.typed} because …", most=160)
     return (
         f"To {value.verb} {code(value.flow)}, rule {quote(value.rule, most=100)} asks for a reason, "
         f"so nothing was opened yet. Please add one, or type {typed}."
@@ -300,7 +299,7 @@ def _name_missing(value: answers.NameMissing) -> str:
     return f"{said}. To {value.verb} it, {wants}{reason}; please press the button to try again."
 
 
-def _button(value: answers.Answer) -> blocks.Block | None:
+def _button(value: answers.AnyAnswer) -> blocks.Block | None:
     """Return the button that opens the modal for what is missing, with the id under which it can be completed."""
     match value:
         case answers.ReasonMissing():

@@ -11,20 +11,21 @@ from typing import Final
 from slack_sdk.models import blocks
 from slack_sdk.models.blocks import basic_components
 
-from bot import commands
-from bot import request as requests
-from bot.answers import CardLink
-from bot.arrivals import Button
-from bot.request import Emergency, Flow, Part, Progress, Request, State
+from bot.commands import grammar
+from bot.commands.deliveries import Button
+from bot.commands.verbs import CHANGES
+from bot.lifecycle import records
+from bot.lifecycle.records import Emergency, Flow, Part, Request
+from bot.lifecycle.states import Progress, State
 from bot.slack.messages import emergencies, state
 from bot.slack.messages.message import Message, actions, context, message, plain, section, tell
 from bot.slack.messages.text import channel, code, escape, link, listed, quiet, quote, short_id, user
-from bot.verbs import CHANGES
+from bot.usecases.answers import CardLink
 
 MOST_PARTS: Final = 3
 """Sources or outputs shown by name; a phone's screen holds the buttons too."""
 
-MOST_REASON: Final = 2 * commands.MAX_REASON
+MOST_REASON: Final = 2 * grammar.MAX_REASON
 """Characters of an escaped reason on the card: approvers read all of it, unless most of it is in need of escaping."""
 
 MOST_DIALOG: Final = 300
@@ -144,14 +145,14 @@ def _review(request: Request, *, workspace_url: str) -> tuple[str, ...]:
 
 
 def _buttons(request: Request) -> tuple[blocks.ButtonElement, ...]:
-    if requests.is_open(request) and request.operation.progress is not Progress.RUNNING:
+    if records.is_open(request) and request.operation.progress is not Progress.RUNNING:
         return _open_buttons(request)
     found = []
-    if requests.is_read_back(request):
+    if records.is_read_back(request):
         found.append(_button(request, Button.CHECK_NOW, "Check Now", says="Ask the cloud now what came of it"))
-    elif requests.may_be_asked_again(request):
+    elif records.may_be_asked_again(request):
         found.append(_button(request, Button.ASK_AGAIN, "Ask Again", says="Ask for the same once more"))
-    if requests.is_review_open(request):
+    if records.is_review_open(request):
         found.append(_button(request, Button.REVIEW, "Review", says="Review this emergency"))
     return tuple(found)
 

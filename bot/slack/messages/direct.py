@@ -6,16 +6,19 @@ Owns these words. Must not know the grammar itself: verbs, usages and examples c
 from collections.abc import Iterable, Mapping
 from typing import Final, assert_never
 
-from bot import commands, shown
-from bot.commands import VERBS, Door, Option, Problem, Verb
-from bot.ports import Recording
+from bot.commands import grammar
+from bot.commands import verbs as verb_table
+from bot.commands.grammar import UsageProblem
+from bot.commands.verbs import VERBS, Door, Option, Verb
 from bot.slack.messages import emergencies
 from bot.slack.messages.message import Message, tell
 from bot.slack.messages.text import code
+from bot.usecases import query_results
+from bot.usecases.ports import Recording
 
 MOST_USAGE: Final = 150
 
-EVERY_VERB: Final = shown.Usable(verbs=frozenset(VERBS))
+EVERY_VERB: Final = query_results.Usable(verbs=frozenset(VERBS))
 
 CHECKING: Final = "I am still checking your rights…"
 
@@ -35,28 +38,28 @@ _LOOKING: Final = {
 _REASON: Final = "`because TEXT` takes the rest of the line as the reason, so it comes last."
 
 
-_PROBLEMS: Final[Mapping[Problem, str]] = {
-    Problem.NO_VERB: "The command has no verb.",
-    Problem.UNKNOWN_VERB: "I do not know the verb {typed}.",
-    Problem.NO_FLOW: "Please say which flow, by its id or its exact name.",
-    Problem.BAD_FLOW: "{typed} cannot be a flow: an id or a name has 1 to 64 letters, digits, `-` and `_`.",
-    Problem.BAD_ADDRESS: "{typed} does not name exactly one flow; please type the flow's id or its exact name.",
-    Problem.SEVERAL_FLOWS: "I take one flow at a time, and there are several: {typed}.",
-    Problem.STRAY_WORDS: "I do not know what to do with {typed}.",
-    Problem.UNKNOWN_OPTION: "I do not know the option {typed} here.",
-    Problem.REPEATED_OPTION: "The option {typed} is there more than once.",
-    Problem.OPTION_WITHOUT_VALUE: "The option {typed} needs a value after it.",
-    Problem.OPTION_WITH_VALUE: "The option {typed} takes no value.",
-    Problem.BAD_PROJECT: "{typed} cannot be a project: a name has 1 to 64 letters, digits, `-` and `_`.",
-    Problem.EMPTY_REASON: "The reason is empty.",
-    Problem.OPTION_IN_REASON: "The option {typed} is inside the reason; options come before it.",
-    Problem.REASON_TOO_LONG: f"The reason is longer than {commands.MAX_REASON} characters.",
-    Problem.TOO_LONG: f"The command is longer than {commands.MAX_TEXT:,} characters.",
+_PROBLEMS: Final[Mapping[UsageProblem, str]] = {
+    UsageProblem.NO_VERB: "The command has no verb.",
+    UsageProblem.UNKNOWN_VERB: "I do not know the verb {typed}.",
+    UsageProblem.NO_FLOW: "Please say which flow, by its id or its exact name.",
+    UsageProblem.BAD_FLOW: "{typed} cannot be a flow: an id or a name has 1 to 64 letters, digits, `-` and `_`.",
+    UsageProblem.BAD_ADDRESS: "{typed} does not name exactly one flow; please type the flow's id or its exact name.",
+    UsageProblem.SEVERAL_FLOWS: "I take one flow at a time, and there are several: {typed}.",
+    UsageProblem.STRAY_WORDS: "I do not know what to do with {typed}.",
+    UsageProblem.UNKNOWN_OPTION: "I do not know the option {typed} here.",
+    UsageProblem.REPEATED_OPTION: "The option {typed} is there more than once.",
+    UsageProblem.OPTION_WITHOUT_VALUE: "The option {typed} needs a value after it.",
+    UsageProblem.OPTION_WITH_VALUE: "The option {typed} takes no value.",
+    UsageProblem.BAD_PROJECT: "{typed} cannot be a project: a name has 1 to 64 letters, digits, `-` and `_`.",
+    UsageProblem.EMPTY_REASON: "The reason is empty.",
+    UsageProblem.OPTION_IN_REASON: "The option {typed} is inside the reason; options come before it.",
+    UsageProblem.REASON_TOO_LONG: f"The reason is longer than {grammar.MAX_REASON} characters.",
+    UsageProblem.TOO_LONG: f"The command is longer than {grammar.MAX_TEXT:,} characters.",
 }
 
 
 def help_text(
-    verb: Verb | None, *, usable: shown.Usable = EVERY_VERB, door: Door = Door.SLASH, in_thread: bool = False
+    verb: Verb | None, *, usable: query_results.Usable = EVERY_VERB, door: Door = Door.SLASH, in_thread: bool = False
 ) -> Message:
     """Return how to use one verb, or every verb that the reader may use where they ask."""
     unsure = () if usable.sure else ("Slack did not tell me in time who you are, so you may not be allowed all of it.",)
@@ -64,19 +67,19 @@ def help_text(
     return tell(*lines, *unsure, *_about_the_door(door, in_thread=in_thread))
 
 
-def usage(error: commands.UsageError, *, door: Door = Door.SLASH, in_thread: bool = False) -> Message:
+def usage(error: grammar.UsageError, *, door: Door = Door.SLASH, in_thread: bool = False) -> Message:
     """Return what could not be understood, and the usage of the nearest verb."""
     said = f"{problem(error.problem, error.detail)} Nothing was done."
     here = _about_the_door(door, in_thread=in_thread)
     if error.verb is None:
         return tell(said, _usages(VERBS, door), *here)
-    example = code(commands.example(error.verb, door), most=MOST_USAGE)
-    if error.problem is Problem.STRAY_WORDS and VERBS[error.verb].who is commands.Who.CHANGES:
+    example = code(verb_table.example(error.verb, door), most=MOST_USAGE)
+    if error.problem is UsageProblem.STRAY_WORDS and VERBS[error.verb].who is verb_table.Audience.CHANGES:
         said = f"{problem(error.problem, error.detail)} A reason starts with `because`. Nothing was done."
     return tell(said, f"Usage: {_usage(error.verb, door)}\nExample: {example}", *here)
 
 
-def not_yet(value: commands.NotYet) -> Message:
+def not_yet(value: grammar.NotYet) -> Message:
     """Return that this version does not have what was asked for."""
     return tell(f"This version of flowbot does not have {code(value.what)} yet. Nothing was done.")
 
@@ -86,7 +89,7 @@ def reading(flow: str, *, dry_run: bool = False, emergency: bool = False) -> Mes
     return Message(text=f"{emergencies.mark(dry_run=dry_run, emergency=emergency)}Reading {code(flow)}…", blocks=())
 
 
-def looking(command: commands.Read) -> Message:
+def looking(command: grammar.ReadCommand) -> Message:
     """Return that what was asked for is being read; no blocks, as above."""
     if command.verb in (Verb.STATUS, Verb.HISTORY) and command.about is not None:
         return reading(command.about)
@@ -103,7 +106,7 @@ def recording(value: Recording, *, door: Door = Door.SLASH) -> Message | None:
         case Recording.NOT_RECORDED:
             return tell("Nothing was recorded, because my database did not take it. Please try again in a minute.")
         case Recording.UNCONFIRMED:
-            pending = code(commands.example(Verb.PENDING, door))
+            pending = code(verb_table.example(Verb.PENDING, door))
             return tell(f"I could not confirm it; look at {pending}; asking again is safe.")
         case _:
             assert_never(value)
@@ -144,22 +147,22 @@ def error_is_logged(error_id: str) -> str:
     return f"Whoever runs flowbot finds it in the log as {code(error_id)}."
 
 
-def problem(wrong: Problem, detail: str) -> str:
+def problem(wrong: UsageProblem, detail: str) -> str:
     """Return one sentence on what could not be understood."""
     return _PROBLEMS[wrong].format(typed=code(detail))
 
 
-def _all_verbs(usable: shown.Usable, door: Door) -> tuple[str, ...]:
+def _all_verbs(usable: query_results.Usable, door: Door) -> tuple[str, ...]:
     mine = [verb for verb in VERBS if verb in usable.verbs]
-    about = code(commands.example(Verb.HELP, door))
+    about = code(verb_table.example(Verb.HELP, door))
     kept = ", ".join(code(verb) for verb in VERBS if verb not in usable.verbs)
     closed = (f"No rule lets you use {kept} here.",) if kept else ()
     return "These are my commands:", _usages(mine, door), f"{about} explains one of them.", *closed
 
 
-def _one_verb(verb: Verb, usable: shown.Usable, door: Door) -> tuple[str, ...]:
+def _one_verb(verb: Verb, usable: query_results.Usable, door: Door) -> tuple[str, ...]:
     if verb not in usable.verbs:
-        whoami = code(commands.example(Verb.WHOAMI, door))
+        whoami = code(verb_table.example(Verb.WHOAMI, door))
         return (f"No rule lets you use {code(verb)} here; {whoami} shows what you may do.",)
     return f"{_usage(verb, door)} {VERBS[verb].does}.", *_details(verb, door)
 
@@ -169,7 +172,7 @@ def _usages(verbs: Iterable[Verb], door: Door) -> str:
 
 
 def _usage(verb: Verb, door: Door) -> str:
-    return code(commands.usage(verb, door), most=MOST_USAGE)
+    return code(verb_table.usage(verb, door), most=MOST_USAGE)
 
 
 def _about_the_door(door: Door, *, in_thread: bool) -> tuple[str, ...]:
@@ -181,7 +184,7 @@ def _about_the_door(door: Door, *, in_thread: bool) -> tuple[str, ...]:
 def _details(verb: Verb, door: Door) -> tuple[str, ...]:
     entry = VERBS[verb]
     options = [words for option, words in _OPTIONS.items() if option in entry.options]
-    takes_reason = entry.who is commands.Who.CHANGES
+    takes_reason = entry.who is verb_table.Audience.CHANGES
     about = (
         *(
             ("`FLOW` is an id, an exact name, or the address of the flow's page in the console.",)
@@ -191,5 +194,5 @@ def _details(verb: Verb, door: Door) -> tuple[str, ...]:
         *options,
         *((_REASON,) if takes_reason else ()),
     )
-    example = f"Example: {code(commands.example(verb, door), most=MOST_USAGE)}"
+    example = f"Example: {code(verb_table.example(verb, door), most=MOST_USAGE)}"
     return ("\n".join(about), example) if about else (example,)

@@ -5,10 +5,10 @@ Owns these words. Must not know where they stand: card, reply, answer or row.
 
 from typing import Final, assert_never
 
-from bot import request as requests
-from bot.arrivals import Button, Verdict
-from bot.commands import Verb
-from bot.request import Emergency, Request, Review
+from bot.commands.deliveries import Button, Verdict
+from bot.commands.verbs import Verb
+from bot.lifecycle import records
+from bot.lifecycle.records import Emergency, Request, Review
 from bot.slack.messages.text import date, listed, quiet, user
 
 MARK: Final = "EMERGENCY: "
@@ -77,7 +77,7 @@ def review(request: Request, *, workspace_url: str) -> str | None:
         return None
     if emergency.review is not None:
         return f"Review: {_reviewed(emergency.review)}"
-    if not requests.is_review_open(request):
+    if not records.is_review_open(request):
         return None
     who = against(emergency, workspace_url=workspace_url)
     return f"Review: open; {who} may close it{'' if has_judges(emergency) else ' under the rules in force'}"

@@ -7,12 +7,12 @@ from typing import Final
 
 from slack_sdk.models import blocks
 
-from bot import commands
-from bot.shown import Flows, ListedFlow
+from bot.commands import grammar
+from bot.commands.verbs import Door
 from bot.slack.messages.card import counted
 from bot.slack.messages.message import Message, actions, context, message, plain, section
 from bot.slack.messages.text import code, escape, quote
-from bot.verbs import Door
+from bot.usecases.query_results import Flows, ListedFlow
 
 EARLIER: Final = "list_earlier"
 LATER: Final = "list_later"
@@ -66,7 +66,7 @@ def _age(value: Flows) -> str:
 
 def _buttons(value: Flows, door: Door) -> tuple[blocks.ButtonElement, ...]:
     turns = ((EARLIER, "Earlier", value.page - 1), (LATER, "Later", value.page + 1))
-    text = commands.render(value.asked)
+    text = grammar.render(value.asked)
     if len(text) > MOST_VALUE - 20:
         return ()
     return tuple(

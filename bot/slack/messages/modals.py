@@ -8,8 +8,9 @@ from typing import Final
 
 from slack_sdk.models import blocks, views
 
-from bot.arrivals import Modal, Verdict
-from bot.commands import MAX_REASON, Problem, Verb
+from bot.commands.deliveries import Modal, Verdict
+from bot.commands.grammar import MAX_REASON, UsageProblem
+from bot.commands.verbs import Verb
 from bot.slack.messages import emergencies
 from bot.slack.messages.message import plain, section
 from bot.slack.messages.text import code
@@ -104,11 +105,11 @@ def verdict_missing() -> dict[str, str]:
     return {VERDICT_BLOCK: "Please choose a verdict."}
 
 
-def reason_wrong(wrong: Problem) -> dict[str, str]:
+def reason_wrong(wrong: UsageProblem) -> dict[str, str]:
     """Return the error for what `commands.judge_reason` objects to, keyed as `response_action: errors` wants it."""
-    if wrong is Problem.REASON_TOO_LONG:
+    if wrong is UsageProblem.REASON_TOO_LONG:
         return reason_too_long()
-    if wrong is Problem.EMPTY_REASON:
+    if wrong is UsageProblem.EMPTY_REASON:
         return reason_empty()
     return {REASON_BLOCK: "Please leave flowbot's own options, such as --dry-run, out of the reason."}
 

@@ -7,11 +7,10 @@ reply or answer.
 from collections.abc import Mapping
 from typing import Final, assert_never
 
-from bot.commands import Verb
-from bot.errors import CloudFailure, Fault, Halt
-from bot.request import Awaiting, How, Outcome, Request
+from bot.commands.verbs import CHANGES, PREFIX, Door, Verb
+from bot.lifecycle.cloud_failure import CloudFailure, Fault, Halt
+from bot.lifecycle.records import Awaiting, Outcome, OutcomeKind, Request
 from bot.slack.messages.text import code, escape, quote
-from bot.verbs import CALLED, CHANGES, Door
 
 READ_ACTIONS: Final = ("live:ott:getFlowDetail", "live:ott:listFlow")
 
@@ -39,7 +38,7 @@ def command(request: Request, *, dry_run: bool) -> str:
 
     Slack takes no slash commands in a thread, so it is a mention there.
     """
-    called = CALLED[Door.SLASH if request.card.thread is None else Door.MENTION]
+    called = PREFIX[Door.SLASH if request.card.thread is None else Door.MENTION]
     return code(f"{called} {request.verb} {request.flow.flow_id}" + (" --dry-run" if dry_run else ""), most=120)
 
 
@@ -101,17 +100,19 @@ def _about_credentials(message: str) -> str:
     return f"Do not retry, since bad tries lock the key for five minutes; {_CHECK} its AK and SK."
 
 
-_SENTENCES: Final[Mapping[How, str]] = {
-    How.DONE: "{name} is now {status}.",
-    How.ALREADY: "{name} is {status}: already so, not by this request.",
-    How.READ_BACK: "{name} is {status}: the reply to the call was lost, and a reading finds it {past}.",
-    How.CONFIRMED: "{name} is {status}: the cloud refused the {verb} as already so, and a second reading agrees.",
-    How.REHEARSED: "the {verb} of {name} passed every check; nothing was called and nothing has changed.",
-    How.UNREADABLE: "the {verb} of {name} failed: {unreadable}, so nothing was called.",
-    How.REFUSED: "the {verb} of {name} failed: {refused}.",
-    How.NOT_DONE: "the {verb} of {name} failed: accepted, still {status}.",
-    How.UNDONE: "the {verb} of {name} failed: still {status}; it may have been {undone} again.",
-    How.LOST: "it is unknown whether {name} was {past}: nobody knows what came of the call.",
+_SENTENCES: Final[Mapping[OutcomeKind, str]] = {
+    OutcomeKind.DONE: "{name} is now {status}.",
+    OutcomeKind.ALREADY: "{name} is {status}: already so, not by this request.",
+    OutcomeKind.READ_BACK: "{name} is {status}: the reply to the call was lost, and a reading finds it {past}.",
+    OutcomeKind.CONFIRMED: (
+        "{name} is {status}: the cloud refused the {verb} as already so, and a second reading agrees."
+    ),
+    OutcomeKind.REHEARSED: "the {verb} of {name} passed every check; nothing was called and nothing has changed.",
+    OutcomeKind.UNREADABLE: "the {verb} of {name} failed: {unreadable}, so nothing was called.",
+    OutcomeKind.REFUSED: "the {verb} of {name} failed: {refused}.",
+    OutcomeKind.NOT_DONE: "the {verb} of {name} failed: accepted, still {status}.",
+    OutcomeKind.UNDONE: "the {verb} of {name} failed: still {status}; it may have been {undone} again.",
+    OutcomeKind.LOST: "it is unknown whether {name} was {past}: nobody knows what came of the call.",
 }
 """What came of an operation, by its outcome; escaped values are put in."""
 
@@ -146,23 +147,23 @@ def what_to_do(request: Request) -> str:
 
 def _after(request: Request, outcome: Outcome, again: str) -> str:
     match outcome.how:
-        case How.DONE | How.ALREADY | How.CONFIRMED | How.READ_BACK:
+        case OutcomeKind.DONE | OutcomeKind.ALREADY | OutcomeKind.CONFIRMED | OutcomeKind.READ_BACK:
             return "There is nothing more to do."
-        case How.REHEARSED:
+        case OutcomeKind.REHEARSED:
             return f"To do it for real, type {command(request, dry_run=False)}."
-        case How.UNREADABLE if outcome.failure is not None:
+        case OutcomeKind.UNREADABLE if outcome.failure is not None:
             return advice(outcome.failure, verb=None, again=again)
-        case How.REFUSED if outcome.failure is not None:
+        case OutcomeKind.REFUSED if outcome.failure is not None:
             return advice(outcome.failure, verb=request.verb, again=again)
-        case How.UNREADABLE | How.REFUSED:
+        case OutcomeKind.UNREADABLE | OutcomeKind.REFUSED:
             return f"Check the flow in the Huawei Cloud console before typing {again} again."
-        case How.NOT_DONE | How.UNDONE:
+        case OutcomeKind.NOT_DONE | OutcomeKind.UNDONE:
             return f"Check the flow in the Huawei Cloud console; typing {again} again is safe."
-        case How.LOST if request.operation.awaiting is Awaiting.READING:
+        case OutcomeKind.LOST if request.operation.awaiting is Awaiting.READING:
             return (
                 "Nothing more is sent; I keep asking the cloud, and tell here what it says. “Check Now” asks at once."
             )
-        case How.LOST:
+        case OutcomeKind.LOST:
             return f"Nothing more is sent or asked: check the flow in the console; typing {again} again is safe."
         case _:
             assert_never(outcome.how)
@@ -200,7 +201,7 @@ def _no_further_try(halt: Halt) -> str:
     return f"{rule} allows another try now" if halt.rule is None else f"another try is denied by policy, under {rule}"
 
 
-STAYED: Final = (How.NOT_DONE, How.UNDONE)
+STAYED: Final = (OutcomeKind.NOT_DONE, OutcomeKind.UNDONE)
 """Outcomes after which the flow is as it was."""
 
 

@@ -9,15 +9,15 @@ from typing import Final, assert_never
 
 from slack_sdk.models import blocks
 
-from bot import answers, shown
-from bot.answers import CardLink
-from bot.request import Request
+from bot.commands.verbs import Door
+from bot.lifecycle.records import Request
 from bot.slack.messages import answers as others
 from bot.slack.messages import emergencies, flows, refusals, rights, state
 from bot.slack.messages.card import about
 from bot.slack.messages.message import Message, context, message, section, tell
 from bot.slack.messages.text import code, day, escape, fit, link, listed, quote, short_id, user
-from bot.verbs import Door
+from bot.usecases import answers, query_results
+from bot.usecases.answers import CardLink
 
 MOST_TEXT: Final = 3_800
 """Characters of `text`, which is made of whole lines."""
@@ -25,20 +25,20 @@ MOST_TEXT: Final = 3_800
 HIDDEN: Final = "its card is in a private channel, so reason and link are not shown here"
 
 
-def show(value: shown.Shown | shown.NotShown, *, door: Door, workspace_url: str) -> Message:
+def show(value: query_results.Shown | query_results.NotShown, *, door: Door, workspace_url: str) -> Message:
     """Return what is shown, or why nothing is. `workspace_url` is Slack's own; `door` is where it was asked."""
     match value:
-        case shown.Status():
+        case query_results.Status():
             return _status(value, workspace_url)
-        case shown.Flows():
+        case query_results.Flows():
             return flows.page(value, door=door)
-        case shown.FlowsUnread():
+        case query_results.FlowsUnread():
             return tell(*others.unreadable("The list of flows", value.project, value.failure, so=""))
-        case shown.Pending():
+        case query_results.Pending():
             return _pending(value, workspace_url)
-        case shown.History():
+        case query_results.History():
             return _history(value, workspace_url)
-        case shown.Whoami():
+        case query_results.Whoami():
             return rights.whoami(value)
         case answers.Refused() | answers.NoSuchFlow() | answers.Unreadable() | answers.WhichProject():
             return tell(*_not_shown(value))
@@ -46,7 +46,7 @@ def show(value: shown.Shown | shown.NotShown, *, door: Door, workspace_url: str)
             assert_never(value)
 
 
-def _not_shown(value: shown.NotShown) -> tuple[str, ...]:
+def _not_shown(value: query_results.NotShown) -> tuple[str, ...]:
     match value:
         case answers.Refused():
             people = value.people
@@ -61,7 +61,7 @@ def _not_shown(value: shown.NotShown) -> tuple[str, ...]:
             assert_never(value)
 
 
-def _status(value: shown.Status, workspace_url: str) -> Message:
+def _status(value: query_results.Status, workspace_url: str) -> Message:
     flow, where = value.flow, escape(value.project, most=40)
     name = f"{code(flow.name or flow.flow_id)} (…{short_id(flow.flow_id)}) in {where}"
     first = f"{name}: {escape(flow.status, most=40) or 'state unknown'}"
@@ -78,7 +78,7 @@ def _status(value: shown.Status, workspace_url: str) -> Message:
     return message(fit(lines, most=MOST_TEXT), *parts)
 
 
-def _pending(value: shown.Pending, workspace_url: str) -> Message:
+def _pending(value: query_results.Pending, workspace_url: str) -> Message:
     if not value.deciding and not value.others:
         return tell("No request is open.")
     parts: list[blocks.Block] = []
@@ -99,7 +99,7 @@ def _pending(value: shown.Pending, workspace_url: str) -> Message:
     return message(fit(lines, most=MOST_TEXT), *parts)
 
 
-def _history(value: shown.History, workspace_url: str) -> Message:
+def _history(value: query_results.History, workspace_url: str) -> Message:
     where = listed(tuple(escape(name, most=40) for name in value.projects), most=5)
     what = f"for {code(value.about)} in {where}" if value.about is not None else f"in {where}"
     if not value.rows:
@@ -111,7 +111,7 @@ def _history(value: shown.History, workspace_url: str) -> Message:
 
 
 def _add(
-    parts: list[blocks.Block], lines: list[str], heading: str, rows: Iterable[shown.Row], workspace_url: str
+    parts: list[blocks.Block], lines: list[str], heading: str, rows: Iterable[query_results.Row], workspace_url: str
 ) -> None:
     """Add rows under a heading, to the blocks and to the lines of the text."""
     parts.append(section(f"*{heading}:*"))
@@ -122,7 +122,7 @@ def _add(
         lines.append(f"{first}. {small}")
 
 
-def _row(row: shown.Row, workspace_url: str) -> tuple[str, str, str]:
+def _row(row: query_results.Row, workspace_url: str) -> tuple[str, str, str]:
     """Return what is asked for, where it stands, and why: the reason is apart, since a person wrote it."""
     seen = row.request
     now = state.line(seen, workspace_url=workspace_url)

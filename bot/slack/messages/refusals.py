@@ -7,9 +7,9 @@ learn no rule's name. These words are for one person alone, so Slack's notation 
 from collections.abc import Mapping
 from typing import Final, assert_never
 
-from bot import policy
-from bot.arrivals import Button
-from bot.policy import Kind, Refuse, Why
+from bot.commands.deliveries import Button
+from bot.policy import model
+from bot.policy.model import Kind, Refuse, Why
 from bot.slack.messages.text import code, date, escape, listed, mention, quote
 
 MOST_NAMED = 6
@@ -98,7 +98,7 @@ def who(entries: tuple[str, ...], *, last: str = "or") -> str:
 
 
 def _entry(entry: str) -> str:
-    return "any full member" if entry == policy.EVERYBODY else mention(entry)
+    return "any full member" if entry == model.EVERYBODY else mention(entry)
 
 
 def _unreachable(decision: Refuse, rule: str, people: tuple[str, ...]) -> str:
@@ -107,7 +107,7 @@ def _unreachable(decision: Refuse, rule: str, people: tuple[str, ...]) -> str:
             "Slack could not be asked who you are, so the answer is no. Nothing was done; please try again in a minute."
         )
     named = who(decision.groups, last="and")
-    members = f"who is in {named}" if all(map(policy.is_group, decision.groups)) else f"about {named}"
+    members = f"who is in {named}" if all(map(model.is_group, decision.groups)) else f"about {named}"
     members = members if decision.groups else "about those concerned"
     said = f"Slack could not be asked {members}, as {rule} needs, so the answer is no. Please try again in a minute."
     return f"{said}{_instead(decision, 'could do it instead', people)}" if decision.who_could else said

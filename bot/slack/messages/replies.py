@@ -5,14 +5,15 @@ Owns the words for everything that `request.Said` names. Must not know how or wh
 
 from typing import Final, assert_never
 
-from bot import due
-from bot.answers import CardLink
-from bot.arrivals import Button
-from bot.request import Emergency, Progress, Reply, Request, Said, State
+from bot.commands.deliveries import Button
+from bot.lifecycle import schedule
+from bot.lifecycle.records import Emergency, Reply, ReplyKind, Request
+from bot.lifecycle.states import Progress, State
 from bot.slack.messages import emergencies, outcomes, state
 from bot.slack.messages.direct import error_is_logged
 from bot.slack.messages.message import Message, tell
 from bot.slack.messages.text import channel, code, date, escape, link, listed, mention, quiet, quote, user
+from bot.usecases.answers import CardLink
 
 MOST_MENTIONS: Final = 10
 
@@ -38,41 +39,47 @@ def reply(request: Request, reply: Reply, *, workspace_url: str) -> Message:
 
 def broadcast(request: Request, reply: Reply) -> bool:
     """Tell whether the reply is shown in the channel too: an emergency is, and what is failed, unknown or undone."""
-    if reply.said in (Said.EMERGENCY, Said.CHANGED, Said.GIVEN_UP):
+    if reply.said in (ReplyKind.EMERGENCY, ReplyKind.CHANGED, ReplyKind.GIVEN_UP):
         return True
-    return reply.said is Said.OUTCOME and request.operation.progress in (Progress.FAILED, Progress.UNKNOWN)
+    return reply.said is ReplyKind.OUTCOME and request.operation.progress in (Progress.FAILED, Progress.UNKNOWN)
 
 
 def _lines(request: Request, reply: Reply, workspace_url: str) -> tuple[str, ...]:
     match reply.said:
-        case Said.ASKED | Said.REMINDED:
+        case ReplyKind.ASKED | ReplyKind.REMINDED:
             return (_waiting(request, reply.said, workspace_url),)
-        case Said.EMERGENCY | Said.ANNOUNCED | Said.PRESSED_FIRST | Said.REVIEW_OPEN | Said.REVIEWED:
+        case (
+            ReplyKind.EMERGENCY
+            | ReplyKind.ANNOUNCED
+            | ReplyKind.PRESSED_FIRST
+            | ReplyKind.REVIEW_OPEN
+            | ReplyKind.REVIEWED
+        ):
             return _emergency(request, reply, workspace_url)
-        case Said.LINKED:
+        case ReplyKind.LINKED:
             return (f"Your request to {request.verb} {_flow(request)} is open: {_place(request, workspace_url)}.",)
-        case Said.VOTED | Said.CONFIRMED | Said.FELL_OFF:
+        case ReplyKind.VOTED | ReplyKind.CONFIRMED | ReplyKind.FELL_OFF:
             return (_vote(request, reply, workspace_url),)
-        case Said.DENIED:
+        case ReplyKind.DENIED:
             return (_denied(request, reply, workspace_url),)
-        case Said.WITHDRAWN | Said.SUPERSEDED | Said.EXPIRED:
+        case ReplyKind.WITHDRAWN | ReplyKind.SUPERSEDED | ReplyKind.EXPIRED:
             return (_came_to_nothing(request, reply),)
-        case Said.CALLING:
+        case ReplyKind.CALLING:
             return (f"Calling Huawei Cloud to {request.verb} {_flow(request)}; it has not answered yet.",)
-        case Said.DENY_REASON | Said.UNEXPECTED:
+        case ReplyKind.DENY_REASON | ReplyKind.UNEXPECTED:
             return _added(request, reply)
-        case Said.OUTCOME | Said.CHANGED | Said.GIVEN_UP:
+        case ReplyKind.OUTCOME | ReplyKind.CHANGED | ReplyKind.GIVEN_UP:
             return _end(request, reply.said, workspace_url)
         case _:
             assert_never(reply.said)
 
 
-def _waiting(request: Request, said: Said, workspace_url: str) -> str:
+def _waiting(request: Request, said: ReplyKind, workspace_url: str) -> str:
     who, flow = _asker(request), _flow(request)
     if request.state is not State.PENDING:  # decided before this could be told: nobody is called any more
         return f"{who} asked to {request.verb} {flow}; {DECIDED}."
     call = _called(request.terms.mentions)
-    if said is Said.REMINDED:
+    if said is ReplyKind.REMINDED:
         until = date(request.expires_at)
         return f"{call}the request by {who} to {request.verb} {flow} still waits for you; it expires at {until}."
     if request.terms.approvals == 0:
@@ -89,9 +96,9 @@ def _emergency(request: Request, reply: Reply, workspace_url: str) -> tuple[str,
         raise ValueError(f"{request.id} is no emergency")
     against = emergencies.against(emergency, workspace_url=workspace_url)
     match reply.said:
-        case Said.EMERGENCY | Said.ANNOUNCED:
+        case ReplyKind.EMERGENCY | ReplyKind.ANNOUNCED:
             return _announced(request, emergency, reply, workspace_url)
-        case Said.PRESSED_FIRST:
+        case ReplyKind.PRESSED_FIRST:
             first, second = (emergencies.label(button, request.verb) for button in PRESSES)
             said = f"{_actor(reply)} pressed “{first}” for {_flow(request)}"
             if request.state is not State.PENDING:
@@ -100,7 +107,7 @@ def _emergency(request: Request, reply: Reply, workspace_url: str) -> tuple[str,
             by = f" and pressed by another of {members}" if emergency.needs_second else ""
             after = f"“{second}”, {emergencies.APART} later or more{by}, lets it run; {against} may deny it until then"
             return (f"{said}. {after}.",)
-        case Said.REVIEW_OPEN:
+        case ReplyKind.REVIEW_OPEN:
             return (_to_review(request, emergency, reply, against),)
         case _:
             return _reviewed(request, emergency)
@@ -108,7 +115,7 @@ def _emergency(request: Request, reply: Reply, workspace_url: str) -> tuple[str,
 
 def _announced(request: Request, emergency: Emergency, reply: Reply, workspace_url: str) -> tuple[str, ...]:
     """Return who passes over whom, and why; where the card is another channel's, reason and link only if it is open."""
-    elsewhere = reply.said is Said.ANNOUNCED
+    elsewhere = reply.said is ReplyKind.ANNOUNCED
     flow = f"{_flow(request)} in {escape(request.project, most=40)}"
     over = emergencies.passed_over(emergency, workspace_url=workspace_url)
     called = f"{_called(emergencies.concerned(request))}{_asker(request)}"
@@ -138,7 +145,7 @@ def _to_review(request: Request, emergency: Emergency, reply: Reply, against: st
     what = f"the emergency {request.verb} of {_flow(request)} by {_asker(request)}"
     if emergency.review is not None:
         return f"{what} is reviewed already."
-    last = " This is the last reminder; the review stays open." if due.is_last_reminder(request, reply.at) else ""
+    last = " This is the last reminder; the review stays open." if schedule.is_last_reminder(request, reply.at) else ""
     if not emergencies.has_judges(emergency):
         return f"Under the rules in force, nobody may review {what}; please name an approver in the policy.{last}"
     call = _called(emergencies.concerned(request)) or f"{against}, "
@@ -161,13 +168,13 @@ def _called(ids: tuple[str, ...]) -> str:
 
 
 def _vote(request: Request, reply: Reply, workspace_url: str) -> str:
-    if reply.said is Said.CONFIRMED and request.emergency is not None:
+    if reply.said is ReplyKind.CONFIRMED and request.emergency is not None:
         over = emergencies.passed_over(request.emergency, workspace_url=workspace_url)
         return f"{_actor(reply)} made the second press: the {request.verb} of {_flow(request)} is confirmed; {over}."
-    if reply.said is Said.CONFIRMED:
+    if reply.said is ReplyKind.CONFIRMED:
         return f"{_actor(reply)} confirmed the {request.verb} of {_flow(request)}; no approval was needed."
     tally = state.approvals(request, count=reply.count, needed=reply.needed, workspace_url=workspace_url)
-    if reply.said is Said.FELL_OFF:
+    if reply.said is ReplyKind.FELL_OFF:
         tally = tally if reply.needed > 0 else "a new confirmation is needed"
         return f"The vote of {_actor(reply)} no longer counts, since their rights or the rules have changed: {tally}."
     return f"{_actor(reply)} approved the {request.verb} of {_flow(request)}: {tally}."
@@ -191,10 +198,10 @@ def _instead(who: tuple[str, ...], workspace_url: str) -> str:
 
 def _came_to_nothing(request: Request, reply: Reply) -> str:
     what = _what(request)
-    if reply.said is Said.EXPIRED:
+    if reply.said is ReplyKind.EXPIRED:
         why, again = state.expired_because(request), outcomes.command(request, dry_run=request.dry_run)
         return f"{_asker(request)}: {what} expired: {why}. {UNTOUCHED}; type {again} if it is still needed."
-    if reply.said is Said.SUPERSEDED:
+    if reply.said is ReplyKind.SUPERSEDED:
         by = f" by {_actor(reply)}" if reply.actor is not None else ""
         return f"{_asker(request)}: {what} gave way to an emergency request{by}, which decides now."
     if reply.actor is not None:
@@ -203,17 +210,17 @@ def _came_to_nothing(request: Request, reply: Reply) -> str:
     return f"{_asker(request)}: flowbot withdrew {what}: {because}. {UNTOUCHED}."
 
 
-def _end(request: Request, said: Said, workspace_url: str) -> tuple[str, ...]:
-    if said is Said.OUTCOME:
+def _end(request: Request, said: ReplyKind, workspace_url: str) -> tuple[str, ...]:
+    if said is ReplyKind.OUTCOME:
         return _outcome(request, workspace_url)
-    if said is Said.CHANGED:
+    if said is ReplyKind.CHANGED:
         return (_changed(request),)
     asked = f"{_asker(request)}: the cloud has not said for an hour what became of {_flow(request)}"
     return f"{asked}; it stays unknown.", outcomes.what_to_do(request)
 
 
 def _added(request: Request, reply: Reply) -> tuple[str, ...]:
-    if reply.said is Said.DENY_REASON:
+    if reply.said is ReplyKind.DENY_REASON:
         return f"{_actor(reply)} says why the request was denied.", f"Reason: {quote(reply.reason or '')}"
     met = f"{_asker(request)}: I ran into an unexpected error with {_what(request)}, and try to go on"
     return f"{met}.", error_is_logged(reply.reason or "")

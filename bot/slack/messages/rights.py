@@ -5,15 +5,15 @@ Owns the words of `whoami`. Only its reader sees them, so that a group's notatio
 
 from typing import Final
 
-from bot import policy
-from bot.policy import Effect, Kind
-from bot.rights import Right
-from bot.shown import Standing, Whoami
+from bot.commands.verbs import READ, RIGHTS
+from bot.policy import model
+from bot.policy.model import Effect, Kind
+from bot.policy.rights import Right
 from bot.slack.messages.card import counted
 from bot.slack.messages.message import Message, tell
 from bot.slack.messages.refusals import who
 from bot.slack.messages.text import code, escape, fit, listed, mention, quote, user
-from bot.verbs import READ, RIGHTS
+from bot.usecases.query_results import Standing, Whoami
 
 MOST_TEXT: Final = 2_000
 MOST_FLOWS: Final = 4
@@ -88,6 +88,6 @@ def _right(right: Right) -> str:
 
 def _flows(right: Right) -> str:
     globs = right.flows
-    if not globs or policy.EVERYBODY in globs:
+    if not globs or model.EVERYBODY in globs:
         return "every flow"
     return listed(tuple(code(glob) for glob in globs), most=MOST_FLOWS, last="or")

@@ -7,8 +7,9 @@ import dataclasses
 from collections.abc import Mapping
 from typing import Final, assert_never
 
-from bot import due
-from bot.request import Awaiting, Emergency, Ending, How, Operation, Progress, Request, State
+from bot.lifecycle import schedule
+from bot.lifecycle.records import Awaiting, Emergency, Ending, Operation, OutcomeKind, Request
+from bot.lifecycle.states import Progress, State
 from bot.slack.messages import emergencies, outcomes
 from bot.slack.messages.text import code, date, escape, listed, quiet, quote, user
 
@@ -126,7 +127,7 @@ def _next(request: Request) -> str:
     if operation.held_ups == 0:
         return "the last checks and the call come next"
     why = f" ({escape(operation.trouble.message, most=120)})" if operation.trouble and operation.trouble.message else ""
-    return f"the call is held up{why}, and does not begin after {date(due.begin_by(request))}"
+    return f"the call is held up{why}, and does not begin after {date(schedule.begin_by(request))}"
 
 
 def _running(operation: Operation) -> str:
@@ -143,17 +144,17 @@ def _running(operation: Operation) -> str:
             assert_never(operation.awaiting)
 
 
-_ENDED: Final[Mapping[How, tuple[str, str]]] = {
-    How.DONE: ("{status}", ": the cloud says that it is {past}"),
-    How.ALREADY: ("{status}", ": already so, not by this request; nothing was called"),
-    How.READ_BACK: ("{status}", ": the reply was lost, and a reading finds it so"),
-    How.CONFIRMED: ("{status}", ": the cloud refused the call as already so, and a second reading agrees"),
-    How.REHEARSED: ("Dry run done", ": nothing was called and nothing has changed"),
-    How.UNREADABLE: ("Failed", ": {unreadable}; nothing was called"),
-    How.REFUSED: ("Failed", ": {refused}{named}"),
-    How.NOT_DONE: ("Failed", ": accepted, still {status}"),
-    How.UNDONE: ("Failed", ": still {status}; it may have been {undone} again"),
-    How.LOST: ("Unknown", ": {unknown}"),
+_ENDED: Final[Mapping[OutcomeKind, tuple[str, str]]] = {
+    OutcomeKind.DONE: ("{status}", ": the cloud says that it is {past}"),
+    OutcomeKind.ALREADY: ("{status}", ": already so, not by this request; nothing was called"),
+    OutcomeKind.READ_BACK: ("{status}", ": the reply was lost, and a reading finds it so"),
+    OutcomeKind.CONFIRMED: ("{status}", ": the cloud refused the call as already so, and a second reading agrees"),
+    OutcomeKind.REHEARSED: ("Dry run done", ": nothing was called and nothing has changed"),
+    OutcomeKind.UNREADABLE: ("Failed", ": {unreadable}; nothing was called"),
+    OutcomeKind.REFUSED: ("Failed", ": {refused}{named}"),
+    OutcomeKind.NOT_DONE: ("Failed", ": accepted, still {status}"),
+    OutcomeKind.UNDONE: ("Failed", ": still {status}; it may have been {undone} again"),
+    OutcomeKind.LOST: ("Unknown", ": {unknown}"),
 }
 """How an operation ended, by its outcome: a word or two, and what goes on behind it."""
 

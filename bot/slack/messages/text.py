@@ -11,7 +11,7 @@ import unicodedata
 from collections.abc import Iterable
 from typing import Final
 
-from bot.answers import CardLink
+from bot.usecases.answers import CardLink
 
 ELLIPSIS: Final = "…"
 

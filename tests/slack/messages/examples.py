@@ -4,30 +4,29 @@ import dataclasses
 from collections.abc import Mapping
 from typing import Any, Final
 
-from bot import answers, life
-from bot.arrivals import Actor, Button, Verdict
-from bot.commands import Verb
-from bot.errors import CloudFailure, Fault, Halt
-from bot.policy import Kind, Refuse, Why
-from bot.request import (
+from bot.commands.deliveries import Actor, Button, Verdict
+from bot.commands.verbs import Verb
+from bot.lifecycle import transitions
+from bot.lifecycle.cloud_failure import CloudFailure, Fault, Halt
+from bot.lifecycle.records import (
     Awaiting,
     Card,
     Emergency,
     Ending,
-    Event,
     Flow,
-    How,
     Outcome,
+    OutcomeKind,
     Part,
-    Progress,
     Reply,
+    ReplyKind,
     Request,
     Review,
-    Said,
-    State,
     Terms,
     Vote,
 )
+from bot.lifecycle.states import Event, Progress, State
+from bot.policy.model import Kind, Refuse, Why
+from bot.usecases import answers
 
 WORKSPACE: Final = "https://acme.slack.com/"
 AT: Final = 1_770_000_000.0
@@ -154,24 +153,26 @@ def needing(terms: Terms, seen: Request = PENDING) -> Request:
 def approved(seen: Request = PENDING) -> Request:
     """Return the request with the approvals that it needs, or with its confirmation."""
     if seen.terms.approvals == 0:
-        return life.confirm(seen, Vote(actor=seen.requester, at=AT + 60))
+        return transitions.confirm(seen, Vote(actor=seen.requester, at=AT + 60))
     for actor in (CAROL, DAVE)[: seen.terms.approvals]:
-        seen = life.approve(seen, Vote(actor=actor, at=AT + 60), needed=seen.terms.approvals)
+        seen = transitions.approve(seen, Vote(actor=actor, at=AT + 60), needed=seen.terms.approvals)
     return seen
 
 
-def ended(event: Event, said: Said, *, seen: Request = PENDING, actor: Actor | None = None, **facts: Any) -> Request:
+def ended(
+    event: Event, said: ReplyKind, *, seen: Request = PENDING, actor: Actor | None = None, **facts: Any
+) -> Request:
     """Return the request after it ended without a call."""
-    return life.end(seen, event, Ending(actor=actor, at=AT + 120, **facts), said=said)
+    return transitions.end(seen, event, Ending(actor=actor, at=AT + 120, **facts), said=said)
 
 
 def begun(seen: Request = PENDING) -> Request:
     """Return the request with its first call under way."""
-    return life.begin(approved(seen), at=AT + 61)
+    return transitions.begin(approved(seen), at=AT + 61)
 
 
 def finished(
-    how: How,
+    how: OutcomeKind,
     *,
     seen: Request = PENDING,
     status: str | None = None,
@@ -181,7 +182,7 @@ def finished(
 ) -> Request:
     """Return the request after its operation ended."""
     outcome = Outcome(how=how, status=status, failure=failure, halt=halt)
-    return life.finish(begun(seen), outcome, at=AT + 62, look_again_at=look_again_at)
+    return transitions.finish(begun(seen), outcome, at=AT + 62, look_again_at=look_again_at)
 
 
 DRY: Final = dataclasses.replace(PENDING, dry_run=True)
@@ -215,12 +216,14 @@ def urgent(seen: Request = URGENT, **facts: Any) -> Request:
 PRESSED: Final = urgent(first_at=AT + 5)
 
 
-def used(how: How = How.DONE, *, status: str | None = "STANDBY", by: Actor = ALICE, **facts: Any) -> Request:
+def used(
+    how: OutcomeKind = OutcomeKind.DONE, *, status: str | None = "STANDBY", by: Actor = ALICE, **facts: Any
+) -> Request:
     """Return an emergency whose second press was this person's, after its operation ended."""
     votes = (Vote(actor=ALICE, at=AT + 5), Vote(actor=by, at=AT + 9))
     confirmed = dataclasses.replace(PRESSED, state=State.APPROVED, votes=votes, decided_at=AT + 9)
-    running = life.begin(confirmed, at=AT + 10)
-    return life.finish(running, Outcome(how=how, status=status, **facts), at=AT + 11)
+    running = transitions.begin(confirmed, at=AT + 10)
+    return transitions.finish(running, Outcome(how=how, status=status, **facts), at=AT + 11)
 
 
 def reviewed(verdict: Verdict, comment: str | None) -> Request:
@@ -230,51 +233,55 @@ def reviewed(verdict: Verdict, comment: str | None) -> Request:
 
 CARDS: Final[Mapping[str, Request]] = {
     "pending one approval": PENDING,
-    "pending first of two": life.approve(needing(TWO), Vote(actor=CAROL, at=AT + 60), needed=2),
+    "pending first of two": transitions.approve(needing(TWO), Vote(actor=CAROL, at=AT + 60), needed=2),
     "pending confirmation": needing(ALONE),
     "pending after a recent deny": dataclasses.replace(PENDING, recently_denied_by=DAVE),
     "pending many outputs": dataclasses.replace(PENDING, flow=MANY, reason=None),
     "pending dry run": DRY,
     "pending start": STARTING,
     "approved": approved(),
-    "approved held up": life.hold_up(approved(), until=AT + 70),
+    "approved held up": transitions.hold_up(approved(), until=AT + 70),
     "confirmed": approved(needing(ALONE)),
-    "approved while the key is locked": life.hold_up(approved(), until=AT + 70, trouble=KEY_LOCKED),
-    "running": life.begin(approved(), at=AT + 61),
-    "running read back": life.wait(begun(), Awaiting.READING, until=AT + 72, trouble=TIMEOUT),
-    "running to be repeated": life.wait(begun(), Awaiting.TRY, until=AT + 74, trouble=TIMEOUT),
-    "running accepted": life.accept(begun(), at=AT + 62, until=AT + 64),
-    "stopped": finished(How.DONE, status="STANDBY"),
-    "stopped after confirmation": finished(How.DONE, status="STANDBY", seen=needing(ALONE)),
-    "already": finished(How.ALREADY, status="STANDBY"),
-    "confirmed standby": finished(How.CONFIRMED, status="STANDBY", failure=STANDBY_ALREADY),
-    "rehearsed": finished(How.REHEARSED, seen=DRY),
-    "refused": finished(How.REFUSED, failure=NO_RIGHT),
-    "unreadable": finished(How.UNREADABLE, failure=NO_RIGHT),
-    "still active": finished(How.NOT_DONE, status="ACTIVE"),
-    "undone": finished(How.UNDONE, status="ACTIVE", failure=TIMEOUT),
-    "paused before another try": finished(How.REFUSED, status="ACTIVE", failure=THROTTLED, halt=PAUSED_SINCE),
-    "denied before another try": finished(How.UNDONE, status="ACTIVE", failure=TIMEOUT, halt=DENIED_SINCE),
-    "no rule before another try": finished(How.REFUSED, failure=THROTTLED, halt=Halt()),
-    "too few votes before another try": finished(How.REFUSED, status="ACTIVE", failure=UNREACHED, halt=SHORT_SINCE),
-    "read back": finished(How.READ_BACK, status="STANDBY", failure=TIMEOUT),
-    "changed again": life.look_back(
-        finished(How.DONE, status="STANDBY", look_again_at=AT + 72), changed_to="ACTIVE", at=AT + 72
+    "approved while the key is locked": transitions.hold_up(approved(), until=AT + 70, trouble=KEY_LOCKED),
+    "running": transitions.begin(approved(), at=AT + 61),
+    "running read back": transitions.wait(begun(), Awaiting.READING, until=AT + 72, trouble=TIMEOUT),
+    "running to be repeated": transitions.wait(begun(), Awaiting.TRY, until=AT + 74, trouble=TIMEOUT),
+    "running accepted": transitions.accept(begun(), at=AT + 62, until=AT + 64),
+    "stopped": finished(OutcomeKind.DONE, status="STANDBY"),
+    "stopped after confirmation": finished(OutcomeKind.DONE, status="STANDBY", seen=needing(ALONE)),
+    "already": finished(OutcomeKind.ALREADY, status="STANDBY"),
+    "confirmed standby": finished(OutcomeKind.CONFIRMED, status="STANDBY", failure=STANDBY_ALREADY),
+    "rehearsed": finished(OutcomeKind.REHEARSED, seen=DRY),
+    "refused": finished(OutcomeKind.REFUSED, failure=NO_RIGHT),
+    "unreadable": finished(OutcomeKind.UNREADABLE, failure=NO_RIGHT),
+    "still active": finished(OutcomeKind.NOT_DONE, status="ACTIVE"),
+    "undone": finished(OutcomeKind.UNDONE, status="ACTIVE", failure=TIMEOUT),
+    "paused before another try": finished(OutcomeKind.REFUSED, status="ACTIVE", failure=THROTTLED, halt=PAUSED_SINCE),
+    "denied before another try": finished(OutcomeKind.UNDONE, status="ACTIVE", failure=TIMEOUT, halt=DENIED_SINCE),
+    "no rule before another try": finished(OutcomeKind.REFUSED, failure=THROTTLED, halt=Halt()),
+    "too few votes before another try": finished(
+        OutcomeKind.REFUSED, status="ACTIVE", failure=UNREACHED, halt=SHORT_SINCE
     ),
-    "lost": finished(How.LOST, failure=TIMEOUT, look_again_at=AT + 67),
-    "lost for good": life.give_up(finished(How.LOST, failure=TIMEOUT, look_again_at=AT + 67), at=AT + 3662),
-    "denied": ended(Event.DENY, Said.DENIED, actor=CAROL),
-    "denied with reason": ended(Event.DENY, Said.DENIED, actor=CAROL, reason="the backup is not up yet"),
-    "denied by a pause": ended(Event.DENY, Said.DENIED, seen=approved(), reason="the console team works on it"),
-    "denied by policy": ended(Event.DENY, Said.DENIED, seen=approved(), rule="freeze during the final"),
-    "denied by no rule": ended(Event.DENY, Said.DENIED, seen=approved(), who_could=("media-oncall", "U0BOB")),
-    "expired unapproved": ended(Event.EXPIRE, Said.EXPIRED),
-    "expired unconfirmed": ended(Event.EXPIRE, Said.EXPIRED, seen=needing(ALONE)),
-    "expired unbegun": ended(Event.EXPIRE, Said.EXPIRED, seen=approved()),
-    "withdrawn": ended(Event.WITHDRAW, Said.WITHDRAWN, actor=ALICE),
-    "withdrawn by Slack": ended(Event.WITHDRAW, Said.WITHDRAWN, code="not_in_channel"),
-    "superseded": ended(Event.SUPERSEDE, Said.SUPERSEDED),
-    "superseded by somebody": ended(Event.SUPERSEDE, Said.SUPERSEDED, actor=BOB),
+    "read back": finished(OutcomeKind.READ_BACK, status="STANDBY", failure=TIMEOUT),
+    "changed again": transitions.look_back(
+        finished(OutcomeKind.DONE, status="STANDBY", look_again_at=AT + 72), changed_to="ACTIVE", at=AT + 72
+    ),
+    "lost": finished(OutcomeKind.LOST, failure=TIMEOUT, look_again_at=AT + 67),
+    "lost for good": transitions.give_up(
+        finished(OutcomeKind.LOST, failure=TIMEOUT, look_again_at=AT + 67), at=AT + 3662
+    ),
+    "denied": ended(Event.DENY, ReplyKind.DENIED, actor=CAROL),
+    "denied with reason": ended(Event.DENY, ReplyKind.DENIED, actor=CAROL, reason="the backup is not up yet"),
+    "denied by a pause": ended(Event.DENY, ReplyKind.DENIED, seen=approved(), reason="the console team works on it"),
+    "denied by policy": ended(Event.DENY, ReplyKind.DENIED, seen=approved(), rule="freeze during the final"),
+    "denied by no rule": ended(Event.DENY, ReplyKind.DENIED, seen=approved(), who_could=("media-oncall", "U0BOB")),
+    "expired unapproved": ended(Event.EXPIRE, ReplyKind.EXPIRED),
+    "expired unconfirmed": ended(Event.EXPIRE, ReplyKind.EXPIRED, seen=needing(ALONE)),
+    "expired unbegun": ended(Event.EXPIRE, ReplyKind.EXPIRED, seen=approved()),
+    "withdrawn": ended(Event.WITHDRAW, ReplyKind.WITHDRAWN, actor=ALICE),
+    "withdrawn by Slack": ended(Event.WITHDRAW, ReplyKind.WITHDRAWN, code="not_in_channel"),
+    "superseded": ended(Event.SUPERSEDE, ReplyKind.SUPERSEDED),
+    "superseded by somebody": ended(Event.SUPERSEDE, ReplyKind.SUPERSEDED, actor=BOB),
     "emergency": URGENT,
     "emergency unread": UNREAD,
     "emergency over nobody": NOBODYS,
@@ -284,11 +291,11 @@ CARDS: Final[Mapping[str, Request]] = {
     "emergency for a second": urgent(PRESSED, needs_second=True),
     "emergency over the limit": urgent(URGENT, needs_second=True),
     "emergency confirmed": dataclasses.replace(used(by=BOB), operation=PENDING.operation),
-    "emergency denied": ended(Event.DENY, Said.DENIED, seen=PRESSED, actor=CAROL),
+    "emergency denied": ended(Event.DENY, ReplyKind.DENIED, seen=PRESSED, actor=CAROL),
     "emergency stopped": used(),
-    "emergency refused": used(How.REFUSED, status=None, failure=NO_RIGHT),
-    "emergency lost": life.wait(
-        used(How.LOST, status=None, failure=TIMEOUT), Awaiting.READING, until=AT + 20, trouble=TIMEOUT
+    "emergency refused": used(OutcomeKind.REFUSED, status=None, failure=NO_RIGHT),
+    "emergency lost": transitions.wait(
+        used(OutcomeKind.LOST, status=None, failure=TIMEOUT), Awaiting.READING, until=AT + 20, trouble=TIMEOUT
     ),
     "emergency justified": reviewed(Verdict.JUSTIFIED, "the encoder was on fire"),
     "emergency not justified": reviewed(Verdict.NOT_JUSTIFIED, None),
@@ -300,26 +307,30 @@ def told(seen: Request) -> tuple[Request, Reply]:
     return seen, seen.unsent[-1]
 
 
-FELL: Final = life.fall_short(approved(needing(TWO)), lost=(Vote(actor=DAVE, at=AT + 60),), terms=TWO, at=AT + 61)
-UNCONFIRMED: Final = life.fall_short(
+FELL: Final = transitions.fall_short(
+    approved(needing(TWO)), lost=(Vote(actor=DAVE, at=AT + 60),), terms=TWO, at=AT + 61
+)
+UNCONFIRMED: Final = transitions.fall_short(
     approved(needing(ALONE)), lost=(Vote(actor=ALICE, at=AT + 60),), terms=ALONE, at=AT + 61
 )
 
 
-def said(seen: Request, what: Said, *, actor: Actor | None = None, reason: str | None = None) -> tuple[Request, Reply]:
+def said(
+    seen: Request, what: ReplyKind, *, actor: Actor | None = None, reason: str | None = None
+) -> tuple[Request, Reply]:
     """Return the request with a reply that is queued on it."""
-    return told(life.say(seen, what, at=AT, actor=actor, reason=reason))
+    return told(transitions.say(seen, what, at=AT, actor=actor, reason=reason))
 
 
 REPLIES: Final[Mapping[str, tuple[Request, Reply]]] = {
-    "asked": told(life.say(PENDING, Said.ASKED, at=AT, needed=1)),
-    "asked of two": told(life.say(needing(TWO), Said.ASKED, at=AT, needed=2)),
-    "asked of nobody": told(life.say(needing(ALONE), Said.ASKED, at=AT)),
-    "asked and decided": told(life.say(CARDS["denied"], Said.ASKED, at=AT, needed=1)),
-    "asked dry run": told(life.say(DRY, Said.ASKED, at=AT, needed=1)),
-    "linked": told(life.say(PENDING, Said.LINKED, at=AT, actor=ALICE)),
-    "reminded": told(life.remind(PENDING, at=AT + 300)),
-    "voted first of two": told(life.approve(needing(TWO), Vote(actor=CAROL, at=AT + 60), needed=2)),
+    "asked": told(transitions.say(PENDING, ReplyKind.ASKED, at=AT, needed=1)),
+    "asked of two": told(transitions.say(needing(TWO), ReplyKind.ASKED, at=AT, needed=2)),
+    "asked of nobody": told(transitions.say(needing(ALONE), ReplyKind.ASKED, at=AT)),
+    "asked and decided": told(transitions.say(CARDS["denied"], ReplyKind.ASKED, at=AT, needed=1)),
+    "asked dry run": told(transitions.say(DRY, ReplyKind.ASKED, at=AT, needed=1)),
+    "linked": told(transitions.say(PENDING, ReplyKind.LINKED, at=AT, actor=ALICE)),
+    "reminded": told(transitions.remind(PENDING, at=AT + 300)),
+    "voted first of two": told(transitions.approve(needing(TWO), Vote(actor=CAROL, at=AT + 60), needed=2)),
     "voted complete": told(approved(needing(TWO))),
     "confirmed": told(approved(needing(ALONE))),
     "fell off": told(FELL),
@@ -329,13 +340,13 @@ REPLIES: Final[Mapping[str, tuple[Request, Reply]]] = {
     "denied by a pause": told(CARDS["denied by a pause"]),
     "denied by policy": told(CARDS["denied by policy"]),
     "denied by no rule": told(CARDS["denied by no rule"]),
-    "deny reason": told(life.explain_denial(CARDS["denied"], reason="the backup is not up yet", at=AT + 150)),
+    "deny reason": told(transitions.explain_denial(CARDS["denied"], reason="the backup is not up yet", at=AT + 150)),
     "withdrawn": told(CARDS["withdrawn"]),
     "withdrawn by Slack": told(CARDS["withdrawn by Slack"]),
     "expired unapproved": told(CARDS["expired unapproved"]),
     "expired unconfirmed": told(CARDS["expired unconfirmed"]),
     "expired unbegun": told(CARDS["expired unbegun"]),
-    "calling": told(life.call_takes_long(CARDS["running"], at=AT + 66)),
+    "calling": told(transitions.call_takes_long(CARDS["running"], at=AT + 66)),
     "changed again": told(CARDS["changed again"]),
     "given up": told(CARDS["lost for good"]),
     "outcome stopped": told(CARDS["stopped"]),
@@ -349,26 +360,26 @@ REPLIES: Final[Mapping[str, tuple[Request, Reply]]] = {
     "outcome lost": told(CARDS["lost"]),
     "superseded": told(CARDS["superseded"]),
     "superseded by somebody": told(CARDS["superseded by somebody"]),
-    "emergency": said(URGENT, Said.EMERGENCY),
-    "emergency over nobody": said(NOBODYS, Said.EMERGENCY),
-    "emergency dry run": said(CARDS["emergency dry run"], Said.EMERGENCY),
-    "announced": said(URGENT, Said.ANNOUNCED, reason=URGENT.reason),
-    "announced of a private channel": said(URGENT, Said.ANNOUNCED),
-    "emergency over the limit": said(CARDS["emergency over the limit"], Said.EMERGENCY),
-    "announced over the limit": said(CARDS["emergency over the limit"], Said.ANNOUNCED, reason=URGENT.reason),
-    "pressed first": said(PRESSED, Said.PRESSED_FIRST, actor=ALICE),
-    "pressed first over the limit": said(CARDS["emergency for a second"], Said.PRESSED_FIRST, actor=ALICE),
-    "confirmed emergency": said(CARDS["emergency confirmed"], Said.CONFIRMED, actor=BOB),
+    "emergency": said(URGENT, ReplyKind.EMERGENCY),
+    "emergency over nobody": said(NOBODYS, ReplyKind.EMERGENCY),
+    "emergency dry run": said(CARDS["emergency dry run"], ReplyKind.EMERGENCY),
+    "announced": said(URGENT, ReplyKind.ANNOUNCED, reason=URGENT.reason),
+    "announced of a private channel": said(URGENT, ReplyKind.ANNOUNCED),
+    "emergency over the limit": said(CARDS["emergency over the limit"], ReplyKind.EMERGENCY),
+    "announced over the limit": said(CARDS["emergency over the limit"], ReplyKind.ANNOUNCED, reason=URGENT.reason),
+    "pressed first": said(PRESSED, ReplyKind.PRESSED_FIRST, actor=ALICE),
+    "pressed first over the limit": said(CARDS["emergency for a second"], ReplyKind.PRESSED_FIRST, actor=ALICE),
+    "confirmed emergency": said(CARDS["emergency confirmed"], ReplyKind.CONFIRMED, actor=BOB),
     "denied emergency": told(CARDS["emergency denied"]),
-    "outcome emergency": said(CARDS["emergency stopped"], Said.OUTCOME),
-    "review open": said(CARDS["emergency stopped"], Said.REVIEW_OPEN),
-    "review for the last time": told(life.remind_of_review(used(), at=AT + 11 + 7 * 86_400)),
-    "review that nobody may close": said(urgent(used(), judges=()), Said.REVIEW_OPEN),
-    "review open after a second": said(used(by=DAVE), Said.REVIEW_OPEN),
-    "review open for nobody known": said(urgent(needing(ALONE, used()), passed_over=()), Said.REVIEW_OPEN),
-    "review open and closed": said(CARDS["emergency justified"], Said.REVIEW_OPEN),
-    "reviewed justified": said(CARDS["emergency justified"], Said.REVIEWED, actor=CAROL),
-    "reviewed not justified": said(CARDS["emergency not justified"], Said.REVIEWED, actor=CAROL),
+    "outcome emergency": said(CARDS["emergency stopped"], ReplyKind.OUTCOME),
+    "review open": said(CARDS["emergency stopped"], ReplyKind.REVIEW_OPEN),
+    "review for the last time": told(transitions.remind_of_review(used(), at=AT + 11 + 7 * 86_400)),
+    "review that nobody may close": said(urgent(used(), judges=()), ReplyKind.REVIEW_OPEN),
+    "review open after a second": said(used(by=DAVE), ReplyKind.REVIEW_OPEN),
+    "review open for nobody known": said(urgent(needing(ALONE, used()), passed_over=()), ReplyKind.REVIEW_OPEN),
+    "review open and closed": said(CARDS["emergency justified"], ReplyKind.REVIEW_OPEN),
+    "reviewed justified": said(CARDS["emergency justified"], ReplyKind.REVIEWED, actor=CAROL),
+    "reviewed not justified": said(CARDS["emergency not justified"], ReplyKind.REVIEWED, actor=CAROL),
     **{
         f"outcome {name}": told(CARDS[name])
         for name in (
@@ -378,9 +389,12 @@ REPLIES: Final[Mapping[str, tuple[Request, Reply]]] = {
             "too few votes before another try",
         )
     },
-    "unexpected": said(PENDING, Said.UNEXPECTED, reason="ab12cd34"),
-    "outcome lost without a word": told(finished(How.LOST)),
-    **{f"outcome refused {name}": told(finished(How.REFUSED, failure=failure)) for name, failure in FAILURES.items()},
+    "unexpected": said(PENDING, ReplyKind.UNEXPECTED, reason="ab12cd34"),
+    "outcome lost without a word": told(finished(OutcomeKind.LOST)),
+    **{
+        f"outcome refused {name}": told(finished(OutcomeKind.REFUSED, failure=failure))
+        for name, failure in FAILURES.items()
+    },
 }
 
 LINK: Final = answers.CardLink(
@@ -433,7 +447,7 @@ NAME_MISSING: Final = answers.NameMissing(
     entry="entry-1", verb=Verb.STOP, flow="premium-1", rule="on-call stops, a lead approves"
 )
 
-ANSWERS: Final[Mapping[str, answers.Answer]] = {
+ANSWERS: Final[Mapping[str, answers.AnyAnswer]] = {
     "opened": answers.Opened(card=LINK),
     "opened dry run": answers.Opened(card=LINK, dry_run=True),
     "opened unposted": answers.Opened(card=UNPOSTED),

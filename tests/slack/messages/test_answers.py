@@ -6,19 +6,19 @@ import typing
 import pytest
 from syrupy.assertion import SnapshotAssertion
 
-from bot import answers
-from bot.arrivals import Button
-from bot.policy import Why
-from bot.request import Progress, State
+from bot.commands.deliveries import Button
+from bot.lifecycle.states import Progress, State
+from bot.policy.model import Why
 from bot.slack import messages
 from bot.slack.messages import Message
+from bot.usecases import answers
 
 from . import examples, limits
 
 every_answer = pytest.mark.parametrize("name", examples.ANSWERS, ids=examples.slug)
 
 
-def show(value: answers.Answer) -> Message:
+def show(value: answers.AnyAnswer) -> Message:
     return messages.answer(value, workspace_url=examples.WORKSPACE)
 
 
@@ -35,7 +35,7 @@ def test_an_answer_keeps_within_slacks_limits(name: str) -> None:
 
 
 def test_every_kind_of_answer_and_every_reason_of_a_refusal_has_its_words() -> None:
-    kinds = typing.get_args(typing.get_args(answers.Answer)[0])
+    kinds = typing.get_args(typing.get_args(answers.AnyAnswer)[0])
     assert {type(value) for value in examples.ANSWERS.values()} == set(kinds)
     assert {value.decision.why for value in examples.REFUSALS.values()} == set(Why)
     settled = [value for value in examples.ANSWERS.values() if isinstance(value, answers.Settled)]

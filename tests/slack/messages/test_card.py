@@ -5,9 +5,10 @@ import dataclasses
 import pytest
 from syrupy.assertion import SnapshotAssertion
 
-from bot import request
-from bot.arrivals import Button
-from bot.request import Flow, How, Part, Progress, Request, State
+from bot.commands.deliveries import Button
+from bot.lifecycle import records
+from bot.lifecycle.records import Flow, OutcomeKind, Part, Request
+from bot.lifecycle.states import Progress, State
 from bot.slack import messages
 from bot.slack.messages import Message
 
@@ -42,7 +43,7 @@ def test_every_state_progress_and_outcome_has_a_card() -> None:
     cards = examples.CARDS.values()
     assert {seen.state for seen in cards} == set(State)
     assert {seen.operation.progress for seen in cards} == set(Progress)
-    assert {seen.operation.outcome.how for seen in cards if seen.operation.outcome} == set(How)
+    assert {seen.operation.outcome.how for seen in cards if seen.operation.outcome} == set(OutcomeKind)
 
 
 def test_the_first_line_is_the_decision() -> None:
@@ -91,10 +92,10 @@ def test_a_card_offers_what_its_state_allows(name: str, actions: list[Button]) -
 def test_the_buttons_go_once_nothing_can_be_decided(name: str) -> None:
     seen = examples.CARDS[name]
     shown = {str(button["action_id"]) for button in buttons(show(seen))}
-    assert bool(shown - {Button.CHECK_NOW, Button.ASK_AGAIN, Button.REVIEW}) is request.can_withdraw(seen)
-    assert (Button.CHECK_NOW in shown) is request.is_read_back(seen)
-    assert (Button.ASK_AGAIN in shown) is request.may_be_asked_again(seen)
-    assert (Button.REVIEW in shown) is request.is_review_open(seen)
+    assert bool(shown - {Button.CHECK_NOW, Button.ASK_AGAIN, Button.REVIEW}) is records.can_withdraw(seen)
+    assert (Button.CHECK_NOW in shown) is records.is_read_back(seen)
+    assert (Button.ASK_AGAIN in shown) is records.may_be_asked_again(seen)
+    assert (Button.REVIEW in shown) is records.is_review_open(seen)
 
 
 @every_card
@@ -233,7 +234,7 @@ def test_an_operation_that_was_cancelled_claims_no_outcome() -> None:
 
 
 def test_a_vote_of_the_requester_is_not_shown_as_counting() -> None:
-    own = request.Vote(actor=examples.ALICE, at=examples.AT)
+    own = records.Vote(actor=examples.ALICE, at=examples.AT)
     assert "0 of 1 — waiting for `media-leads`. " in show(dataclasses.replace(examples.PENDING, votes=(own,))).text
 
 

@@ -7,57 +7,59 @@ from typing import Final
 import pytest
 from syrupy.assertion import SnapshotAssertion
 
-from bot import commands
-from bot.commands import NotYet, Problem, Read, UsageError, Verb
-from bot.ports import Recording
+from bot.commands import verbs
+from bot.commands.grammar import NotYet, ReadCommand, UsageError, UsageProblem
+from bot.commands.verbs import Audience, Door, Verb
 from bot.slack import messages
 from bot.slack.messages import Message
 from bot.slack.messages.direct import EVERY_VERB
-from bot.verbs import Door, Who
+from bot.usecases.ports import Recording
 
 from . import examples, limits
 
 DETAILS: Final = {
-    Problem.UNKNOWN_VERB: "stpo",
-    Problem.BAD_FLOW: "main/feed",
-    Problem.BAD_ADDRESS: "https://console.example/flows",
-    Problem.SEVERAL_FLOWS: "feed-1 feed-2",
-    Problem.STRAY_WORDS: "it is broken",
-    Problem.UNKNOWN_OPTION: "--force",
-    Problem.REPEATED_OPTION: "--project",
-    Problem.OPTION_WITHOUT_VALUE: "--project",
-    Problem.OPTION_WITH_VALUE: "--dry-run",
-    Problem.BAD_PROJECT: "h/k",
-    Problem.OPTION_IN_REASON: "--dry-run",
+    UsageProblem.UNKNOWN_VERB: "stpo",
+    UsageProblem.BAD_FLOW: "main/feed",
+    UsageProblem.BAD_ADDRESS: "https://console.example/flows",
+    UsageProblem.SEVERAL_FLOWS: "feed-1 feed-2",
+    UsageProblem.STRAY_WORDS: "it is broken",
+    UsageProblem.UNKNOWN_OPTION: "--force",
+    UsageProblem.REPEATED_OPTION: "--project",
+    UsageProblem.OPTION_WITHOUT_VALUE: "--project",
+    UsageProblem.OPTION_WITH_VALUE: "--dry-run",
+    UsageProblem.BAD_PROJECT: "h/k",
+    UsageProblem.OPTION_IN_REASON: "--dry-run",
 }
 READS: Final = dataclasses.replace(
-    EVERY_VERB, verbs=frozenset(verb for verb, entry in commands.VERBS.items() if entry.who is not Who.CHANGES)
+    EVERY_VERB, verbs=frozenset(verb for verb, entry in verbs.VERBS.items() if entry.who is not Audience.CHANGES)
 )
 SHOWN: Final[Mapping[str, Message | None]] = {
     "help": messages.help_text(None),
     **{f"help {verb}": messages.help_text(verb) for verb in Verb},
     **{
         f"usage {problem}": messages.usage(UsageError(verb=Verb.STOP, problem=problem, detail=DETAILS.get(problem, "")))
-        for problem in Problem
+        for problem in UsageProblem
     },
-    "usage without a verb": messages.usage(UsageError(verb=None, problem=Problem.UNKNOWN_VERB, detail="xyzzy")),
-    "usage of another verb": messages.usage(UsageError(verb=Verb.START, problem=Problem.UNKNOWN_VERB, detail="strat")),
-    "usage of a verb that reads": messages.usage(UsageError(verb=Verb.STATUS, problem=Problem.NO_FLOW)),
-    "usage of a mention": messages.usage(UsageError(verb=Verb.STOP, problem=Problem.NO_FLOW), door=Door.MENTION),
+    "usage without a verb": messages.usage(UsageError(verb=None, problem=UsageProblem.UNKNOWN_VERB, detail="xyzzy")),
+    "usage of another verb": messages.usage(
+        UsageError(verb=Verb.START, problem=UsageProblem.UNKNOWN_VERB, detail="strat")
+    ),
+    "usage of a verb that reads": messages.usage(UsageError(verb=Verb.STATUS, problem=UsageProblem.NO_FLOW)),
+    "usage of a mention": messages.usage(UsageError(verb=Verb.STOP, problem=UsageProblem.NO_FLOW), door=Door.MENTION),
     "usage in a thread": messages.usage(
-        UsageError(verb=None, problem=Problem.NO_VERB), door=Door.MENTION, in_thread=True
+        UsageError(verb=None, problem=UsageProblem.NO_VERB), door=Door.MENTION, in_thread=True
     ),
     "help for who may only read": messages.help_text(None, usable=READS),
     "help of a verb that may not be used": messages.help_text(Verb.STOP, usable=READS, door=Door.MENTION),
     "help unsure": messages.help_text(Verb.STOP, usable=dataclasses.replace(EVERY_VERB, sure=False)),
     "help in a thread": messages.help_text(None, door=Door.MENTION, in_thread=True),
-    **{f"looking {verb}": messages.looking(Read(verb=verb)) for verb in (Verb.LIST, Verb.PENDING, Verb.HISTORY)},
-    "looking whoami": messages.looking(Read(verb=Verb.WHOAMI)),
-    "looking at a flow": messages.looking(Read(verb=Verb.STATUS, about="main-feed")),
+    **{f"looking {verb}": messages.looking(ReadCommand(verb=verb)) for verb in (Verb.LIST, Verb.PENDING, Verb.HISTORY)},
+    "looking whoami": messages.looking(ReadCommand(verb=Verb.WHOAMI)),
+    "looking at a flow": messages.looking(ReadCommand(verb=Verb.STATUS, about="main-feed")),
     "too many": messages.too_many(),
     "unreadable": messages.unreadable(),
     "recording unconfirmed by mention": messages.recording(Recording.UNCONFIRMED, door=Door.MENTION),
-    "usage of help": messages.usage(UsageError(verb=Verb.HELP, problem=Problem.STRAY_WORDS, detail="me please")),
+    "usage of help": messages.usage(UsageError(verb=Verb.HELP, problem=UsageProblem.STRAY_WORDS, detail="me please")),
     "not yet an option": messages.not_yet(NotYet(what="--emergency")),
     "reading": messages.reading("main-feed"),
     "recording full": messages.recording(Recording.FULL),
@@ -108,17 +110,17 @@ def test_reading_is_told_with_the_flow_as_typed() -> None:
     assert messages.reading("main-feed", dry_run=True).text == "Dry run: Reading `main-feed`…"
 
 
-@pytest.mark.parametrize("problem", Problem)
-def test_what_cannot_be_understood_gets_the_usage_of_the_nearest_verb(problem: Problem) -> None:
+@pytest.mark.parametrize("problem", UsageProblem)
+def test_what_cannot_be_understood_gets_the_usage_of_the_nearest_verb(problem: UsageProblem) -> None:
     text = shown(f"usage {problem}").text
-    assert commands.usage(Verb.STOP) in text
+    assert verbs.usage(Verb.STOP) in text
     assert DETAILS.get(problem, "") in text
     assert "Nothing was done." in text
 
 
 def test_help_shows_the_verbs_that_its_reader_may_use() -> None:
     text = shown("help for who may only read").text
-    assert all((commands.usage(verb) in text) is (verb in READS.verbs) for verb in Verb)
+    assert all((verbs.usage(verb) in text) is (verb in READS.verbs) for verb in Verb)
     assert "No rule lets you use `stop`, `start` here." in text
 
 

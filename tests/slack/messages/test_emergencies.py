@@ -2,8 +2,8 @@
 
 import pytest
 
-from bot.arrivals import Button, Verdict
-from bot.commands import Verb
+from bot.commands.deliveries import Button, Verdict
+from bot.commands.verbs import Verb
 from bot.slack.messages import emergencies
 
 from . import examples

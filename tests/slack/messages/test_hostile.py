@@ -7,13 +7,13 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from bot import answers
-from bot.commands import NotYet, Problem, Read, UsageError, Verb
-from bot.policy import Refuse, Why
-from bot.request import Flow, Part, Reply, Request
+from bot.commands.grammar import NotYet, ReadCommand, UsageError, UsageProblem
+from bot.commands.verbs import Door, Verb
+from bot.lifecycle.records import Flow, Part, Reply, Request
+from bot.policy.model import Refuse, Why
 from bot.slack import messages
 from bot.slack.messages import Message
-from bot.verbs import Door
+from bot.usecases import answers
 
 from . import examples, limits
 
@@ -200,14 +200,14 @@ hostile_answers = st.one_of(
 
 
 @given(hostile_answers)
-def test_an_answer_links_nowhere_and_fits(value: answers.Answer) -> None:
+def test_an_answer_links_nowhere_and_fits(value: answers.AnyAnswer) -> None:
     harmless(messages.answer(value, workspace_url=examples.WORKSPACE))
 
 
-@given(texts, st.sampled_from(Problem), st.none() | st.sampled_from(Verb))
-def test_what_was_typed_comes_back_harmless(typed: str, problem: Problem, verb: Verb | None) -> None:
+@given(texts, st.sampled_from(UsageProblem), st.none() | st.sampled_from(Verb))
+def test_what_was_typed_comes_back_harmless(typed: str, problem: UsageProblem, verb: Verb | None) -> None:
     harmless(messages.reading(typed))
-    harmless(messages.looking(Read(verb=Verb.STATUS, about=typed)))
+    harmless(messages.looking(ReadCommand(verb=Verb.STATUS, about=typed)))
     harmless(messages.not_yet(NotYet(what=typed)))
     harmless(messages.unexpected(typed))
     for door in Door:

@@ -3,8 +3,9 @@
 import pytest
 from syrupy.assertion import SnapshotAssertion
 
-from bot.arrivals import Modal, Verdict
-from bot.commands import MAX_REASON, Problem, Verb
+from bot.commands.deliveries import Modal, Verdict
+from bot.commands.grammar import MAX_REASON, UsageProblem
+from bot.commands.verbs import Verb
 from bot.playground.slack import blocks as block_kit
 from bot.slack.messages import modals
 
@@ -66,17 +67,17 @@ def test_a_review_asks_for_a_verdict_and_takes_a_comment() -> None:
     assert set(modals.verdict_missing()) == {modals.VERDICT_BLOCK}
 
 
-@pytest.mark.parametrize("problem", Problem)
-def test_an_error_stands_at_the_reason(problem: Problem) -> None:
+@pytest.mark.parametrize("problem", UsageProblem)
+def test_an_error_stands_at_the_reason(problem: UsageProblem) -> None:
     assert set(modals.reason_wrong(problem)) == {modals.REASON_BLOCK}
 
 
 def test_a_reason_that_cannot_be_taken_is_told_why() -> None:
-    assert modals.reason_wrong(Problem.REASON_TOO_LONG) == {
+    assert modals.reason_wrong(UsageProblem.REASON_TOO_LONG) == {
         "reason": f"Please keep the reason within {MAX_REASON} characters."
     }
-    assert "write one" in modals.reason_wrong(Problem.EMPTY_REASON)["reason"]
-    assert "--dry-run" in modals.reason_wrong(Problem.OPTION_IN_REASON)["reason"]
+    assert "write one" in modals.reason_wrong(UsageProblem.EMPTY_REASON)["reason"]
+    assert "--dry-run" in modals.reason_wrong(UsageProblem.OPTION_IN_REASON)["reason"]
 
 
 @pytest.mark.parametrize("modal", Modal)

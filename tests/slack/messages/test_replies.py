@@ -6,9 +6,10 @@ from typing import Final
 import pytest
 from syrupy.assertion import SnapshotAssertion
 
-from bot.commands import Verb
-from bot.errors import Fault
-from bot.request import Event, How, Outcome, Reply, Request, Said
+from bot.commands.verbs import Verb
+from bot.lifecycle.cloud_failure import Fault
+from bot.lifecycle.records import Outcome, OutcomeKind, Reply, ReplyKind, Request
+from bot.lifecycle.states import Event
 from bot.slack import messages
 from bot.slack.messages import Message, outcomes
 
@@ -37,8 +38,8 @@ def test_a_reply_keeps_within_slacks_limits(name: str) -> None:
 def test_everything_that_can_be_said_and_every_outcome_and_fault_has_a_reply() -> None:
     pairs = examples.REPLIES.values()
     found = [seen.operation.outcome for seen, _ in pairs if seen.operation.outcome]
-    assert {reply.said for _, reply in pairs} == set(Said)
-    assert {outcome.how for outcome in found} == set(How)
+    assert {reply.said for _, reply in pairs} == set(ReplyKind)
+    assert {outcome.how for outcome in found} == set(OutcomeKind)
     assert {outcome.failure.fault for outcome in found if outcome.failure} == set(Fault)
 
 
@@ -129,11 +130,11 @@ def test_every_reply_to_an_emergency_says_so() -> None:
 
 
 def test_what_is_said_of_an_emergency_is_not_made_up() -> None:
-    for said in (Said.EMERGENCY, Said.REVIEWED):
+    for said in (ReplyKind.EMERGENCY, ReplyKind.REVIEWED):
         with pytest.raises(ValueError, match="req-1"):
             show((examples.PENDING, Reply(seq=1, said=said, at=examples.AT)))
     with pytest.raises(ValueError, match="req-1"):
-        show((examples.URGENT, Reply(seq=1, said=Said.REVIEWED, at=examples.AT)))
+        show((examples.URGENT, Reply(seq=1, said=ReplyKind.REVIEWED, at=examples.AT)))
 
 
 def test_a_success_stays_in_the_thread() -> None:
@@ -177,13 +178,13 @@ def test_the_first_reply_calls_nobody_once_the_request_is_decided() -> None:
 
 
 def test_a_refusal_without_the_clouds_words_still_says_what_to_do() -> None:
-    text = show(examples.told(examples.finished(How.REFUSED))).text
+    text = show(examples.told(examples.finished(OutcomeKind.REFUSED))).text
     assert "Check the flow in the Huawei Cloud console" in text
 
 
 def test_the_wanted_word_of_a_start_is_active() -> None:
-    assert "is now ACTIVE" in show(examples.told(examples.finished(How.DONE, seen=examples.STARTING))).text
-    lost = show(examples.told(examples.finished(How.LOST, seen=examples.STARTING))).text
+    assert "is now ACTIVE" in show(examples.told(examples.finished(OutcomeKind.DONE, seen=examples.STARTING))).text
+    lost = show(examples.told(examples.finished(OutcomeKind.LOST, seen=examples.STARTING))).text
     assert "was started" in lost
 
 
@@ -193,7 +194,7 @@ def test_every_reply_of_a_dry_run_says_so() -> None:
 
 
 def test_an_outcome_that_is_not_there_is_not_made_up() -> None:
-    reply = Reply(seq=1, said=Said.OUTCOME, at=examples.AT)
+    reply = Reply(seq=1, said=ReplyKind.OUTCOME, at=examples.AT)
     with pytest.raises(ValueError, match="req-1"):
         show((examples.PENDING, reply))
     with pytest.raises(ValueError, match="req-1"):
@@ -206,13 +207,14 @@ def test_a_reply_whose_actor_is_not_known_says_somebody() -> None:
 
 
 def test_a_withdrawal_without_a_code_is_flowbots_own() -> None:
-    seen = examples.ended(Event.WITHDRAW, Said.WITHDRAWN)
+    seen = examples.ended(Event.WITHDRAW, ReplyKind.WITHDRAWN)
     assert "flowbot withdrew" in show(examples.told(seen)).text
 
 
 def test_an_outcome_keeps_the_status_word_of_the_cloud() -> None:
-    seen = examples.finished(How.NOT_DONE)
+    seen = examples.finished(OutcomeKind.NOT_DONE)
     odd = dataclasses.replace(
-        seen, operation=dataclasses.replace(seen.operation, outcome=Outcome(how=How.NOT_DONE, status="DRAINING"))
+        seen,
+        operation=dataclasses.replace(seen.operation, outcome=Outcome(how=OutcomeKind.NOT_DONE, status="DRAINING")),
     )
     assert "accepted, still DRAINING" in show(examples.told(odd)).text

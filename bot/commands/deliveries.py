@@ -1,0 +1,124 @@
+"""What comes in at a door, as values: a command typed, a button clicked, a modal submitted.
+
+They are what the inbox keeps. They hold ids only: no `response_url`, no trigger id, no token, no names of people.
+"""
+
+import dataclasses
+import enum
+from typing import Literal
+
+from bot.commands.verbs import Door
+
+
+class Button(enum.StrEnum):
+    """The `action_id` of each button; its `value` is a request id and nothing else."""
+
+    CONFIRM = "confirm"
+    APPROVE = "approve"
+    DENY = "deny"
+    WITHDRAW = "withdraw"
+    ADD_REASON = "add_reason"
+    TYPE_NAME = "type_name"
+    CHECK_NOW = "check_now"
+    ASK_AGAIN = "ask_again"
+    EMERGENCY_FIRST = "emergency_first"
+    EMERGENCY_CONFIRM = "emergency_confirm"
+    REVIEW = "review"
+
+
+class Modal(enum.StrEnum):
+    """The `callback_id` of each modal; its `private_metadata` is a request id."""
+
+    DENY_REASON = "deny_reason"
+    ADD_REASON = "add_reason"
+    TYPE_NAME = "type_name"
+    REVIEW = "review"
+
+
+class Verdict(enum.StrEnum):
+    """What a reviewer says of an emergency."""
+
+    JUSTIFIED = "justified"
+    NOT_JUSTIFIED = "not_justified"
+
+
+@dataclasses.dataclass(frozen=True, kw_only=True)
+class Actor:
+    """Who acts: `user` is the user id, `team` that of a workspace, or of the organisation where Slack gives that.
+
+    On Enterprise Grid one person may act with several user ids. `person` is the id that Slack gives for all of them,
+    once it was asked; None where it gives none. People are compared by `id`, and mentioned by `user`.
+    """
+
+    team: str
+    user: str
+    person: str | None = None
+
+    @property
+    def id(self) -> str:
+        """Return the id of the person, whichever of their user ids they act with."""
+        return self.person or self.user
+
+    @property
+    def has_one_id(self) -> bool:
+        """Tell whether no other user id can be theirs; ids with a W are those of an organisation."""
+        return self.person is None and not self.user.startswith("W")
+
+
+@dataclasses.dataclass(frozen=True, kw_only=True)
+class Typed:
+    """A command as it was typed in `channel`, without `/flow` or the mention.
+
+    `ts` is that of the message that holds it, which a slash command has none of; `thread_ts` that of the root of the
+    thread in which it stands.
+    """
+
+    kind: Literal["typed"] = "typed"
+    text: str
+    channel: str
+    door: Door = Door.SLASH
+    ts: str | None = None
+    thread_ts: str | None = None
+
+
+@dataclasses.dataclass(frozen=True, kw_only=True)
+class Clicked:
+    """A button that was pressed on the message `message_ts` in `channel`, perhaps in the thread under `thread_ts`."""
+
+    kind: Literal["clicked"] = "clicked"
+    button: Button
+    request_id: str
+    channel: str
+    message_ts: str | None
+    thread_ts: str | None = None
+
+
+@dataclasses.dataclass(frozen=True, kw_only=True)
+class Submitted:
+    """A modal that was submitted: the reason typed in it, the flow's name where that was asked for, or a verdict."""
+
+    kind: Literal["submitted"] = "submitted"
+    modal: Modal
+    request_id: str
+    reason: str | None
+    name: str | None = None
+    verdict: Verdict | None = None
+
+
+Arrival = Typed | Clicked | Submitted
+
+
+@dataclasses.dataclass(frozen=True, kw_only=True)
+class Entry:
+    """One row of the inbox.
+
+    `key` is unique for 24 hours: a repeated delivery has the same one. `received_at` is in seconds since the epoch
+    (UTC), as every time in flowbot. `for_teams` holds the workspaces that the delivery says it is for, where that could
+    not be compared with ours when it came: nothing is decided before it has been.
+    """
+
+    key: str
+    actor: Actor
+    arrival: Arrival
+    received_at: float
+    for_teams: tuple[str, ...] = ()

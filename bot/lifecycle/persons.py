@@ -1,0 +1,30 @@
+"""Who is behind the actors of a request, where one person acts with several user ids.
+
+Pure. Whom an id belongs to comes in; who asks Slack for it is `gate`.
+"""
+
+import dataclasses
+from collections.abc import Mapping
+
+from bot.commands.deliveries import Actor
+from bot.lifecycle.records import Request
+
+
+def actors(request: Request) -> tuple[Actor, ...]:
+    """Return everybody who asked for it, voted on it or ended it."""
+    ended_by = () if request.ending is None or request.ending.actor is None else (request.ending.actor,)
+    return (request.requester, *(vote.actor for vote in request.votes), *ended_by)
+
+
+def identified(request: Request, known: Mapping[str, str | None]) -> Request:
+    """Return the request with the `person` of each actor, by their user id; who is not known stays as they are."""
+    ending = request.ending
+    if ending is not None and ending.actor is not None:
+        ending = dataclasses.replace(ending, actor=_identified(ending.actor, known))
+    votes = (dataclasses.replace(vote, actor=_identified(vote.actor, known)) for vote in request.votes)
+    requester = _identified(request.requester, known)
+    return dataclasses.replace(request, requester=requester, votes=tuple(votes), ending=ending)
+
+
+def _identified(actor: Actor, known: Mapping[str, str | None]) -> Actor:
+    return dataclasses.replace(actor, person=known.get(actor.user, actor.person))

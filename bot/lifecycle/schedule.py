@@ -1,0 +1,184 @@
+"""What is due on a request, and when it wants looking at again.
+
+Pure functions of one record and a time in seconds since the epoch (UTC): the worker carries out what they say.
+"""
+
+import enum
+from typing import Final
+
+from bot.lifecycle import records
+from bot.lifecycle.records import Awaiting, ReplyKind, Request
+from bot.lifecycle.states import Progress, State
+
+BEGIN_WITHIN: Final = 120.0
+"""Seconds after its approval within which a request must begin (promise 10)."""
+
+CLOCK_STEP: Final = 30.0
+"""Seconds by which a clock may have been set back before an approval counts as old."""
+
+REMIND_AFTER: Final = 300.0
+"""Seconds after which the approvers are reminded, unless half the request's time is less."""
+
+ANNOUNCE_WITHIN: Final = 10.0
+"""Seconds for which the call of an emergency waits for its announcements at most."""
+
+REVIEW_AGAIN: Final = 86_400.0
+"""Seconds after which somebody is asked once more to review an emergency."""
+
+REVIEW_FOR: Final = 7 * REVIEW_AGAIN
+"""Seconds after the end of an emergency from which on nobody is asked again; its review stays open."""
+
+OPEN: Final = 253_402_300_800.0
+"""When a request is looked at that waits for a person and for no time: at the end of the year 9999."""
+
+ANNOUNCEMENTS: Final = (ReplyKind.EMERGENCY, ReplyKind.ANNOUNCED)
+"""The replies that tell the channels of an emergency, before it is carried out."""
+
+_FIRST: Final = (ReplyKind.ASKED, ReplyKind.OUTCOME, *ANNOUNCEMENTS)
+"""The replies that go before the card's newest state."""
+
+NO_CARD: Final = ""
+"""The `ts` of a card that will never be posted."""
+
+
+class Act(enum.StrEnum):
+    """What is due on a request itself."""
+
+    EXPIRE = "expire"
+    LAPSE = "lapse"  # approved, and not begun in time
+    CALL = "call"  # the first try, after a last check
+    CALL_AGAIN = "call_again"
+    READ = "read"  # the flow's state, to find out what came of the call or whether it lasted
+    RECOVER = "recover"  # a call was claimed and whoever made it is gone
+    REMIND = "remind"
+    REMIND_REVIEW = "remind_review"
+
+
+class Tell(enum.StrEnum):
+    """What Slack does not show yet."""
+
+    POST_CARD = "post_card"
+    NEVER_SHOWN = "never_shown"  # it ended before Slack took its card: its requester is told
+    EDIT_CARD = "edit_card"
+    REPLY = "reply"
+
+
+def act(request: Request, now: float) -> Act | None:
+    """Tell the next thing to do for the request, if any is due."""
+    match request.state:
+        case State.PENDING if now >= request.expires_at:
+            return Act.EXPIRE
+        case State.PENDING if _wants_reminder(request) and now >= remind_at(request):
+            return Act.REMIND
+        case State.APPROVED:
+            return _act_on(request, now)
+        case _:
+            return None
+
+
+def _act_on(request: Request, now: float) -> Act | None:
+    operation = request.operation
+    if operation.progress is Progress.WAITING:
+        if not 0 < begin_by(request) - now <= BEGIN_WITHIN + CLOCK_STEP:
+            return Act.LAPSE
+        return Act.CALL if now >= call_at(request) else None
+    if operation.progress is Progress.RUNNING and operation.awaiting is Awaiting.REPLY:
+        return Act.RECOVER
+    if operation.awaiting is Awaiting.READING and now >= operation.not_before:
+        return Act.READ
+    if operation.progress is Progress.RUNNING and operation.awaiting is Awaiting.TRY and now >= operation.not_before:
+        return Act.CALL_AGAIN
+    review_at = _review_at(request)
+    return Act.REMIND_REVIEW if review_at is not None and now >= review_at else None
+
+
+def tell(request: Request, now: float) -> Tell | None:
+    """Tell the next thing that Slack must hear, if it may be tried now.
+
+    The card comes first; then, of the replies in their order, the ones that call people, then the card's newest state.
+    An announcement that Slack does not take holds back no version of the card: it has the next button.
+    """
+    if now < request.tell_at:
+        return None
+    if request.card.ts is None:
+        told_already = request.ending is not None and request.ending.code is not None
+        return Tell.POST_CARD if request.ending is None else None if told_already else Tell.NEVER_SHOWN
+    if request.card.ts == NO_CARD:
+        return None
+    behind = request.card.shown < request.version
+    if behind and request.emergency is not None and request.tell_failures % 2 == 1:
+        return Tell.EDIT_CARD  # after each failure the other is tried first
+    if request.unsent and request.unsent[0].said in _FIRST:
+        return Tell.REPLY
+    if behind and not (request.tell_failures and request.unsent):
+        return Tell.EDIT_CARD
+    return Tell.REPLY if request.unsent else None
+
+
+def is_card_held_back(request: Request) -> bool:
+    """Tell whether an announcement that Slack has not taken yet stands before the card's next button."""
+    behind = bool(request.card.ts) and request.card.shown < request.version
+    waits = request.emergency is not None and request.state is State.PENDING and behind
+    return waits and bool(request.unsent) and request.unsent[0].said in ANNOUNCEMENTS
+
+
+def at(request: Request) -> float | None:
+    """Tell when the request wants looking at again; None when nothing more can come of it.
+
+    One with an open review always has a time: by that it is listed and kept.
+    """
+    times = []
+    operation = request.operation
+    if request.state is State.PENDING:
+        reminder = remind_at(request) if _wants_reminder(request) else request.expires_at
+        times.append(min(reminder, request.expires_at))
+    elif records.can_withdraw(request):
+        times.append(min(call_at(request), begin_by(request)))
+    elif operation.awaiting is Awaiting.READING or operation.progress is Progress.RUNNING:
+        times.append(0.0 if operation.awaiting is Awaiting.REPLY else operation.not_before)
+    if records.is_review_open(request):
+        times.append(_review_at(request) or OPEN)
+    if tell(request, request.tell_at) is not None:
+        times.append(request.tell_at)
+    return min(times, default=None)
+
+
+def call_at(request: Request) -> float:
+    """Tell when an approved request may be called: an emergency waits for its announcements, but not for ever."""
+    announced_by = (request.decided_at or request.asked_at) + ANNOUNCE_WITHIN if is_announcing(request) else 0.0
+    return max(request.operation.not_before, announced_by)
+
+
+def is_announcing(request: Request) -> bool:
+    """Tell whether the call of an emergency waits for what tells the channels of it."""
+    waits = request.emergency is not None and request.state is State.APPROVED and records.can_withdraw(request)
+    return waits and any(reply.said in ANNOUNCEMENTS for reply in request.unsent)
+
+
+def begin_by(request: Request) -> float:
+    """Tell until when an approved request may begin."""
+    return (request.decided_at or request.asked_at) + BEGIN_WITHIN
+
+
+def remind_at(request: Request) -> float:
+    """Tell when the approvers are reminded: after half the request's time or five minutes, whichever is less."""
+    return request.asked_at + min(REMIND_AFTER, (request.expires_at - request.asked_at) / 2)
+
+
+def is_last_reminder(request: Request, at: float) -> bool:
+    """Tell whether whoever is asked at this time to review an emergency is asked for the last time."""
+    ended_at = request.operation.ended_at
+    return ended_at is not None and at >= ended_at + REVIEW_FOR
+
+
+def _review_at(request: Request) -> float | None:
+    """Tell when somebody is asked once more to review an emergency, if at all; its end did so first."""
+    if request.emergency is None or not records.is_review_open(request):
+        return None
+    asked_at = request.emergency.reminded_at or 0.0
+    return None if is_last_reminder(request, asked_at) else asked_at + REVIEW_AGAIN
+
+
+def _wants_reminder(request: Request) -> bool:
+    """Tell whether anybody is there to be reminded: a confirmation is its requester's own business."""
+    return request.terms.approvals > 0 and not request.reminded

@@ -1,0 +1,190 @@
+"""The part of IAM that gives tokens, in the stand-in for Live: users, their tokens, and what the gateway says of these.
+
+It is as strict as the vendor's page, and must not know the client. Its calls have a journal and faults of their own, so
+that what is counted of Live stays what Live has seen.
+
+Sources: the vendor's IAM API reference, "Obtaining a User Token Through Password Authentication", and API Gateway's
+texts for tokens, from issues and questions.
+"""
+
+import asyncio
+import dataclasses
+import datetime
+import json
+from collections.abc import Callable
+from typing import Any, Final
+
+from bot.playground.live import errors as live_errors
+from bot.playground.live.errors import Arrived, Faults, Refusal
+from bot.usecases import ports
+
+PATH: Final = b"/v3/auth/tokens"
+
+LIFE: Final = 24 * 3600.0
+"""How long a token lasts, in seconds."""
+
+LOCK_AFTER: Final = 5
+LOCK_FOR: Final = 15 * 60.0
+"""After how many wrong passwords a user is locked, and for how many seconds: the vendor's default policy."""
+
+_TYPES: Final = frozenset(
+    f"application/json{charset}" for charset in ("", ";charset=utf8", ";charset=utf-8", ";charset=UTF-8")
+)
+
+
+@dataclasses.dataclass(frozen=True, kw_only=True)
+class IamCall:
+    """One call in the journal of IAM. `status` is None until it is answered, and for ever where it was dropped."""
+
+    at: float
+    arrived: Arrived
+    status: int | None = None
+
+
+@dataclasses.dataclass(kw_only=True)
+class _User:
+    password: str
+    wrong: int = 0
+    locked_until: float = 0.0
+
+
+@dataclasses.dataclass(kw_only=True)
+class _Token:
+    project_id: str
+    ends_at: float
+    revoked: bool = False
+
+
+class Iam:
+    """Gives tokens for projects to users who know their passwords. `life` may be changed: it is of tokens to come."""
+
+    def __init__(self, *, clock: ports.Clock, changed: Callable[[], None]) -> None:
+        self.faults = Faults()
+        self.life = LIFE
+        self._clock = clock
+        self._changed = changed
+        self._users: dict[tuple[str, str], _User] = {}
+        self._tokens: dict[str, _Token] = {}
+        self._calls: list[IamCall] = []
+
+    @property
+    def calls(self) -> tuple[IamCall, ...]:
+        """Every call that asked for a token, in order of arrival."""
+        return tuple(self._calls)
+
+    @property
+    def tokens(self) -> tuple[str, ...]:
+        """Every token that was given, the newest last."""
+        return tuple(self._tokens)
+
+    def add_user(self, name: str, password: str, domain: str) -> None:
+        """Let a user in, or change a password, which ends all tokens."""
+        if (domain, name) in self._users:
+            self.revoke()
+        self._users[domain, name] = _User(password=password)
+
+    def revoke(self) -> None:
+        """End every token that was given so far."""
+        for token in self._tokens.values():
+            token.revoked = True
+
+    def refuse(self, arrived: Arrived) -> Refusal | None:
+        """Return why the gateway does not take the token that a call shows."""
+        token = self._tokens.get(arrived.header("x-auth-token") or "")
+        if token is None:
+            return live_errors.not_authenticated("decrypt token fail")
+        if self._clock.now() >= token.ends_at:
+            return live_errors.not_authenticated(f"token expires, expires_at: {_written(token.ends_at)}")
+        return live_errors.token_must_be_updated() if token.revoked else None
+
+    def projects_of(self, arrived: Arrived) -> set[str | None]:
+        """Return the projects that a call is for: its token's, and the one it names itself, which it need not."""
+        named = {value for key, value in arrived.headers if key == "x-project-id"}
+        return {self._tokens[arrived.header("x-auth-token") or ""].project_id, *named}
+
+    async def answer(self, arrived: Arrived) -> tuple[Refusal, dict[str, str]] | None:
+        """Return the answer, 201 or not, with the header that names the call; None where the connection is cut."""
+        number = len(self._calls)
+        self._calls.append(IamCall(at=self._clock.now(), arrived=arrived))
+        self._changed()
+        trouble = self.faults.take(arrived.method, arrived.path.decode("ascii"))
+        if isinstance(trouble.hold, asyncio.Event):
+            await trouble.hold.wait()
+        elif trouble.hold is not None:
+            await self._clock.sleep(trouble.hold)
+        if trouble.drop:
+            return None
+        outcome = trouble.reply or self._judge(arrived)
+        self._calls[number] = dataclasses.replace(self._calls[number], status=outcome.status)
+        self._changed()
+        return outcome, {"X-IAM-Trace-Id": f"iam-{number + 1:06d}"}
+
+    def _judge(self, arrived: Arrived) -> Refusal:
+        if arrived.method != "POST":
+            return live_errors.from_iam(405, "The method is not allowed for the requested URL.", "Method Not Allowed")
+        if (arrived.header("content-type") or "").replace(" ", "") not in _TYPES:
+            return _bad("Expecting to find application/json in Content-Type header.")
+        if arrived.query != b"nocatalog=true":
+            return _bad("The stand-in has no catalog: ask with nocatalog=true alone.")
+        asked = _asked(arrived.body)
+        if asked is None:
+            return _bad("Request body is invalid.")
+        name, password, domain, project_id = asked
+        return self._refused(domain, name, password) or self._given(name, domain, project_id)
+
+    def _refused(self, domain: str, name: str, password: str) -> Refusal | None:
+        user, now = self._users.get((domain, name)), self._clock.now()
+        if user is not None and now < user.locked_until:
+            return live_errors.from_iam(401, "The account is locked.", "Unauthorized")
+        if user is not None and user.password == password:
+            user.wrong = 0
+            return None
+        if user is not None:
+            user.wrong += 1
+            if user.wrong >= LOCK_AFTER:
+                user.wrong, user.locked_until = 0, now + LOCK_FOR
+        return live_errors.from_iam(401, "The username or password is wrong.", "Unauthorized")
+
+    def _given(self, name: str, domain: str, project_id: str) -> Refusal:
+        now = self._clock.now()
+        # Real ones are thousands of characters of base64 in which a slash is a minus.
+        value = f"MIITOKENEXAMPLE-{len(self._tokens) + 1:04d}+" + "Zz09-+" * 200 + "=="
+        self._tokens[value] = _Token(project_id=project_id, ends_at=now + self.life)
+        token = {
+            "methods": ["password"],
+            "expires_at": _written(now + self.life),
+            "issued_at": _written(now),
+            "project": {"id": project_id, "domain": {"name": domain}},
+            "user": {"name": name, "domain": {"name": domain}},
+        }
+        return Refusal(status=201, body={"token": token}, headers={"X-Subject-Token": value})
+
+
+def shows_token(arrived: Arrived) -> bool:
+    """Tell whether a call comes with a token and nothing else; with a signature too it is judged by that."""
+    return arrived.header("x-auth-token") is not None and arrived.header("authorization") is None
+
+
+def _asked(body: bytes) -> tuple[str, str, str, str] | None:
+    """Return user, password, domain and project id, where the body is the documented one to the letter."""
+    try:
+        value: Any = json.loads(body)
+        user = value["auth"]["identity"]["password"]["user"]
+        found = user["name"], user["password"], user["domain"]["name"], value["auth"]["scope"]["project"]["id"]
+    except (ValueError, KeyError, TypeError):
+        return None
+    if not all(isinstance(text, str) and text for text in found):
+        return None
+    name, password, domain, project_id = found
+    named = {"name": name, "password": password, "domain": {"name": domain}}
+    identity = {"methods": ["password"], "password": {"user": named}}
+    documented = {"auth": {"identity": identity, "scope": {"project": {"id": project_id}}}}
+    return (name, password, domain, project_id) if value == documented else None
+
+
+def _bad(message: str) -> Refusal:
+    return live_errors.from_iam(400, message, "Bad Request")
+
+
+def _written(seconds: float) -> str:
+    return datetime.datetime.fromtimestamp(seconds, datetime.UTC).strftime("%Y-%m-%dT%H:%M:%S.%fZ")

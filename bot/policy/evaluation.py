@@ -1,0 +1,179 @@
+"""Who may do what: a question and the facts known about it go in, a decision with its reason comes out.
+
+Pure. The caller brings what Slack says about people and groups, and may bring "unknown", which never lets anybody do
+more than the truth would. It must not know where rules come from, nor the words for a decision.
+"""
+
+import dataclasses
+import fnmatch
+from collections.abc import Iterable, Mapping
+
+from bot.commands.verbs import READ, right_of
+from bot.policy.model import (
+    EVERYBODY,
+    READING,
+    Allow,
+    Decision,
+    Effect,
+    Groups,
+    Kind,
+    NeedApproval,
+    Person,
+    Policy,
+    Question,
+    Refuse,
+    Rule,
+    Why,
+    _names,
+    behind,
+    expand,
+    is_group,
+)
+
+
+def decide(policy: Policy, question: Question, groups: Groups) -> Decision:
+    """Answer by the rules: default deny, a deny always wins, then the allow that asks for the most approvals."""
+    if outsider := refuse_outsider(question.person):
+        return outsider
+    if denied := refuse_denied(policy, question, groups):
+        return denied
+    sure, possible = _matching(policy, question, groups, Effect.ALLOW)
+    if right_of(question.verb) == READ:
+        return Allow(rule=READING, reason_required=False, expires=READING.expires)
+    if not possible:
+        return _no(policy, question, Why.NO_RULE, None)
+    strictest = max(possible, key=lambda rule: rule.approvals)
+    if not sure or (strictest not in sure and strictest.approvals > 0):
+        # Not matching must not mean fewer approvals: a rule that may hold and would ask for them cannot be passed over.
+        unasked = unasked_in(policy, (*strictest.who, *strictest.excluded), groups)
+        return _no(policy, question, Why.UNREACHABLE, strictest, unasked)
+    reason_required = any(rule.reason_required for rule in possible)
+    expires = min(rule.expires for rule in possible)
+    allow = Allow(rule=max(sure, key=lambda rule: rule.approvals), reason_required=reason_required, expires=expires)
+    return _with_approvers(policy, question, groups, allow) if allow.rule.approvals > 0 else allow
+
+
+def refuse_denied(policy: Policy, question: Question, groups: Groups) -> Refuse | None:
+    """Say which deny matches, or may match; None where none does."""
+    sure, possible = _matching(policy, question, groups, Effect.DENY)
+    deny = next(iter((*sure, *possible)), None)
+    if deny is None:
+        return None
+    unasked = () if deny in sure else unasked_in(policy, (*deny.who, *deny.excluded), groups)
+    return _no(policy, question, Why.UNREACHABLE if unasked else Why.DENY_RULE, deny, unasked)
+
+
+def groups_needed(policy: Policy, question: Question) -> frozenset[str]:
+    """Name every user group whose members `decide` could want to know for this question."""
+    if question.person.kind is not Kind.MEMBER:
+        return frozenset()
+    entries = [entry for rule in fitting(policy, question) for entry in (*rule.who, *rule.excluded, *rule.approvers)]
+    return frozenset(ident for ident in expand(policy, entries) if is_group(ident))
+
+
+def refuse_outsider(person: Person) -> Refuse | None:
+    """Say why somebody may do nothing at all here, or None: they are a full member."""
+    if person.kind is Kind.MEMBER:
+        return None
+    return Refuse(why=Why.UNREACHABLE if person.kind is Kind.UNREACHABLE else Why.OUTSIDER, kind=person.kind)
+
+
+def conditions(rule: Rule, question: Question) -> Mapping[str, bool | None]:
+    """Tell, by key of the file, which conditions of a rule are met, but for `who` and `except`.
+
+    Reading needs no allow, so that the effect is a condition there. None hangs on a flow's name that is unknown.
+    """
+    right = right_of(question.verb)
+    return {
+        "verbs": right in rule.verbs,
+        "effect": right != READ or rule.effect is Effect.DENY,
+        "projects": not rule.projects or question.project in rule.projects,
+        "channels": not rule.channels or question.channel in rule.channels,
+        "flows": _is_about(rule, question),
+    }
+
+
+def touches(policy: Policy, rule: Rule, question: Question, groups: Groups) -> Mapping[str, bool | None]:
+    """Tell whether `who` and `except` let the rule be about this full member; None hangs on an unknown group."""
+    user = question.person.actor.id
+    excluded = among(expand(policy, rule.excluded), user, groups)
+    return {
+        "who": among(expand(policy, rule.who), user, groups),
+        "except": None if excluded is None else not excluded,
+    }
+
+
+def all_met(found: Iterable[bool | None]) -> bool | None:
+    """Tell whether every condition is met; None where none fails and one is unknown."""
+    met = tuple(found)
+    return False if False in met else None if None in met else True
+
+
+def fitting(policy: Policy, question: Question) -> list[Rule]:
+    """List the rules that match in everything but `who` and `except`; a deny also where it may match."""
+    met = [(rule, all_met(conditions(rule, question).values())) for rule in policy.rules]
+    return [rule for rule, fits in met if fits or (fits is None and rule.effect is Effect.DENY)]
+
+
+def _matching(policy: Policy, question: Question, groups: Groups, effect: Effect) -> tuple[list[Rule], list[Rule]]:
+    """List the rules of an effect that match, and those that match or may."""
+    fits = [rule for rule in fitting(policy, question) if rule.effect is effect]
+    found = [(rule, all_met(touches(policy, rule, question, groups).values())) for rule in fits]
+    return [rule for rule, touches in found if touches], [rule for rule, touches in found if touches is not False]
+
+
+def _is_about(rule: Rule, question: Question) -> bool | None:
+    called = [word for word in (question.flow_id, question.flow_name) if word is not None]
+    if not rule.flows or any(fnmatch.fnmatchcase(word, glob) for glob in rule.flows for word in called):
+        return True
+    return None if question.flow_name is None else False
+
+
+def among(idents: Iterable[str], person: str, groups: Groups) -> bool | None:
+    """Tell whether somebody (Actor.id) is among users and groups; None where that hangs on what is unknown."""
+    whole = tuple(idents)
+    people, sure = behind(whole, groups)
+    if EVERYBODY in whole or person in people:
+        return True
+    return False if sure else None
+
+
+def _with_approvers(policy: Policy, question: Question, groups: Groups, allow: Allow) -> Decision:
+    rule = allow.rule
+    people = behind(expand(policy, rule.approvers), groups)[0] - {question.person.actor.id}
+    unasked = unasked_in(policy, rule.approvers, groups)
+    if len(people) < rule.approvals:
+        no = _no(policy, question, Why.UNREACHABLE if unasked else Why.UNSATISFIABLE, rule, unasked)
+        return dataclasses.replace(no, approvals=rule.approvals, candidates=len(people))
+    reason, expires = allow.reason_required, allow.expires
+    return NeedApproval(
+        rule=rule, approvals=rule.approvals, approvers=people, reason_required=reason, expires=expires, unknown=unasked
+    )
+
+
+def unasked_in(policy: Policy, entries: Iterable[str], groups: Groups) -> tuple[str, ...]:
+    """Name the users and groups among the entries that could not be asked about, or not about every member."""
+    return tuple(ident for ident in expand(policy, entries) if not behind((ident,), groups)[1])
+
+
+def _no(policy: Policy, question: Question, why: Why, rule: Rule | None, groups: tuple[str, ...] = ()) -> Refuse:
+    could = who_could(policy, question)
+    until = rule.frozen_until if rule and why is Why.DENY_RULE else None
+    return Refuse(why=why, rule=rule.name if rule else None, who_could=could, groups=groups, until=until)
+
+
+def who_could(policy: Policy, question: Question, *, alone: bool = False) -> tuple[str, ...]:
+    """List whom the allow rules name, without those whom `except` or a deny takes out by name; groups stay closed."""
+    rules = fitting(policy, question)
+    denies = [rule for rule in rules if rule.effect is Effect.DENY]
+    spared = expand(policy, [entry for rule in denies for entry in rule.excluded])
+    could: list[str] = []
+    for rule in rules:
+        if rule.effect is Effect.DENY or (alone and rule.approvals > 0):
+            continue
+        out = {question.person.actor.user, question.person.actor.id, *expand(policy, rule.excluded)}
+        for entry in rule.who:
+            idents = (EVERYBODY, *spared) if entry == EVERYBODY else expand(policy, [entry])
+            left = [x for x in idents if x not in out and not any(_names(policy, deny, x) for deny in denies)]
+            could += [entry] if entry in left or (left and len(left) == len(idents)) else left
+    return tuple(dict.fromkeys(could))

@@ -1,0 +1,225 @@
+"""Why the policy decides as it does: every rule with the condition by which it matches or not, then the decision.
+
+Pure. It decides nothing: whether a condition is met is asked of the same functions as `policy.decide` asks. It owns
+the lines of `flowbot explain`.
+"""
+
+import dataclasses
+from collections.abc import Iterable, Mapping
+from typing import Final, assert_never
+
+from bot.commands import grammar
+from bot.commands.deliveries import Actor
+from bot.policy import break_glass, channels, evaluation, model, protected_flows
+from bot.policy.model import Decision, Effect, Groups, Kind, Person, Policy, Question, Refuse, Rule, Why
+
+
+@dataclasses.dataclass(frozen=True, kw_only=True)
+class Look:
+    """One rule, and whether its conditions are met, by key of the file; None where that hangs on a group.
+
+    `is_stricter` is of an emergency: the rule asks for more approvals than those that match, and forbids it.
+    """
+
+    rule: Rule
+    conditions: Mapping[str, bool | None]
+    is_stricter: bool | None = False
+
+    @property
+    def matches(self) -> bool | None:
+        """Tell whether the rule matches; None where that hangs on a group that is unknown."""
+        return evaluation.all_met(self.conditions.values())
+
+
+@dataclasses.dataclass(frozen=True, kw_only=True)
+class Explanation:
+    """What each rule says to a question, and the decision; `guard` is the rule for which the flow's name is typed."""
+
+    looks: tuple[Look, ...]
+    decision: Decision | break_glass.AllowEmergency
+    guard: Rule | None = None
+
+
+@dataclasses.dataclass(frozen=True, kw_only=True)
+class Unclear:
+    """Why nothing is decided about what was typed."""
+
+    why: str
+
+
+def of_command(
+    in_force: Policy, text: str, *, user: str, channel: str, member_of: Iterable[str]
+) -> Explanation | Unclear:
+    """Explain what is decided about a command as a full member types it in a channel; nobody is asked anything.
+
+    They are in the groups `member_of` and in no other.
+    """
+    parsed = grammar.parse(text)
+    if not isinstance(parsed, grammar.ChangeCommand | grammar.ReadCommand):
+        return Unclear(why=f'"{text}" is not a command that rules are about, such as: stop main-feed')
+    asked = question(in_force, parsed, user=user, channel=channel)
+    if isinstance(asked, channels.UnclearProject):
+        return Unclear(why=f"which project is meant? Add --project, one of: {', '.join(asked.projects)}")
+    emergency = isinstance(parsed, grammar.ChangeCommand) and parsed.emergency
+    return explain(in_force, asked, assumed_groups(in_force, user, member_of), emergency=emergency)
+
+
+def question(
+    in_force: Policy, command: grammar.ChangeCommand | grammar.ReadCommand, *, user: str, channel: str
+) -> Question | channels.UnclearProject:
+    """Return what a full member asks with a command in a channel; the flow is taken as an id and as a name."""
+    project = channels.project_for(in_force, command.project, channel)
+    if isinstance(project, channels.UnclearProject):
+        return project
+    changes = isinstance(command, grammar.ChangeCommand)
+    flow = command.flow if isinstance(command, grammar.ChangeCommand) else command.about or ""
+    return Question(
+        person=Person(actor=Actor(team="", user=user), kind=Kind.MEMBER),
+        verb=command.verb,
+        project=project.name,
+        flow_id=flow,
+        flow_name=flow,
+        channel=channels.card_channel(project, channel) if changes else channel,
+    )
+
+
+def explain(in_force: Policy, question: Question, groups: Groups, *, emergency: bool = False) -> Explanation:
+    """Decide, about an emergency or as ever, and say how every rule had its part in it."""
+    looks = tuple(_look(in_force, rule, question, groups, emergency=emergency) for rule in in_force.rules)
+    if emergency:
+        return Explanation(looks=looks, decision=break_glass.decide(in_force, question, groups))
+    decision, guard = evaluation.decide(in_force, question, groups), protected_flows.guard(in_force, question, groups)
+    return Explanation(looks=looks, decision=decision, guard=guard)
+
+
+def _look(in_force: Policy, rule: Rule, question: Question, groups: Groups, *, emergency: bool) -> Look:
+    """Look whom a rule is about: an emergency asks whom it lets go without approvals, but for a deny."""
+    about: Mapping[str, bool | None] = evaluation.touches(in_force, rule, question, groups)
+    is_stricter: bool | None = False
+    if emergency and rule.effect is Effect.ALLOW:
+        about = {"emergency": break_glass.holds(in_force, rule, question, groups)}
+        if rule is break_glass.stricter(in_force, question, groups):
+            is_stricter = break_glass.applies(in_force, rule, question, groups)
+    return Look(rule=rule, conditions={**evaluation.conditions(rule, question), **about}, is_stricter=is_stricter)
+
+
+def assumed_groups(in_force: Policy, user: str, groups: Iterable[str]) -> Groups:
+    """Return what is taken for true of the groups of a policy where Slack is not asked.
+
+    The user is in the groups named and in no other; each has people enough besides.
+    """
+    of_user = frozenset(groups)
+    enough = max((rule.approvals for rule in in_force.rules), default=0)
+    entries = [entry for rule in in_force.rules for entry in _named(rule)]
+    named = filter(model.is_group, model.expand(in_force, entries))
+    others = [f"member {number}" for number in range(enough)]
+    return {
+        name: frozenset([*(f"{other} of {name}" for other in others), *([user] * (name in of_user))]) for name in named
+    }
+
+
+def _named(rule: Rule) -> tuple[str, ...]:
+    return (*rule.who, *rule.excluded, *rule.approvers, *rule.emergency)
+
+
+def report(explanation: Explanation) -> tuple[str, ...]:
+    """Compose the lines of `flowbot explain`."""
+    return (*map(_line, explanation.looks), verdict(explanation))
+
+
+def _line(look: Look) -> str:
+    frozen = "" if look.rule.frozen_until is None else ", by a freeze"
+    rule = f'rule "{look.rule.name}" ({look.rule.effect}{frozen})'
+    if look.is_stricter is not False:
+        lets = f"lets only {', '.join(look.rule.emergency)} use --emergency" if look.rule.emergency else _LETS_NOBODY
+        unsure = "" if look.is_stricter else "may apply, it hangs on a user group; it "
+        return f"{rule}: {unsure}is stricter, asks for {_approvals(look.rule.approvals)} and {lets}"
+    match look.matches:
+        case True:
+            return f"{rule}: matches"
+        case None:
+            return f"{rule}: may match, it hangs on a user group"
+        case False:
+            failed = next(key for key, met in look.conditions.items() if met is False)
+            return f"{rule}: does not match by {_by(failed, look.rule)}"
+
+
+_LETS_NOBODY: Final = "lets nobody use --emergency"
+
+
+def _approvals(number: int) -> str:
+    return f"{number} {'approval' if number == 1 else 'approvals'}"
+
+
+def _by(key: str, rule: Rule) -> str:
+    values = {
+        "verbs": rule.verbs,
+        "projects": rule.projects,
+        "channels": rule.channels,
+        "flows": rule.flows,
+        "who": rule.who,
+        "except": rule.excluded,
+        "emergency": rule.emergency or ("nobody",),
+    }
+    return f"{key} = {', '.join(values[key])}" if key in values else "its effect: reading needs no rule that allows it"
+
+
+def verdict(explanation: Explanation) -> str:
+    """Say what is decided, and by which rule."""
+    decision = explanation.decision
+    match decision:
+        case model.Allow():
+            return f'yes: by rule "{decision.rule.name}", alone{_besides(decision, explanation.guard)}'
+        case model.NeedApproval():
+            number, by = _approvals(decision.approvals), ", ".join(decision.rule.approvers)
+            return f'yes, with {number} of {by}: by rule "{decision.rule.name}"{_besides(decision, explanation.guard)}'
+        case break_glass.AllowEmergency():
+            over = ", ".join(decision.passed_over) or "nobody"
+            rule = f'by rule "{decision.rule.name}", passing over {over}'
+            second = f"more than {decision.limit} in 24 hours need a second of {', '.join(decision.members)}"
+            return f"yes, as an emergency: {rule}; a reason is required; {second}; {_open_for(decision.expires)}"
+        case model.Refuse():
+            return f"no: {_why(decision)}{_instead(decision)}"
+        case _:
+            assert_never(decision)
+
+
+def _besides(decision: model.Allow | model.NeedApproval, guard: Rule | None) -> str:
+    reason = "; a reason is required" if decision.reason_required else ""
+    name = f'; the flow\'s name has to be typed, by rule "{guard.name}"' if guard is not None else ""
+    return f"{reason}{name}; {_open_for(decision.expires)}"
+
+
+def _open_for(seconds: float) -> str:
+    return f"open for {seconds:g} seconds"
+
+
+def _why(decision: Refuse) -> str:
+    rule = f'rule "{decision.rule}"'
+    match decision.why:
+        case Why.NO_RULE:
+            return "no rule allows it"
+        case Why.NO_EMERGENCY if decision.rule:
+            return (
+                f"{rule} is stricter, asks for {_approvals(decision.approvals)} and does not let them use --emergency"
+            )
+        case Why.NO_EMERGENCY:
+            return "no rule lets them use --emergency here"
+        case Why.DENY_RULE:
+            return f"{rule} denies it"
+        case Why.UNSATISFIABLE:
+            return f"{rule} asks for {decision.approvals} approvals, and {decision.candidates} could give one"
+        case Why.UNREACHABLE:
+            return f"{rule} hangs on user groups that are unknown: {', '.join(decision.groups)}"
+        case Why.PAUSED:
+            return "flowbot is paused"
+        case Why.OUTSIDER:
+            return f"they are a {decision.kind}"
+        case Why.OWN_REQUEST | Why.NOT_APPROVER | Why.NOT_REQUESTER | Why.ALREADY_VOTED:
+            return f"{rule} does not let them decide"
+        case _:
+            assert_never(decision.why)
+
+
+def _instead(decision: Refuse) -> str:
+    return f"; who could: {', '.join(decision.who_could)}" if decision.who_could else ""

@@ -1,0 +1,72 @@
+"""What is odd about the rules of a policy, though each of them is in order by itself.
+
+Pure. It compares rules as they are written, entry by entry, and claims nothing that hangs on who is in a user group.
+"""
+
+from collections.abc import Iterator
+
+from bot.policy.model import EVERYBODY, Effect, Policy, Rule, expand
+
+Finding = tuple[int, str, str]
+"""The number of a rule, from 0, the key that it is about, and what is odd."""
+
+
+def lint(whole: Policy) -> tuple[Finding, ...]:
+    """Find rules that never decide, that are always denied, that tie, and that let every full member act alone."""
+    return tuple(finding for number, rule in enumerate(whole.rules) for finding in _about(whole, number, rule))
+
+
+def _about(whole: Policy, number: int, rule: Rule) -> Iterator[Finding]:
+    if rule.effect is Effect.DENY:
+        return
+    if EVERYBODY in rule.who and rule.approvals == 0 and set(rule.verbs) - {"read"}:
+        yield number, "who", "lets every full member act alone; name a set, or ask for approvals"
+    others = [(other, found) for other, found in enumerate(whole.rules) if other != number]
+    covering = [(other, found) for other, found in others if _covers(whole, found, rule)]
+    denier = next((found for _, found in covering if found.effect is Effect.DENY), None)
+    if denier is not None:
+        yield number, "effect", f'never allows anything: rule "{denier.name}" denies all of it'
+        return
+    stricter = [found for other, found in covering if _goes_before(found, rule, earlier=other < number)]
+    if stricter and not rule.emergency:
+        yield number, "approvals", f'never decides: rule "{stricter[0].name}" is about the same, and goes before it'
+        return
+    tied = [found for other, found in others[:number] if _ties(whole, found, rule)]
+    if tied:
+        asks = f'asks for as many approvals as rule "{tied[0].name}", by others'
+        yield number, "approvers", f"{asks}; where both match, only the earlier rule counts"
+
+
+def _goes_before(found: Rule, rule: Rule, *, earlier: bool) -> bool:
+    return found.approvals > rule.approvals or (found.approvals == rule.approvals and earlier)
+
+
+def _ties(whole: Policy, found: Rule, rule: Rule) -> bool:
+    same = found.effect is Effect.ALLOW and found.approvals == rule.approvals > 0
+    others = set(expand(whole, found.approvers)) != set(expand(whole, rule.approvers))
+    return same and others and _meet(whole, found, rule)
+
+
+def _meet(whole: Policy, one: Rule, two: Rule) -> bool:
+    """Tell whether both rules may match at once, as far as what is written tells."""
+    people = set(expand(whole, one.who)) & set(expand(whole, two.who))
+    somebody = people - {*expand(whole, one.excluded), *expand(whole, two.excluded)}
+    sides = ((one.projects, two.projects), (one.channels, two.channels), (one.flows, two.flows))
+    return bool(somebody and set(one.verbs) & set(two.verbs)) and all(
+        not a or not b or not set(a).isdisjoint(b) for a, b in sides
+    )
+
+
+def _covers(whole: Policy, wide: Rule, narrow: Rule) -> bool:
+    """Tell whether one rule matches wherever the other does; freezes make a rule something else for a time."""
+    people, named = set(expand(whole, wide.who)), set(expand(whole, narrow.who))
+    excepted = set(expand(whole, wide.excluded)) <= set(expand(whole, narrow.excluded))
+    sides = ((wide.projects, narrow.projects), (wide.channels, narrow.channels), (wide.flows, narrow.flows))
+    return (
+        not narrow.freezes
+        and not wide.freezes
+        and set(narrow.verbs) <= set(wide.verbs)
+        and (EVERYBODY in people or named <= people)
+        and excepted
+        and all(not a or (bool(b) and set(b) <= set(a)) or "*" in a for a, b in sides)
+    )

@@ -1,0 +1,25 @@
+"""Freezes: what the rules of a policy are at a given time.
+
+Pure. A rule inside a freeze asks for more approvals, or has become a deny; `policy.decide` knows nothing of it.
+"""
+
+import dataclasses
+
+from bot.policy.model import Effect, Policy, Rule
+
+
+def at(in_force: Policy, now: float) -> Policy:
+    """Return the policy as it stands at a time (seconds since the epoch, UTC); the same object outside any freeze."""
+    rules = tuple(_rule_at(rule, now) for rule in in_force.rules)
+    frozen = any(new is not old for new, old in zip(rules, in_force.rules, strict=True))
+    return dataclasses.replace(in_force, rules=rules) if frozen else in_force
+
+
+def _rule_at(rule: Rule, now: float) -> Rule:
+    inside = [freeze for freeze in rule.freezes if freeze.since <= now < freeze.until]
+    if not inside:
+        return rule
+    denied_until = max((freeze.until for freeze in inside if freeze.deny), default=None)
+    if denied_until is not None:
+        return dataclasses.replace(rule, effect=Effect.DENY, frozen_until=denied_until)
+    return dataclasses.replace(rule, approvals=max(rule.approvals, *(freeze.approvals for freeze in inside)))

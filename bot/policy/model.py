@@ -1,0 +1,230 @@
+"""Who may do what: rules, a question and the facts known about it go in, a decision with its reason comes out.
+
+Pure. The caller brings what Slack says about people and groups, and may bring "unknown", which never lets anybody do
+more than the truth would. Who may vote besides is in `voting`, and what goes without votes in `passing_over`. It must
+not know where rules come from (`policy_file`), nor the words for a decision.
+"""
+
+import dataclasses
+import enum
+from collections.abc import Iterable, Mapping
+from typing import Final, TypeAlias
+
+from bot.commands.deliveries import Actor
+from bot.commands.verbs import Verb
+
+EVERYBODY: Final = "*"  # in `who` and `except`: every full member
+MENTIONS_AT_MOST: Final = 10
+
+EMERGENCIES: Final = 3
+"""How many emergencies one person may let run in 24 hours without a second person, unless the file says otherwise."""
+
+
+class Kind(enum.StrEnum):
+    """What Slack says somebody is."""
+
+    MEMBER = "member"
+    GUEST = "guest"
+    STRANGER = "stranger"
+    BOT = "bot"
+    DEACTIVATED = "deactivated"
+    UNREACHABLE = "unreachable"  # Slack could not be asked
+
+
+@dataclasses.dataclass(frozen=True, kw_only=True)
+class Person:
+    """Somebody who asks or clicks, as Slack describes them."""
+
+    actor: Actor
+    kind: Kind
+
+
+Groups: TypeAlias = Mapping[str, frozenset[str] | None]
+"""Whom ids stand for: a user group for its members (user ids), a user id for the one person behind it (Actor.id).
+
+None where Slack could not be asked. A group without an entry is unknown; a user id without one stands for itself.
+"""
+
+
+class Effect(enum.StrEnum):
+    """What a rule does to those it matches."""
+
+    ALLOW = "allow"
+    DENY = "deny"
+
+
+@dataclasses.dataclass(frozen=True, kw_only=True)
+class Project:
+    """One cloud project. `endpoint` is its API's base URL, with no slash at the end; `channels[0]` is its home."""
+
+    name: str
+    project_id: str
+    region: str
+    endpoint: str
+    channels: tuple[str, ...]
+    allow_shared: bool = False
+
+
+@dataclasses.dataclass(frozen=True, kw_only=True)
+class Freeze:
+    """A time in which a rule asks for at least `approvals`, or denies: from `since` until before `until`."""
+
+    since: float
+    until: float
+    approvals: int = 0
+    deny: bool = False
+
+
+@dataclasses.dataclass(frozen=True, kw_only=True)
+class Rule:
+    """One rule of the file.
+
+    `verbs` are some of `verbs.RIGHTS`. `who`, `excluded` (the file's `except`), `approvers`, `notify` and `emergency`
+    hold names of sets, user ids (U…, W…) and group ids (S…); the first two may hold "*". Empty `projects`, `flows` and
+    `channels` mean all; `protected` has globs. `expires` is in seconds; `emergency_limit` is for one person in 24
+    hours; `text` is the rule as it stands in the file. `freezing` sets `frozen_until`.
+    """
+
+    name: str
+    effect: Effect = Effect.ALLOW
+    verbs: tuple[str, ...] = ()
+    who: tuple[str, ...] = ()
+    excluded: tuple[str, ...] = ()
+    projects: tuple[str, ...] = ()
+    flows: tuple[str, ...] = ()
+    channels: tuple[str, ...] = ()
+    approvals: int = 0
+    approvers: tuple[str, ...] = ()
+    notify: tuple[str, ...] = ()
+    protected: tuple[str, ...] = ()
+    reason_required: bool = False
+    expires: float = 1800.0
+    emergency: tuple[str, ...] = ()
+    emergency_limit: int = EMERGENCIES
+    freezes: tuple[Freeze, ...] = ()
+    frozen_until: float | None = None
+    text: str = ""
+
+
+# Stands for the rule that nobody needs to write: only a deny closes reading.
+READING: Final = Rule(name="reading is open to full members", verbs=("read",), who=(EVERYBODY,))
+
+
+@dataclasses.dataclass(frozen=True, kw_only=True)
+class Policy:
+    """The whole file: projects and sets by name, rules in their order. `digest` is the file's sha256, in hex."""
+
+    projects: Mapping[str, Project]
+    people: Mapping[str, tuple[str, ...]]
+    rules: tuple[Rule, ...]
+    digest: str
+
+
+@dataclasses.dataclass(frozen=True, kw_only=True)
+class Question:
+    """What somebody wants to do; `channel` is where the card stands (or would stand).
+
+    `flow_name` is None where the flow could not be read.
+    """
+
+    person: Person
+    verb: Verb
+    project: str
+    flow_id: str
+    flow_name: str | None
+    channel: str
+
+
+class Why(enum.StrEnum):
+    """Why a decision is a no."""
+
+    OUTSIDER = "outsider"  # not a full member (kind says which)
+    UNREACHABLE = "unreachable"  # Slack could not be asked who they are, or who is in a group that matters
+    NO_RULE = "no_rule"  # default deny
+    NO_EMERGENCY = "no_emergency"  # no rule that fits lets them pass over its approvals, or a stricter `rule` does not
+    DENY_RULE = "deny_rule"  # a deny rule matches
+    PAUSED = "paused"  # somebody has paused every changing verb
+    UNSATISFIABLE = "unsatisfiable"  # the rule asks for more approvers than there are
+    OWN_REQUEST = "own_request"  # the requester never counts
+    NOT_APPROVER = "not_approver"
+    NOT_REQUESTER = "not_requester"
+    ALREADY_VOTED = "already_voted"
+
+
+@dataclasses.dataclass(frozen=True, kw_only=True)
+class Refuse:
+    """A no, with the rule behind it and who could do it instead.
+
+    `who_could` holds entries as rules have them: names of sets, user ids, group ids, "*". `groups` could not be asked
+    about. For UNSATISFIABLE, `approvals` are needed and `candidates` are there; for NO_EMERGENCY, the stricter `rule`
+    asks for `approvals`. For PAUSED, `because` is why. A DENY_RULE that is a freeze ends at `until`. An outsider's
+    carries the kind alone.
+    """
+
+    why: Why
+    kind: Kind = Kind.MEMBER
+    rule: str | None = None
+    who_could: tuple[str, ...] = ()
+    groups: tuple[str, ...] = ()
+    approvals: int = 0
+    candidates: int = 0
+    because: str = ""
+    until: float | None = None
+
+
+@dataclasses.dataclass(frozen=True, kw_only=True)
+class Allow:
+    """A yes that needs nobody else: the requester, or anybody with the same right, confirms."""
+
+    rule: Rule
+    reason_required: bool
+    expires: float
+
+
+@dataclasses.dataclass(frozen=True, kw_only=True)
+class NeedApproval:
+    """A yes once `approvals` of `approvers` (Actor.id, without the requester) agree; `unknown` ids may hold more."""
+
+    rule: Rule
+    approvals: int
+    approvers: frozenset[str]
+    reason_required: bool
+    expires: float
+    unknown: tuple[str, ...] = ()
+
+
+Decision: TypeAlias = Allow | NeedApproval | Refuse
+
+
+def mentions(policy: Policy, rule: Rule) -> tuple[str, ...]:
+    """Name the users and groups to mention: the approvers, or where they are none or too many, the rule's `notify`."""
+    approvers = expand(policy, rule.approvers)
+    told = approvers if 0 < len(approvers) <= MENTIONS_AT_MOST else expand(policy, rule.notify) or approvers
+    return told[:MENTIONS_AT_MOST]
+
+
+def is_group(ident: str) -> bool:
+    """Tell a user-group id from a user id."""
+    return ident.startswith("S")
+
+
+def expand(policy: Policy, entries: Iterable[str]) -> tuple[str, ...]:
+    """Follow named sets to the ids in them, each id once, in order."""
+    return tuple(dict.fromkeys(ident for entry in entries for ident in policy.people.get(entry, (entry,))))
+
+
+def behind(idents: Iterable[str], groups: Groups) -> tuple[frozenset[str], bool]:
+    """Return the people (Actor.id) behind users and groups, and whether they are known to be these and no others.
+
+    A user id that Slack could not be asked about is taken as it stands.
+    """
+    members = [groups.get(ident) if is_group(ident) else frozenset({ident}) for ident in idents]
+    users = frozenset[str]().union(*(known for known in members if known is not None))
+    people = {user: groups.get(user, frozenset({user})) for user in users}
+    found = frozenset[str]().union(*(frozenset({user}) if who is None else who for user, who in people.items()))
+    return found, None not in members and None not in people.values()
+
+
+def _names(policy: Policy, rule: Rule, ident: str) -> bool:
+    named = not {EVERYBODY, ident}.isdisjoint(expand(policy, rule.who))
+    return named and ident not in expand(policy, rule.excluded)

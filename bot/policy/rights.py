@@ -1,0 +1,175 @@
+"""What somebody may do in a place, rule by rule and whatever the flow: for showing it, never for deciding.
+
+Pure. A rule is about somebody exactly where `policy.decide` says so of a policy that holds nothing else.
+"""
+
+import dataclasses
+from collections.abc import Iterable
+from typing import Final
+
+from bot.commands.verbs import CHANGES, READ, VERBS, Audience, Verb, right_of
+from bot.policy import break_glass, evaluation, model
+from bot.policy.model import Effect, Groups, Kind, Person, Policy, Rule, Why
+
+VERB_OF: Final = {**{right_of(verb): verb for verb in CHANGES}, READ: Verb.STATUS}
+"""A verb for each word that a rule may have among its `verbs`."""
+
+
+@dataclasses.dataclass(frozen=True, kw_only=True)
+class Place:
+    """A project, the channel in which the card of a request would stand, and the one in which somebody reads."""
+
+    project: str
+    card_channel: str
+    channel: str
+
+
+@dataclasses.dataclass(frozen=True, kw_only=True)
+class Right:
+    """What one rule says to somebody about one verb. Empty `flows` are all; unsure where a group could not be asked."""
+
+    verb: str
+    rule: str
+    effect: Effect
+    flows: tuple[str, ...] = ()
+    approvals: int = 0
+    approvers: tuple[str, ...] = ()
+    sure: bool = True
+
+
+@dataclasses.dataclass(frozen=True, kw_only=True)
+class Belonging:
+    """The sets and user groups of the policy that somebody is in; `unknown` groups could not be asked about."""
+
+    sets: tuple[str, ...] = ()
+    groups: tuple[str, ...] = ()
+    unknown: tuple[str, ...] = ()
+
+
+def groups_named(in_force: Policy) -> frozenset[str]:
+    """Name every user group in the policy."""
+    return frozenset(filter(model.is_group, _named(in_force)))
+
+
+def users_named(in_force: Policy) -> frozenset[str]:
+    """Name every user id in the policy."""
+    return frozenset(_named(in_force)) - groups_named(in_force) - {model.EVERYBODY}
+
+
+def _named(in_force: Policy) -> tuple[str, ...]:
+    ruled = [
+        entry for rule in in_force.rules for entry in (*rule.who, *rule.excluded, *rule.approvers, *rule.emergency)
+    ]
+    return model.expand(in_force, (*in_force.people, *ruled))
+
+
+def groups_deciding(in_force: Policy, *words: str) -> frozenset[str]:
+    """Name the user groups that the rules about some verbs hang on; of reading only a deny is a rule."""
+    about = [
+        entry
+        for rule in in_force.rules
+        for word in words
+        if word in rule.verbs and (word != READ or rule.effect is Effect.DENY)
+        for entry in (*rule.who, *rule.excluded, *rule.emergency)
+    ]
+    return frozenset(filter(model.is_group, model.expand(in_force, about)))
+
+
+def belonging(in_force: Policy, person: str, groups: Groups) -> Belonging:
+    """Say which sets and groups of the policy somebody (Actor.id) is in."""
+    found = {group: evaluation.among((group,), person, groups) for group in sorted(groups_named(in_force))}
+    return Belonging(
+        sets=tuple(name for name, idents in in_force.people.items() if evaluation.among(idents, person, groups)),
+        groups=tuple(group for group, within in found.items() if within),
+        unknown=tuple(group for group, within in found.items() if within is None),
+    )
+
+
+def rights(in_force: Policy, person: Person, place: Place, groups: Groups) -> tuple[Right, ...]:
+    """List what the rules say to a full member there, in the order of the file; nothing to anybody else."""
+    if person.kind is not Kind.MEMBER:
+        return ()
+    found = ((word, rule) for rule in in_force.rules for word in rule.verbs if word in VERB_OF)
+    about = ((word, rule, _touches(in_force, rule, word, person, place, groups)) for word, rule in found)
+    return tuple(_right(word, rule, touches) for word, rule, touches in about if touches is not False)
+
+
+def emergencies(in_force: Policy, person: Person, place: Place, groups: Groups) -> tuple[Right, ...]:
+    """List the rules whose approvals somebody may pass over there, whatever the flow, in the order of the file."""
+    if person.kind is not Kind.MEMBER:
+        return ()
+    found = [(word, rule) for rule in in_force.rules for word in rule.verbs if word in VERB_OF and word != READ]
+    holds = [(word, rule, _holds(in_force, rule, word, person, place, groups)) for word, rule in found]
+    return tuple(_right(word, rule, holds) for word, rule, holds in holds if holds is not False)
+
+
+def usable(in_force: Policy, person: Person, places: Iterable[Place], groups: Groups) -> frozenset[Verb]:
+    """Name the verbs that somebody may use in one of the places, perhaps for some flows only.
+
+    Where a group could not be asked about, a verb that it may allow is among them.
+    """
+    may = {
+        word
+        for place in places
+        for word in _allowed((*rights(in_force, person, place, groups), *emergencies(in_force, person, place, groups)))
+    }
+    if person.kind is not Kind.MEMBER:
+        may = set()
+    by_who = {Audience.READS: READ in may, Audience.ANYONE: True}
+    return frozenset(verb for verb, entry in VERBS.items() if by_who.get(entry.who, verb.value in may))
+
+
+def _allowed(found: tuple[Right, ...]) -> set[str]:
+    closed = {right.verb for right in found if right.effect is Effect.DENY and right.sure and _is_for_all(right)}
+    opened = {right.verb for right in found if right.effect is Effect.ALLOW}
+    return (opened | {READ}) - closed
+
+
+def _is_for_all(right: Right) -> bool:
+    return not right.flows or "*" in right.flows
+
+
+def _right(word: str, rule: Rule, touches: bool | None) -> Right:
+    return Right(
+        verb=word,
+        rule=rule.name,
+        effect=rule.effect,
+        flows=rule.flows,
+        approvals=rule.approvals,
+        approvers=rule.approvers,
+        sure=touches is True,
+    )
+
+
+def _touches(in_force: Policy, rule: Rule, word: str, person: Person, place: Place, groups: Groups) -> bool | None:
+    """Tell whether a rule says anything about a verb to somebody; None where that hangs on a group that is unknown."""
+    if word == READ and rule.effect is Effect.ALLOW:
+        return False  # reading is open without it
+    alone = _alone(in_force, dataclasses.replace(rule, approvals=0))
+    decision = evaluation.decide(alone, _question(word, person, place), groups)
+    if not isinstance(decision, model.Refuse):
+        return rule.effect is Effect.ALLOW
+    if decision.why is Why.UNREACHABLE:
+        return None
+    return decision.why is Why.DENY_RULE
+
+
+def _holds(in_force: Policy, rule: Rule, word: str, person: Person, place: Place, groups: Groups) -> bool | None:
+    """Tell whether a rule lets somebody pass over its approvals; None where that hangs on a group that is unknown."""
+    if rule.effect is Effect.DENY:
+        return False
+    decision = break_glass.decide(_alone(in_force, rule), _question(word, person, place), groups)
+    if not isinstance(decision, model.Refuse):
+        return True
+    return None if decision.why is Why.UNREACHABLE else False
+
+
+def _alone(in_force: Policy, rule: Rule) -> Policy:
+    return dataclasses.replace(in_force, rules=(dataclasses.replace(rule, flows=()),))
+
+
+def _question(word: str, person: Person, place: Place) -> model.Question:
+    channel = place.channel if word == READ else place.card_channel
+    return model.Question(
+        person=person, verb=VERB_OF[word], project=place.project, flow_id="", flow_name="", channel=channel
+    )

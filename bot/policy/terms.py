@@ -1,0 +1,25 @@
+"""What a rule asks for, as a request keeps it: pure functions of one policy and a decision that was made on it."""
+
+from bot.lifecycle import records
+from bot.policy import break_glass, model
+
+
+def of(in_force: model.Policy, choice: model.Allow | model.NeedApproval | break_glass.AllowEmergency) -> records.Terms:
+    """Return what the rule asks for; of an emergency, whom it passes over."""
+    if isinstance(choice, break_glass.AllowEmergency):
+        approvals, approvers = 0, choice.passed_over
+        mentions: tuple[str, ...] = ()  # whoever judges it now, which `passing_over.judged` adds
+    elif isinstance(choice, model.NeedApproval):
+        approvals, approvers = choice.approvals, choice.rule.approvers
+        mentions = model.mentions(in_force, choice.rule)
+    else:
+        approvals, approvers = 0, ()
+        mentions = model.mentions(in_force, choice.rule)
+    return records.Terms(
+        rule=choice.rule.name,
+        rule_text=choice.rule.text,
+        policy_hash=in_force.digest,
+        approvals=approvals,
+        approvers=approvers,
+        mentions=mentions,
+    )

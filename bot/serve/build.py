@@ -1,0 +1,262 @@
+"""The composition root: builds the bot from its settings, runs it, and shuts it down in reverse."""
+
+import asyncio
+import contextlib
+import functools
+import hashlib
+import secrets
+from collections.abc import AsyncIterator, Awaitable, Callable
+from typing import Any, Final
+
+import aiohttp
+import prometheus_client
+import structlog
+from starlette.types import ASGIApp
+
+from bot.cloud import auth
+from bot.cloud import client as cloud
+from bot.cloud.credentials import CredentialSource
+from bot.cloud.key_lock import LockedCloud
+from bot.commands.deliveries import Entry
+from bot.serve import web
+from bot.serve.clock import SystemClock
+from bot.settings.loader import Settings
+from bot.slack import app as slack_app
+from bot.slack.directory.people import SlackDirectory
+from bot.slack.installation import Installation
+from bot.slack.listeners import Listeners
+from bot.slack.notifier import Notifier
+from bot.slack.pacing import Pacer
+from bot.slack.reader import ReadLane
+from bot.slack.reply_handles import ReplyHandles
+from bot.slack.socket_mode import Sockets
+from bot.slack.web_api import WebApi
+from bot.store import store
+from bot.usecases import ports
+from bot.usecases.clicks import UseCases
+from bot.usecases.find_flow import FlowFinder
+from bot.usecases.gate import Gate
+from bot.usecases.open_request import RequestOpener
+from bot.usecases.ports import Recording
+from bot.usecases.queries import Queries
+from bot.worker.call import Caller
+from bot.worker.deliver import Deliverer
+from bot.worker.inbox import Inbox
+from bot.worker.policy_reload import ReloadedPolicy
+from bot.worker.requests import Worker
+
+SLACK_TIMEOUT: Final = aiohttp.ClientTimeout(total=10.0, connect=5.0)
+
+DRAIN_WITHIN: Final = 7.0
+"""Seconds from the beginning of a shutdown for which it waits for what is in flight: it ends within ten."""
+
+log = structlog.get_logger()
+
+
+class Bot:
+    """The running bot: its ASGI app, and the tasks behind it."""
+
+    def __init__(
+        self,
+        *,
+        store: ports.Store,
+        inbox: Inbox,
+        worker: Worker,
+        installation: Installation,
+        sockets: Sockets | None,
+        listeners: Listeners,
+        app: ASGIApp,
+    ) -> None:
+        self.app = app
+        self.store = store
+        self.installation = installation
+        self.sockets = sockets
+        self._listeners = listeners
+        self._inbox = inbox
+        self._worker = worker
+        self._tasks: list[asyncio.Task[None]] = []
+        self._drain_by: float | None = None
+
+    def start(self) -> None:
+        """Begin to write what arrives and to carry out what is due."""
+        self._tasks = [asyncio.create_task(self._inbox.run()), asyncio.create_task(self._worker.run())]
+        if self.sockets is not None:
+            self.sockets.start()
+
+    async def settle(self) -> None:
+        """Return when nothing is left to do at this time."""
+        await self._worker.settle()
+
+    def count_down(self) -> None:
+        """Count the seconds of a shutdown from now on; without it they count from `stop`."""
+        if self._drain_by is None:
+            self._drain_by = asyncio.get_running_loop().time() + DRAIN_WITHIN
+
+    async def stop(self) -> None:
+        """Take nothing more, finish what is in flight, and let go."""
+        self.count_down()
+        if self.sockets is not None:
+            await self.sockets.stop()
+        writing, looking = self._tasks
+        self._inbox.close()
+        await writing
+        looking.cancel()
+        with contextlib.suppress(asyncio.CancelledError):
+            await looking
+        try:
+            async with asyncio.timeout_at(self._drain_by):
+                await self._listeners.drain()
+                await self._worker.drain()
+        except TimeoutError:
+            log.warning("something was still in flight at the end; it is taken up again once its lease has lapsed")
+        await self._worker.let_go()
+
+
+@contextlib.asynccontextmanager
+async def build(settings: Settings, *, clock: ports.Clock | None = None) -> AsyncIterator[Bot]:
+    """Build the bot, start it, and stop it when the context ends.
+
+    Raises errors.StoreError when the database cannot be used, errors.RevisionMismatch when it is older than the code,
+    and errors.SettingsInvalid when Slack does not know a token. Slack or the cloud being away keeps nobody from
+    starting.
+    """
+    clock = clock or SystemClock()
+    async with contextlib.AsyncExitStack() as stack:
+        database = await store.open_store(settings.database_url, clock=clock, replica=secrets.token_hex(8))
+        stack.push_async_callback(database.close)
+        session = await stack.enter_async_context(aiohttp.ClientSession(timeout=SLACK_TIMEOUT))
+        transport = await stack.enter_async_context(cloud.open_client())
+        live = _live(settings, transport, database, clock)
+        bot = assemble(settings, clock=clock, database=database, session=session, live=live)
+        await web.introduce(bot.installation)
+        if bot.sockets is not None:
+            await web.preflight(bot.sockets)
+        bot.start()
+        stack.push_async_callback(bot.stop)
+        yield bot
+
+
+def assemble(
+    settings: Settings,
+    *,
+    clock: ports.Clock,
+    database: store.SqlStore,
+    session: aiohttp.ClientSession,
+    live: ports.Cloud,
+) -> Bot:
+    """Wire the parts together."""
+    client = _client(settings, session)
+    installation = Installation(client=client)
+    returns = ReplyHandles(clock=clock)
+    registry = prometheus_client.CollectorRegistry()
+    notifier = Notifier(
+        client=client,
+        session=session,
+        installation=installation,
+        returns=returns,
+        pacer=Pacer(clock=clock),
+        count=_copies(registry),
+    )
+    directory = SlackDirectory(client=client, installation=installation, clock=clock)
+    in_force = ReloadedPolicy(settings)
+    gate = Gate(policy_in_force=in_force, directory=directory, switch=database, clock=clock)
+    finder = FlowFinder(cloud=live, clock=clock)
+    reading = Queries(store=database, finder=finder, gate=gate, directory=directory, clock=clock)
+    worker = _worker(database, live, gate, finder, notifier, clock, in_force.look, _unexpected(registry))
+    inbox = Inbox(database, recorded=worker.wake_entry)
+    listeners = Listeners(
+        record=_counted(inbox, registry),
+        returns=returns,
+        notifier=notifier,
+        reader=ReadLane(reading=reading, notifier=notifier),
+        installation=installation,
+        clock=clock,
+        api_url=settings.slack_api_url,
+    )
+    bolt = slack_app.build(client=client, installation=installation, listeners=listeners)
+    dispatch = functools.partial(slack_app.dispatch, bolt)
+    sockets = web.sockets(settings, client, installation, clock, dispatch, registry)
+    app = web.routes(web.guard(settings, installation, clock, dispatch), sockets, database, registry, client)
+    return Bot(
+        store=database,
+        inbox=inbox,
+        worker=worker,
+        installation=installation,
+        sockets=sockets,
+        listeners=listeners,
+        app=app,
+    )
+
+
+def _client(settings: Settings, session: aiohttp.ClientSession) -> WebApi:
+    """Return slack_sdk's client without its retries, which would post twice; the worker repeats what was lost."""
+    return WebApi(
+        token=settings.slack_bot_token.get_secret_value(),
+        base_url=settings.slack_api_url,
+        session=session,
+        retry_handlers=[],
+    )
+
+
+def _worker(
+    database: store.SqlStore,
+    live: ports.Cloud,
+    gate: Gate,
+    finder: FlowFinder,
+    notifier: Notifier,
+    clock: ports.Clock,
+    look_beside: Callable[[], Awaitable[None]],
+    count: Callable[[str], None],
+) -> Worker:
+    asking = RequestOpener(store=database, finder=finder, gate=gate, clock=clock)
+    return Worker(
+        store=database,
+        service=UseCases(store=database, gate=gate, asking=asking, clock=clock),
+        calling=Caller(store=database, cloud=live, gate=gate, clock=clock),
+        telling=Deliverer(store=database, chat=notifier, clock=clock, count=count),
+        chat=notifier,
+        clock=clock,
+        look_beside=look_beside,
+        count=count,
+    )
+
+
+def _live(settings: Settings, transport: Any, database: store.SqlStore, clock: ports.Clock) -> ports.Cloud:
+    source = CredentialSource(settings)
+    client = cloud.LiveClient(transport, credentials=source, now=clock.now)
+    return LockedCloud(cloud=client, keys=lambda project: _key_of(source()[project.name]), store=database, clock=clock)
+
+
+def _key_of(held: auth.Held) -> str:
+    """Return what a key, or an IAM user, goes by in the store: a hash, as it must not stand there."""
+    named = f"{held.domain}/{held.name}" if isinstance(held, auth.IamUser) else held.ak.get_secret_value()
+    return hashlib.sha256(named.encode()).hexdigest()
+
+
+def _copies(registry: prometheus_client.CollectorRegistry) -> Callable[[str], None]:
+    counter = prometheus_client.Counter(
+        "flowbot_copies", "Posts whose answer was lost, and clicks on copies of cards.", ["what"], registry=registry
+    )
+    return lambda what: counter.labels(what=what).inc()
+
+
+def _unexpected(registry: prometheus_client.CollectorRegistry) -> Callable[[str], None]:
+    counter = prometheus_client.Counter(
+        "flowbot_unexpected_errors", "Unexpected errors, by what flowbot was doing.", ["doing"], registry=registry
+    )
+    return lambda doing: counter.labels(doing=doing).inc()
+
+
+def _counted(inbox: Inbox, registry: prometheus_client.CollectorRegistry) -> Any:
+    recordings = prometheus_client.Counter(
+        "flowbot_recordings", "Deliveries of the durable lane, by what became of them.", ["result"], registry=registry
+    )
+
+    counters = {recording: recordings.labels(result=recording) for recording in Recording}
+
+    async def record(entry: Entry) -> Recording:
+        recording = await inbox.record(entry)
+        counters[recording].inc()
+        return recording
+
+    return record

@@ -1,0 +1,34 @@
+"""The pause, from the command line: it is written to the database, beside whatever serves it.
+
+Owns the sentences of `flowbot pause` and `flowbot resume`. Who reads the pause, and what it denies, is for the gate.
+"""
+
+import asyncio
+import secrets
+from collections.abc import Awaitable, Callable
+from typing import TypeVar
+
+from bot.store import store
+from bot.usecases import ports
+
+Result = TypeVar("Result")
+
+
+def pause(url: str, *, reason: str, by: str, clock: ports.Clock) -> str:
+    """Deny every changing verb from now on, and say so. Raises errors.StoreError."""
+    asyncio.run(_with(url, clock, lambda switch: switch.pause(ports.Pause(at=clock.now(), reason=reason, by=by))))
+    return "paused: every stop and start is denied from now on, also what is approved and has not begun"
+
+
+def resume(url: str, *, by: str, clock: ports.Clock) -> str:
+    """End the pause, and say so. Raises errors.StoreError."""
+    was_paused = asyncio.run(_with(url, clock, lambda switch: switch.resume(at=clock.now(), by=by)))
+    return "resumed: the rules decide again" if was_paused else "there was no pause; the rules decide"
+
+
+async def _with(url: str, clock: ports.Clock, work: Callable[[ports.Switch], Awaitable[Result]]) -> Result:
+    opened = await store.open_store(url, clock=clock, replica=secrets.token_hex(8), exclusive=False)
+    try:
+        return await work(opened)
+    finally:
+        await opened.close()

@@ -1,0 +1,125 @@
+"""What Slack has answered, remembered with its time: asked once for all who wait, and never guessed.
+
+It knows how old an answer may be and how long a rate limit is worth waiting for; it must not know what is asked.
+"""
+
+import asyncio
+import dataclasses
+from collections.abc import Awaitable, Callable
+from typing import Final, Generic, TypeVar
+
+import structlog
+
+from bot.slack import failures
+from bot.usecases import errors, ports
+
+PATIENCE: Final = 30.0
+"""Seconds to wait for Slack's rate limit before older answers count."""
+
+FALLBACK_AGE: Final = 60.0
+"""Seconds that an answer may be old when the rate limit lasts longer than that."""
+
+REMEMBERED: Final = 10_000
+"""Answers kept of each kind."""
+
+UNKNOWN_SHAPE: Final = (AttributeError, KeyError, TypeError, ValueError)
+"""What reading an answer of Slack's raises where it is not what the documentation shows."""
+
+Said = TypeVar("Said")
+log = structlog.get_logger()
+
+
+@dataclasses.dataclass(frozen=True, kw_only=True)
+class Known(Generic[Said]):
+    """An answer, and when it was asked for."""
+
+    said: Said
+    at: float
+
+
+class Cache(Generic[Said]):
+    """Answers of one kind.
+
+    `ask` is given a name and since when the answer must be from. It raises errors.ChatUnavailable, with the time to
+    come back after where there is one, or errors.ChatRefused.
+    """
+
+    def __init__(
+        self, *, ask: Callable[[str, float], Awaitable[Known[Said]]], clock: ports.Clock, patience: float = PATIENCE
+    ) -> None:
+        self._ask = ask
+        self._clock = clock
+        self._patience = patience
+        self._known: dict[str, Known[Said]] = {}
+        self._asking: dict[str, Known[asyncio.Task[Known[Said]]]] = {}
+
+    async def get(self, name: str, *, max_age: float, patient: bool = True) -> Said | None:
+        """Return an answer at most so old, or None where there is none to be had; wait for a rate limit if patient."""
+        since = self._clock.now() - max_age
+        try:
+            return (await self.since(name, since, patience=self._patience if patient else 0.0)).said
+        except errors.ChatUnavailable as failure:
+            log.warning("Slack could not be asked", about=name, reason=str(failure))
+            limited = failure.retry_after is not None and str(failure) not in failures.OPERATORS
+            known = self.known(name, since=self._clock.now() - FALLBACK_AGE) if limited else None
+            return None if known is None else known.said
+        except errors.ChatRefused as failure:
+            log.warning("Slack would not say", about=name, code=failure.code)
+        except UNKNOWN_SHAPE:
+            log.warning("Slack answered in a shape that nobody knows", about=name)
+        return None
+
+    async def since(self, name: str, since: float, *, patience: float | None = None) -> Known[Said]:
+        """Return an answer that was asked for at that time or later. Raises what `ask` raises."""
+        patience = self._patience if patience is None else patience
+        return self.known(name, since=since) or await self._ask_patiently(name, since, patience)
+
+    def known(self, name: str, *, since: float) -> Known[Said] | None:
+        """Return what is remembered from that time or later; nobody is asked."""
+        known = self._known.get(name)
+        return known if known is not None and since <= known.at <= self._clock.now() else None
+
+    async def _ask_patiently(self, name: str, since: float, patience: float) -> Known[Said]:
+        give_up = self._clock.now() + patience
+        while True:
+            try:
+                joined = await self._join(name, since) or await self._join(name, since)  # somebody may have asked anew
+                return joined or await self._ask_now(name, since)
+            except errors.ChatUnavailable as failure:
+                wait = failure.retry_after
+                if wait is None or self._clock.now() + wait > give_up:
+                    raise
+                await self._clock.sleep(max(wait, 1.0))
+
+    async def _join(self, name: str, since: float) -> Known[Said] | None:
+        """Wait with whoever asked so short a time ago that the answer will be fresh enough; None where it is not."""
+        asking = self._asking.get(name)
+        if asking is None or not since <= asking.at <= self._clock.now():
+            return None
+        known = await asyncio.shield(asking.said)
+        return known if known.at >= since else None  # else an older page served whoever asked
+
+    async def _ask_now(self, name: str, since: float) -> Known[Said]:
+        task = asyncio.create_task(self._ask_and_keep(name, since))
+        self._asking[name] = Known(said=task, at=self._clock.now())
+        task.add_done_callback(lambda done: self._asked(name, done))
+        return await asyncio.shield(task)
+
+    def _asked(self, name: str, done: asyncio.Task[Known[Said]]) -> None:
+        asking = self._asking.get(name)
+        if asking is not None and asking.said is done:
+            del self._asking[name]
+        if not done.cancelled():
+            done.exception()  # whoever waits gets it; where nobody waits any more, nobody needs it
+
+    async def _ask_and_keep(self, name: str, since: float) -> Known[Said]:
+        answer = await self._ask(name, since)
+        self.keep(name, answer)
+        return answer
+
+    def keep(self, name: str, answer: Known[Said]) -> None:
+        """Remember an answer, unless a later one is remembered."""
+        known = self._known.pop(name, None)
+        self._known[name] = known if known is not None and known.at > answer.at else answer
+        if len(self._known) > REMEMBERED:
+            del self._known[next(iter(self._known))]

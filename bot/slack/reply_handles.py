@@ -1,0 +1,60 @@
+"""The ways back to whoever sent a delivery: `response_url` and trigger id, in memory only and never longer than Slack
+honours them.
+
+Both are secrets of a kind: they are neither stored nor logged.
+"""
+
+import dataclasses
+from typing import Final
+
+from bot.usecases import ports
+
+RESPONSE_LIVES: Final = 29 * 60.0
+"""Seconds that a `response_url` is used; Slack's limit is 30 minutes."""
+
+RESPONSE_USES: Final = 5
+
+TRIGGER_LIVES: Final = 2.5
+"""Seconds that a trigger id is used; Slack's limit is three."""
+
+REMEMBERED: Final = 20_000
+
+
+@dataclasses.dataclass(kw_only=True)
+class Return:
+    """How one delivery can be answered, `at` when it was received."""
+
+    at: float
+    response_url: str | None = dataclasses.field(repr=False)
+    trigger_id: str | None = dataclasses.field(repr=False)
+    uses: int = 0
+
+
+class ReplyHandles:
+    """Remembers the ways back by the key of the delivery's entry."""
+
+    def __init__(self, *, clock: ports.Clock) -> None:
+        self._clock = clock
+        self._known: dict[str, Return] = {}
+
+    def remember(self, key: str, *, response_url: str | None, trigger_id: str | None) -> None:
+        """Keep the ways back of a delivery that has just been received."""
+        if len(self._known) >= REMEMBERED:
+            del self._known[next(iter(self._known))]
+        self._known[key] = Return(at=self._clock.now(), response_url=response_url, trigger_id=trigger_id)
+
+    def use_response_url(self, key: str) -> str | None:
+        """Return the delivery's `response_url` while it may be used, and count the use."""
+        known = self._known.get(key)
+        if known is None or known.uses >= RESPONSE_USES or not 0 <= self._clock.now() - known.at <= RESPONSE_LIVES:
+            return None
+        known.uses += 1
+        return known.response_url
+
+    def take_trigger(self, key: str) -> str | None:
+        """Return the delivery's trigger id while it may be used; it can be used once."""
+        known = self._known.get(key)
+        if known is None or not 0 <= self._clock.now() - known.at <= TRIGGER_LIVES:
+            return None
+        trigger, known.trigger_id = known.trigger_id, None
+        return trigger

@@ -1,0 +1,313 @@
+"""The use cases: what a command, a click or a submitted modal changes.
+
+Each loads what it needs, decides, and writes one change with its audit. It speaks to nobody: what the asker is told
+goes back as a value, what the channel is told is queued on the request.
+"""
+
+import asyncio
+import dataclasses
+from typing import Final
+
+from bot.commands import grammar
+from bot.commands.deliveries import Actor, Arrival, Button, Clicked, Entry, Modal, Submitted, Typed
+from bot.commands.verbs import Door
+from bot.lifecycle import records, transitions
+from bot.lifecycle.records import ReplyKind, Request
+from bot.lifecycle.states import Event, State
+from bot.policy import channels, evaluation, model, terms, voting
+from bot.usecases import answers, commit, entry_result, errors, open_request, ports, visibility
+from bot.usecases import gate as gates
+from bot.usecases.emergency_clicks import EmergencyClicks
+from bot.usecases.entry_result import EntryResult
+
+LETS_RUN: Final = (Button.CONFIRM, Button.APPROVE, Button.EMERGENCY_FIRST, Button.EMERGENCY_CONFIRM)
+"""The buttons that let a request run, which a pause forbids."""
+
+Choice = model.Allow | model.NeedApproval
+
+DECIDING: Final = (Button.CONFIRM, Button.APPROVE, Button.DENY)
+"""Buttons for which the policy decides again about the requester."""
+
+
+class UseCases:
+    """Takes entries of the inbox, one at a time; any number may run side by side."""
+
+    def __init__(
+        self, *, store: ports.Store, gate: gates.Gate, asking: open_request.RequestOpener, clock: ports.Clock
+    ) -> None:
+        self._store = store
+        self._gate = gate
+        self._asking = asking
+        self._clock = clock
+        self._settling = commit.Commits(store=store, gate=gate, clock=clock)
+        self._emergencies = EmergencyClicks(store=store, gate=gate, settling=self._settling, clock=clock)
+
+    async def take(self, entry: Entry) -> EntryResult:
+        """Carry out one entry, and settle it in the same transaction as what it changes.
+
+        Raises errors.StoreError, and errors.TeamUnknown where it has to wait for Slack to say which workspace is ours.
+        """
+        if entry.for_teams:
+            is_ours = await self._gate.is_ours(entry.for_teams)
+            if is_ours is None:
+                raise errors.TeamUnknown
+            if not is_ours:
+                return await self._settling.turn_away(entry)
+        while True:
+            try:
+                return await self._take(entry)
+            except errors.Conflict:
+                continue  # somebody else was first: look at the record again
+
+    def project_of(self, entry: Entry) -> str:
+        """Name the project that an entry is about as far as it tells by itself, or return nothing."""
+        arrival, named = entry.arrival, None
+        if isinstance(arrival, Typed):
+            command = grammar.parse(arrival.text)
+            named = command.project if isinstance(command, grammar.ChangeCommand) else None
+        channel = "" if isinstance(arrival, Submitted) else arrival.channel
+        project = channels.project_for(self._gate.in_force, named, channel)
+        return "" if isinstance(project, channels.UnclearProject) else project.name
+
+    async def _take(self, entry: Entry) -> EntryResult:
+        match entry.arrival:
+            case Typed():
+                return await self._asking.ask(entry, entry.arrival, request_id=entry.key)
+            case Clicked():
+                return await self._click(entry, entry.arrival)
+            case Submitted():
+                return await self._submit(entry, entry.arrival)
+
+    async def _click(self, entry: Entry, clicked: Clicked) -> EntryResult:
+        seen, person = await self._look(entry, clicked)
+        if seen is None:
+            return await self._settling.tell(entry, answers.NoSuchRequest())
+        refusal = evaluation.refuse_outsider(person)
+        if refusal is not None:
+            return await self._settling.refuse(entry, seen, clicked.button, refusal)
+        entry = dataclasses.replace(entry, actor=person.actor)
+        if isinstance(known := await self._gate.identify(seen, entry.actor), model.Refuse):
+            return await self._settling.refuse(entry, seen, clicked.button, known)
+        seen = known
+        if seen.state is State.PENDING and entry.received_at >= seen.expires_at:
+            seen = expired(seen, at=entry.received_at)
+            await self._store.commit(ports.Change(request=seen, audit=(commit.event(entry, "expired", seen),)))
+        taken = await self._press(entry, clicked, seen)
+        return dataclasses.replace(taken, copy=_copy(seen, clicked))
+
+    async def _look(self, entry: Entry, clicked: Clicked) -> tuple[Request | None, model.Person]:
+        """Load the request and ask who clicked, and beside it who had asked: a click that decides asks about both."""
+        clicker = asyncio.ensure_future(self._gate.person(entry.actor, max_age=gates.FRESHEST))
+        try:
+            seen = await self._store.load(clicked.request_id)
+            if seen is not None and seen.state is State.PENDING and clicked.button in DECIDING:
+                await asyncio.gather(clicker, self._gate.person(seen.requester, max_age=gates.FRESHEST))
+            return seen, await clicker
+        finally:
+            clicker.cancel()
+
+    async def _press(self, entry: Entry, clicked: Clicked, seen: Request) -> EntryResult:
+        if (refused := await self._refuse_paused(entry, clicked, seen)) is not None:
+            return refused
+        match clicked.button:
+            case Button.CONFIRM:
+                return await self._confirm(entry, seen)
+            case Button.APPROVE:
+                return await self._approve(entry, seen)
+            case Button.DENY:
+                return await self._deny(entry, seen, reason=None)
+            case Button.WITHDRAW:
+                return await self._withdraw(entry, seen)
+            case Button.CHECK_NOW:
+                return await self._check_now(entry, seen)
+            case Button.ASK_AGAIN:
+                return await self._ask_again(entry, clicked, seen)
+            case Button.EMERGENCY_FIRST | Button.EMERGENCY_CONFIRM | Button.REVIEW:
+                return await self._emergencies.press(entry, clicked.button, seen)
+            case Button.ADD_REASON | Button.TYPE_NAME:
+                return await self._settling.tell(entry, answers.NoSuchRequest())
+
+    async def _refuse_paused(self, entry: Entry, clicked: Clicked, seen: Request) -> EntryResult | None:
+        """Refuse a click that would let a request run while all is paused; whoever is against it may still say so."""
+        counts = seen.state is State.PENDING and clicked.button in LETS_RUN
+        paused = await self._gate.refuse_paused() if counts else None
+        return None if paused is None else await self._settling.refuse(entry, seen, clicked.button, paused)
+
+    async def _confirm(self, entry: Entry, seen: Request) -> EntryResult:
+        pinned = self._gate.pinned()
+        choice = await self._choice(pinned, entry, seen, Button.CONFIRM)
+        if isinstance(choice, EntryResult):
+            return choice
+        if isinstance(choice, model.NeedApproval):
+            return await self._tighten(pinned, entry, seen, choice)
+        refusal = await pinned.refuse_confirmation(seen, choice, entry.actor, max_age=gates.FRESHEST)
+        if refusal is not None:
+            return await self._settling.refuse(entry, seen, Button.CONFIRM, refusal)
+        confirmed = transitions.confirm(seen, records.Vote(actor=entry.actor, at=entry.received_at))
+        return await self._settling.save(entry, confirmed, "confirmed")
+
+    async def _approve(self, entry: Entry, seen: Request) -> EntryResult:
+        pinned = self._gate.pinned()
+        choice = await self._choice(pinned, entry, seen, Button.APPROVE)
+        if isinstance(choice, EntryResult):
+            return choice
+        refusal = await pinned.refuse_vote(seen, choice, entry.actor, votes=seen.votes)
+        if refusal is not None:
+            return await self._settling.refuse(entry, seen, Button.APPROVE, refusal)
+        needed = choice.approvals if isinstance(choice, model.NeedApproval) else seen.terms.approvals
+        voted = transitions.approve(seen, records.Vote(actor=entry.actor, at=entry.received_at), needed=needed)
+        return await self._settling.save(entry, voted, "approved")
+
+    async def _deny(self, entry: Entry, seen: Request, *, reason: str | None) -> EntryResult:
+        if seen.emergency is not None:
+            return await self._emergencies.deny(entry, seen, reason=reason)
+        pinned = self._gate.pinned()
+        choice = await self._choice(pinned, entry, seen, Button.DENY)
+        if isinstance(choice, EntryResult):
+            return choice
+        refusal = await pinned.refuse_vote(seen, choice, entry.actor, votes=())
+        if refusal is not None:
+            return await self._settling.refuse(entry, seen, Button.DENY, refusal)
+        ending = records.Ending(actor=entry.actor, at=entry.received_at, reason=reason)
+        denied = transitions.end(seen, Event.DENY, ending, said=ReplyKind.DENIED)
+        asked = None if reason else answers.DenyReasonAsked(request_id=seen.id, flow=seen.flow.called)
+        return await self._settling.save(entry, denied, "denied", answer=asked)
+
+    async def _withdraw(self, entry: Entry, seen: Request) -> EntryResult:
+        if not records.can_withdraw(seen):
+            return await self._settling.tell(entry, entry_result.settled(seen, Button.WITHDRAW))
+        person = await self._gate.person(entry.actor, max_age=gates.FRESHEST)
+        refusal = voting.may_withdraw(requester=seen.requester, person=person)
+        if refusal is not None:
+            return await self._settling.refuse(entry, seen, Button.WITHDRAW, refusal)
+        ending = records.Ending(actor=entry.actor, at=entry.received_at)
+        withdrawn = transitions.end(seen, Event.WITHDRAW, ending, said=ReplyKind.WITHDRAWN)
+        return await self._settling.save(entry, withdrawn, "withdrawn")
+
+    async def _check_now(self, entry: Entry, seen: Request) -> EntryResult:
+        """Let what nobody knows be read at once; whoever may read may ask for it."""
+        if not records.is_read_back(seen):
+            return await self._settling.tell(entry, entry_result.settled(seen, Button.CHECK_NOW))
+        return await self._settling.save(entry, transitions.check_now(seen, at=self._clock.now()), "asked to check now")
+
+    async def _ask_again(self, entry: Entry, clicked: Clicked, seen: Request) -> EntryResult:
+        """Ask for the same once more, in the name of whoever pressed the button."""
+        if not records.may_be_asked_again(seen):
+            return await self._settling.tell(entry, entry_result.settled(seen, Button.ASK_AGAIN))
+        return await self._asking.ask(entry, _once_more(seen, clicked), request_id=entry.key)
+
+    async def _submit(self, entry: Entry, submitted: Submitted) -> EntryResult:
+        person = await self._gate.person(entry.actor, max_age=gates.FRESH)
+        entry = dataclasses.replace(entry, actor=person.actor)
+        match submitted.modal:
+            case Modal.DENY_REASON:
+                return await self._deny_with_reason(entry, submitted)
+            case Modal.ADD_REASON | Modal.TYPE_NAME:
+                return await self._complete(entry, submitted)
+            case Modal.REVIEW:
+                return await self._emergencies.review(entry, submitted)
+
+    async def _deny_with_reason(self, entry: Entry, submitted: Submitted) -> EntryResult:
+        seen = await self._store.load(submitted.request_id)
+        if seen is None:
+            return await self._settling.tell(entry, answers.NoSuchRequest())
+        if isinstance(known := await self._gate.identify(seen, entry.actor), model.Refuse):
+            return await self._settling.refuse(entry, seen, Button.DENY, known)
+        if not _denied_without_reason(seen := known, entry.actor):
+            return await self._deny(entry, seen, reason=submitted.reason)
+        if submitted.reason is None:
+            return await self._settling.tell(entry, answers.Noted(what="denied without a reason"))
+        explained = transitions.explain_denial(seen, reason=submitted.reason, at=entry.received_at)
+        return await self._settling.save(entry, explained, "explained a denial")
+
+    async def _complete(self, entry: Entry, submitted: Submitted) -> EntryResult:
+        """Ask once more what a reason or the flow's name was missing for, with what was typed since."""
+        reason = submitted.reason
+        first = await self._store.entry(submitted.request_id)
+        while first is not None and isinstance(first.arrival, Submitted):  # the name was wrong, the reason still counts
+            reason = reason or first.arrival.reason
+            first = await self._store.entry(first.arrival.request_id)
+        own = first is not None and await self._gate.is_same_person(first.actor, entry.actor)
+        typed = await self._command_of(first.arrival) if first is not None and own else None
+        command = None if typed is None else grammar.parse(typed.text)
+        if first is None or typed is None or not isinstance(command, grammar.ChangeCommand):
+            return await self._settling.tell(entry, answers.NoSuchRequest())
+        complete = dataclasses.replace(command, reason=reason or command.reason)
+        typed = dataclasses.replace(typed, text=grammar.render(complete))
+        return await self._asking.ask(entry, typed, request_id=first.key, name=submitted.name)
+
+    async def _command_of(self, arrival: Arrival) -> Typed | None:
+        """Return the command that was typed, or that Ask Again stands for."""
+        if isinstance(arrival, Clicked) and arrival.button is Button.ASK_AGAIN:
+            seen = await self._store.load(arrival.request_id)
+            return None if seen is None else _once_more(seen, arrival)
+        return arrival if isinstance(arrival, Typed) else None
+
+    async def _choice(self, pinned: gates.Gate, entry: Entry, seen: Request, button: Button) -> Choice | EntryResult:
+        """Decide again for the requester, on the stored record; a click that cannot count is answered here."""
+        if seen.state is not State.PENDING or not _has_button(seen, button):
+            return await self._settling.tell(entry, entry_result.settled(seen, button))
+        person, decision = await asyncio.gather(
+            pinned.person(entry.actor, max_age=gates.FRESHEST),
+            pinned.decide(seen.requester, gates.subject_of(seen), max_age=gates.FRESHEST),
+        )
+        refusal = evaluation.refuse_outsider(person)
+        if refusal is not None:
+            return await self._settling.refuse(entry, seen, button, refusal)
+        if not isinstance(decision, model.Refuse):
+            return decision
+        if decision.why is model.Why.UNREACHABLE:
+            return await self._settling.refuse(entry, seen, button, decision)
+        denied = commit.denied_by_policy(seen, decision, at=self._clock.now())
+        return await self._settling.save(entry, denied, "denied by policy", answer=entry_result.settled(denied, button))
+
+    async def _tighten(
+        self, pinned: gates.Gate, entry: Entry, seen: Request, choice: model.NeedApproval
+    ) -> EntryResult:
+        stricter = terms.of(pinned.in_force, choice)
+        tightened = transitions.tighten(seen, stricter, at=self._clock.now())
+        refusal = model.Refuse(
+            why=model.Why.NOT_APPROVER,
+            rule=choice.rule.name,
+            who_could=choice.rule.approvers,
+            approvals=choice.approvals,
+        )
+        refused = self._settling.refused(seen, Button.CONFIRM, refusal)
+        return await self._settling.save(entry, tightened, "policy became stricter", answer=refused)
+
+
+def expired(seen: Request, *, at: float) -> Request:
+    """End a request whose time is over: not decided in time, or approved and not begun in time."""
+    return transitions.end(seen, Event.EXPIRE, records.Ending(actor=None, at=at), said=ReplyKind.EXPIRED)
+
+
+def _copy(seen: Request, clicked: Clicked) -> entry_result.CardCopy | None:
+    """Return the message that was clicked, if it is not the card that the store knows."""
+    if not seen.card.ts or clicked.message_ts is None or clicked.message_ts == seen.card.ts:
+        return None
+    return entry_result.CardCopy(channel=clicked.channel, ts=clicked.message_ts, card=visibility.card_link(seen))
+
+
+def _once_more(seen: Request, clicked: Clicked) -> Typed:
+    """Return the command that asks for the same as a request did."""
+    same = grammar.ChangeCommand(
+        verb=seen.verb,
+        flow=seen.flow.flow_id,
+        project=seen.project,
+        reason=seen.reason,
+        dry_run=seen.dry_run,
+        emergency=seen.emergency is not None,
+    )
+    channel = clicked.channel or seen.card.channel
+    door = Door.MENTION if seen.card.thread else Door.SLASH
+    return Typed(text=grammar.render(same), channel=channel, thread_ts=seen.card.thread, door=door)
+
+
+def _has_button(seen: Request, button: Button) -> bool:
+    return seen.emergency is None and (button is Button.CONFIRM) == (seen.terms.approvals == 0)
+
+
+def _denied_without_reason(seen: Request, actor: Actor) -> bool:
+    ending = seen.ending
+    by_them = ending is not None and ending.actor is not None and ending.actor.id == actor.id
+    return seen.state is State.DENIED and by_them and ending is not None and ending.reason is None

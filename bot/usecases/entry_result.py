@@ -1,0 +1,62 @@
+"""What became of an entry of the inbox: what its sender is told, and what it touched."""
+
+import dataclasses
+
+from bot.commands.deliveries import Actor, Button
+from bot.lifecycle.records import Request
+from bot.lifecycle.states import State
+from bot.policy import model
+from bot.usecases import answers, visibility
+
+
+@dataclasses.dataclass(frozen=True, kw_only=True)
+class CardCopy:
+    """A message that looks like a card and is not the one that the store knows; `card` is."""
+
+    channel: str
+    ts: str
+    card: answers.CardLink
+
+
+@dataclasses.dataclass(frozen=True, kw_only=True)
+class EntryResult:
+    """What became of an entry: the request that it touched, the one that gave way to it, what its sender is told, and
+    the copy that was clicked.
+    """
+
+    request_id: str | None = None
+    superseded_id: str | None = None
+    answer: answers.AnyAnswer | None = None
+    copy: CardCopy | None = None
+
+
+def refused(in_force: model.Policy, *, action: str, flow: str, decision: model.Refuse) -> answers.Refused:
+    """Return a no, with the people behind the sets that could do it."""
+    people = model.expand(in_force, decision.who_could)
+    return answers.Refused(action=action, flow=flow, decision=decision, people=people)
+
+
+def settled(seen: Request, button: Button) -> answers.Settled:
+    """Say what a request is now, to somebody whose click came too late for it."""
+    actor, at = _settled_by(seen, button)
+    return answers.Settled(
+        button=button,
+        card=visibility.card_link(seen),
+        state=seen.state,
+        progress=seen.operation.progress,
+        by=None if actor is None else actor.user,
+        at=at,
+        dry_run=seen.dry_run,
+    )
+
+
+def _settled_by(seen: Request, button: Button) -> tuple[Actor | None, float | None]:
+    emergency = seen.emergency
+    if button is Button.REVIEW:
+        review = None if emergency is None else emergency.review
+        return (None, None) if review is None else (review.actor, review.at)
+    if button is Button.EMERGENCY_FIRST and seen.state is State.PENDING and emergency is not None:
+        return (None if emergency.first_at is None else seen.requester), emergency.first_at
+    if seen.ending is not None:
+        return seen.ending.actor, seen.ending.at
+    return (seen.votes[-1].actor if seen.votes else None), seen.decided_at

@@ -1,0 +1,325 @@
+"""The verbs that read: what somebody may see of flows, of open requests and of what was done.
+
+Writes nothing, and nothing of it is in the audit. Reasons and links of a request whose card is in a private channel are
+for its requester, its approvers and that channel; a channel that Slack cannot be asked about is private.
+"""
+
+import asyncio
+import collections
+import dataclasses
+from typing import Final
+
+from bot.commands import grammar
+from bot.commands.deliveries import Actor, Typed
+from bot.commands.verbs import READ, VERBS, Verb
+from bot.lifecycle import records
+from bot.lifecycle.cloud_failure import CloudFailure
+from bot.lifecycle.records import Flow, Request
+from bot.lifecycle.states import State
+from bot.policy import channels, evaluation, model, rights
+from bot.usecases import answers, entry_result, find_flow, ports, query_results, visibility
+from bot.usecases.gate import FRESH, Gate, subject_of
+
+PAGE: Final = 20
+"""Flows on a page of the list."""
+
+OPEN_LOOKED_AT: Final = 100
+"""Open requests that are looked at, the newest."""
+
+OPEN_SHOWN: Final = 15
+
+HISTORY: Final = 10
+"""Requests that `history` shows."""
+
+LOOKED_AT: Final = 50
+"""Requests of a project among which those are that `history` may show."""
+
+LAST: Final = 3
+"""Requests that `status` shows besides the open one."""
+
+Answer = query_results.Shown | query_results.NotShown
+
+
+@dataclasses.dataclass(frozen=True, kw_only=True)
+class _Reader:
+    """A full member who asks in a channel, with all that has to be asked about them."""
+
+    person: model.Person
+    channel: str
+    in_force: model.Policy
+    groups: model.Groups
+
+    @property
+    def id(self) -> str:
+        return self.person.actor.id
+
+    def refusal(self, project: str, flow_id: str = "", flow_name: str | None = "") -> model.Refuse | None:
+        """Say why they may not read about a flow, or about any flow of the project; None: they may."""
+        question = model.Question(
+            person=self.person,
+            verb=Verb.STATUS,
+            project=project,
+            flow_id=flow_id,
+            flow_name=flow_name,
+            channel=self.channel,
+        )
+        decision = evaluation.decide(self.in_force, question, self.groups)
+        return self._with_others(decision) if isinstance(decision, model.Refuse) else None
+
+    def may_see(self, seen: Request) -> bool:
+        """Tell whether no rule keeps them from reading about the flow of a request."""
+        known = seen.project in self.in_force.projects
+        return known and self.refusal(seen.project, seen.flow.flow_id, seen.flow.name or None) is None
+
+    def _with_others(self, refusal: model.Refuse) -> model.Refuse:
+        """Name who could read instead: whoever the deny does not name."""
+        rule = next((rule for rule in self.in_force.rules if rule.name == refusal.rule), None)
+        if rule is None:
+            return refusal
+        spared = rule.excluded if model.EVERYBODY in model.expand(self.in_force, rule.who) else (model.EVERYBODY,)
+        return dataclasses.replace(refusal, who_could=spared)
+
+
+class Queries:
+    """Answers the verbs that read; any number may run side by side."""
+
+    def __init__(
+        self,
+        *,
+        store: ports.Store,
+        finder: find_flow.FlowFinder,
+        gate: Gate,
+        directory: ports.Directory,
+        clock: ports.Clock,
+    ) -> None:
+        self._store = store
+        self._finder = finder
+        self._gate = gate
+        self._directory = directory
+        self._clock = clock
+
+    async def read(self, actor: Actor, typed: Typed, command: grammar.ReadCommand, *, page: int = 1) -> Answer:
+        """Return what the command shows, or why it shows nothing. Raises errors.StoreError."""
+        in_force = self._gate.in_force
+        person = await self._gate.person(actor, max_age=FRESH)
+        outsider = evaluation.refuse_outsider(person)
+        if command.verb is Verb.WHOAMI:
+            named = frozenset[str]() if outsider is not None else rights.groups_named(in_force)
+            return self._whoami(await self._reader(person, typed.channel, named))
+        if outsider is not None:
+            return answers.Refused(action="read", flow="", decision=outsider)
+        reader = await self._reader(person, typed.channel, rights.groups_deciding(in_force, READ))
+        if command.verb is Verb.PENDING:
+            return await self._pending(reader)
+        project = channels.project_for(in_force, command.project, typed.channel)
+        everything = command.verb is Verb.HISTORY and command.about is None
+        if isinstance(project, channels.UnclearProject):
+            if everything and project.typed is None:
+                return await self._everything_done(reader, tuple(in_force.projects))
+            return answers.WhichProject(typed=project.typed, projects=project.projects)
+        if everything:
+            return await self._everything_done(reader, (project.name,))
+        return self._refused(reader, project.name) or await self._about(reader, project, command, page=page)
+
+    async def usable(self, actor: Actor, channel: str) -> query_results.Usable:
+        """Name the verbs that somebody may use in a channel."""
+        in_force = self._gate.in_force
+        person = await self._gate.person(actor, max_age=FRESH)
+        if person.kind is model.Kind.UNREACHABLE:
+            return query_results.Usable(verbs=frozenset(VERBS), sure=False)
+        deciding = rights.groups_deciding(in_force, *rights.VERB_OF)
+        groups = await self._gate.stand_for((person.actor,), deciding, max_age=FRESH)
+        verbs = rights.usable(in_force, person, _places(in_force, channel), groups)
+        return query_results.Usable(verbs=verbs, sure=None not in groups.values())
+
+    async def _reader(self, person: model.Person, channel: str, groups: frozenset[str]) -> _Reader:
+        known = await self._gate.stand_for((person.actor,), groups, max_age=FRESH)
+        return _Reader(person=person, channel=channel, in_force=self._gate.in_force, groups=known)
+
+    async def _about(
+        self, reader: _Reader, project: model.Project, command: grammar.ReadCommand, *, page: int
+    ) -> Answer:
+        if command.verb is Verb.LIST:
+            return await self._list(reader, project, command, page=page)
+        about = command.about or ""
+        if command.verb is Verb.STATUS:
+            found = await self._find(reader, project, about)
+            return await self._status(reader, project, found) if isinstance(found, Flow) else found
+        return await self._history_of(reader, project, about)
+
+    # — flows —
+
+    async def _status(self, reader: _Reader, project: model.Project, flow: Flow) -> query_results.Status:
+        holder, done = await asyncio.gather(
+            self._store.holder(project.name, flow.flow_id),
+            self._store.history(project.name, flow_id=flow.flow_id, limit=LAST + 1),
+        )
+        others = [one for one in done if (holder is None or one.id != holder.id) and reader.may_see(one)][:LAST]
+        return query_results.Status(
+            project=project.name,
+            flow=flow,
+            holder=None if holder is None else await self._row(reader, holder),
+            last=await self._rows(reader, others),
+        )
+
+    async def _list(
+        self, reader: _Reader, project: model.Project, command: grammar.ReadCommand, *, page: int
+    ) -> query_results.Flows | query_results.FlowsUnread:
+        listed = await self._finder.listed(project)
+        if isinstance(listed, CloudFailure):
+            return query_results.FlowsUnread(project=project.name, failure=listed)
+        wanted = (command.about or "").casefold()
+        fitting = [
+            name
+            for name in listed.names
+            if (wanted in name.name.casefold() or wanted in name.flow_id.casefold())
+            and reader.refusal(project.name, name.flow_id, name.name) is None
+        ]
+        fitting.sort(key=lambda name: (name.name.casefold(), name.flow_id))
+        pages = max(1, -(-len(fitting) // PAGE))
+        page = min(max(page, 1), pages)
+        return query_results.Flows(
+            project=project.name,
+            asked=dataclasses.replace(command, project=project.name),
+            rows=tuple(
+                query_results.ListedFlow(flow_id=name.flow_id, name=name.name, status=name.status)
+                for name in fitting[(page - 1) * PAGE : page * PAGE]
+            ),
+            total=len(fitting),
+            tally=tuple(collections.Counter(name.status for name in fitting).most_common()),
+            page=page,
+            pages=pages,
+            age=max(0.0, self._clock.now() - listed.at),
+        )
+
+    async def _find(self, reader: _Reader, project: model.Project, typed: str) -> Flow | query_results.NotShown:
+        """Find a flow that the reader may read about; of others they learn nothing."""
+        found = await self._finder.find(project, typed, purpose="read", freshest=False)
+        if isinstance(found, Flow):
+            return self._refused(reader, project.name, found.flow_id, found.name, called=typed) or found
+        if isinstance(found, answers.NoSuchFlow):
+            return visibility.only(found, lambda flow: reader.refusal(project.name, *flow) is None)
+        return found
+
+    def _refused(
+        self, reader: _Reader, project: str, flow_id: str = "", flow_name: str | None = "", *, called: str = ""
+    ) -> answers.Refused | None:
+        """Say why they may not read about a flow, `called` as they typed it: they learn neither its name nor its id."""
+        refusal = reader.refusal(project, flow_id, flow_name)
+        if refusal is None:
+            return None
+        return entry_result.refused(reader.in_force, action="read", flow=called or project, decision=refusal)
+
+    # — requests —
+
+    async def _pending(self, reader: _Reader) -> query_results.Pending | answers.Refused:
+        shut = [self._refused(reader, name) for name in reader.in_force.projects]
+        if shut and shut[0] is not None and None not in shut:
+            return shut[0]  # nothing that is open could be shown: whoever may read nothing is not told that nothing is
+        found = [one for one in await self._store.unsettled(limit=OPEN_LOOKED_AT) if reader.may_see(one)]
+        may = await asyncio.gather(*(self._may_decide(reader, one) for one in found))
+        mine = [one for one, decides in zip(found, may, strict=True) if decides][:OPEN_SHOWN]
+        rest = [one for one, decides in zip(found, may, strict=True) if not decides][: OPEN_SHOWN - len(mine)]
+        return query_results.Pending(
+            deciding=await self._rows(reader, mine),
+            others=await self._rows(reader, rest),
+            more=len(found) - len(mine) - len(rest),
+        )
+
+    async def _may_decide(self, reader: _Reader, seen: Request) -> bool:
+        if seen.emergency is not None:
+            return await self._may_decide_emergency(reader, seen)
+        if seen.state is not State.PENDING:
+            return False
+        decision = await self._gate.decide(seen.requester, subject_of(seen), max_age=FRESH)
+        if isinstance(decision, model.Refuse):
+            return False
+        actor = reader.person.actor
+        if seen.terms.approvals == 0:
+            return await self._gate.refuse_confirmation(seen, decision, actor, max_age=FRESH) is None
+        return await self._gate.refuse_vote(seen, decision, actor, votes=seen.votes, max_age=FRESH) is None
+
+    async def _may_decide_emergency(self, reader: _Reader, seen: Request) -> bool:
+        """Tell whether the reader may press, deny or review it."""
+        actor = reader.person.actor
+        if seen.state is State.PENDING and await self._may_press(seen, actor):
+            return True
+        waits = seen.state is State.PENDING or records.is_review_open(seen)
+        return waits and await self._gate.refuse_judge(seen, actor, max_age=FRESH) is None
+
+    async def _may_press(self, seen: Request, actor: Actor) -> bool:
+        """Tell whether the next press may be somebody's: the requester's, or a second's where one is needed."""
+        emergency = seen.emergency
+        needs_second = emergency is not None and emergency.needs_second and emergency.first_at is not None
+        if needs_second == (actor.id == seen.requester.id):
+            return False
+        decision = await self._gate.decide_emergency(actor, subject_of(seen), max_age=FRESH)
+        return not isinstance(decision, model.Refuse)
+
+    async def _everything_done(
+        self, reader: _Reader, projects: tuple[str, ...]
+    ) -> query_results.History | answers.Refused:
+        refused = {name: self._refused(reader, name) for name in projects}
+        open_to = tuple(name for name, refusal in refused.items() if refusal is None)
+        shut = next((refusal for refusal in refused.values() if refusal is not None), None)
+        if shut is not None and not open_to:
+            return shut
+        found = await asyncio.gather(*(self._store.history(name, limit=LOOKED_AT) for name in open_to))
+        done = [one for of_project in found for one in of_project if reader.may_see(one)]
+        done.sort(key=lambda one: one.asked_at, reverse=True)
+        return query_results.History(projects=open_to, about=None, rows=await self._rows(reader, done[:HISTORY]))
+
+    async def _history_of(
+        self, reader: _Reader, project: model.Project, about: str
+    ) -> query_results.History | query_results.NotShown:
+        """Look for the id in the store first, where flows live on that the cloud does not have any more."""
+        done = await self._store.history(project.name, flow_id=about, limit=HISTORY)
+        if done:
+            refused = self._refused(reader, project.name, about, done[0].flow.name or None, called=about)
+            if refused is not None:
+                return refused
+            done = list(filter(reader.may_see, done))  # it may have had another name then
+        else:
+            found = await self._find(reader, project, about)
+            if not isinstance(found, Flow):
+                return found
+            done = await self._store.history(project.name, flow_id=found.flow_id, limit=HISTORY)
+        return query_results.History(projects=(project.name,), about=about, rows=await self._rows(reader, done))
+
+    async def _rows(self, reader: _Reader, found: list[Request]) -> tuple[query_results.Row, ...]:
+        return tuple(await asyncio.gather(*(self._row(reader, one) for one in found)))
+
+    async def _row(self, reader: _Reader, seen: Request) -> query_results.Row:
+        if await self._gate.may_see_card(seen, reader.person.actor, channel=reader.channel):
+            return query_results.Row(request=seen)
+        ending = seen.ending and dataclasses.replace(seen.ending, reason=None)
+        return query_results.Row(request=dataclasses.replace(seen, reason=None, ending=ending, unsent=()), hidden=True)
+
+    # — people —
+
+    def _whoami(self, reader: _Reader) -> query_results.Whoami:
+        in_force, is_member = reader.in_force, reader.person.kind is model.Kind.MEMBER
+        person, groups = reader.person, reader.groups
+        standings = tuple(
+            query_results.Standing(
+                project=place.project,
+                rights=rights.rights(in_force, person, place, groups),
+                emergencies=rights.emergencies(in_force, person, place, groups),
+            )
+            for place in _places(in_force, reader.channel)
+        )
+        return query_results.Whoami(
+            person=reader.person,
+            belonging=rights.belonging(in_force, reader.id, reader.groups) if is_member else rights.Belonging(),
+            standings=standings if is_member else (),
+        )
+
+
+def _places(in_force: model.Policy, channel: str) -> tuple[rights.Place, ...]:
+    """Return what a channel is about: its project, or every project where it belongs to none."""
+    own = channels.project_of_channel(in_force, channel)
+    projects = (own,) if own is not None else tuple(in_force.projects.values())
+    return tuple(
+        rights.Place(project=project.name, card_channel=channels.card_channel(project, channel), channel=channel)
+        for project in projects
+    )

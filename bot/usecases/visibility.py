@@ -1,0 +1,56 @@
+"""What somebody may be told of flows, and of a request that another opened.
+
+A flow's name and id are for whoever may read about it; a card in a private channel is for its requester, its approvers
+and that channel. It changes nothing, and must not know the words.
+"""
+
+import dataclasses
+from collections.abc import Callable
+
+from bot.commands.deliveries import Actor
+from bot.commands.verbs import Verb
+from bot.lifecycle.records import Request
+from bot.usecases import answers, find_flow
+from bot.usecases.gate import Gate
+
+
+async def of_found(gate: Gate, found: find_flow.Found, *, actor: Actor, channel: str) -> find_flow.Found:
+    """Leave those flows among the candidates that somebody may read about where they ask."""
+    if not isinstance(found, answers.NoSuchFlow) or not found.candidates:
+        return found
+    readable = await gate.readable(actor, found.candidates, project=found.project, channel=channel)
+    return only(found, lambda flow: flow in readable)
+
+
+def only(found: answers.NoSuchFlow, may_read: Callable[[tuple[str, str]], bool]) -> answers.NoSuchFlow:
+    """Leave some of the candidates."""
+    left = tuple(filter(may_read, found.candidates))
+    return dataclasses.replace(found, candidates=left, ambiguous=found.ambiguous and len(left) > 1)
+
+
+async def of_holder(
+    gate: Gate, holder: Request, verb: Verb, actor: Actor, *, channel: str
+) -> answers.Joined | answers.Blocked | answers.HeldInPrivate:
+    """Lead somebody to the request that holds a flow, or say who asked for it where they may not see its card."""
+    if not await gate.may_see_card(holder, actor, channel=channel):
+        return answers.HeldInPrivate(
+            verb=verb,
+            held_by=holder.verb,
+            flow=holder.flow.called,
+            requester=holder.requester.user,
+            approvers=holder.terms.approvers,
+        )
+    card = card_link(holder)
+    return answers.Joined(card=card) if holder.verb is verb else answers.Blocked(verb=verb, card=card)
+
+
+def card_link(seen: Request) -> answers.CardLink:
+    """Say where the card of a request stands."""
+    return answers.CardLink(
+        request_id=seen.id,
+        verb=seen.verb,
+        flow=seen.flow.called,
+        channel=seen.card.channel,
+        ts=seen.card.ts,
+        thread=seen.card.thread,
+    )

@@ -1,0 +1,306 @@
+"""What Slack does not show yet, carried there in order: the card, the replies, the card's newest state.
+
+Everything it tells is recorded already, so that any of it can be repeated. It decides nothing.
+"""
+
+import asyncio
+import contextlib
+import dataclasses
+from collections.abc import Callable
+from typing import Final
+
+import structlog
+
+from bot.commands.deliveries import Entry, Typed
+from bot.lifecycle import records, schedule, transitions
+from bot.lifecycle.records import Reply, ReplyKind, Request
+from bot.lifecycle.states import Event
+from bot.usecases import answers, errors, ports, visibility
+from bot.worker import unexpected
+
+AGAIN: Final = 2.0
+"""Seconds before Slack is tried again after a failure; doubled with each failure in a row."""
+
+AGAIN_AT_MOST: Final = 60.0
+
+ANSWER_AGAIN: Final = 5.0
+"""Seconds before an answer that Slack did not take is tried again."""
+
+PLACE_WITHIN: Final = 2.0
+"""Seconds after a command for which an answer that leads to a card waits until it is on record where that stands."""
+
+UNEXPECTED: Final = "unexpected_error"
+"""Stands for a code of Slack's where an unexpected error kept something from being told."""
+
+UNEXPECTED_TRIES: Final = 3
+"""How often in a row something is tried to be told that meets an unexpected error."""
+
+GONE: Final = (
+    "message_not_found",
+    "cant_update_message",
+    "edit_window_closed",
+    "is_archived",
+    "invalid_blocks",
+    UNEXPECTED,
+)
+"""Slack's codes for a card that will never change again."""
+
+EDIT_FOR: Final = 86_400.0
+"""Seconds for which a card is edited that Slack does not let us edit."""
+
+LEASE_NEEDED: Final = 21.0
+"""Seconds that the lease must hold for before something is told: ten in the channel's line, and ten for Slack."""
+
+ENDS: Final = (
+    ReplyKind.OUTCOME,
+    ReplyKind.CHANGED,
+    ReplyKind.GIVEN_UP,
+    ReplyKind.DENIED,
+    ReplyKind.EXPIRED,
+    ReplyKind.SUPERSEDED,
+)
+"""Replies that their requester has to hear, wherever."""
+
+Met = answers.Joined | answers.Blocked
+"""What leads whoever asks for a flow to the card of another request."""
+
+log = structlog.get_logger()
+
+
+class Deliverer:
+    """Tells one request at a time, under its lease."""
+
+    def __init__(
+        self,
+        *,
+        store: ports.Store,
+        chat: ports.Chat,
+        clock: ports.Clock,
+        count: Callable[[unexpected.Doing], None] = lambda doing: None,
+    ) -> None:
+        self._store = store
+        self._chat = chat
+        self._clock = clock
+        self._met = unexpected.Errors(count=count)
+        self._joining: dict[str, tuple[Entry, Met]] = {}
+
+    async def tell(self, request_id: str, *, announced: Callable[[], None] = lambda: None) -> None:
+        """Tell all that is due. A failure that may pass is put off on the record; a definite no is not asked again.
+
+        `announced` is called once no call has to wait for an announcement any more.
+        Raises errors.LeaseLost where another replica may be telling it by now.
+        """
+        while (seen := await self._store.load(request_id)) is not None:
+            step = schedule.tell(seen, self._clock.now())
+            if step is None:
+                await self._lead_to_card(seen)
+                return
+            if self._store.lease_left(request_id) < LEASE_NEEDED:
+                raise errors.LeaseLost(f"{request_id} may be another replica's by now: nothing was told")
+            try:
+                await self._step_or_give_up(seen, step)
+            except errors.ChatUnavailable as failure:
+                await self._put_off(seen, failure)
+                return
+            except errors.StoreError:
+                raise
+            except Exception as error:  # noqa: BLE001 - noted, and its requester is told
+                if not await self._after_unexpected(seen, step, error):
+                    return
+            if step is schedule.Tell.REPLY and seen.unsent[0].said in schedule.ANNOUNCEMENTS:
+                announced()
+
+    async def show_card(self, seen: Request) -> None:
+        """Try once to show a version of the card out of its turn; where Slack does not take it, its turn comes."""
+        try:
+            await self._chat.edit_card(seen)
+        except errors.ChatError:
+            return
+        except Exception as error:  # noqa: BLE001 - noted
+            self._met.note(error, doing="telling", error_id=unexpected.id_of(seen.id))
+            return
+        await self._store.card_shown(seen.id, version=seen.version)
+
+    async def _step_or_give_up(self, seen: Request, step: schedule.Tell) -> None:
+        try:
+            await self._step(seen, step)
+        except errors.ChatRefused as failure:
+            await self._give_up(seen, step, failure)
+
+    async def _after_unexpected(self, seen: Request, step: schedule.Tell, error: Exception) -> bool:
+        """Put off what met an unexpected error, or give it up, and tell whether the next may be told at once."""
+        error_id = unexpected.id_of(seen.id)
+        self._met.note(error, doing="telling", error_id=error_id)
+        if seen.tell_failures + 1 < UNEXPECTED_TRIES:
+            await self._put_off(seen, errors.ChatUnavailable(UNEXPECTED))
+            return False
+        facts: dict[str, object] = {"error_id": error_id, "error": type(error).__name__, "doing": step}
+        what = "given up after an unexpected error"
+        event = ports.AuditEvent(at=self._clock.now(), what=what, request_id=seen.id, facts=facts)
+        await self._store.commit(ports.Change(audit=(event,)))
+        await self._give_up(seen, step, errors.ChatRefused(UNEXPECTED))
+        await self.tell_unexpected(seen)
+        return True
+
+    async def tell_unexpected(self, seen: Request) -> None:
+        """Tell the requester in a DM that something was given up after an unexpected error; tried once."""
+        error_id = unexpected.id_of(seen.id)
+        try:
+            await self._chat.answer(_in_a_dm(seen), answers.Unexpected(error_id=error_id, dry_run=seen.dry_run))
+        except Exception as error:  # noqa: BLE001 - noted; it is recorded already
+            self._met.note(error, doing="telling", error_id=error_id)
+
+    async def answer(self, entry: Entry, answer: answers.AnyAnswer) -> float | None:
+        """Tell one person the answer to an entry; return when to try again, or None when it is done."""
+        if isinstance(answer, Met) and answer.card.ts is None:
+            self._join(entry, answer)
+            answer = await self._placed(answer)
+            until = entry.received_at + PLACE_WITHIN
+            if answer.card.ts is None and self._clock.now() < until:
+                await self._store.postpone_entry(entry.key, until=until)
+                return until
+            if self._joining.pop(entry.key, None) is None:
+                return None  # told beside this, since the card was placed in between
+        try:
+            await self._chat.answer(entry, answer)
+        except errors.ChatUnavailable as failure:
+            again = self._clock.now() + (failure.retry_after or ANSWER_AGAIN)
+            await self._store.postpone_entry(entry.key, until=again)
+            return again
+        except errors.ChatRefused as failure:
+            log.warning("an answer reached nobody", entry=entry.key, code=failure.code)
+        await self._store.finish_entry(entry.key)
+        return None
+
+    def _join(self, entry: Entry, answer: Met) -> None:
+        """Keep an answer in mind that leads to a card of which nobody knows yet where it stands."""
+        too_old = self._clock.now() - PLACE_WITHIN
+        self._joining = {key: each for key, each in self._joining.items() if each[0].received_at >= too_old}
+        self._joining[entry.key] = (entry, answer)
+
+    async def _placed(self, answer: Met) -> Met:
+        """Add where the card stands by now to an answer that leads to it."""
+        seen = await self._store.load(answer.card.request_id)
+        return answer if seen is None else dataclasses.replace(answer, card=visibility.card_link(seen))
+
+    async def _lead_to_card(self, seen: Request) -> None:
+        """Tell those who asked for the same while the card was being posted, now that it is known where it stands."""
+        if self._joining and seen.card.ts is not None:
+            joining = [each for each in self._joining.values() if each[1].card.request_id == seen.id]
+            await asyncio.gather(*(self.answer(entry, answer) for entry, answer in joining))
+
+    async def _step(self, seen: Request, step: schedule.Tell) -> None:
+        match step:
+            case schedule.Tell.POST_CARD:
+                await self._posted(seen, await self._chat.post_card(seen))
+            case schedule.Tell.NEVER_SHOWN:
+                unshown = answers.NeverShown(card=visibility.card_link(seen), state=seen.state, dry_run=seen.dry_run)
+                await self._chat.answer(_in_a_dm(seen), unshown)
+                await self._shown(seen, ts=schedule.NO_CARD)
+            case schedule.Tell.EDIT_CARD:
+                await self._chat.edit_card(seen)
+                await self._shown(seen, ts=seen.card.ts)
+            case schedule.Tell.REPLY:
+                reply = seen.unsent[0]
+                await self._store.reply_sent(seen.id, seq=reply.seq, ts=await self._reply(seen, reply))
+                if seen.tell_failures and seen.card.shown == seen.version:
+                    await self._store.told(transitions.shown(seen, seen.card))
+
+    async def _reply(self, seen: Request, reply: Reply) -> str:
+        if reply.said is not ReplyKind.LINKED:
+            return await self._chat.reply(seen, reply)
+        opened = answers.Opened(card=visibility.card_link(seen), dry_run=seen.dry_run)
+        await self._chat.answer(await self._asked(seen), opened)
+        return ""
+
+    async def _shown(self, seen: Request, *, ts: str | None) -> None:
+        await self._store.told(transitions.shown(seen, dataclasses.replace(seen.card, ts=ts, shown=seen.version)))
+
+    async def _put_off(self, seen: Request, failure: errors.ChatUnavailable) -> None:
+        wait = failure.retry_after or min(_most(seen), AGAIN * 2 ** min(seen.tell_failures, 10))
+        log.info("Slack is tried again later", request=seen.id, seconds=wait, reason=str(failure))
+        await self._store.told(transitions.not_shown(seen, again_at=self._clock.now() + wait))
+
+    async def _posted(self, seen: Request, ts: str) -> None:
+        """Note where the card stands; if an earlier post of it has become the card meanwhile, this one is a copy."""
+        newest = await self._store.load(seen.id)
+        if newest is None or not newest.card.ts:
+            await self._shown(seen, ts=ts)
+        elif newest.card.ts != ts:
+            with contextlib.suppress(errors.ChatError):  # a click on it does the same
+                await self._chat.retire_copy(seen.card.channel, ts, visibility.card_link(newest))
+
+    async def _give_up(self, seen: Request, step: schedule.Tell, failure: errors.ChatRefused) -> None:
+        log.warning("Slack refused", request=seen.id, step=step, code=failure.code)
+        match step:
+            case schedule.Tell.POST_CARD:
+                await self._close_unshown(seen, failure.code)
+            case schedule.Tell.NEVER_SHOWN:
+                await self._shown(seen, ts=schedule.NO_CARD)
+            case schedule.Tell.EDIT_CARD:
+                await self._edit_later(seen, failure)
+            case schedule.Tell.REPLY:
+                await self._tell_elsewhere(seen, seen.unsent[0], failure)
+
+    async def _edit_later(self, seen: Request, failure: errors.ChatRefused) -> None:
+        """Try the card again, for a day: whoever removed flowbot from the channel may invite it back."""
+        if failure.code in GONE or self._clock.now() - seen.asked_at > EDIT_FOR:
+            await self._shown(seen, ts=seen.card.ts)
+        else:
+            await self._put_off(seen, errors.ChatUnavailable(failure.code, retry_after=AGAIN_AT_MOST))
+
+    async def _tell_elsewhere(self, seen: Request, reply: Reply, failure: errors.ChatRefused) -> None:
+        """Tell the requester in a DM what the channel does not take, if it is how the request ended.
+
+        An announcement that a channel does not take is in the audit.
+        """
+        if reply.said in ENDS and failure.code != UNEXPECTED:  # else its words could not be made
+            with contextlib.suppress(errors.ChatRefused):
+                await self._chat.reply_privately(seen, reply)
+        if reply.said in schedule.ANNOUNCEMENTS:
+            await self._note_unannounced(seen, reply, failure)
+        await self._store.reply_sent(seen.id, seq=reply.seq, ts="")
+
+    async def _note_unannounced(self, seen: Request, reply: Reply, failure: errors.ChatRefused) -> None:
+        home = seen.emergency.announced_in if seen.emergency is not None else None
+        channel = home if reply.said is ReplyKind.ANNOUNCED else seen.card.channel
+        facts: dict[str, object] = {"emergency": True, "channel": channel, "code": failure.code}
+        event = ports.AuditEvent(
+            at=self._clock.now(), what="announcement refused by Slack", request_id=seen.id, facts=facts
+        )
+        await self._store.commit(ports.Change(audit=(event,)))
+
+    async def _close_unshown(self, seen: Request, code: str) -> None:
+        """End a request whose card nobody can see, and tell its requester how to mend that."""
+        if not records.can_withdraw(seen):  # it has ended or runs: there is nothing to take back, only nothing to see
+            return await self._shown(seen, ts="")
+        at = self._clock.now()
+        ended = transitions.end(
+            seen, Event.WITHDRAW, records.Ending(actor=None, at=at, code=code), said=ReplyKind.WITHDRAWN
+        )
+        event = ports.AuditEvent(at=at, what="card refused by Slack", request_id=seen.id, facts={"code": code})
+        if code == UNEXPECTED:  # whoever gives it up tells its requester
+            await self._store.commit(ports.Change(request=ended, audit=(event,)))
+            return None
+        answer = answers.CannotPost(channel=seen.card.channel, code=code, dry_run=seen.dry_run)
+        await self._store.commit(
+            ports.Change(request=ended, entry=seen.id, answer=answer, reopens=True, audit=(event,))
+        )
+        await self.answer(await self._asked(seen), answer)
+        return None
+
+    async def _asked(self, seen: Request) -> Entry:
+        """Return the entry that asked for the request: its answer goes where it was typed, a thread perhaps."""
+        typed = Typed(text="", channel=seen.asked_in)
+        asked = Entry(key=seen.id, actor=seen.requester, arrival=typed, received_at=seen.asked_at)
+        return await self._store.entry(seen.id) or asked
+
+
+def _most(seen: Request) -> float:
+    """Return for how long Slack is left alone at most: an emergency needs its announcements, and its next button."""
+    return AGAIN if seen.emergency is not None and records.can_withdraw(seen) else AGAIN_AT_MOST
+
+
+def _in_a_dm(seen: Request) -> Entry:
+    """Return an entry of the requester whose answer goes to a DM: what was typed is too long ago for other ways."""
+    return Entry(key="", actor=seen.requester, arrival=Typed(text="", channel=""), received_at=seen.asked_at)

@@ -1,0 +1,236 @@
+"""Entries of the inbox, carried out in fair turns: each is decided, its sender is told, and the row is done.
+
+A lane for each project and channel keeps one that hangs or floods from holding up any other. It knows nothing of how a
+request goes on.
+"""
+
+import asyncio
+import collections
+import contextlib
+import dataclasses
+from collections.abc import Coroutine, Hashable
+from typing import Final, Protocol
+
+import structlog
+
+from bot.commands.deliveries import Entry, Submitted, Typed
+from bot.usecases import answers, errors, ports
+from bot.usecases.clicks import UseCases
+from bot.usecases.ports import Claimed
+from bot.worker import turns, unexpected
+from bot.worker.deliver import Deliverer
+
+AT_ONCE: Final = 8
+"""How many commands of one lane are worked on side by side; one person's may take half of these seats."""
+
+CLICKS_AT_ONCE: Final = 64
+"""How many clicks of one lane are worked on side by side, as above: they may wait for Slack."""
+
+RIGHTS_SLOW: Final = 2.0
+"""Seconds after which somebody is told that their rights are being checked."""
+
+TEAM_AGAIN: Final = 2.0
+"""Seconds after which an entry is looked at again that waits for Slack to say which workspace is ours."""
+
+LEFT_ALONE: Final = 10_000
+"""How many keys are kept of entries that are taken up no more."""
+
+log = structlog.get_logger()
+
+
+class Around(Protocol):
+    """What entries need of the worker."""
+
+    def wake(self, request_id: str) -> None:
+        """Look at a request now."""
+
+    def start(self, work: Coroutine[None, None, None]) -> None:
+        """Run a piece of work beside this one; a shutdown waits for it."""
+
+    def look_by(self, at: float | None) -> None:
+        """Look for what is due by then."""
+
+
+class Entries:
+    """Works off the entries that are taken up.
+
+    `taking` are the keys of those that wait or are worked on, `clicks` counts them by the request that they are about,
+    and `stranded` are those that wait for the database.
+    """
+
+    def __init__(
+        self,
+        *,
+        around: Around,
+        store: ports.Store,
+        service: UseCases,
+        telling: Deliverer,
+        chat: ports.Chat,
+        clock: ports.Clock,
+        met: unexpected.Errors,
+    ) -> None:
+        self.taking: set[str] = set()
+        self.clicks: collections.Counter[str] = collections.Counter()
+        self.stranded: dict[str, Claimed] = {}
+        self._around = around
+        self._store = store
+        self._service = service
+        self._telling = telling
+        self._chat = chat
+        self._clock = clock
+        self._met = met
+        self._commands = turns.Turns[Claimed](seats=AT_ONCE, share=max(1, AT_ONCE // 2))
+        self._clicks = turns.Turns[Claimed](seats=CLICKS_AT_ONCE, share=CLICKS_AT_ONCE // 2)
+        self._left_alone: dict[str, None] = {}
+        self._draining = False
+
+    def take_up(self, claimed: Claimed) -> None:
+        """Let an entry wait for its turn; what takes longer than a lease is not begun twice."""
+        entry = claimed.entry
+        if entry.key in self.taking or entry.key in self._left_alone:
+            return
+        self.taking.add(entry.key)
+        self.clicks[clicked_on(entry)] += 1
+        line, lane = self._line(entry), self._lane(entry)
+        line.add(claimed, lane=lane, person=entry.actor.user)
+        turn = None if self._draining else line.take(lane)
+        if turn is not None:  # else it waits without a task: thousands would weigh on every acknowledgement
+            self._around.start(self._entry_by_entry(line, lane, turn))
+
+    def drain(self) -> None:
+        """Begin nothing more; other replicas need not wait for what has not begun."""
+        self._draining = True
+        for claimed in (*self._commands.clear(), *self._clicks.clear()):
+            self.taking.discard(claimed.entry.key)
+
+    def _line(self, entry: Entry) -> turns.Turns[Claimed]:
+        return self._commands if isinstance(entry.arrival, Typed) else self._clicks
+
+    def _lane(self, entry: Entry) -> Hashable:
+        """Return what an entry may have to wait for: the cloud of its project, and Slack in its channel."""
+        where = entry.actor.user if isinstance(entry.arrival, Submitted) else entry.arrival.channel
+        try:
+            return self._service.project_of(entry), where
+        except Exception as error:  # noqa: BLE001 - noted; whoever works on it meets it again, and answers
+            self._met.note(error, doing="deciding", error_id=unexpected.id_of(entry.key))
+            return "", where
+
+    async def _entry_by_entry(
+        self, line: turns.Turns[Claimed], lane: Hashable, turn: tuple[str, Claimed] | None
+    ) -> None:
+        """Work on one seat of a lane for as long as anybody waits there."""
+        while turn is not None:
+            person, claimed = turn
+            try:
+                await self._entry(claimed)
+            finally:
+                line.leave(lane, person)
+            turn = None if self._draining else line.take(lane)
+
+    async def _entry(self, claimed: Claimed) -> None:
+        request_id = clicked_on(claimed.entry)
+        try:
+            if not self._draining:
+                await self._decide_and_answer(claimed)
+        finally:
+            self.taking.discard(claimed.entry.key)
+            self.clicks -= collections.Counter([request_id])
+            if request_id:
+                self._around.wake(request_id)
+
+    async def _decide_and_answer(self, claimed: Claimed) -> None:
+        entry = claimed.entry
+        try:
+            answer = claimed.answer or await self._take(entry)
+            claimed = dataclasses.replace(claimed, answer=answer)
+            if answer is not None:
+                self._around.look_by(await self._telling.answer(entry, answer))
+        except errors.StoreError as failure:
+            self.stranded[entry.key] = claimed
+            log.warning("an entry waits for the database", entry=entry.key, reason=str(failure))
+        except Exception as error:  # noqa: BLE001 - noted, and its sender is told
+            await self._after_unexpected(claimed, error)
+
+    async def _take(self, entry: Entry) -> answers.AnyAnswer | None:
+        taking = asyncio.create_task(self._service.take(entry))
+        if not isinstance(entry.arrival, Typed):
+            waiting = asyncio.ensure_future(self._clock.sleep(RIGHTS_SLOW))
+            await asyncio.wait({taking, waiting}, return_when=asyncio.FIRST_COMPLETED)
+            waiting.cancel()
+            if not taking.done():
+                self._around.start(self._say_that_it_takes_long(entry))
+        try:
+            taken = await taking
+        except errors.DecidedBefore:
+            await self._leave_as_decided(entry)
+            return None
+        except errors.TeamUnknown:
+            await self._store.postpone_entry(entry.key, until=self._clock.now() + TEAM_AGAIN)
+            return None
+        for touched in (taken.request_id, taken.superseded_id):
+            if touched is not None:
+                self._around.wake(touched)
+        if taken.copy is not None:
+            log.info("a copy of a card was clicked", entry=entry.key)
+            with contextlib.suppress(errors.ChatError):  # the click counts all the same
+                await self._chat.retire_copy(taken.copy.channel, taken.copy.ts, taken.copy.card)
+        return taken.answer
+
+    async def _leave_as_decided(self, entry: Entry) -> None:
+        """Go on with what was decided before: its answer is told by whoever looks next, its request is looked at."""
+        log.info("an entry was decided before", entry=entry.key)
+        await self._store.postpone_entry(entry.key, until=entry.received_at)
+        for request_id in {entry.key, clicked_on(entry)} - {""}:
+            self._around.wake(request_id)
+        self._around.look_by(self._clock.now())
+
+    async def _say_that_it_takes_long(self, entry: Entry) -> None:
+        with contextlib.suppress(errors.ChatError):  # a courtesy; the answer itself follows
+            await self._chat.answer(entry, answers.Checking())
+
+    # — unexpected errors —
+
+    async def _after_unexpected(self, claimed: Claimed, error: Exception) -> None:
+        """Decide an entry as not carried out, or where even that cannot be told, as done: nothing is tried for ever."""
+        entry, doing = claimed.entry, "deciding" if claimed.answer is None else "answering"
+        error_id = unexpected.id_of(entry.key)
+        self._met.note(error, doing="deciding" if claimed.answer is None else "answering", error_id=error_id)
+        told = isinstance(claimed.answer, answers.Unexpected)
+        answer = None if told else answers.Unexpected(error_id=error_id)
+        facts: dict[str, object] = {"error_id": error_id, "error": type(error).__name__, "doing": doing}
+        line = ports.AuditEvent(
+            at=self._clock.now(),
+            what="given up after an unexpected error" if told else "unexpected error",
+            actor=entry.actor,
+            request_id=clicked_on(entry) or None,
+            facts=facts,
+        )
+        reopens = claimed.answer is not None
+        try:
+            await self._store.commit(ports.Change(entry=entry.key, answer=answer, reopens=reopens, audit=(line,)))
+        except errors.DecidedBefore:
+            return await self._leave_as_decided(entry)
+        except errors.StoreError as failure:
+            self.stranded[entry.key] = claimed
+            log.warning("an entry waits for the database", entry=entry.key, reason=str(failure))
+        except Exception as again:  # noqa: BLE001 - noted
+            self._met.note(again, doing="deciding", error_id=error_id)
+            await self._leave_alone(entry, answers.Unexpected(error_id=error_id))
+        else:
+            if answer is not None:
+                await self._decide_and_answer(dataclasses.replace(claimed, answer=answer))
+
+    async def _leave_alone(self, entry: Entry, answer: answers.Unexpected) -> None:
+        """Tell what cannot be recorded, once, and take the entry up no more."""
+        self._left_alone[entry.key] = None
+        if len(self._left_alone) > LEFT_ALONE:
+            del self._left_alone[next(iter(self._left_alone))]
+        try:
+            await self._telling.answer(entry, answer)
+        except Exception as error:  # noqa: BLE001 - noted
+            self._met.note(error, doing="answering", error_id=answer.error_id)
+
+
+def clicked_on(entry: Entry) -> str:
+    """Return the request that an entry is about, or nothing for a command."""
+    return "" if isinstance(entry.arrival, Typed) else entry.arrival.request_id

@@ -1,0 +1,88 @@
+"""Unexpected errors: how they are noted, and what one means for the request that met it.
+
+Whoever is told of one hears its id, which finds it in the log and in the audit. Nothing is tried for ever: what an
+error keeps from going on ends by itself, or is given up.
+"""
+
+import dataclasses
+from collections.abc import Callable
+from typing import Final, Literal
+
+import structlog
+
+from bot.lifecycle import call_outcome, records, schedule, transitions
+from bot.lifecycle.cloud_failure import CloudFailure, Fault
+from bot.lifecycle.records import Awaiting, ReplyKind, Request
+from bot.lifecycle.states import Event, Progress, State
+
+Doing = Literal["deciding", "answering", "acting", "telling", "looking"]
+"""What flowbot was doing when it met an unexpected error."""
+
+MOST: Final = 8
+"""How often work on one request goes on after an unexpected error."""
+
+AGAIN: Final = 5.0
+"""Seconds before what met an unexpected error is tried again; doubled with each time."""
+
+AGAIN_AT_MOST: Final = 60.0
+
+log = structlog.get_logger()
+
+
+class Errors:
+    """Logs and counts unexpected errors."""
+
+    def __init__(self, *, count: Callable[[Doing], None] = lambda doing: None) -> None:
+        self._count = count
+
+    def note(self, error: BaseException, *, doing: Doing, error_id: str | None = None) -> None:
+        """Log an error with its traceback, and count it."""
+        self._count(doing)
+        log.error("unexpected error", doing=doing, error_id=error_id, exc_info=error)
+
+
+def id_of(key: str) -> str:
+    """Return the id that people are told: the beginning of the key of the entry or request that met the error."""
+    return key[:8]
+
+
+def is_given_up(seen: Request) -> bool:
+    """Tell whether no more work is done on the request by itself."""
+    return seen.operation.unexpected >= MOST
+
+
+def after(seen: Request, *, at: float) -> Request:
+    """Return the next version of a request whose work met an unexpected error; its requester is told the first time."""
+    noted = transitions.note_unexpected(seen, error_id=id_of(seen.id), at=at)
+    last = is_given_up(noted)
+    if records.can_withdraw(seen) and (last or at >= _open_until(seen)):
+        step = transitions.end(noted, Event.EXPIRE, records.Ending(actor=None, at=at), said=ReplyKind.EXPIRED)
+    elif last and records.is_read_back(seen):
+        step = transitions.give_up(noted, at=at)
+    else:
+        step = _go_on(noted, at) if seen.state is State.APPROVED else noted
+    return dataclasses.replace(step, version=seen.version + 1)
+
+
+def again_at(seen: Request, *, at: float) -> float:
+    """Tell when a request whose work met an unexpected error may be worked on again."""
+    return at + min(AGAIN_AT_MOST, AGAIN * 2.0 ** min(seen.operation.unexpected - 1, 10))
+
+
+def _go_on(noted: Request, at: float) -> Request:
+    """Put off a call that has not begun; find out what came of one that has."""
+    operation, until = noted.operation, again_at(noted, at=at)
+    failure = CloudFailure(fault=Fault.UNCERTAIN, message=f"unexpected error in flowbot, id {id_of(noted.id)}")
+    if operation.progress is Progress.WAITING:
+        return transitions.hold_up(noted, until=until, trouble=failure)
+    if operation.awaiting is Awaiting.REPLY:
+        return call_outcome.recover(noted, at=until)
+    if operation.awaiting is Awaiting.READING:
+        return call_outcome.after_reading(noted, failure, at=at)
+    if operation.progress is Progress.RUNNING:
+        return transitions.wait(noted, Awaiting.READING, until=until)
+    return noted
+
+
+def _open_until(seen: Request) -> float:
+    return seen.expires_at if seen.state is State.PENDING else schedule.begin_by(seen)

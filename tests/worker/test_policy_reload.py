@@ -1,0 +1,155 @@
+"""The policy in force: it follows its file, and nothing that is wrong with the file changes it."""
+
+import asyncio
+import os
+import pathlib
+import threading
+
+import pytest
+from structlog.testing import capture_logs
+
+from bot.policy.file import loader as policy_file
+from bot.settings import loader
+from bot.worker.policy_reload import ReloadedPolicy
+from tests.fakes import POLICY
+
+ENVIRON = {
+    "SLACK_BOT_TOKEN": "a-bot-token",
+    "SLACK_SIGNING_SECRET": "a-signing-secret",
+    "HUAWEICLOUD_SDK_AK": "AKEXAMPLE",
+    "HUAWEICLOUD_SDK_SK": "known-to-nobody",
+}
+CASE = """
+[[cases]]
+user = "U0ALICE"
+channel = "C0INCIDENT"
+command = "stop main-feed"
+expect = "allow"
+approvals = 1
+"""
+STRICTER = POLICY.replace("approvals = 1", "approvals = 2")
+
+
+@pytest.fixture
+def file(tmp_path: pathlib.Path) -> pathlib.Path:
+    """Return a policy file that is in order."""
+    path = tmp_path / "flowbot.toml"
+    path.write_text(POLICY)
+    return path
+
+
+@pytest.fixture
+def in_force(file: pathlib.Path) -> ReloadedPolicy:
+    """Return what was in force at the start."""
+    return ReloadedPolicy(loader.load(ENVIRON, directory=file.parent))
+
+
+def look(in_force: ReloadedPolicy) -> None:
+    """Look at the file once."""
+    asyncio.run(in_force.look())
+
+
+def strictest(in_force: ReloadedPolicy) -> int:
+    """Return the most approvals that a rule asks for."""
+    return max(rule.approvals for rule in in_force().rules)
+
+
+def test_a_changed_file_is_in_force_from_the_next_look(file: pathlib.Path, in_force: ReloadedPolicy) -> None:
+    file.write_text(STRICTER)
+    assert strictest(in_force) == 1
+
+    look(in_force)
+
+    assert strictest(in_force) == 2
+
+
+def test_a_file_that_was_replaced_by_another_is_read(file: pathlib.Path, in_force: ReloadedPolicy) -> None:
+    look(in_force)
+    other = file.with_name("new.toml")
+    other.write_text(STRICTER)
+    os.replace(other, file)
+
+    look(in_force)
+
+    assert strictest(in_force) == 2
+
+
+def test_a_file_that_is_the_same_keeps_the_same_object(file: pathlib.Path, in_force: ReloadedPolicy) -> None:
+    before = in_force()
+    look(in_force)
+    file.touch()
+    look(in_force)
+
+    assert in_force() is before
+
+
+@pytest.mark.parametrize(
+    ("text", "says"),
+    [
+        ("not toml at all [", "is not TOML"),
+        (f"deep = {'[' * 2000}{']' * 2000}", "is nested too deeply"),
+        (STRICTER.replace("verbs", "verb"), "flowbot.toml:"),
+        (STRICTER.replace("projects.hk", "projects.other"), "restart the bot"),
+        (STRICTER.replace("0123456789abcdef" * 2, "f" * 32), "another project_id, region or endpoint"),
+        (STRICTER.replace("ap-southeast-3", "cn-north-4"), "another project_id, region or endpoint"),
+        (STRICTER.replace("http://127.0.0.1:9", "http://127.0.0.1:10"), "another project_id, region or endpoint"),
+        (STRICTER + CASE, "case 1, approvals: expects 1 approval; the decision is yes, with 2 approvals"),
+    ],
+)
+def test_a_wrong_file_keeps_the_old_policy_and_says_so_once(
+    file: pathlib.Path, in_force: ReloadedPolicy, text: str, says: str
+) -> None:
+    file.write_text(text)
+
+    with capture_logs() as logged:
+        look(in_force)
+        look(in_force)
+
+    assert strictest(in_force) == 1
+    (line,) = logged
+    assert line["log_level"] == "error"
+    assert says in str(line["problems"])
+
+
+def test_a_file_that_is_gone_keeps_the_old_policy_until_it_is_back(
+    file: pathlib.Path, in_force: ReloadedPolicy
+) -> None:
+    look(in_force)
+    file.unlink()
+    with capture_logs() as logged:
+        look(in_force)
+        look(in_force)
+    assert [line["log_level"] for line in logged] == ["error"]
+    assert strictest(in_force) == 1
+
+    file.write_text(STRICTER)
+    look(in_force)
+
+    assert strictest(in_force) == 2
+
+
+def test_the_digest_of_another_policy_is_in_the_log(file: pathlib.Path, in_force: ReloadedPolicy) -> None:
+    file.write_text(STRICTER)
+    with capture_logs() as logged:
+        look(in_force)
+
+    assert [line["digest"] for line in logged] == [in_force().digest]
+
+
+def test_a_long_file_holds_nobody_up(
+    file: pathlib.Path, in_force: ReloadedPolicy, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    read_by: list[threading.Thread] = []
+
+    def load(data: bytes, *, name: str) -> policy_file.Loaded:
+        read_by.append(threading.current_thread())
+        return real(data, name=name)
+
+    real = policy_file.load
+    monkeypatch.setattr(policy_file, "load", load)
+    file.write_text(STRICTER)
+
+    look(in_force)
+
+    assert strictest(in_force) == 2
+    assert read_by != [threading.current_thread()]
