@@ -31,7 +31,8 @@ from bot.slack.reader import ReadLane
 from bot.slack.reply_handles import ReplyHandles
 from bot.slack.socket_mode import Sockets
 from bot.slack.web_api import WebApi
-from bot.store import store
+from bot.store import opening
+from bot.store import store as store_module
 from bot.usecases import ports
 from bot.usecases.clicks import UseCases
 from bot.usecases.find_flow import FlowFinder
@@ -122,7 +123,7 @@ async def build(settings: Settings, *, clock: ports.Clock | None = None) -> Asyn
     """
     clock = clock or SystemClock()
     async with contextlib.AsyncExitStack() as stack:
-        database = await store.open_store(settings.database_url, clock=clock, replica=secrets.token_hex(8))
+        database = await opening.open_store(settings.database_url, clock=clock, replica=secrets.token_hex(8))
         stack.push_async_callback(database.close)
         session = await stack.enter_async_context(aiohttp.ClientSession(timeout=SLACK_TIMEOUT))
         transport = await stack.enter_async_context(cloud.open_client())
@@ -140,7 +141,7 @@ def assemble(
     settings: Settings,
     *,
     clock: ports.Clock,
-    database: store.SqlStore,
+    database: store_module.SqlStore,
     session: aiohttp.ClientSession,
     live: ports.Cloud,
 ) -> Bot:
@@ -199,7 +200,7 @@ def _client(settings: Settings, session: aiohttp.ClientSession) -> WebApi:
 
 
 def _worker(
-    database: store.SqlStore,
+    database: store_module.SqlStore,
     live: ports.Cloud,
     gate: Gate,
     finder: FlowFinder,
@@ -221,7 +222,7 @@ def _worker(
     )
 
 
-def _live(settings: Settings, transport: Any, database: store.SqlStore, clock: ports.Clock) -> ports.Cloud:
+def _live(settings: Settings, transport: Any, database: store_module.SqlStore, clock: ports.Clock) -> ports.Cloud:
     source = CredentialSource(settings)
     client = cloud.LiveClient(transport, credentials=source, now=clock.now)
     return LockedCloud(cloud=client, keys=lambda project: _key_of(source()[project.name]), store=database, clock=clock)

@@ -8,7 +8,7 @@ import secrets
 from collections.abc import Awaitable, Callable
 from typing import TypeVar
 
-from bot.store import store
+from bot.store import opening
 from bot.usecases import ports
 
 Result = TypeVar("Result")
@@ -27,7 +27,7 @@ def resume(url: str, *, by: str, clock: ports.Clock) -> str:
 
 
 async def _with(url: str, clock: ports.Clock, work: Callable[[ports.Switch], Awaitable[Result]]) -> Result:
-    opened = await store.open_store(url, clock=clock, replica=secrets.token_hex(8), exclusive=False)
+    opened = await opening.open_store(url, clock=clock, replica=secrets.token_hex(8), exclusive=False)
     try:
         return await work(opened)
     finally:

@@ -26,7 +26,7 @@ from bot.cloud import client as cloud
 from bot.cloud.credentials import CredentialSource
 from bot.serve import build, run
 from bot.settings import loader, log
-from bot.store import store
+from bot.store import opening, store
 from bot.usecases import ports
 
 QUICKER: Final = 15.0
@@ -132,7 +132,7 @@ async def live(job: Job, points: Points) -> None:
     read = loader.load(job.environ, directory=pathlib.Path(job.directory))
     log.configure(fmt="json", level="debug", secrets=read.secrets())
     clock = QuickClock(epoch=job.epoch)
-    database = await store.open_store(read.database_url, clock=clock, replica=f"{os.getpid()}-{time.time_ns()}")
+    database = await opening.open_store(read.database_url, clock=clock, replica=f"{os.getpid()}-{time.time_ns()}")
     session = aiohttp.ClientSession(timeout=build.SLACK_TIMEOUT, trace_configs=[points.trace()])
     async with session, cloud.open_client() as transport:
         api = cloud.LiveClient(transport, credentials=CredentialSource(read), now=clock.now)

@@ -15,7 +15,7 @@ from unittest import mock
 
 from bot.cloud.key_lock import LockedCloud
 from bot.commands.deliveries import Entry
-from bot.store import store
+from bot.store import opening, store
 from bot.usecases import errors, ports
 from bot.usecases.clicks import UseCases
 from bot.usecases.find_flow import FlowFinder
@@ -183,7 +183,7 @@ class Bench:
     async def _born(self) -> Replica:
         self._names += 1
         name = f"replica {self._names}"
-        opened = await store.open_store(self._url, clock=self.clock, replica=name, exclusive=False)
+        opened = await opening.open_store(self._url, clock=self.clock, replica=name, exclusive=False)
         return Replica(self, name, opened)
 
     def _calls(self) -> int:

@@ -22,7 +22,7 @@ from bot.cloud import key_lock
 from bot.cloud.credentials import CredentialSource
 from bot.serve import build, run, web
 from bot.settings import loader, log
-from bot.store import store
+from bot.store import opening, store
 from bot.usecases import errors, ports
 from tests.crash import child
 from tests.replicas.clocks import SharedClock
@@ -94,7 +94,7 @@ async def _open(url: str, job: Job) -> store.SqlStore:
     """Open the database, as often as a supervisor would start the process again while it is away."""
     while True:
         try:
-            return await store.open_store(url, clock=job.clock, replica=job.name, monotonic=job.clock.monotonic)
+            return await opening.open_store(url, clock=job.clock, replica=job.name, monotonic=job.clock.monotonic)
         except errors.StoreError:
             await asyncio.sleep(0.1)
 

@@ -9,7 +9,7 @@ from collections.abc import AsyncIterator, Awaitable, Callable, Iterator
 import pytest
 import sqlalchemy as sa
 
-from bot.store import migrate, store
+from bot.store import migrate, opening, store
 from tests import postgres
 
 DATABASES = ("sqlite", "postgresql")
@@ -140,7 +140,7 @@ async def replicas(url: str, clock: Clock) -> AsyncIterator[Replicas]:
 
     async def open_one(name: str) -> store.SqlStore:
         opened.append(
-            await store.open_store(
+            await opening.open_store(
                 url, clock=clock, replica=name, exclusive=False, busy_timeout=BUSY, monotonic=clock.now
             )
         )

@@ -14,7 +14,7 @@ import sqlalchemy as sa
 from pytest_mock import MockerFixture
 from sqlalchemy import exc
 
-from bot.store import migrate, store
+from bot.store import migrate, opening, store
 from bot.store.engines import database, database_url, failures, file_lock, sqlite
 from bot.usecases import errors, ports
 
@@ -248,19 +248,19 @@ def _count(connection: sa.Connection) -> int:
 
 class TestOpening:
     async def test_a_file_is_served_by_one_process(self, url: str, clock: Clock) -> None:
-        first = await store.open_store(url, clock=clock, replica="first")
+        first = await opening.open_store(url, clock=clock, replica="first")
         with pytest.raises(errors.StoreError, match=r"another flowbot is using .*flowbot\.db"):
-            await store.open_store(url, clock=clock, replica="second")
+            await opening.open_store(url, clock=clock, replica="second")
         await first.close()
         await first.close()
-        second = await store.open_store(url, clock=clock, replica="second")
+        second = await opening.open_store(url, clock=clock, replica="second")
         await second.close()
 
     async def test_whoever_serves_a_file_next_goes_on_at_once(self, url: str, clock: Clock) -> None:
-        dead = await store.open_store(url, clock=clock, replica="dead", exclusive=False)
+        dead = await opening.open_store(url, clock=clock, replica="dead", exclusive=False)
         await dead.commit(CHANGE)
         await dead.record([examples.entry()])
-        heir = await store.open_store(url, clock=clock, replica="heir")
+        heir = await opening.open_store(url, clock=clock, replica="heir")
         assert await heir.claim_due(limit=9) == [examples.asked()]
         assert await heir.claim_entries(limit=9) == [ports.Claimed(entry=examples.entry())]
         await dead.close()
@@ -274,18 +274,18 @@ class TestOpening:
 
     async def test_a_file_without_tables_is_refused(self, tmp_path: pathlib.Path, clock: Clock) -> None:
         with pytest.raises(errors.RevisionMismatch, match="flowbot migrate"):
-            await store.open_store(f"sqlite:///{tmp_path / 'new.db'}", clock=clock, replica="r")
+            await opening.open_store(f"sqlite:///{tmp_path / 'new.db'}", clock=clock, replica="r")
         migrate.migrate(f"sqlite:///{tmp_path / 'new.db'}")
-        await (await store.open_store(f"sqlite:///{tmp_path / 'new.db'}", clock=clock, replica="r")).close()
+        await (await opening.open_store(f"sqlite:///{tmp_path / 'new.db'}", clock=clock, replica="r")).close()
 
     async def test_something_else_than_a_database_is_refused(self, tmp_path: pathlib.Path, clock: Clock) -> None:
         (tmp_path / "text.db").write_text("not a database at all" * 100)
         with pytest.raises(errors.StoreError, match="not an SQLite database"):
-            await store.open_store(f"sqlite:///{tmp_path / 'text.db'}", clock=clock, replica="r")
+            await opening.open_store(f"sqlite:///{tmp_path / 'text.db'}", clock=clock, replica="r")
 
     async def test_a_directory_that_is_not_there_is_told(self, tmp_path: pathlib.Path, clock: Clock) -> None:
         with pytest.raises(errors.StoreError, match="cannot create"):
-            await store.open_store(f"sqlite:///{tmp_path / 'nowhere' / 'a.db'}", clock=clock, replica="r")
+            await opening.open_store(f"sqlite:///{tmp_path / 'nowhere' / 'a.db'}", clock=clock, replica="r")
 
     def test_a_disk_that_cannot_lock_is_told(self, tmp_path: pathlib.Path, mocker: MockerFixture) -> None:
         mocker.patch.object(fcntl, "flock", side_effect=OSError(errno.ENOLCK, "No locks available"))
@@ -294,16 +294,16 @@ class TestOpening:
 
     async def test_a_link_to_a_file_is_that_file(self, url: str, tmp_path: pathlib.Path, clock: Clock) -> None:
         (tmp_path / "link.db").symlink_to(tmp_path / "flowbot.db")
-        first = await store.open_store(url, clock=clock, replica="first")
+        first = await opening.open_store(url, clock=clock, replica="first")
         with pytest.raises(errors.StoreError, match="another flowbot"):
-            await store.open_store(f"sqlite:///{tmp_path / 'link.db'}", clock=clock, replica="second")
+            await opening.open_store(f"sqlite:///{tmp_path / 'link.db'}", clock=clock, replica="second")
         await first.close()
 
 
 def test_a_copy_of_a_database_is_held_by_itself(url: str, tmp_path: pathlib.Path, clock: Clock) -> None:
     async def both() -> None:
         copy = shutil.copy(tmp_path / "flowbot.db", tmp_path / "copy.db")
-        opened = [await store.open_store(one, clock=clock, replica="r") for one in (url, f"sqlite:///{copy}")]
+        opened = [await opening.open_store(one, clock=clock, replica="r") for one in (url, f"sqlite:///{copy}")]
         for one in opened:
             await one.close()
 

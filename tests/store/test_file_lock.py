@@ -11,7 +11,7 @@ from collections.abc import Iterator
 import pytest
 import structlog
 
-from bot.store import migrate, store
+from bot.store import migrate, opening
 from bot.store.engines import file_lock
 from bot.usecases import errors
 
@@ -31,16 +31,16 @@ class TestUnderAnotherName:
     @pytest.mark.skipif(sys.platform != "linux", reason="elsewhere a lock of the file would be in SQLite's way")
     async def test_a_hard_link_is_that_file(self, url: str, tmp_path: pathlib.Path, clock: Clock) -> None:
         link = elsewhere(tmp_path)
-        first = await store.open_store(url, clock=clock, replica="first")
+        first = await opening.open_store(url, clock=clock, replica="first")
         with pytest.raises(errors.StoreError, match="another flowbot"):
-            await store.open_store(link, clock=clock, replica="second")
+            await opening.open_store(link, clock=clock, replica="second")
         await first.close()
-        again = await store.open_store(link, clock=clock, replica="second")
+        again = await opening.open_store(link, clock=clock, replica="second")
         await again.close()
 
     @pytest.mark.skipif(sys.platform != "linux", reason="elsewhere a lock of the file would be in SQLite's way")
     async def test_another_process_is_told_so_too(self, url: str, tmp_path: pathlib.Path, clock: Clock) -> None:
-        first = await store.open_store(url, clock=clock, replica="first")
+        first = await opening.open_store(url, clock=clock, replica="first")
         assert "another flowbot" in said_by_another_process(elsewhere(tmp_path))
         await first.close()
         assert said_by_another_process(elsewhere(tmp_path, "again.db")) == ""
@@ -48,11 +48,11 @@ class TestUnderAnotherName:
     async def test_to_be_refused_takes_none_of_sqlites_own_locks_away(
         self, url: str, tmp_path: pathlib.Path, clock: Clock
     ) -> None:
-        first = await store.open_store(url, clock=clock, replica="first")
+        first = await opening.open_store(url, clock=clock, replica="first")
         await first.record([examples.entry()])
         locks = locks_of(tmp_path / "flowbot.db")
         with pytest.raises(errors.StoreError):
-            await store.open_store(elsewhere(tmp_path), clock=clock, replica="second")
+            await opening.open_store(elsewhere(tmp_path), clock=clock, replica="second")
         file_lock.keep_private(tmp_path / "flowbot.db")
         assert locks_of(tmp_path / "flowbot.db") == locks
         await first.close()
@@ -100,7 +100,7 @@ class TestPrivate:
     async def test_what_is_made_is_for_its_owner_alone(self, tmp_path: pathlib.Path, clock: Clock) -> None:
         url = f"sqlite:///{tmp_path / 'new.db'}"
         migrate.migrate(url)
-        opened = await store.open_store(url, clock=clock, replica="mine")
+        opened = await opening.open_store(url, clock=clock, replica="mine")
         await opened.record([examples.entry()])
         assert modes(tmp_path) == dict.fromkeys(("new.db", "new.db-wal", "new.db-shm", "new.db.lock"), 0o600)
         await opened.close()
@@ -114,7 +114,7 @@ class TestPrivate:
             path.touch()
             path.chmod(0o644)
         with structlog.testing.capture_logs() as lines:
-            opened = await store.open_store(url, clock=clock, replica="mine", exclusive=exclusive)
+            opened = await opening.open_store(url, clock=clock, replica="mine", exclusive=exclusive)
         assert set(modes(tmp_path).values()) == {0o600}
         assert [(line["file"][-10:], line["mode"]) for line in lines] == [
             ("flowbot.db", "0644"),
@@ -133,7 +133,7 @@ class TestPrivate:
 
         monkeypatch.setattr(pathlib.Path, "chmod", refuse)
         with structlog.testing.capture_logs() as lines:
-            opened = await store.open_store(url, clock=clock, replica="mine")
+            opened = await opening.open_store(url, clock=clock, replica="mine")
         assert [line["event"] for line in lines] == ["others can read the database, and its owner must change that"]
         await opened.close()
 

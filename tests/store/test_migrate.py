@@ -15,7 +15,7 @@ from alembic import autogenerate, config, script
 from alembic.migration import MigrationContext
 from sqlalchemy.ext.asyncio import create_async_engine
 
-from bot.store import migrate, revision, rows, schema, store
+from bot.store import migrate, opening, revision, rows, schema
 from bot.store.engines import database_url, file_lock
 from bot.usecases import errors
 from tests import postgres
@@ -136,9 +136,9 @@ async def test_rows_of_the_first_revision_are_kept(place: str, clock: Clock, mon
 
     await inspect(place, fill)
     with pytest.raises(errors.RevisionMismatch, match="is at 0001, older than this code: run `flowbot migrate`"):
-        await store.open_store(place, clock=clock, replica="r")
+        await opening.open_store(place, clock=clock, replica="r")
     assert await asyncio.to_thread(migrate.migrate, place) == "0004"
-    opened = await store.open_store(place, clock=clock, replica="r")
+    opened = await opening.open_store(place, clock=clock, replica="r")
     assert await opened.load("r1") == examples.asked()
     assert [row["changed_at"] for row in await rows_of(opened, "requests")] == [130.0]
     with pytest.raises(errors.NotRecorded):
@@ -152,14 +152,14 @@ async def test_a_database_of_newer_code_is_served_and_left_as_it_is(place: str, 
     stamp = "UPDATE alembic_version SET version_num = '9999'"
     await inspect(place, lambda connection: connection.exec_driver_sql(stamp).close())
     assert await asyncio.to_thread(migrate.migrate, place) == "9999"
-    opened = await store.open_store(place, clock=clock, replica="r")
+    opened = await opening.open_store(place, clock=clock, replica="r")
     assert await opened.database.read(revision.stored) == "9999"
     await opened.close()
 
 
 async def test_a_database_without_tables_is_refused(place: str, clock: Clock) -> None:
     with pytest.raises(errors.RevisionMismatch, match="no tables yet: run `flowbot migrate`"):
-        await store.open_store(place, clock=clock, replica="r")
+        await opening.open_store(place, clock=clock, replica="r")
 
 
 def test_of_two_that_migrate_a_server_at_once_one_waits(empty: str, tmp_path: pathlib.Path) -> None:

@@ -15,7 +15,7 @@ from pytest_mock import MockerFixture
 from sqlalchemy.util import await_only
 
 from bot.lifecycle import records, transitions
-from bot.store import migrate, statements, store
+from bot.store import migrate, opening, statements, store
 from bot.store.engines import database, database_url, postgres
 from bot.usecases import errors, ports
 from tests import postgres as servers
@@ -53,7 +53,7 @@ def frail() -> Iterator[servers.Server]:
 @pytest.fixture
 async def on_frail(frail: servers.Server) -> AsyncIterator[store.SqlStore]:
     """Return a store on the server that tests stop."""
-    opened = await store.open_store(frail.url("flowbot"), clock=Clock(), replica="mine")
+    opened = await opening.open_store(frail.url("flowbot"), clock=Clock(), replica="mine")
     yield opened
     await opened.close()
 
@@ -118,7 +118,7 @@ class TestLosingTheServer:
         assert await on_frail.record([examples.entry(f"{key} hung")]) == {f"{key} hung"}
 
     async def test_a_store_closes_though_the_server_hangs(self, frail: servers.Server) -> None:
-        opened = await store.open_store(frail.url("flowbot"), clock=Clock(), replica="mine")
+        opened = await opening.open_store(frail.url("flowbot"), clock=Clock(), replica="mine")
         frail.signal(signal.SIGSTOP)
         began = time.monotonic()
         try:
@@ -226,7 +226,9 @@ class TestRefusals:
     async def test_too_many_connections_are_told(self, frail: servers.Server, server_url: str) -> None:
         frail.execute("CREATE ROLE narrow LOGIN CONNECTION LIMIT 0")
         with pytest.raises(errors.StoreError, match="no connection left"):
-            await store.open_store(frail.url("flowbot").replace("postgres@", "narrow@"), clock=Clock(), replica="mine")
+            await opening.open_store(
+                frail.url("flowbot").replace("postgres@", "narrow@"), clock=Clock(), replica="mine"
+            )
 
     async def test_what_does_not_fit_a_url_is_told_without_showing_it(
         self, frail: servers.Server, clock: Clock
@@ -250,7 +252,7 @@ class TestRefusals:
         try:
             for address, words in refused.items():
                 with pytest.raises(errors.StoreError, match=words) as caught:
-                    await store.open_store(address, clock=clock, replica="mine")
+                    await opening.open_store(address, clock=clock, replica="mine")
                 assert "hunter2" not in f"{caught.value} {caught.value.__cause__}"
         finally:
             hba.write_text(trusting)
@@ -277,7 +279,7 @@ class TestEncryption:
             f"sslmode=verify-full&sslrootcert={authority}",
             "channel_binding=require",
         ):
-            opened = await store.open_store(f"{frail.url('flowbot')}?{query_string}", clock=clock, replica="mine")
+            opened = await opening.open_store(f"{frail.url('flowbot')}?{query_string}", clock=clock, replica="mine")
             found = await query(opened.database, "SELECT ssl FROM pg_stat_ssl WHERE pid = pg_backend_pid()")
             assert found is True
             await opened.close()
@@ -363,8 +365,8 @@ class TestTransactions:
         await asyncio.to_thread(migrate.migrate, url)
         early, late = Clock(), Clock()
         late.time = early.time + 10 * store.LEASE
-        mine = await store.open_store(url, clock=early, replica="mine")
-        other = await store.open_store(url, clock=late, replica="other")
+        mine = await opening.open_store(url, clock=early, replica="mine")
+        other = await opening.open_store(url, clock=late, replica="other")
         await mine.commit(CHANGE)
         assert await other.claim("r1") is None
         (row,) = await rows_of(mine, "requests")
@@ -382,7 +384,7 @@ class TestRaces:
         await mine.commit(ports.Change(request=examples.denied(examples.asked()), audit=()))
         await mine.release(examples.denied(examples.asked()), due_at=None)
         ahead.time = clock.time + 401 * 86_400.0
-        other = await store.open_store(url, clock=ahead, replica="other")
+        other = await opening.open_store(url, clock=ahead, replica="other")
 
         assert await other.clean_up(keep_for=keep_for, limit=9) == 0
         await other.close()
@@ -456,7 +458,7 @@ class TestBehindAPooler:
         async with pooler.pooling(server.port) as (proxy, port):
             behind = f"postgresql://postgres@127.0.0.1:{port}/{name}?sslmode=disable"
             assert await asyncio.to_thread(migrate.migrate, behind)
-            opened = [await store.open_store(behind, clock=clock, replica=replica) for replica in ("mine", "other")]
+            opened = [await opening.open_store(behind, clock=clock, replica=replica) for replica in ("mine", "other")]
             for number in range(10):
                 new = examples.request(f"r{number}", flow=f"flow-{number}")
                 one, another = opened[number % 2], opened[1 - number % 2]

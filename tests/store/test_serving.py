@@ -9,7 +9,7 @@ from collections.abc import Callable
 import pytest
 
 from bot.playground import world
-from bot.store import schema, store
+from bot.store import opening, schema
 from bot.usecases import ports
 from tests import postgres
 
@@ -65,7 +65,7 @@ def test_a_server_that_is_not_there_ends_the_start_with_a_sentence(
 async def test_a_pause_is_written_beside_whoever_serves(
     url: str, clock: Clock, environ: dict[str, str], tmp_path: pathlib.Path
 ) -> None:
-    serving = await store.open_store(url, clock=clock, replica="serving")
+    serving = await opening.open_store(url, clock=clock, replica="serving")
     environ["DATABASE_URL"] = url
     program = f"""
 import asyncio, time
