@@ -63,7 +63,7 @@ async def is_stopped(desk: Desk, by: Actor = BOB, *, channel: str = "C0EUROPE", 
     assert desk.clock.now() - began <= WITHIN
 
 
-async def test_a_project_whose_cloud_hangs_holds_up_no_other(desk: Desk) -> None:
+async def test_promise_12_a_project_whose_cloud_hangs_holds_up_no_other(desk: Desk) -> None:
     desk.cloud.hanging["hk"] = asyncio.Event()
     await arrive(desk, *(desk.typed(f"stop flow-{number}", actor) for number, actor in enumerate(MANY)))
     await until(lambda: desk.cloud.calls)
@@ -71,7 +71,7 @@ async def test_a_project_whose_cloud_hangs_holds_up_no_other(desk: Desk) -> None
     await is_stopped(desk)
 
 
-async def test_a_project_that_is_named_and_hangs_holds_up_no_other_in_the_same_channel(desk: Desk) -> None:
+async def test_promise_12_a_project_that_is_named_and_hangs_holds_up_no_other_in_the_same_channel(desk: Desk) -> None:
     desk.cloud.hanging["hk"] = asyncio.Event()
     sick = (desk.typed(f"stop flow-{n} --project hk", each, channel="C0OTHER") for n, each in enumerate(MANY))
     await arrive(desk, *sick)
@@ -80,7 +80,7 @@ async def test_a_project_that_is_named_and_hangs_holds_up_no_other_in_the_same_c
     await is_stopped(desk, channel="C0OTHER")
 
 
-async def test_one_who_floods_holds_up_nobody_in_the_same_channel(desk: Desk) -> None:
+async def test_promise_12_one_who_floods_holds_up_nobody_in_the_same_channel(desk: Desk) -> None:
     gate = desk.directory.hanging[MANY[0].user] = asyncio.Event()
     await arrive(desk, *(desk.typed(f"stop flow-{number}", MANY[0], channel="C0EUROPE") for number in range(60)))
     await until(lambda: desk.directory.asked)
@@ -89,7 +89,7 @@ async def test_one_who_floods_holds_up_nobody_in_the_same_channel(desk: Desk) ->
     assert not gate.is_set()
 
 
-async def test_a_channel_in_which_slack_hangs_holds_up_no_other(desk: Desk) -> None:
+async def test_promise_12_a_channel_in_which_slack_hangs_holds_up_no_other(desk: Desk) -> None:
     desk.chat.hanging["C0SPARE"] = asyncio.Event()
     await arrive(desk, *(desk.typed("stop nothing", actor, channel="C0SPARE") for actor in MANY))
     await until(lambda: "answer" in desk.chat.journal)
@@ -97,7 +97,7 @@ async def test_a_channel_in_which_slack_hangs_holds_up_no_other(desk: Desk) -> N
     await is_stopped(desk)
 
 
-async def test_clicks_of_one_who_hangs_hold_up_nobody(desk: Desk) -> None:
+async def test_promise_12_clicks_of_one_who_hangs_hold_up_nobody(desk: Desk) -> None:
     desk.directory.hanging[MANY[0].user] = asyncio.Event()
     await arrive(desk, *(desk.click("approve", MANY[0], f"no such {n}", channel="C0EUROPE") for n in range(200)))
     await until(lambda: desk.directory.asked)
@@ -105,7 +105,7 @@ async def test_clicks_of_one_who_hangs_hold_up_nobody(desk: Desk) -> None:
     await is_stopped(desk)
 
 
-async def test_many_calls_that_hang_hold_up_no_other_project(desk: Desk) -> None:
+async def test_promise_12_many_calls_that_hang_hold_up_no_other_project(desk: Desk) -> None:
     asked = [desk.typed(f"stop flow-{number}", actor) for number, actor in enumerate(MANY)]
     await arrive(desk, *asked)
     await until(lambda: len(desk.chat.cards) == len(MANY))

@@ -1,6 +1,8 @@
-"""What the documents say against what the code does: README, manifest, Procfile, requirements, the example files."""
+"""What the documents say against what the code does: README, docs, manifest, Procfile, requirements, examples."""
 
 import ast
+import datetime
+import itertools
 import json
 import pathlib
 import re
@@ -8,10 +10,8 @@ import runpy
 import shutil
 import sys
 import tomllib
-from collections.abc import Iterator
-from typing import Any, Final
+from typing import Final
 
-import jsonschema
 import pytest
 import yaml
 from click.testing import CliRunner
@@ -19,18 +19,32 @@ from packaging.requirements import Requirement
 from pytest_mock import MockerFixture
 
 from bot import cli
-from bot.commands import verbs
+from bot.cloud import budget, client
+from bot.commands import grammar, verbs
 from bot.commands.verbs import CHANGES
+from bot.lifecycle import call_outcome, schedule
 from bot.lifecycle.states import PROGRESS, TRANSITIONS, Progress, State
+from bot.policy import explain, freezing
+from bot.policy import model as model_module
 from bot.policy.file import loader as policy_file
 from bot.serve import http_server
 from bot.settings import variables
 from bot.slack import app as slack_app
 from bot.slack import guard
 from bot.slack.messages import outcomes
+from bot.store import statements
+from bot.store.engines import database, postgres
+from bot.usecases import open_request, rate_limit
+from bot.worker import entries, inbox, requests, unexpected
 
 ROOT: Final = pathlib.Path(__file__).parents[1]
-README: Final = (ROOT / "README.md").read_text(encoding="utf-8")
+FILES: Final = (
+    *("README.md", "CHANGELOG.md", "CONTRIBUTING.md", "SECURITY.md", "tests/README.md"),
+    *sorted(path.relative_to(ROOT).as_posix() for path in (ROOT / "docs").glob("*.md")),
+)
+TEXTS: Final = {name: (ROOT / name).read_text(encoding="utf-8") for name in FILES}
+README: Final = TEXTS["README.md"]
+README_LINES: Final = 330
 PROJECT: Final = tomllib.loads((ROOT / "pyproject.toml").read_text(encoding="utf-8"))
 SERVE: Final = ast.parse((ROOT / "bot" / "serve" / "web.py").read_text(encoding="utf-8"))
 
@@ -40,113 +54,38 @@ WHO: Final = {
     verbs.Audience.ANYONE: "anyone",
 }
 
-SCOPE_OF: Final = {
-    "auth.test": None,
-    "apps.connections.open": None,  # the app token's connections:write
-    "views.open": None,
-    "chat.postMessage": "chat:write",
-    "chat.postEphemeral": "chat:write",
-    "chat.update": "chat:write",
-    "users.info": "users:read",
-    "users.list": "users:read",
-    "usergroups.users.list": "usergroups:read",
-    "usergroups.list": "usergroups:read",
-    "conversations.info": "channels:read",  # and groups:read, for private channels
-}
-"""The bot scope that each method of the Web API needs (docs.slack.dev, the page of each method)."""
-
-
-def _text(most: int) -> dict[str, object]:
-    return {"type": "string", "minLength": 1, "maxLength": most}
-
-
-def _table(required: str, **properties: object) -> dict[str, object]:
-    return {
-        "type": "object",
-        "properties": properties,
-        "required": required.split(),
-        "additionalProperties": False,
-    }
-
-
-_YES_OR_NO: Final = {"type": "boolean"}
-_URL: Final = {"type": "string", "pattern": "^https://", "maxLength": 3500}
-_COMMAND: Final = _table(
-    "command description",
-    command={"type": "string", "pattern": "^/", "minLength": 2, "maxLength": 32},
-    description=_text(2000),
-    usage_hint=_text(1000),
-    url=_URL,
-    should_escape=_YES_OR_NO,
-)
-MANIFEST: Final = _table(
-    "display_information features oauth_config settings",
-    _metadata=_table("", major_version={"enum": [1, 2]}, minor_version={"type": "integer"}),
-    display_information=_table(
-        "name",
-        name=_text(35),
-        description=_text(140),
-        background_color={"type": "string", "pattern": "^#([0-9a-f]{3}|[0-9a-f]{6})$"},
-    ),
-    features=_table(
-        "app_home bot_user slash_commands",
-        app_home=_table(
-            "",
-            home_tab_enabled=_YES_OR_NO,
-            messages_tab_enabled=_YES_OR_NO,
-            messages_tab_read_only_enabled=_YES_OR_NO,
-        ),
-        bot_user=_table("display_name", display_name=_text(80), always_online=_YES_OR_NO),
-        slash_commands={"type": "array", "maxItems": 50, "items": _COMMAND},
-    ),
-    oauth_config=_table("scopes", scopes=_table("bot", bot={"type": "array", "items": _text(100)})),
-    settings=_table(
-        "interactivity",
-        interactivity=_table("is_enabled", is_enabled=_YES_OR_NO, request_url=_URL),
-        event_subscriptions=_table(
-            "bot_events", request_url=_URL, bot_events={"type": "array", "maxItems": 100, "items": _text(100)}
-        ),
-        org_deploy_enabled=_YES_OR_NO,
-        socket_mode_enabled=_YES_OR_NO,
-        token_rotation_enabled=_YES_OR_NO,
-    ),
-)
-"""Slack's published limits for an app manifest, as far as ours uses it; a key that is not here is a slip."""
-
-
-@pytest.fixture(scope="module")
-def manifest() -> Any:
-    return yaml.safe_load((ROOT / "manifest.yml").read_text(encoding="utf-8"))
-
 
 def _rows(first: str) -> list[list[str]]:
-    """Return the cells of the table of README whose first heading is this."""
-    lines = iter(README.splitlines())
-    assert any(line.startswith(f"| {first} |") for line in lines), first
-    next(lines)
-    rows = []
-    for line in lines:
-        if not line.startswith("|"):
-            break
-        rows.append([cell.strip() for cell in line.strip("|").split("|")])
-    return rows
+    """Return the cells of the one table of the documents whose first heading is this."""
+    (text,) = [text for text in TEXTS.values() if f"\n| {first} |" in text]
+    _, *others = text.split(f"\n| {first} |")
+    assert len(others) == 1, first
+    lines = others[0].splitlines()[2:]
+    rows = itertools.takewhile(lambda line: line.startswith("|"), lines)
+    return [[cell.strip() for cell in line.strip("|").split("|")] for line in rows]
 
 
 def _blocks(language: str) -> list[str]:
-    return re.findall(rf"^```{language}\n(.*?)^```$", README, re.DOTALL | re.MULTILINE)
+    """Return what stands in the code blocks of all documents for users."""
+    return [
+        block
+        for text in TEXTS.values()
+        for block in re.findall(rf"^```{language}\n(.*?)^```$", text, re.DOTALL | re.MULTILINE)
+    ]
 
 
 def _code(text: str) -> str:
     return f"`{text}`"
 
 
-def _tests() -> set[str]:
-    """Return every test as `file::name`, whichever class it stands in."""
+def _carried() -> set[str]:
+    """Return the number of every promise that a test has in its name."""
     return {
-        f"{path.relative_to(ROOT).as_posix()}::{node.name}"
+        found[1]
         for path in (ROOT / "tests").rglob("test_*.py")
-        for node in ast.walk(ast.parse(path.read_text(encoding="utf-8")))
-        if isinstance(node, ast.FunctionDef | ast.AsyncFunctionDef) and node.name.startswith("test_")
+        for found in re.finditer(
+            r"^ *(?:async )?def test_promise_(\d+)_", path.read_text(encoding="utf-8"), re.MULTILINE
+        )
     }
 
 
@@ -197,6 +136,33 @@ def test_the_policies_of_the_documents_are_in_order() -> None:
         loaded = policy_file.load(example, name="example")
         assert loaded.policy is not None
         assert (loaded.problems, loaded.defects, loaded.warnings) == ((), (), ())
+        assert loaded.cases
+
+
+def test_the_cookbook_has_eight_recipes_and_each_tries_a_yes_and_a_no() -> None:
+    cookbook = TEXTS["docs/policy.md"].split("\n## Cookbook\n")[1].split("\n## ")[0]
+    recipes = re.split(r"^### (?=\d+\. )", cookbook, flags=re.MULTILINE)[1:]
+    assert [recipe.partition(".")[0] for recipe in recipes] == [str(number) for number in range(1, 9)]
+    for recipe in recipes:
+        (block,) = re.findall(r"^```toml\n(.*?)^```$", recipe, re.DOTALL | re.MULTILINE)
+        assert {case["expect"] for case in tomllib.loads(block)["cases"]} == {"allow", "deny"}, recipe
+
+
+def test_the_freezes_of_the_cookbook_ask_for_more_while_they_last() -> None:
+    (block,) = [block for block in _blocks("toml") if "freeze = [" in block]
+    loaded = policy_file.load(block.encode(), name="example")
+    assert loaded.policy is not None
+    for day, approvals, starts in ((23, 0, True), (25, 2, True), (26, 2, False), (28, 0, True)):
+        frozen = freezing.at(loaded.policy, datetime.datetime(2026, 12, day, 20, 0, tzinfo=datetime.UTC).timestamp())
+        stop, start = (_decided(frozen, user, command) for user, command in (("U0ALICE", "stop"), ("U0CAROL", "start")))
+        assert getattr(stop, "approvals", 0) == approvals
+        assert isinstance(start, model_module.Refuse) is not starts
+
+
+def _decided(rules: model_module.Policy, user: str, verb: str) -> object:
+    found = explain.of_command(rules, f"{verb} main-feed", user=user, channel="C0INCIDENT", member_of=())
+    assert isinstance(found, explain.Explanation)
+    return found.decision
 
 
 def test_the_rights_asked_for_in_the_cloud_are_those_of_the_calls() -> None:
@@ -256,40 +222,92 @@ def test_the_addresses_told_are_those_that_serve_mounts() -> None:
 
 
 def test_the_limits_of_the_port_are_those_of_the_code() -> None:
-    limits = http_server.Limits()
-    assert f"{limits.head_bytes // 1024} KiB of headers within {limits.head_within:g} s" in README
-    assert f"{guard.MAX_BODY // 2**20} MiB of body, {limits.connections:,} connections" in README
-    assert f"An idle connection is closed after {limits.idle:g} s" in README
+    limits, told = http_server.Limits(), TEXTS["docs/operations.md"]
+    assert f"{limits.head_bytes // 1024} KiB of headers within {limits.head_within:g} s" in told
+    assert f"{guard.MAX_BODY // 2**20} MiB of body, {limits.connections:,} connections" in told
+    assert f"An idle connection is closed after {limits.idle:g} s" in told
 
 
-def test_every_promise_names_tests_that_exist() -> None:
-    section = README.split("\n## Promises\n")[1].split("\n## ")[0]
-    named: dict[str, list[str]] = {}
-    for number, rest in re.findall(r"^(\d+)\. (.*?)(?=^\d+\. |\Z)", section, re.DOTALL | re.MULTILINE):
-        named[number] = re.findall(r"`(tests/[\w/]+\.py::\w+…?)`", rest)
-    assert list(named) == [str(number) for number in range(1, 11)]
-    tests = _tests()
-    assert [each for found in named.values() for each in found if not any(_stands_for(each, t) for t in tests)] == []
-    assert [number for number, found in named.items() if not found] == []
-    carriers = {test: re.search(r"::test_promise_(\d+)_", test) for test in tests}
-    unnamed = [t for t, match in carriers.items() if match and not any(_stands_for(n, t) for n in named[match[1]])]
-    assert unnamed == []
+def test_the_table_of_limits_is_that_of_the_code() -> None:
+    read_back, kept = call_outcome.GIVE_UP_AFTER / 3600, requests.KEEP_FOR / 86_400
+    assert [value for _, value in _rows("limit")] == [
+        f"{client.TIMEOUT:g} s",
+        f"{schedule.BEGIN_WITHIN / 60:g} minutes",
+        f"{call_outcome.REPEAT_WITHIN:g} s from the first try",
+        f"{read_back:g} hour",
+        f"{open_request.TAKE_UP_WITHIN:g} s",
+        f"{grammar.MAX_REASON} characters",
+        f"{rate_limit.COMMANDS}",
+        f"{entries.AT_ONCE}, at most {entries.AT_ONCE // 2} of one person",
+        f"{entries.CLICKS_AT_ONCE}, at most {entries.CLICKS_AT_ONCE // 2} of one person",
+        f"{budget.READS} of {budget.CALLS}",
+        f"{inbox.CAPACITY:,}",
+        f"{inbox.PATIENCE:g} s",
+        f"{statements.LEASE:g} s",
+        f"{unexpected.MOST}",
+        f"{postgres.WRITERS + database.READERS}: {postgres.WRITERS} that write, {database.READERS} that read",
+    ]
+    operations = TEXTS["docs/operations.md"]
+    assert f"audit are kept for {kept:g} days" in operations
+    assert f"Deliveries are kept for {statements.REPEAT_WITHIN / 3600:g} hours" in operations
+    assert f"at most {requests.CLEAN_AT_ONCE} at a time" in operations
+    assert f"looks for that every {requests.POLL_INTERVAL:g} s" in operations
 
 
-def _stands_for(named: str, test: str) -> bool:
-    """Tell whether a name in README means the test; one that ends in … means every test that begins so."""
-    return test.startswith(named[:-1]) if named.endswith("…") else test == named
+def test_the_table_of_metrics_is_that_of_the_code() -> None:
+    made = {
+        (f"{node.args[0].value!s}{'_total' if kind == 'Counter' else ''}", kind.lower())
+        for path in (ROOT / "bot").rglob("*.py")
+        for node in ast.walk(ast.parse(path.read_text(encoding="utf-8")))
+        if isinstance(node, ast.Call)
+        and (kind := ast.unparse(node.func).rpartition(".")[2]) in ("Counter", "Gauge", "Histogram", "Summary")
+        and node.args
+        and isinstance(node.args[0], ast.Constant)
+    }
+    assert {(row[0].strip("`"), row[1]) for row in _rows("metric")} == made
+
+
+def test_the_tasks_of_a_contributor_are_those_of_the_project() -> None:
+    tasks = {name for name in PROJECT["tool"]["poe"]["tasks"] if not name.startswith("_")}
+    assert {row[0] for row in _rows("task")} == {_code(f"poe {name}") for name in tasks}
+
+
+def test_every_promise_has_tests_and_every_test_of_a_promise_its_line() -> None:
+    (table,) = re.findall(r"^\| promise \| \|\n\|---\|---\|\n((?:\|.*\n)+)", README, re.MULTILINE)
+    told = re.findall(r"^\| (\d+) \|", table, re.MULTILINE)
+    assert told == sorted(_carried(), key=int)
+    assert [row[0] for row in _rows("promise | stands on")] == told
 
 
 def test_every_file_that_a_document_names_is_there() -> None:
-    texts = [README, (ROOT / "tests" / "README.md").read_text(encoding="utf-8")]
-    named = {path for text in texts for path in re.findall(r"`((?:bot|tests)/[\w./]*)`", text)}
-    assert [path for path in named if not (ROOT / path).exists()] == []
+    named = re.compile(r"`((?:bot|docs|tests)/[\w./]*|[A-Z]+\.md)`")
+    missing = {path for text in TEXTS.values() for path in named.findall(text) if not (ROOT / path).exists()}
+    assert sorted(missing) == []
+
+
+@pytest.mark.parametrize("name", TEXTS)
+def test_every_link_of_a_document_leads_somewhere(name: str) -> None:
+    for file, anchor in re.findall(r"\]\(([^)#:]*)#?([^):]*)\)", TEXTS[name]):
+        target = (ROOT / name).parent / file if file else ROOT / name
+        assert target.exists(), file
+        assert not anchor or anchor in _anchors(target.read_text(encoding="utf-8")), anchor
+
+
+def _anchors(text: str) -> set[str]:
+    """Return the names that GitHub gives the headings."""
+    headings = re.findall(r"^#+ (.*)$", text, re.MULTILINE)
+    return {re.sub(r"[^\w -]", "", heading.lower()).replace(" ", "-") for heading in headings}
+
+
+def test_readme_is_a_front_door() -> None:
+    assert len(README.splitlines()) <= README_LINES
+    for name in TEXTS.keys() - {"README.md"}:
+        assert f"]({name})" in README, name
 
 
 def test_the_layers_told_are_those_of_the_contract() -> None:
     layers = PROJECT["tool"]["importlinter"]["contracts"][0]["layers"]
-    assert _code(" > ".join(layers)) in README
+    assert _code(" > ".join(layers)) in TEXTS["docs/architecture.md"]
 
 
 def test_each_line_to_paste_stands_alone_and_once() -> None:
@@ -298,31 +316,8 @@ def test_each_line_to_paste_stands_alone_and_once() -> None:
     assert [line for line in lines if README.count(line) != 1] == []
 
 
-def test_the_manifest_keeps_to_slacks_limits(manifest: Any) -> None:
-    jsonschema.validate(manifest, MANIFEST)
-
-
-def test_the_manifest_asks_for_the_scopes_of_the_calls_and_no_more(manifest: Any) -> None:
-    needed = {SCOPE_OF[method] for method in _methods()} - {None}
-    assert set(manifest["oauth_config"]["scopes"]["bot"]) == needed | {"commands", "app_mentions:read", "groups:read"}
-    for scope in manifest["oauth_config"]["scopes"]["bot"]:
-        assert _code(scope) in README
-
-
-def _methods() -> Iterator[str]:
-    """Give every method of the Web API that the code calls: by name, or as a method of the client."""
-    for path in (ROOT / "bot" / "slack").rglob("*.py"):
-        for node in ast.walk(ast.parse(path.read_text(encoding="utf-8"))):
-            if not isinstance(node, ast.Call) or not isinstance(node.func, ast.Attribute):
-                continue
-            called, first = node.func.attr, node.args[0] if node.args else None
-            if called in ("_call", "api_call") and isinstance(first, ast.Constant):
-                yield str(first.value)
-            elif called != "api_call" and ast.unparse(node.func.value).endswith("client"):
-                yield called.replace("_", ".")
-
-
-def test_the_manifest_has_the_command_and_the_address_of_the_code(manifest: Any) -> None:
+def test_the_manifest_has_the_command_and_the_address_of_the_code() -> None:
+    manifest = yaml.safe_load((ROOT / "manifest.yml").read_text(encoding="utf-8"))
     (command,) = manifest["features"]["slash_commands"]
     assert command["command"] == slack_app.COMMAND
     assert command["should_escape"] is True

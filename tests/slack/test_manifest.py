@@ -10,7 +10,7 @@ from click.testing import CliRunner
 
 from bot import cli
 from bot.slack import manifest
-from tests import test_documents
+from tests import test_manifest_file
 
 ROOT: Final = pathlib.Path(__file__).parents[2]
 HTTP: Final = ["https://bot.example.com/slack/events"] * 3
@@ -104,7 +104,7 @@ def test_people_can_be_told_in_a_dm_and_need_not_write_there(url: str | None) ->
 
 @pytest.mark.parametrize("url", [None, "https://bot.example.com"])
 def test_both_keep_to_slacks_limits(url: str | None) -> None:
-    jsonschema.validate(manifest.of(url=url), test_documents.MANIFEST)
+    jsonschema.validate(manifest.of(url=url), test_manifest_file.MANIFEST)
 
 
 def test_the_doors_differ_in_nothing_else() -> None:
