@@ -22,7 +22,7 @@ REDACTED: Final = "[redacted]"
 SHORT: Final = 6
 """A secret of fewer characters is cut out only where it is a whole value: within text it could be any word."""
 
-LEARNED: Final = 1_000
+LEARNED: Final = 200
 """How many secrets are kept in mind that became known after the start."""
 
 FLOORS: Final[Mapping[str, int]] = {
