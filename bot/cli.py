@@ -1,4 +1,4 @@
-"""The `flowbot` command. What is heavy is imported by the command that uses it."""
+"""The `flowbot` command. Heavy modules are imported by the commands that use them."""
 
 import getpass
 import pathlib
@@ -49,7 +49,7 @@ def serve() -> None:
 
 @main.command()
 def check() -> None:
-    """Check settings and policy, offline; exit 2 with the places of what is wrong."""
+    """Check settings and policy, offline; exit 2 and list every problem with its place."""
     from bot.settings import loader
 
     try:
@@ -62,14 +62,14 @@ def check() -> None:
 
 
 @main.command(context_settings={"allow_interspersed_args": False})
-@click.option("--user", required=True, metavar="U…", help="Who asks: a Slack user id, of a full member.")
-@click.option("--channel", required=True, metavar="C…", help="Where it is asked.")
-@click.option("--member-of", multiple=True, metavar="S…", help="A user group that they are in; may be repeated.")
+@click.option("--user", required=True, metavar="U…", help="Who asks: the Slack user id of a full member.")
+@click.option("--channel", required=True, metavar="C…", help="The channel where they ask.")
+@click.option("--member-of", multiple=True, metavar="S…", help="A user group that they are in; repeatable.")
 @click.argument("command", nargs=-1, required=True)
 def explain(user: str, channel: str, member_of: tuple[str, ...], command: tuple[str, ...]) -> None:
-    """Say which rule decides on COMMAND, such as "stop main-feed", and why; offline. Exit 1 where the answer is no.
+    """Say which rule decides COMMAND, such as "stop main-feed", and why; offline. Exit 1 if the answer is no.
 
-    The flow is taken as an id and as a name. Nobody is asked who is in a user group: say it with --member-of.
+    The flow is taken as an id and as a name. Slack is not asked who is in a user group: use --member-of.
     """
     settings = _settings()
     from bot.policy import explain as explainer
@@ -88,9 +88,9 @@ def explain(user: str, channel: str, member_of: tuple[str, ...], command: tuple[
 
 
 @main.command()
-@click.option("--reason", required=True, help="Why; whoever asks is told so.")
+@click.option("--reason", required=True, help="Why; shown to whoever asks.")
 def pause(reason: str) -> None:
-    """Deny every stop and start at once, until resumed; the bot may be running."""
+    """Deny every stop and start from now on, until resumed; the bot may be running."""
     settings = _settings()
     from bot.serve import pause as pauses
     from bot.serve.clock import SystemClock
@@ -120,9 +120,9 @@ def migrate() -> None:
 @click.option("--socket", is_flag=True, help="For Socket Mode, which needs no public address.")
 @click.option("--url", metavar="URL", help="For HTTP: where Slack reaches flowbot, such as https://bot.example.com.")
 def manifest(socket: bool, url: str | None) -> None:
-    """Print the Slack app's manifest; by default for the mode of the environment."""
+    """Print the Slack app manifest; by default for the mode that the environment selects."""
     if socket and url is not None:
-        raise click.UsageError("--socket and --url exclude each other: an app has one of the two.")
+        raise click.UsageError("--socket and --url exclude each other: an app uses one or the other.")
     if url is not None and not re.fullmatch(r"https?://[^\s/?#]+(/[^\s?#]*)?", url):
         raise click.BadParameter("must be an address such as https://bot.example.com", param_hint="--url")
     from bot.settings import loader
@@ -136,15 +136,15 @@ def manifest(socket: bool, url: str | None) -> None:
 @click.option("--script", is_flag=True, help="Play a conversation once, print it, and exit.")
 @click.option("--port", type=click.IntRange(0, 65535), help="Port of the page; 0 takes any free one.")
 @click.option(
-    "--config", type=click.Path(path_type=pathlib.Path), help="Rehearse this policy, with people made for it."
+    "--config", type=click.Path(path_type=pathlib.Path), help="Try this policy, with sample people made for it."
 )
 @click.option("--keep", type=click.Path(path_type=pathlib.Path), help="Keep the bot's files in this new directory.")
 @click.option("--socket", is_flag=True, help="Connect the bot by Socket Mode.")
-@click.option("--no-open", is_flag=True, help="Leave the browser alone.")
+@click.option("--no-open", is_flag=True, help="Do not open a browser.")
 def playground(
     script: bool, port: int | None, config: pathlib.Path | None, keep: pathlib.Path | None, socket: bool, no_open: bool
 ) -> None:
-    """Try the real bot in a page that looks like Slack, with local stand-ins for Slack and for Live."""
+    """Try the real bot in a page that looks like Slack, with local stand-ins for Slack and Live."""
     if script:
         from bot.playground import script as scripted
 

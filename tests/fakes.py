@@ -381,7 +381,7 @@ class TroubledStore(SqlStore):
 
     async def _through(self, method: str, work: Coroutine[Any, Any, T], *, note: str = "") -> T:
         self.journal.append(note or method)
-        trouble = errors.StoreError("the database is away") if self.away else _next(self.before[method])
+        trouble = errors.StoreError("database unavailable") if self.away else _next(self.before[method])
         if isinstance(trouble, BaseException):
             work.close()
             raise trouble

@@ -27,7 +27,7 @@ HEAD: Final = POLICY.partition("[[rules]]")[0]
 STUDIO: Final = Flow(flow_id="flow-2", name="studio-b", region="ap-southeast-3", status="STANDBY")
 
 BARE: Final = "You may not do this here. Nothing was done."
-NOT_ASKED: Final = "Slack could not be asked who you are"
+NOT_ASKED: Final = "I could not ask Slack who you are"
 NAMES: Final = ("sesame", "media", "U0", "S0MEDIAGRP", "rule", "main-feed", "studio")
 """What a bare refusal must not hold: names of rules, of sets, of people and groups, of flows."""
 
@@ -92,7 +92,7 @@ ASKED: Final[dict[str, dict[str, tuple[str, ...]]]] = {
         "deny": ("Rule “sesame” forbids you to", "could do it instead"),
         "alone": ("opens", "0"),
         "approvals": ("opens", "1"),
-        "unsatisfiable": ("rule “sesame” asks for 3 approvals by others than you, but only 2 people", "instead"),
+        "unsatisfiable": ("rule “sesame” needs 3 approvals from others, but only 2 people", "instead"),
         "paused": ("flowbot is paused", "a drill", "flowbot resume"),
     },
     "read": {
@@ -106,9 +106,9 @@ ASKED: Final[dict[str, dict[str, tuple[str, ...]]]] = {
 }
 WHOAMI: Final = {
     Kind.GUEST: "a guest",
-    Kind.STRANGER: "somebody of another organisation",
+    Kind.STRANGER: "from another organisation",
     Kind.BOT: "a bot",
-    Kind.DEACTIVATED: "somebody whose account is deactivated",
+    Kind.DEACTIVATED: "a deactivated user",
 }
 MAY_USE: Final = {
     # verbs that help shows to a full member; the others see `whoami` and `help`
@@ -199,10 +199,10 @@ async def test_everybody_learns_who_they_are_and_what_they_may_use(desk: Desk, k
             assert "a full member" in told
             assert usable == MAY_USE[outcome] | {Verb.WHOAMI, Verb.HELP}
         case Kind.UNREACHABLE:
-            assert "Slack could not be asked who you are" in told
+            assert "I could not ask Slack who you are" in told
             assert usable == set(Verb)  # unsure, and said so: help is no right
         case _:
-            assert told == f"I take you for {WHOAMI[kind]}: <@U0ALICE> (`U0ALICE`) of `T1`. You may do nothing here."
+            assert told == f"You are {WHOAMI[kind]}: <@U0ALICE> (`U0ALICE`) of `T1`. You may not do anything here."
             assert usable == {Verb.WHOAMI, Verb.HELP}
 
 
@@ -214,9 +214,9 @@ ONE_LEAD: Final = rule(approvals=1, approvers=["U0DAVE"])
     ("text", "changes", "members", "told"),
     [
         (ONE_LEAD, {}, (), "opens 1"),
-        *((ONE_LEAD, {"U0DAVE": kind}, (), "asks for 1 approval by others than you, but nobody") for kind in OUTSIDERS),
+        *((ONE_LEAD, {"U0DAVE": kind}, (), "needs 1 approval from others, but nobody") for kind in OUTSIDERS),
         (ONE_LEAD, {"U0DAVE": Kind.UNREACHABLE}, (), "opens 1"),
-        (TWO_OF_THREE, {"U0DAVE": Kind.DEACTIVATED}, (), "asks for 2 approvals by others than you, but only 1 person"),
+        (TWO_OF_THREE, {"U0DAVE": Kind.DEACTIVATED}, (), "needs 2 approvals from others, but only 1 person"),
         (TWO_OF_THREE, {"U0DAVE": Kind.DEACTIVATED}, ("U0ERIN",), "opens 2"),
         (TWO_OF_THREE, {"U0DAVE": Kind.DEACTIVATED, "U0ERIN": Kind.GUEST}, ("U0ERIN",), "but only 1 person could"),
         (TWO_OF_THREE, {"U0DAVE": Kind.DEACTIVATED, "U0ERIN": Kind.UNREACHABLE}, ("U0ERIN",), "opens 2"),
@@ -315,7 +315,7 @@ async def test_a_requester_who_is_no_full_member_by_the_click(desk: Desk, kind: 
 
     seen = await desk.now(opened.id)
     if kind is Kind.UNREACHABLE:
-        assert "Slack could not be asked" in words_of(taken.answer)
+        assert "I could not ask Slack" in words_of(taken.answer)
         assert seen == opened
     else:
         assert "denied by policy" in words_of(taken.answer)
@@ -561,7 +561,7 @@ async def test_a_vote_does_not_count_while_slack_does_not_say_who_voted_before(d
 
     taken = await desk.take(desk.click("approve", W_DAVE, opened.id))
 
-    assert "Slack could not be asked about those concerned" in words_of(taken.answer)
+    assert "I could not ask Slack about the people concerned" in words_of(taken.answer)
     assert len((await desk.now(opened.id)).votes) == 1
 
 
@@ -572,7 +572,7 @@ async def test_an_id_of_a_deny_that_slack_says_nothing_about_is_no_yes(desk: Des
 
     told = await Asker(desk).told(Verb.STOP)
 
-    assert told.startswith("Slack could not be asked about <@W0BOB>, as rule “not bob” needs")
+    assert told.startswith("I could not ask Slack about <@W0BOB>, which rule “not bob” needs")
 
 
 @pytest.mark.parametrize(("first", "second"), [(ALICE, W_ALICE), (W_ALICE, ALICE)], ids=["local", "global"])

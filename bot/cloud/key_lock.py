@@ -109,7 +109,7 @@ class LockedCloud:
 
 
 def _message(until: float) -> str:
-    return f"the cloud has locked flowbot's key after bad tries; it is used again at {_utc(until)}"
+    return f"the cloud has locked flowbot's key after failed tries; it will be used again at {_utc(until)}"
 
 
 def _utc(at: float) -> str:

@@ -137,10 +137,10 @@ VERBS: Final[Mapping[Verb, VerbUsage]] = {
         example="list feed",
         options=_ONE_PROJECT,
     ),
-    Verb.PENDING: VerbUsage(does="shows what waits to be decided", who=Audience.READS, example="pending"),
+    Verb.PENDING: VerbUsage(does="shows the open requests", who=Audience.READS, example="pending"),
     Verb.HISTORY: VerbUsage(
         arguments="[FLOW] [--project NAME]",
-        does="shows what was done and who decided",
+        does="shows the last requests, who decided and the outcome",
         who=Audience.READS,
         example="history main-feed",
         options=_ONE_PROJECT,

@@ -130,7 +130,7 @@ async def two_approvals(play: Play) -> None:
 async def the_wrong_people(play: Play) -> None:
     """Nothing opens for what is stopped already; who lacks the right learns who has it; a guest gets a bare no."""
     play.scene("2. What is refused")
-    await play.types("U0BOB", "stop main-feed because it still loops", until="STANDBY already")
+    await play.types("U0BOB", "stop main-feed because it still loops", until="already STANDBY")
     await play.types("U0CAROL", "stop backup-feed", until="No rule lets you stop `backup-feed`")
     await play.types("U0GUEST", "stop backup-feed", until="You may not do this here")
     await play.types("U0BOB", "stop backup-feed because it looks idle", until="asks to stop `backup-feed`")

@@ -1,4 +1,4 @@
-"""Why the policy decides as it does: every rule with the condition by which it matches or not, then the decision.
+"""Explain a decision of the policy: for every rule the condition by which it matches or not, then the decision.
 
 Pure. It decides nothing: whether a condition is met is asked of the same functions as `policy.decide` asks. It owns
 the lines of `flowbot explain`.
@@ -56,7 +56,7 @@ def of_command(
     """
     parsed = grammar.parse(text)
     if not isinstance(parsed, grammar.ChangeCommand | grammar.ReadCommand):
-        return Unclear(why=f'"{text}" is not a command that rules are about, such as: stop main-feed')
+        return Unclear(why=f'"{text}" is not a command that rules decide, such as: stop main-feed')
     asked = question(in_force, parsed, user=user, channel=channel)
     if isinstance(asked, channels.UnclearProject):
         return Unclear(why=f"which project is meant? Add --project, one of: {', '.join(asked.projects)}")
@@ -132,16 +132,16 @@ def _line(look: Look) -> str:
     rule = f'rule "{look.rule.name}" ({look.rule.effect}{frozen})'
     if look.is_stricter is not False:
         lets = f"lets only {', '.join(look.rule.emergency)} use --emergency" if look.rule.emergency else _LETS_NOBODY
-        unsure = "" if look.is_stricter else "may apply, it hangs on a user group; it "
-        return f"{rule}: {unsure}is stricter, asks for {_approvals(look.rule.approvals)} and {lets}"
+        unsure = "" if look.is_stricter else "may apply, depending on a user group; it "
+        return f"{rule}: {unsure}is stricter, needs {_approvals(look.rule.approvals)} and {lets}"
     match look.matches:
         case True:
             return f"{rule}: matches"
         case None:
-            return f"{rule}: may match, it hangs on a user group"
+            return f"{rule}: may match, depending on a user group"
         case False:
             failed = next(key for key, met in look.conditions.items() if met is False)
-            return f"{rule}: does not match by {_by(failed, look.rule)}"
+            return f"{rule}: does not match because of {_by(failed, look.rule)}"
 
 
 _LETS_NOBODY: Final = "lets nobody use --emergency"
@@ -161,11 +161,11 @@ def _by(key: str, rule: Rule) -> str:
         "except": rule.excluded,
         "emergency": rule.emergency or ("nobody",),
     }
-    return f"{key} = {', '.join(values[key])}" if key in values else "its effect: reading needs no rule that allows it"
+    return f"{key} = {', '.join(values[key])}" if key in values else "its effect: reading needs no allow rule"
 
 
 def verdict(explanation: Explanation) -> str:
-    """Say what is decided, and by which rule."""
+    """Return the decision, and the rule behind it."""
     decision = explanation.decision
     match decision:
         case model.Allow():
@@ -175,8 +175,8 @@ def verdict(explanation: Explanation) -> str:
             return f'yes, with {number} of {by}: by rule "{decision.rule.name}"{_besides(decision, explanation.guard)}'
         case break_glass.AllowEmergency():
             over = ", ".join(decision.passed_over) or "nobody"
-            rule = f'by rule "{decision.rule.name}", passing over {over}'
-            second = f"more than {decision.limit} in 24 hours need a second of {', '.join(decision.members)}"
+            rule = f'by rule "{decision.rule.name}", skipping the approval of {over}'
+            second = f"above {decision.limit} in 24 hours, another of {', '.join(decision.members)} must press second"
             return f"yes, as an emergency: {rule}; a reason is required; {second}; {_open_for(decision.expires)}"
         case model.Refuse():
             return f"no: {_why(decision)}{_instead(decision)}"
@@ -186,7 +186,7 @@ def verdict(explanation: Explanation) -> str:
 
 def _besides(decision: model.Allow | model.NeedApproval, guard: Rule | None) -> str:
     reason = "; a reason is required" if decision.reason_required else ""
-    name = f'; the flow\'s name has to be typed, by rule "{guard.name}"' if guard is not None else ""
+    name = f'; the flow\'s name must be typed, by rule "{guard.name}"' if guard is not None else ""
     return f"{reason}{name}; {_open_for(decision.expires)}"
 
 
@@ -200,17 +200,15 @@ def _why(decision: Refuse) -> str:
         case Why.NO_RULE:
             return "no rule allows it"
         case Why.NO_EMERGENCY if decision.rule:
-            return (
-                f"{rule} is stricter, asks for {_approvals(decision.approvals)} and does not let them use --emergency"
-            )
+            return f"{rule} is stricter, needs {_approvals(decision.approvals)} and does not let them use --emergency"
         case Why.NO_EMERGENCY:
             return "no rule lets them use --emergency here"
         case Why.DENY_RULE:
             return f"{rule} denies it"
         case Why.UNSATISFIABLE:
-            return f"{rule} asks for {decision.approvals} approvals, and {decision.candidates} could give one"
+            return f"{rule} needs {decision.approvals} approvals, but only {decision.candidates} could give one"
         case Why.UNREACHABLE:
-            return f"{rule} hangs on user groups that are unknown: {', '.join(decision.groups)}"
+            return f"{rule} depends on unknown user groups: {', '.join(decision.groups)}"
         case Why.PAUSED:
             return "flowbot is paused"
         case Why.OUTSIDER:
@@ -222,4 +220,4 @@ def _why(decision: Refuse) -> str:
 
 
 def _instead(decision: Refuse) -> str:
-    return f"; who could: {', '.join(decision.who_could)}" if decision.who_could else ""
+    return f"; who could do it instead: {', '.join(decision.who_could)}" if decision.who_could else ""

@@ -109,7 +109,7 @@ class Bot:
                 await self._listeners.drain()
                 await self._worker.drain()
         except TimeoutError:
-            log.warning("something was still in flight at the end; it is taken up again once its lease has lapsed")
+            log.warning("work still in flight at shutdown; it resumes once its lease has expired")
         await self._worker.let_go()
 
 

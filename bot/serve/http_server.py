@@ -354,7 +354,7 @@ class Connection(HttpToolsProtocol):
         suppressed = self.config.throttle.passes(why, now=self.loop.time())
         if suppressed is not None:
             more = {"suppressed": suppressed} if suppressed else {}
-            log.warning("a connection was turned away", reason=why, **more)
+            log.warning("connection rejected", reason=why, **more)
 
 
 class _NoMore(Exception):

@@ -17,13 +17,13 @@ Result = TypeVar("Result")
 def pause(url: str, *, reason: str, by: str, clock: ports.Clock) -> str:
     """Deny every changing verb from now on, and say so. Raises errors.StoreError."""
     asyncio.run(_with(url, clock, lambda switch: switch.pause(ports.Pause(at=clock.now(), reason=reason, by=by))))
-    return "paused: every stop and start is denied from now on, also what is approved and has not begun"
+    return "paused: every stop and start is denied from now on, even if approved but not yet begun"
 
 
 def resume(url: str, *, by: str, clock: ports.Clock) -> str:
     """End the pause, and say so. Raises errors.StoreError."""
     was_paused = asyncio.run(_with(url, clock, lambda switch: switch.resume(at=clock.now(), by=by)))
-    return "resumed: the rules decide again" if was_paused else "there was no pause; the rules decide"
+    return "resumed: the rules decide again" if was_paused else "flowbot was not paused"
 
 
 async def _with(url: str, clock: ports.Clock, work: Callable[[ports.Switch], Awaitable[Result]]) -> Result:

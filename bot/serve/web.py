@@ -41,7 +41,7 @@ async def introduce(installation: Installation) -> None:
         )
         raise SettingsInvalid((Problem(where="SLACK_BOT_TOKEN", what=what),)) from refused
     except errors.ChatUnavailable as failure:
-        log.warning("Slack is not to be reached yet; flowbot asks again with the next delivery", reason=str(failure))
+        log.warning("Slack cannot be reached yet; trying again with the next delivery", reason=str(failure))
     else:
         log.info("connected to Slack", team=identity.team, bot_user=identity.bot_user)
 
@@ -57,7 +57,7 @@ async def preflight(connecting: Sockets) -> None:
         )
         raise SettingsInvalid((Problem(where="SLACK_APP_TOKEN", what=what),)) from refused
     except errors.ChatUnavailable as failure:
-        log.warning("Slack opens no connection yet; flowbot keeps trying", reason=str(failure))
+        log.warning("no connection to Slack yet; still trying", reason=str(failure))
 
 
 Dispatch = Callable[[dict[str, Any]], Awaitable[Response]]

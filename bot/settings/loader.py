@@ -162,8 +162,8 @@ def check_report(outcome: Settings | SettingsInvalid) -> tuple[str, ...]:
     found = outcome.policy
     sizes = {"project": len(found.projects), "set": len(found.people), "rule": len(found.rules)}
     counts = [_count(number, noun) for noun, number in sizes.items()]
-    held = f"; cases that hold: {outcome.cases}" if outcome.cases else ""
-    lines = [f"{outcome.config}: in order; {', '.join(counts)}{held}"]
+    held = f"; cases passed: {outcome.cases}" if outcome.cases else ""
+    lines = [f"{outcome.config}: OK; {', '.join(counts)}{held}"]
     for project in found.projects.values():
         lines.append(f"project {project.name}: {project.endpoint}, channels {', '.join(project.channels)}")
     lines += [f"set {name}: {', '.join(entries) or 'nobody'}" for name, entries in found.people.items()]
@@ -176,7 +176,7 @@ def _count(number: int, noun: str) -> str:
 
 
 def _in_short(rule: model.Rule) -> str:
-    asked = f"{rule.approvals} of {', '.join(rule.approvers)} to approve" if rule.approvals else "confirmed alone"
+    asked = f"{rule.approvals} of {', '.join(rule.approvers)} must approve" if rule.approvals else "confirmed alone"
     asked += f"; emergency: {', '.join(rule.emergency)}" if rule.emergency else ""
     end = "" if rule.effect is model.Effect.DENY else f"; {asked}"
     return f'rule "{rule.name}": {rule.effect} {", ".join(rule.verbs)} to {", ".join(rule.who)}{end}'
@@ -250,7 +250,7 @@ class _Reading:
             if name.startswith("FLOWBOT_") and not variables.is_known(name):
                 near = difflib.get_close_matches(name, variables.DEFAULTS, n=1)
                 hint = f"; did you mean {near[0]}?" if near else ""
-                self.warnings.append(Problem(where=name, what=f"is no setting of flowbot{hint}"))
+                self.warnings.append(Problem(where=name, what=f"is not a setting of flowbot{hint}"))
 
     def wrong(self, where: str, what: str) -> None:
         self.problems.append(Problem(where=where, what=what))
@@ -282,10 +282,10 @@ class _Reading:
         if self.given.keys() & set(_KEYS):
             self.judge_pair(*_KEYS)
             if iam:
-                self.warnings.append(Problem(where=iam[0], what=f"is not used: {' and '.join(_KEYS)} come first"))
+                self.warnings.append(Problem(where=iam[0], what=f"is not used: {' and '.join(_KEYS)} take precedence"))
         else:
             if "HUAWEICLOUD_SDK_SECURITY_TOKEN" in self.given:
-                self.wrong("HUAWEICLOUD_SDK_SECURITY_TOKEN", f"goes with {' and '.join(_KEYS)}")
+                self.wrong("HUAWEICLOUD_SDK_SECURITY_TOKEN", f"needs {' and '.join(_KEYS)} as well")
             if iam:
                 for missing in (name for name in _USER if name not in self.given):
                     self.wrong(missing, f"is missing: {iam[0]} is set")
@@ -301,7 +301,7 @@ class _Reading:
             self.judge_pair(f"{stem}__AK", f"{stem}__SK")
             if projects and name not in map(policy_file.plain, projects):
                 given = next(f"{stem}__{part}" for part in ("AK", "SK") if f"{stem}__{part}" in self.given)
-                self.wrong(given, f"no project has this name; there are {', '.join(projects)}")
+                self.wrong(given, f"no project has this name; the projects are {', '.join(projects)}")
         return frozenset(own.values())
 
     def judge_pair(self, ak_name: str, sk_name: str) -> None:

@@ -1,4 +1,4 @@
-"""Every variable of the environment: its name, what it means, what holds where it is not set, and what it may hold.
+"""Every environment variable: its name, its meaning, its default and its allowed values.
 
 README's table and `.env.example` are made of it. It must not know where values come from, nor which of them belong
 together: that is `settings`.
@@ -96,7 +96,7 @@ class ProjectKeys(pydantic.BaseModel):
 
     model_config = pydantic.ConfigDict(frozen=True, hide_input_in_errors=True)
 
-    ak: Word | None = Field(None, alias="AK", description="access key of one project, where it has its own")
+    ak: Word | None = Field(None, alias="AK", description="access key of one project, if it has its own")
     sk: Word | None = Field(None, alias="SK", description="its secret key")
 
 
@@ -111,7 +111,7 @@ class Variables(BaseSettings):
     slack_signing_secret: Word | None = Field(
         None,
         alias="SLACK_SIGNING_SECRET",
-        description="the secret that Slack signs its calls with; required without SLACK_APP_TOKEN",
+        description="the secret that Slack signs its requests with; required without SLACK_APP_TOKEN",
     )
     slack_app_token: Word | None = Field(
         None, alias="SLACK_APP_TOKEN", description="app-level token (xapp-…); selects Socket Mode"
@@ -122,12 +122,12 @@ class Variables(BaseSettings):
     ak: Word | None = Field(None, alias="HUAWEICLOUD_SDK_AK", description="access key of Huawei Cloud")
     sk: Word | None = Field(None, alias="HUAWEICLOUD_SDK_SK", description="its secret key")
     security_token: Word | None = Field(
-        None, alias="HUAWEICLOUD_SDK_SECURITY_TOKEN", description="goes with a temporary key"
+        None, alias="HUAWEICLOUD_SDK_SECURITY_TOKEN", description="security token of a temporary key"
     )
     iam_user: Printable | None = Field(
         None,
         alias="HUAWEICLOUD_IAM_USER",
-        description="IAM user, for tokens in place of keys; used where no AK is set",
+        description="IAM user, for tokens instead of keys; used if no AK is set",
     )
     iam_password: Line | None = Field(None, alias="HUAWEICLOUD_IAM_PASSWORD", description="the IAM user's password")
     iam_domain: Printable | None = Field(
@@ -136,14 +136,14 @@ class Variables(BaseSettings):
     iam_endpoint: HostUrl | None = Field(
         None,
         alias="HUAWEICLOUD_IAM_ENDPOINT",
-        description="what gives the tokens; by default IAM in the project's region",
+        description="where tokens come from; by default IAM in the project's region",
     )
     projects: dict[str, ProjectKeys] = Field({}, alias="FLOWBOT_PROJECTS")
     config: pathlib.Path = Field(pathlib.Path("flowbot.toml"), alias="FLOWBOT_CONFIG", description="the policy file")
     database_url: DatabaseUrl = Field(
         "sqlite:///flowbot.db",
         alias="DATABASE_URL",
-        description="where requests and the audit are kept",
+        description="where requests and the audit are stored",
         repr=False,  # it may hold a password
     )
     host: str = Field("127.0.0.1", alias="HOST", description="address to listen on")
@@ -157,7 +157,7 @@ class Variables(BaseSettings):
     secrets_dir: pathlib.Path = Field(
         pathlib.Path("/run/secrets"),  # where Docker and Podman mount them; used if it is there
         alias="SECRETS_DIR",
-        description="directory with one file for each secret, named after it",
+        description="directory with one file for each secret, named like the variable",
     )
 
 

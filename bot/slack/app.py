@@ -85,7 +85,7 @@ async def dispatch(app: AsyncApp, payload: dict[str, Any]) -> Response:
     try:
         answered = await app.async_dispatch(AsyncBoltRequest(body=payload, mode="socket_mode"))
     except Exception as surprise:  # noqa: BLE001 - Bolt's own error handling stumbles over shapes that Slack never sends
-        log.warning("a delivery was turned away", status=400, reason="malformed", error=type(surprise).__name__)
+        log.warning("delivery rejected", status=400, reason="malformed", error=type(surprise).__name__)
         return Response("malformed", status_code=400)
     return Response(
         answered.body, status_code=answered.status, headers={"content-type": answered.first_headers()["content-type"]}

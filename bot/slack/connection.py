@@ -97,7 +97,7 @@ class Connection:
         try:
             message = payloads.parse(text.encode(), "application/json")
         except (ValueError, RecursionError):
-            log.warning("a delivery was turned away", status=400, reason="malformed")
+            log.warning("delivery rejected", status=400, reason="malformed")
             return
         if message.get("type") == "hello" and not self._greeted.done():
             self._greeted.set_result(True)
@@ -115,7 +115,7 @@ class Connection:
         try:
             await self._socket.send_json(acknowledgement)
         except (aiohttp.ClientError, OSError) as failure:
-            log.warning("an acknowledgement found its connection closed", reason=type(failure).__name__)
+            log.warning("connection closed before the acknowledgement", reason=type(failure).__name__)
 
     async def _watch(self) -> None:
         """Ping, and end a connection over which nothing comes any more.

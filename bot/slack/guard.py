@@ -111,7 +111,7 @@ class Guard:
         suppressed = self._throttle.passes(rejected.reason, now=self._clock.now())
         if suppressed is not None:
             more = {"suppressed": suppressed} if suppressed else {}
-            log.warning("a delivery was turned away", status=rejected.status, reason=rejected.reason, **more)
+            log.warning("delivery rejected", status=rejected.status, reason=rejected.reason, **more)
 
     def _check_signature(self, request: Request, body: bytes) -> None:
         stamp, signature = (

@@ -214,7 +214,7 @@ class Listeners:
         try:
             await self._notifier.say_to(entry, said)
         except errors.ChatError as failure:
-            log.warning("somebody could not be told", entry=entry.key, reason=str(failure))
+            log.warning("answer could not be delivered", entry=entry.key, reason=str(failure))
 
     async def _keep(self, entry: Entry, body: Body) -> Recording:
         """Record an entry; where nobody knows yet which workspace is ours, with those that the delivery is for."""

@@ -90,17 +90,17 @@ class ReadLane:
                 value = await self._reading.read(entry.actor, typed, command, page=page)
             await self._notifier.show(entry, value, door=typed.door, replace=replace)
         except errors.ChatError as failure:
-            log.warning("an answer reached nobody", entry=entry.key, reason=str(failure))
+            log.warning("answer could not be delivered", entry=entry.key, reason=str(failure))
         except errors.StoreError as failure:
             log.warning("the database could not be read", entry=entry.key, reason=str(failure))
             await self._say(entry, messages.unreadable())
         except Exception as surprise:  # whoever asked is told, as of every other failure
             error_id = secrets.token_hex(4)
-            log.error("reading met a surprise", exc_info=surprise, error_id=error_id)
+            log.error("unexpected error in a read command", exc_info=surprise, error_id=error_id)
             await self._say(entry, messages.unexpected(error_id))
 
     async def _say(self, entry: Entry, said: Message) -> None:
         try:
             await self._notifier.say_to(entry, said)
         except errors.ChatError as failure:
-            log.warning("somebody could not be told", entry=entry.key, reason=str(failure))
+            log.warning("answer could not be delivered", entry=entry.key, reason=str(failure))

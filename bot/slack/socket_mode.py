@@ -150,7 +150,7 @@ class Sockets:
             log.error(OPERATORS[reason], reason=reason)
             await self._clock.sleep(LONGEST)
             return
-        log.info("a connection to Slack is followed by another", reason=reason)
+        log.info("Slack connection is being replaced", reason=reason)
         if failed > 1:
             await self._clock.sleep(self._backoff(failed))
 
@@ -258,7 +258,7 @@ async def _once(request: aiohttp.ClientRequest, handler: aiohttp.ClientHandlerTy
 
 
 def _turned_away(status: int, reason: str) -> Response:
-    log.warning("a delivery was turned away", status=status, reason=reason)
+    log.warning("delivery rejected", status=status, reason=reason)
     return PlainTextResponse(reason, status_code=status)
 
 
@@ -282,7 +282,7 @@ def _acknowledgement(envelope: Envelope, answered: Response) -> dict[str, Any] |
 
 def _sorry(answered: Response) -> Response:
     error_id = secrets.token_hex(4)
-    log.warning("a command was not taken", status=answered.status_code, error_id=error_id)
+    log.warning("command not accepted", status=answered.status_code, error_id=error_id)
     return JSONResponse({"response_type": "ephemeral", "text": messages.unexpected(error_id).text})
 
 

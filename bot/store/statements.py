@@ -318,7 +318,7 @@ def _readable(row: sa.RowMapping, unsent: list[sa.RowMapping]) -> records.Reques
     try:
         return rows.to_request(row, unsent)
     except errors.StoreError as failure:
-        log.error("a request is left alone", reason=str(failure))
+        log.error("unreadable request skipped", reason=str(failure))
         return None
 
 

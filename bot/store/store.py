@@ -362,5 +362,5 @@ def _readable(row: sa.RowMapping) -> ports.Claimed | None:
     try:
         return rows.to_claimed(row)
     except errors.StoreError as failure:
-        log.error("an inbox row is left alone", reason=str(failure))
+        log.error("unreadable inbox row skipped", reason=str(failure))
         return None

@@ -168,7 +168,7 @@ class Deliverer:
             await self._store.postpone_entry(entry.key, until=again)
             return again
         except errors.ChatRefused as failure:
-            log.warning("an answer reached nobody", entry=entry.key, code=failure.code)
+            log.warning("answer could not be delivered", entry=entry.key, code=failure.code)
         await self._store.finish_entry(entry.key)
         return None
 
@@ -218,7 +218,7 @@ class Deliverer:
 
     async def _put_off(self, seen: Request, failure: errors.ChatUnavailable) -> None:
         wait = failure.retry_after or min(_most(seen), AGAIN * 2 ** min(seen.tell_failures, 10))
-        log.info("Slack is tried again later", request=seen.id, seconds=wait, reason=str(failure))
+        log.info("Slack failed; trying again later", request=seen.id, seconds=wait, reason=str(failure))
         await self._store.told(transitions.not_shown(seen, again_at=self._clock.now() + wait))
 
     async def _posted(self, seen: Request, ts: str) -> None:

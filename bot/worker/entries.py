@@ -147,7 +147,7 @@ class Entries:
                 self._around.look_by(await self._telling.answer(entry, answer))
         except errors.StoreError as failure:
             self.stranded[entry.key] = claimed
-            log.warning("an entry waits for the database", entry=entry.key, reason=str(failure))
+            log.warning("entry delayed: database unavailable", entry=entry.key, reason=str(failure))
         except Exception as error:  # noqa: BLE001 - noted, and its sender is told
             await self._after_unexpected(claimed, error)
 
@@ -178,7 +178,7 @@ class Entries:
 
     async def _leave_as_decided(self, entry: Entry) -> None:
         """Go on with what was decided before: its answer is told by whoever looks next, its request is looked at."""
-        log.info("an entry was decided before", entry=entry.key)
+        log.info("entry already decided", entry=entry.key)
         await self._store.postpone_entry(entry.key, until=entry.received_at)
         for request_id in {entry.key, clicked_on(entry)} - {""}:
             self._around.wake(request_id)
@@ -212,7 +212,7 @@ class Entries:
             return await self._leave_as_decided(entry)
         except errors.StoreError as failure:
             self.stranded[entry.key] = claimed
-            log.warning("an entry waits for the database", entry=entry.key, reason=str(failure))
+            log.warning("entry delayed: database unavailable", entry=entry.key, reason=str(failure))
         except Exception as again:  # noqa: BLE001 - noted
             self._met.note(again, doing="deciding", error_id=error_id)
             await self._leave_alone(entry, answers.Unexpected(error_id=error_id))

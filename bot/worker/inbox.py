@@ -116,7 +116,7 @@ class Inbox:
         except errors.StoreError:
             _settle(batch, Recording.NOT_RECORDED)
         except Exception as surprise:  # what one entry cannot be written with must not end the inbox
-            log.error("a batch met a surprise", exc_info=surprise)
+            log.error("unexpected error in a batch", exc_info=surprise)
             _settle(batch, Recording.UNCONFIRMED)
         else:
             for waiting in batch:

@@ -70,7 +70,7 @@ class ReloadedPolicy:
             self._stays([f"{self._name} {MOVED}: {', '.join(moved)}"])
         elif loaded.policy.digest != self._policy.digest:
             defects = list(map(str, loaded.defects))
-            log.info("another policy is in force", file=self._name, digest=loaded.policy.digest, defects=defects)
+            log.info("policy reloaded", file=self._name, digest=loaded.policy.digest, defects=defects)
             self._policy = loaded.policy
 
     def _address_of(self, name: str) -> tuple[str, str, str]:

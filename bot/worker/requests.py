@@ -146,7 +146,7 @@ class Worker:
             await self._look()
             await self._clean_up()
         except errors.StoreError as failure:
-            log.warning("the database is away", reason=str(failure))
+            log.warning("database unavailable", reason=str(failure))
         except Exception as error:  # noqa: BLE001 - noted; a row that nobody can read must not end the looking
             self._met.note(error, doing="looking")
 
@@ -160,7 +160,7 @@ class Worker:
     async def drain(self) -> None:
         """Take up nothing more, and wait for what is in flight."""
         self._draining = True
-        log.info("draining: nothing more is taken up", in_flight=len(self._tasks))
+        log.info("draining: no new work is accepted", in_flight=len(self._tasks))
         self._entries.drain()
         while self._tasks:
             await asyncio.wait(set(self._tasks))
@@ -170,7 +170,7 @@ class Worker:
         try:
             await self._store.let_go(keeping=self._doing.keys() | self._entries.taking)
         except errors.StoreError as failure:
-            log.warning("leases run out by themselves: the database is away", reason=str(failure))
+            log.warning("leases will expire by themselves: database unavailable", reason=str(failure))
 
     def _ended(self, task: asyncio.Task[None]) -> None:
         self._tasks.discard(task)
@@ -211,7 +211,9 @@ class Worker:
                 try:
                     await self._carry_out(claimed, doing)
                 except errors.LeaseLost as lost:
-                    log.warning("a request is claimed again before a call", request=request_id, reason=str(lost))
+                    log.warning(
+                        "lease lost before a call; claiming the request again", request=request_id, reason=str(lost)
+                    )
                     continue
                 seen = await self._store.load(request_id)
                 if seen is None:
@@ -222,7 +224,7 @@ class Worker:
                     return
         except errors.StoreError as failure:
             self._stranded.add(request_id)
-            log.warning("a request waits for the database", request=request_id, reason=str(failure))
+            log.warning("request delayed: database unavailable", request=request_id, reason=str(failure))
         except Exception as error:  # noqa: BLE001 - noted, and its requester is told
             await self._after_unexpected(request_id, error)
         finally:
@@ -251,10 +253,10 @@ class Worker:
             if await self._store.release(changed, due_at=due_at):
                 self.look_by(due_at)
         except errors.Conflict:
-            log.info("a request has moved on meanwhile", request=request_id)
+            log.info("request changed meanwhile", request=request_id)
         except errors.StoreError as failure:
             self._stranded.add(request_id)
-            log.warning("a request waits for the database", request=request_id, reason=str(failure))
+            log.warning("request delayed: database unavailable", request=request_id, reason=str(failure))
         except Exception as again:  # noqa: BLE001 - noted; it is looked at again once its lease has lapsed, but not for ever
             self._met.note(again, doing="acting", error_id=error_id)
             self._unrecorded[request_id] += 1
@@ -283,7 +285,7 @@ class Worker:
         finally:
             for surprise in await asyncio.gather(*doing.running(), return_exceptions=True):
                 if isinstance(surprise, Exception):  # the first that was met is on its way up already
-                    log.info("work ended with another failure", request=claimed.id, reason=str(surprise))
+                    log.info("concurrent work failed too", request=claimed.id, reason=str(surprise))
 
     def _announcing(self, seen: Request) -> list[Coroutine[Any, Any, None]]:
         """Wait no longer than it may take for the announcements that a call waits for."""

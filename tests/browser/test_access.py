@@ -58,7 +58,7 @@ async def test_a_stop_by_keyboard_alone(playground: launch.Playground, open_wind
     await page.keyboard.press("Tab")
     await page.keyboard.press("Enter")
 
-    await expect(messages(page)).to_contain_text("STANDBY: the cloud says that it is stopped")
+    await expect(messages(page)).to_contain_text("Stopped main-feed (…1b2d) in hk: STANDBY")
     await expect(messages(page).get_by_role("listitem").last).to_be_focused()
     await _tabs_to(page, "3 replies")
     await page.keyboard.press("Enter")

@@ -87,7 +87,7 @@ async def test_axe_finds_nothing_at_a_modal_and_a_settled_card(
 
     await modal.get_by_label("Reason").fill("it carries the main audience")
     await modal.get_by_role("button", name="Send").click()
-    await expect(messages(page)).to_contain_text("Denied by @dave")
+    await expect(messages(page)).to_contain_text("denied by @dave")
     assert await _finds(page) == []
 
 

@@ -19,14 +19,14 @@ async def test_an_emergency_is_pressed_twice_and_reviewed(
     await messages(alice).get_by_role("button", name="Emergency Stop", exact=True).click()
     dialog = alice.get_by_role("dialog")
     await expect(dialog).to_contain_text("EMERGENCY: Stop")
-    await expect(dialog).to_contain_text("Passes over: media-leads")
+    await expect(dialog).to_contain_text("Skips the approval of: media-leads")
     await dialog.get_by_role("button", name="Emergency Stop").click()
 
     await expect(messages(alice)).to_contain_text("Pressed once by @alice")
     await playground.world.clock.sleep(APART)
     assert stops(playground) == 0
     await presses(alice, "Confirm Emergency Stop")
-    await expect(messages(alice)).to_contain_text("the cloud says that it is stopped")
+    await expect(messages(alice)).to_contain_text("Stopped main-feed (…1b2d) in hk: STANDBY")
 
     await messages(carol).get_by_role("button", name="Review").click()
     modal = carol.get_by_role("dialog", name="Review")

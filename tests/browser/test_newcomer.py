@@ -76,7 +76,8 @@ async def test_a_newcomer_stops_a_flow_with_approval(chromium: Browser, tmp_path
         await messages(page).get_by_role("button", name=button).click()
         await page.get_by_role("dialog").get_by_role("button", name=button).click()
 
-        await expect(messages(page)).to_contain_text("STANDBY: the cloud says that it is stopped. Approved by @carol")
+        await expect(messages(page)).to_contain_text("Stopped main-feed (…1b2d) in hk: STANDBY")
+        await expect(messages(page)).to_contain_text("Approved by @carol")
         await expect(await opens_thread(page)).to_contain_text("main-feed is now STANDBY")
         await browsing.close()
     assert os.listdir(tmp_path) == []

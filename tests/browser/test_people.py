@@ -16,7 +16,7 @@ async def test_two_people_in_two_windows_stop_a_flow(playground: launch.Playgrou
     await presses(carol, "Approve Stop")
 
     for page in (alice, carol):
-        await expect(messages(page)).to_contain_text("STANDBY: the cloud says that it is stopped")
+        await expect(messages(page)).to_contain_text("Stopped main-feed (…1b2d) in hk: STANDBY")
         await expect(messages(page).get_by_role("button", name="Approve Stop")).to_have_count(0)
     thread = await opens_thread(alice)
     await expect(thread).to_contain_text("@carol approved the stop of main-feed")
@@ -91,7 +91,7 @@ async def test_two_presses_at_once_make_one_stop(playground: launch.Playground, 
     for dialog in dialogs:
         await dialog.click()
 
-    await expect(messages(again)).to_contain_text("STANDBY: the cloud says that it is stopped")
+    await expect(messages(again)).to_contain_text("Stopped main-feed (…1b2d) in hk: STANDBY")
     await expect(messages(again)).to_contain_text("Only visible to you")
     assert stops(playground) == 1
 
@@ -102,7 +102,7 @@ async def test_a_double_click_withdraws_once(playground: launch.Playground, open
 
     await messages(alice).get_by_role("button", name="Withdraw").dblclick()
 
-    await expect(messages(alice)).to_contain_text("Withdrawn by @alice")
+    await expect(messages(alice)).to_contain_text("withdrawn by @alice")
     await expect(messages(alice).get_by_role("button", name="Withdraw")).to_have_count(0)
     thread = await opens_thread(alice)
     await expect(thread.get_by_text("withdrew the request")).to_have_count(1)
@@ -147,5 +147,5 @@ async def test_a_denial_asks_for_its_reason_in_a_modal(playground: launch.Playgr
     await modal.get_by_role("button", name="Send").click()
 
     await expect(modal).to_have_count(0)
-    await expect(messages(dave)).to_contain_text("Denied by @dave")
+    await expect(messages(dave)).to_contain_text("denied by @dave")
     await expect(messages(dave)).to_contain_text("it carries the main audience")

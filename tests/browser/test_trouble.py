@@ -50,7 +50,7 @@ async def test_a_killed_bot_answers_nobody_and_goes_on_after_its_restart(
     await start.click()
     await expect(alice.get_by_role("button", name="Kill the bot now")).to_be_visible()
     await presses(carol, "Approve Stop")
-    await expect(messages(alice)).to_contain_text("STANDBY: the cloud says that it is stopped")
+    await expect(messages(alice)).to_contain_text("Stopped main-feed (…1b2d) in hk: STANDBY")
     assert stops(playground) == 1
 
 
@@ -62,7 +62,7 @@ async def test_a_slow_cloud_shows_as_calling(playground: launch.Playground, open
     await presses(carol, "Approve Stop")
 
     await expect(carol.get_by_label("Behind the glass").locator(".requests")).to_contain_text("running")
-    await expect(messages(carol)).to_contain_text("STANDBY: the cloud says that it is stopped")
+    await expect(messages(carol)).to_contain_text("Stopped main-feed (…1b2d) in hk: STANDBY")
 
 
 async def test_nothing_is_recorded_while_the_database_is_locked(
@@ -113,4 +113,4 @@ async def test_a_flow_stopped_at_the_console_is_already_so(open_window: OpenWind
 
     await types(alice, "/flow stop main-feed")
 
-    await expect(messages(alice)).to_contain_text("STANDBY already")
+    await expect(messages(alice)).to_contain_text("already STANDBY")

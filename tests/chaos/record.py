@@ -38,7 +38,7 @@ class ServerJournal(Journal):
 
     def _judge(self, message: Message) -> None:
         card = shown(message)
-        if card is not None and card.lead == "STANDBY":
+        if card is not None and card.says_standby:
             self.said_done.append((card, frozenset(self.stood_by)))
 
 
@@ -50,7 +50,7 @@ class ServerRecord(judge.Record):
     def copies(self) -> Iterator[str]:
         """Product.md §4; an answer of Slack that came too late is lost as well."""
         log = (self.world.directory / "stderr.log").read_text()
-        self.journal.lost_answers += log.count("Slack is tried again later")
+        self.journal.lost_answers += log.count("Slack failed; trying again later")
         yield from super().copies()
 
     def lost(self) -> Iterator[str]:

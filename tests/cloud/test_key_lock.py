@@ -123,7 +123,7 @@ async def test_five_bad_tries_in_a_row_lock_the_key_for_five_minutes(rig: Rig) -
 async def test_the_refusal_says_until_when_to_the_minute_after(rig: Rig) -> None:
     await rig.reads(SAYS_SO)  # at 22:13:20, until 22:18:20
 
-    assert "it is used again at 22:19 UTC" in (await rig.refuses()).message
+    assert "it will be used again at 22:19 UTC" in (await rig.refuses()).message
 
 
 async def test_a_good_try_forgets_the_bad_ones_before_it(rig: Rig) -> None:

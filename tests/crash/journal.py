@@ -22,8 +22,8 @@ from bot.slack import payloads
 
 HERE: Final = "C0INCIDENT"
 
-_VERSIONED: Final = re.compile(r"(?P<id>.+)\.v(?P<version>\d+)\.state")
-_SAYS_DONE: Final = re.compile(r"is now `?STANDBY|is `?STANDBY`?:")
+_VERSIONED: Final = re.compile(r"(?P<id>.+)\.v(?P<version>\d+)\.flow")
+_SAYS_DONE: Final = re.compile(r"is (now )?`?STANDBY")
 
 Row = Mapping[str, Any]
 
@@ -55,11 +55,16 @@ class Delivery:
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
 class Shown:
-    """What a message says of a request: its id, the version of it, and the word that leads."""
+    """What a message says of a request: its id, the version of it, and its first line."""
 
     request_id: str
     version: int
-    lead: str
+    first: str
+
+    @property
+    def says_standby(self) -> bool:
+        """Whether it says that the flow is in STANDBY now, and not what there is to decide."""
+        return self.first.endswith((": STANDBY", ": already STANDBY"))
 
 
 def shown(message: Message) -> Shown | None:
@@ -67,9 +72,8 @@ def shown(message: Message) -> Shown | None:
     for block in message.blocks:
         found = _VERSIONED.fullmatch(str(block.get("block_id")))
         if found is not None:
-            text = str(block["elements"][0]["text"])
-            lead = text.removeprefix("*").partition("*")[0]
-            return Shown(request_id=found["id"], version=int(found["version"]), lead=lead)
+            text: Any = block["text"]
+            return Shown(request_id=found["id"], version=int(found["version"]), first=str(text["text"]).strip("*"))
     return None
 
 
@@ -145,7 +149,7 @@ class Journal:
             self.wrong.append(
                 f"promise 4: version {card.version} of {card.request_id} was shown before it was recorded"
             )
-        elif card.lead == "STANDBY" and stored[0]["flow_name"] not in self.stood_by:
+        elif card.says_standby and stored[0]["flow_name"] not in self.stood_by:
             self.wrong.append(f"promise 4: the card of {card.request_id} says STANDBY, and the cloud never did")
 
     def _judge_done(self, what: str) -> None:

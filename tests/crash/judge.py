@@ -6,6 +6,7 @@ Reads the journal, the workspace, the cloud's journal and the database of a play
 import collections
 import itertools
 import json
+import re
 from collections.abc import Iterator
 from typing import Final
 
@@ -24,14 +25,15 @@ SILENT: Final = ("noted", "deny_reason_asked")
 UNCHANGED: Final = ("refused", "answered", "nothing opened")
 """Lines of the audit that tell of no new version of a request."""
 
-LEADS: Final = {
-    "denied": ("Denied", "Denied by policy"),
-    "expired": ("Expired",),
-    "withdrawn": ("Withdrawn",),
-    "failed": ("Failed",),
-    "succeeded": ("STANDBY", "Dry run done", "ACTIVE again"),
+FIRST_LINES: Final = {
+    "denied": r"Stop of .* denied by (policy|<@\w+>)",
+    "expired": r"Stop of .* expired",
+    "withdrawn": r"Stop of .* withdrawn by (flowbot|<@\w+>)",
+    "failed": r"Stop of .* failed: .+",
+    "succeeded": r"Stopped .*: STANDBY|Stop of .* not needed: already STANDBY|Stop(ped| of) .* but now ACTIVE"
+    r"|Stop of .* passed every check",
 }
-"""What the card of a settled request leads with."""
+"""What the first line of the card of a settled request is; the marks of dry runs and emergencies stand before it."""
 
 
 def judge(world: World, journal: Journal) -> list[str]:
@@ -164,10 +166,10 @@ class Record:
             if card.version != request["version"] or card.request_id != request["id"]:
                 yield f"promise 4: the card of {request['id']} shows {card.version}, not {request['version']}"
             wanted = request["progress"] if request["state"] == "approved" else request["state"]
-            if card.lead not in LEADS.get(wanted, ()):
-                yield f"promise 4: the card of {request['id']} says {card.lead!r} when it is {wanted}"
+            if not re.fullmatch(f"(Dry run: )?(EMERGENCY: )?({FIRST_LINES.get(wanted, 'nothing')})", card.first):
+                yield f"promise 4: the card of {request['id']} says {card.first!r} when it is {wanted}"
             flow = self.world.live.flows[PROJECT_ID, request["flow_id"]]
-            if card.lead == "STANDBY" and not self.journal.meddled and flow.status != "STANDBY":
+            if card.says_standby and not self.journal.meddled and flow.status != "STANDBY":
                 yield f"promise 4: the card of {request['id']} says STANDBY, and it is {flow.status}"
 
     def outcomes(self) -> Iterator[str]:

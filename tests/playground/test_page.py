@@ -287,7 +287,7 @@ async def test_an_old_version_of_a_card_can_still_be_pressed(alice: Window, play
     card = next(one for one in alice.messages() if one["blocks"] and not one["private"])
     press = {"channel": card["channel"], "ts": card["ts"], "version": card["version"], "action": "approve"}
     await alice.post("do", "click", **press, **{"as": "U0CAROL"})
-    await alice.until(lambda seen: "the cloud says that it is stopped" in words(seen))
+    await alice.until(lambda seen: "in hk: STANDBY" in words(seen))
 
     told = await alice.post("do", "click", **press, **{"as": "U0DAVE"})
 

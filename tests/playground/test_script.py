@@ -20,7 +20,7 @@ SCENES: Final = {
         "`main-feed` is now STANDBY",
     ),
     "What is refused": (
-        "STANDBY already, so nothing was opened",
+        "already STANDBY, so nothing was opened",
         "No rule lets you stop `backup-feed` here",
         "You may not do this here",
         "is your own, so you may not approve it",

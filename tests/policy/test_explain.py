@@ -95,14 +95,14 @@ def test_a_rule_alone_decides_as_its_explanation_says(
         (
             dataclasses.replace(STOP_BY_ONCALL, verbs=("read",)),
             Verb.STATUS,
-            "its effect: reading needs no rule that allows it",
+            "its effect: reading needs no allow rule",
         ),
     ],
 )
 def test_the_first_condition_that_fails_is_named(rule: model.Rule, verb: Verb, failed: str) -> None:
     line, _ = explain.report(explain.explain(rules(rule), ask(ALICE, verb), {GROUP: frozenset()}))
 
-    assert line == f'rule "on-call stops" (allow): does not match by {failed}'
+    assert line == f'rule "on-call stops" (allow): does not match because of {failed}'
 
 
 @pytest.mark.parametrize(
@@ -119,16 +119,16 @@ def test_the_first_condition_that_fails_is_named(rule: model.Rule, verb: Verb, f
             (dataclasses.replace(ALONE, protected=("main-*",)), dataclasses.replace(ALONE, name="two")),
             CAROL,
             {},
-            'yes: by rule "leads alone", alone; the flow\'s name has to be typed, by rule "leads alone"; open for',
+            'yes: by rule "leads alone", alone; the flow\'s name must be typed, by rule "leads alone"; open for',
         ),
-        ((FREEZE, ALONE), ALICE, {}, 'no: rule "frozen" denies it; who could: leads'),
-        ((STOP_BY_ONCALL,), ERIN, {GROUP: frozenset()}, "no: no rule allows it; who could: oncall"),
-        ((STOP_BY_ONCALL,), ERIN, {}, f'no: rule "on-call stops" hangs on user groups that are unknown: {GROUP}'),
+        ((FREEZE, ALONE), ALICE, {}, 'no: rule "frozen" denies it; who could do it instead: leads'),
+        ((STOP_BY_ONCALL,), ERIN, {GROUP: frozenset()}, "no: no rule allows it; who could do it instead: oncall"),
+        ((STOP_BY_ONCALL,), ERIN, {}, f'no: rule "on-call stops" depends on unknown user groups: {GROUP}'),
         (
             (dataclasses.replace(STOP_BY_ONCALL, approvals=3),),
             BOB,
             {},
-            'no: rule "on-call stops" asks for 3 approvals, and 2 could give one',
+            'no: rule "on-call stops" needs 3 approvals, but only 2 could give one',
         ),
     ],
 )
@@ -144,7 +144,7 @@ def test_a_rule_that_hangs_on_an_unknown_group_may_match() -> None:
     explanation = explain.explain(rules(STOP_BY_ONCALL, ALONE), ask(ERIN), {})
 
     assert matches(explanation) == [None, False]
-    assert explain.report(explanation)[0] == 'rule "on-call stops" (allow): may match, it hangs on a user group'
+    assert explain.report(explanation)[0] == 'rule "on-call stops" (allow): may match, depending on a user group'
 
 
 def test_groups_are_assumed_to_hold_the_user_only_where_it_is_said() -> None:
@@ -202,17 +202,17 @@ def test_an_explained_emergency_agrees_with_its_decision(
             ALICE,
             [
                 'rule "on-call stops" (allow): matches',
-                'rule "leads alone" (allow): does not match by emergency = nobody',
-                'yes, as an emergency: by rule "on-call stops", passing over leads; a reason is required; more than'
-                " 3 in 24 hours need a second of oncall; open for 1800 seconds",
+                'rule "leads alone" (allow): does not match because of emergency = nobody',
+                'yes, as an emergency: by rule "on-call stops", skipping the approval of leads; a reason is required; '
+                "above 3 in 24 hours, another of oncall must press second; open for 1800 seconds",
             ],
         ),
         (
             (BURNING,),
             CAROL,
             [
-                'rule "on-call stops" (allow): does not match by emergency = oncall',
-                "no: no rule lets them use --emergency here; who could: oncall",
+                'rule "on-call stops" (allow): does not match because of emergency = oncall',
+                "no: no rule lets them use --emergency here; who could do it instead: oncall",
             ],
         ),
         (
@@ -220,19 +220,19 @@ def test_an_explained_emergency_agrees_with_its_decision(
             ALICE,
             [
                 'rule "on-call stops" (allow): matches',
-                'rule "strict" (allow): is stricter, asks for 2 approvals and lets only leads use --emergency',
-                'no: rule "strict" is stricter, asks for 2 approvals and does not let them use --emergency; who could:'
-                " leads",
+                'rule "strict" (allow): is stricter, needs 2 approvals and lets only leads use --emergency',
+                'no: rule "strict" is stricter, needs 2 approvals and does not let them use --emergency; who could'
+                " do it instead: leads",
             ],
         ),
         (
             (dataclasses.replace(STRICT, who=(OTHER_GROUP,)), BURNING),
             ALICE,
             [
-                'rule "strict" (allow): may apply, it hangs on a user group; it is stricter, asks for 2 approvals and'
+                'rule "strict" (allow): may apply, depending on a user group; it is stricter, needs 2 approvals and'
                 " lets nobody use --emergency",
                 'rule "on-call stops" (allow): matches',
-                f'no: rule "strict" hangs on user groups that are unknown: {OTHER_GROUP}',
+                f'no: rule "strict" depends on unknown user groups: {OTHER_GROUP}',
             ],
         ),
         (
@@ -240,8 +240,8 @@ def test_an_explained_emergency_agrees_with_its_decision(
             ALICE,
             [
                 'rule "leads alone" (allow): matches',
-                'yes, as an emergency: by rule "leads alone", passing over nobody; a reason is required; more than'
-                " 3 in 24 hours need a second of U0ALICE; open for 1800 seconds",
+                'yes, as an emergency: by rule "leads alone", skipping the approval of nobody; a reason is required; '
+                "above 3 in 24 hours, another of U0ALICE must press second; open for 1800 seconds",
             ],
         ),
     ],

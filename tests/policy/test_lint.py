@@ -51,7 +51,7 @@ def found(*written: Rule) -> list[tuple[int, str, str]]:
         ((dataclasses.replace(STOP_BY_ONCALL, channels=("C0HOME",)), OTHER_LEADS), []),
         (
             (dataclasses.replace(SOME_FLOWS, who=(ALICE,)), OTHER_LEADS),
-            [(1, "approvers", "asks for")],
+            [(1, "approvers", "needs as")],
         ),
         ((dataclasses.replace(SOME_FLOWS, who=(ALICE,)), dataclasses.replace(OTHER_LEADS, flows=("b-*",))), []),
     ],

@@ -96,13 +96,13 @@ class Stage:
         """Let Carol approve, and wait until it is acknowledged."""
         assert (await self.world.slack.people.click("U0CAROL", card, "approve")).ok
 
-    async def shows(self, card: Message, lead: str, *, within: float = DEADLINE) -> None:
-        """Wait until the card leads with that."""
+    async def shows_standby(self, card: Message, *, within: float = DEADLINE) -> None:
+        """Wait until the card says that the flow is in STANDBY."""
 
         def leads(_: object) -> bool:
             standing = self.world.slack.workspace.message(HERE, card.ts)
             now = None if standing is None else shown(standing)
-            return now is not None and now.lead == lead
+            return now is not None and now.says_standby
 
         await self.world.slack.until(leads, timeout=within)
 

@@ -132,7 +132,7 @@ class Load:
     def _says_done(self, card: Message) -> bool:
         standing = self.slack.workspace.message(card.channel, card.ts)
         now = None if standing is None else shown(standing)
-        return now is not None and now.lead == "STANDBY"
+        return now is not None and now.says_standby
 
 
 async def test_promise_5_replicas_are_restarted_one_after_the_other_and_nobody_notices(deployment: Deployment) -> None:
@@ -206,7 +206,7 @@ async def test_promise_5_sigterm_waits_for_a_call_and_the_other_replica_goes_on_
     gate.set()
     await ending
     ended = time.monotonic()
-    await stage.shows(card, "STANDBY")
+    await stage.shows_standby(card)
     await stage.settles()
 
     assert time.monotonic() - ended < store.LEASE / 2

@@ -53,14 +53,14 @@ async def test_promise_2_a_replica_that_stood_still_beyond_its_lease_sends_nothi
         await stage.approved(card)
         await mine.stands_still()
         stage.clock.step(store.LEASE)
-        await stage.shows(card, "STANDBY")
+        await stage.shows_standby(card)
         await stage.settles()
         stage.deliver_to(other)
         await goes_on(stage, mine)
 
         assert stage.stops() == [200]
         assert said_twice(stage) == []
-        await stage.shows(card, "STANDBY")
+        await stage.shows_standby(card)
 
 
 async def test_promise_2_a_call_that_was_on_the_wire_all_the_time_is_not_recorded_over_what_was_read(
@@ -76,11 +76,11 @@ async def test_promise_2_a_call_that_was_on_the_wire_all_the_time_is_not_recorde
         await mine.stands_still()
         gate.set()
         stage.clock.step(store.LEASE)
-        await stage.shows(card, "STANDBY")
+        await stage.shows_standby(card)
         await stage.settles()
         stage.deliver_to(other)
         await goes_on(stage, mine)
 
         assert stage.stops() == [200]
         assert said_twice(stage) == []
-        await stage.shows(card, "STANDBY")
+        await stage.shows_standby(card)

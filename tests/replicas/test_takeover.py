@@ -45,7 +45,7 @@ async def taken_over(stage: Stage, card: Message) -> float:
     """Let the lease lapse, wait for the true card, and return the seconds since the death."""
     died = stage.clock.now()
     stage.clock.step(store.LEASE)
-    await stage.shows(card, "STANDBY")
+    await stage.shows_standby(card)
     took = stage.clock.now() - died
     await stage.settles()
     return took

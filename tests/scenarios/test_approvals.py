@@ -74,7 +74,7 @@ async def test_a_card_that_needs_approvals_offers_no_confirmation(stage: Stage) 
     await stage.quiet()
 
     (answer,) = stage.heard("U0DAVE")
-    assert "not for that button" in answer
+    assert "not waiting for that button" in answer
     assert stage.stops() == 0
 
 
@@ -98,7 +98,7 @@ async def test_two_approvals_are_two_people(open_stage: OpenStage) -> None:
     await stage.presses("U0DAVE", card, "approve")
     await stage.shows(card, "1 of 2")
     await stage.presses("U0DAVE", card, "approve")
-    await stage.told("U0DAVE", "counts already")
+    await stage.told("U0DAVE", "already counts")
     await stage.quiet()
     assert "1 of 2" in stage.reads(card)
     assert stage.stops() == 0

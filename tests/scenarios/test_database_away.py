@@ -181,7 +181,7 @@ async def test_promise_5_an_outcome_that_only_this_process_knows_waits_for_the_d
         assert "STANDBY" not in stage.reads(card)
     await _resumes(stage)
 
-    assert "STANDBY: the cloud says that it is stopped" in stage.reads(card)
+    assert "Stopped `main-feed` (…1b2d) in hk: STANDBY" in stage.reads(card)
     assert stage.stops() == 1
 
 

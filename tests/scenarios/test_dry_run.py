@@ -12,7 +12,7 @@ async def test_a_dry_run_goes_through_the_gate_and_calls_nothing(stage: Stage) -
     await stage.presses("U0ALICE", card, "approve")
     await stage.told("U0ALICE", "your own")
     await stage.presses("U0DAVE", card, "approve")
-    await stage.thread_says(card, "nothing was called")
+    await stage.thread_says(card, "No call was made")
     await stage.presses_late("U0CAROL", card, "approve")
     await stage.quiet()
 
@@ -47,7 +47,7 @@ async def test_a_dry_run_meets_nobody_and_holds_nothing(stage: Stage) -> None:
     third = await stage.asks("U0BOB", f"stop {MAIN} --dry-run")
 
     await stage.presses("U0DAVE", third, "approve")
-    await stage.thread_says(third, "nothing was called")
+    await stage.thread_says(third, "No call was made")
     await stage.presses("U0DAVE", real, "approve")
     await stage.ticks(lambda: "STANDBY" in stage.replies(real)[-1], most=10)  # a channel's tenth message waits a little
     await stage.quiet()

@@ -25,7 +25,7 @@ async def test_a_request_is_reminded_of_once_and_expires(
     await stage.passes(1)
     reminder = stage.replies(card)[1]
     assert "<@U0CAROL>" in reminder
-    assert "still waits for you" in reminder
+    assert "is still waiting for you" in reminder
 
     await stage.passes(expires_after - reminded_after - 1)
     assert "approve" in stage.now(card).buttons

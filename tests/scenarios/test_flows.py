@@ -75,7 +75,7 @@ async def test_what_is_standby_already_opens_nothing(stage: Stage) -> None:
     answer = await _only_told(stage, "stop studio-b")
 
     assert "`studio-b`" in answer
-    assert "is STANDBY already" in answer
+    assert "is already STANDBY" in answer
 
 
 async def test_a_state_that_cannot_be_read_opens_nothing(stage: Stage) -> None:

@@ -10,7 +10,7 @@ from tests.fakes import FakeClock
 from tests.scenarios.conftest import Stage, running
 
 WRONG = "SKEXAMPLEWRONG"
-UNTIL = "it is used again at 22:19 UTC"
+UNTIL = "it will be used again at 22:19 UTC"
 
 
 async def _locks(stage: Stage) -> None:
@@ -154,5 +154,5 @@ async def test_promise_4_a_lost_reply_whose_key_is_locked_is_unknown_until_the_l
     for _ in range(3):
         await stage.passes(10)
 
-    assert "STANDBY: the reply was lost, and a reading finds it so" in stage.reads(card)
+    assert "in hk: STANDBY\nThe cloud's reply was lost; reading the flow back confirms it" in stage.reads(card)
     assert stage.stops() == 1

@@ -331,7 +331,7 @@ async def test_a_thread_that_is_gone_opens_nothing_and_says_so(stage: Stage) -> 
     await stage.slack.people.event(said)
     await stage.quiet()
 
-    assert "since the thread is gone; nothing was opened" in stage.heard("U0ALICE")[-1]
+    assert "the thread is gone. Nothing was opened" in stage.heard("U0ALICE")[-1]
     assert stage.cards() == []
 
 

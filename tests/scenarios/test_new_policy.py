@@ -1,4 +1,4 @@
-"""A new policy takes effect while the bot runs: on what is asked next, and on what is open already."""
+"""A new policy takes effect while the bot runs: on what is asked next, and on what is already open."""
 
 import re
 

@@ -59,7 +59,7 @@ async def test_a_refusal_as_standby_is_read_back(stage: Stage) -> None:
     stage.live.set_status(world.PROJECT_ID, MAIN, "STANDBY")
     let_go.set()
 
-    outcome = (await stage.thread_says(card, "second reading agrees")).plain
+    outcome = (await stage.thread_says(card, "reading the flow back confirms it")).plain
     await stage.quiet()
 
     assert "LIVE.100011001" in outcome
@@ -118,7 +118,7 @@ async def test_a_definite_no_is_told_as_it_came(stage: Stage, reply: Refusal, co
 async def test_promise_4_no_card_says_done_unless_the_cloud_says_done(stage: Stage) -> None:
     stage.put_fails(status="ACTIVE")
     card = await _approved(stage)
-    await stage.shows(card, "the cloud accepted it, and does not report it done yet")
+    await stage.shows(card, "the cloud accepted it but does not report it done yet")
     reads = len(stage.live.calls_of("GET", "/flows/detail"))
 
     for _ in range(14):
@@ -133,14 +133,14 @@ async def test_promise_4_no_card_says_done_unless_the_cloud_says_done(stage: Sta
 async def test_what_is_accepted_and_comes_true_within_half_a_minute_has_succeeded(stage: Stage) -> None:
     stage.put_fails(status="ACTIVE")
     card = await _approved(stage)
-    await stage.shows(card, "the cloud accepted it, and does not report it done yet")
+    await stage.shows(card, "the cloud accepted it but does not report it done yet")
     await stage.passes(12)
     assert "STANDBY" not in stage.reads(card)
 
     stage.live.set_status(world.PROJECT_ID, MAIN, "STANDBY")
     await stage.passes(2)
 
-    assert "STANDBY: the cloud says that it is stopped" in stage.reads(card)
+    assert "Stopped `main-feed` (…1b2d) in hk: STANDBY" in stage.reads(card)
     assert "is now STANDBY" in stage.replies(card)[-1]
     assert _shown_in_channel(stage, card) == []
     assert stage.stops() == 1
@@ -153,10 +153,10 @@ async def test_a_success_that_does_not_last_is_told_ten_seconds_later(stage: Sta
     stage.live.set_status(world.PROJECT_ID, MAIN, "ACTIVE")
 
     await stage.passes(9)
-    assert "again" not in stage.reads(card)
+    assert "but now" not in stage.reads(card)
     await stage.passes(1)
 
-    assert "ACTIVE again, after it was STANDBY" in stage.reads(card)
+    assert "Stopped `main-feed` (…1b2d) in hk, but now ACTIVE" in stage.reads(card)
     told = stage.replies(card)[-1]
     assert "<@U0ALICE>: `main-feed` is ACTIVE again" in told
     assert _shown_in_channel(stage, card) == [told]

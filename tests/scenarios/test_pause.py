@@ -107,7 +107,7 @@ async def test_a_call_that_the_cloud_refused_for_a_while_is_not_repeated_while_p
 async def test_pause_and_resume_are_in_the_audit(stage: Stage) -> None:
     await pauses(stage)
     assert await resumes(stage) == "resumed: the rules decide again"
-    assert await resumes(stage) == "there was no pause; the rules decide"
+    assert await resumes(stage) == "flowbot was not paused"
 
     lines = stage.select("SELECT what, facts FROM audit WHERE what IN ('paused', 'resumed') ORDER BY id")
     assert [what for what, _ in lines] == ["paused", "resumed"]

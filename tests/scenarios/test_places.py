@@ -34,7 +34,7 @@ async def test_no_card_stands_in_a_channel_that_other_organisations_see(stage: S
     await stage.quiet()
 
     (answer,) = stage.heard("U0ALICE")
-    assert "Other organisations see" in answer
+    assert "is shared with other organisations" in answer
     assert "allow_shared = true" in answer
     assert stage.cards() == []
 

@@ -45,7 +45,7 @@ async def test_of_an_approval_and_a_denial_at_once_one_wins(stage: Stage) -> Non
     await stage.settles(card)
     await stage.quiet()
 
-    denied = "Denied by <@U0CAROL>" in stage.reads(card)
+    denied = "denied by <@U0CAROL>" in stage.reads(card)
     loser = "U0DAVE" if denied else "U0CAROL"
     winner = "U0CAROL" if denied else "U0DAVE"
     (answer,) = stage.heard(loser)
@@ -107,7 +107,7 @@ async def test_a_second_request_for_the_flow_leads_to_the_open_card(stage: Stage
     await stage.quiet()
 
     assert len(stage.heard("U0BOB")) == 2
-    assert all(link in answer and "is open already" in answer for answer in stage.heard("U0BOB"))
+    assert all(link in answer and "is already open" in answer for answer in stage.heard("U0BOB"))
     assert len(stage.cards()) == 1
     assert "me too" not in stage.reads(card)
     assert stage.stops() == 0
@@ -119,7 +119,7 @@ async def test_typing_the_same_is_no_vote(stage: Stage) -> None:
     await stage.types("U0DAVE", "stop main-feed")
     await stage.quiet()
 
-    assert "is open already" in stage.heard("U0DAVE")[0]
+    assert "is already open" in stage.heard("U0DAVE")[0]
     assert "0 of 1" in stage.reads(card)
     assert stage.stops() == 0
 

@@ -121,10 +121,10 @@ async def test_list_shows_names_ids_states_and_its_age(stage: Stage) -> None:
 
     assert "3 flows in hk: 2 ACTIVE, 1 STANDBY" in first.plain.replace("*", "")
     assert f"`main-feed` · `{MAIN}` · ACTIVE" in first.plain
-    assert "asked just now" in first.plain
-    assert "2 flows in hk with “FEED” in name or id" in again.plain.replace("*", "")
+    assert "Read from the cloud just now" in first.plain
+    assert "2 flows in hk with “FEED” in the name or id" in again.plain.replace("*", "")
     assert "studio-b" not in again.plain
-    assert "asked 20 seconds ago" in again.plain
+    assert "Read from the cloud 20 seconds ago" in again.plain
     assert len(stage.live.calls_of("GET", "/flows")) == 1
 
 
@@ -134,7 +134,7 @@ async def test_a_list_older_than_a_minute_is_read_anew(stage: Stage) -> None:
 
     shown = await reads(stage, "list")
 
-    assert "asked just now" in shown.plain
+    assert "Read from the cloud just now" in shown.plain
     assert len(stage.live.calls_of("GET", "/flows")) == 2
 
 
@@ -202,9 +202,9 @@ async def test_history_tells_who_asked_who_decided_and_what_came_of_it(stage: St
 
     newest, oldest = everything.index("backup-feed"), everything.index("main-feed")
     assert newest < oldest
-    assert "Denied by <@U0CAROL>" in everything
+    assert "denied by <@U0CAROL>" in everything
     assert "Asked by <@U0BOB>" in everything
-    assert "STANDBY: the cloud says that it is stopped. Approved by <@U0DAVE>" in one
+    assert "Stopped `main-feed` (…1b2d) in hk: STANDBY · Approved by <@U0DAVE>" in one
     assert "Reason: “it loops”" in one
     assert "backup-feed" not in one
 
@@ -294,7 +294,7 @@ async def test_whoami_tells_a_guest_nothing_of_the_rules(stage: Stage) -> None:
     shown = (await reads(stage, "whoami", user="U0GUEST")).plain
 
     assert "a guest" in shown
-    assert "You may do nothing here" in shown
+    assert "You may not do anything here" in shown
     assert "rule" not in shown
 
 
@@ -390,7 +390,7 @@ async def test_who_asks_for_the_same_as_a_private_card_gets_no_link_to_it(stage:
     await stage.quiet()
 
     (bob,), (dave,) = stage.heard("U0BOB"), stage.heard("U0DAVE")
-    assert "is open already" in bob
+    assert "is already open" in bob
     assert "please ask <@U0ALICE>" in bob
     assert link_to(card) not in bob
     assert INCIDENT not in bob
@@ -444,7 +444,7 @@ async def test_a_database_that_is_away_is_told(stage: Stage) -> None:
 
     await stage.types("U0ALICE", "pending")
 
-    assert "My database could not be read" in (await answer(stage, 0)).plain
+    assert "I could not read my database" in (await answer(stage, 0)).plain
 
 
 # What people and the cloud write

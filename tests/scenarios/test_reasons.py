@@ -11,7 +11,7 @@ async def _asked_why(open_stage: OpenStage, text: str) -> tuple[Stage, Message]:
     """Let Alice ask without a reason; return what only she is shown."""
     stage = await open_stage(policies.REASON)
     await stage.types("U0ALICE", text)
-    offer = await stage.told("U0ALICE", "asks for a reason")
+    offer = await stage.told("U0ALICE", "requires a reason")
     await stage.quiet()
     assert "say why" in offer.plain
     assert stage.cards() == []
@@ -31,7 +31,7 @@ async def test_the_request_opens_with_the_reason_and_the_options(open_stage: Ope
     assert "the encoder loops" in stage.reads(card)
     assert stage.view("U0ALICE") is None
     await stage.presses("U0DAVE", card, "approve")
-    await stage.thread_says(card, "nothing was called")
+    await stage.thread_says(card, "No call was made")
     assert stage.stops() == 0
 
 
@@ -84,6 +84,6 @@ async def test_a_reason_that_comes_when_the_flow_is_taken_leads_to_the_card(open
     await stage.slack.people.submit("U0ALICE", view, {"reason": "the encoder loops"})
     await stage.quiet()
 
-    assert "is open already" in stage.heard("U0ALICE")[-1]
+    assert "is already open" in stage.heard("U0ALICE")[-1]
     assert len(stage.heard("U0ALICE")) == 2
     assert len(stage.cards()) == 1

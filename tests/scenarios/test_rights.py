@@ -144,7 +144,7 @@ async def test_a_group_that_cannot_be_asked_about_is_a_no(open_stage: OpenStage,
     await stage.presses("U0ERIN", card, "approve")
     await stage.quiet()
 
-    await _waits(stage, "Slack could not be asked")
+    await _waits(stage, "I could not ask Slack")
     assert stage.now(card).buttons == card.buttons
 
     faults.clear()
@@ -158,7 +158,7 @@ async def test_nobody_requests_by_a_group_that_cannot_be_asked_about(stage: Stag
     await stage.types("U0ERIN", "stop main-feed")
     await stage.quiet()
 
-    await _waits(stage, "Slack could not be asked")
+    await _waits(stage, "I could not ask Slack")
     assert stage.cards() == []
 
 
@@ -189,7 +189,7 @@ async def test_a_person_whom_slack_cannot_be_asked_about_does_nothing(stage: Sta
     await stage.quiet()
 
     assert len(stage.heard("U0DAVE")) == 4
-    assert all("Slack could not be asked who you are" in words for words in stage.heard("U0DAVE"))
+    assert all("I could not ask Slack who you are" in words for words in stage.heard("U0DAVE"))
     assert stage.now(card).buttons == card.buttons
     assert len(stage.cards()) == 1
     assert stage.view("U0DAVE") is None

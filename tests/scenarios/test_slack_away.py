@@ -204,7 +204,7 @@ async def test_a_click_on_a_copy_counts_and_turns_it_into_a_link(stage: Stage, b
     await stage.presses("U0DAVE", copy, button)
     await stage.quiet()
 
-    assert ("STANDBY" if button == "approve" else "Denied by <@U0DAVE>") in stage.reads(card)
+    assert ("STANDBY" if button == "approve" else "denied by <@U0DAVE>") in stage.reads(card)
     assert not stage.now(copy).buttons
     assert f"/archives/{card.channel}/p{card.ts.replace('.', '')}" in stage.reads(copy)
     assert "This copy of a card is not in use" in stage.reads(copy)
@@ -248,5 +248,5 @@ async def test_the_first_reply_calls_nobody_once_it_is_decided(stage: Stage) -> 
     await stage.quiet()
 
     replies = "\n".join(stage.replies(card))
-    assert "that is decided already" in replies
+    assert "that is already decided" in replies
     assert "<@U0CAROL>" not in replies

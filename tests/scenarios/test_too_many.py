@@ -28,4 +28,4 @@ async def test_who_sends_too_many_commands_is_told_when_to_go_on(stage: Stage) -
     await stage.passes(60)
     await stage.types("U0ALICE", "stop main-feed")
     await stage.quiet()
-    assert "is open already" in stage.heard("U0ALICE")[-1]
+    assert "is already open" in stage.heard("U0ALICE")[-1]

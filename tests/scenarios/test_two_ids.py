@@ -210,7 +210,7 @@ async def test_the_limit_of_emergencies_is_one_persons_and_their_other_id_is_no_
             await stage.presses(user, stage.now(card), "emergency_confirm")
             await stage.quiet()
 
-        assert "So the second press for `main-feed` is for another of" in stage.heard(first["CAROL"])[-1]
+        assert "The second press for `main-feed` must come from another of" in stage.heard(first["CAROL"])[-1]
         assert stage.stops() == 1
         await stage.presses("W0DAVE", stage.now(card), "emergency_confirm")
         await stage.quiet()
@@ -223,7 +223,7 @@ async def test_whoami_names_the_person_and_all_that_either_id_is_in(
 ) -> None:
     async with grid(rule("bob confirms alone", who=[asks["BOB"]])) as stage:
         await stage.types(reads["BOB"], "whoami")
-        told = (await stage.told(reads["BOB"], "I take you for")).plain
+        told = (await stage.told(reads["BOB"], "You are a full member")).plain
 
         assert "media-oncall" in told
         assert "bob confirms alone" in told

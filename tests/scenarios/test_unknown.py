@@ -61,8 +61,8 @@ async def test_promise_4_a_lost_reply_after_the_effect_is_read_back_and_not_repe
     _lose(stage, lost, has_effect=True, times=None)
     card = await _approved(stage)
 
-    assert "STANDBY: the reply was lost, and a reading finds it so" in stage.reads(card)
-    assert "<@U0ALICE>: `main-feed` is STANDBY: the reply to the call was lost" in stage.replies(card)[-1]
+    assert "in hk: STANDBY\nThe cloud's reply was lost; reading the flow back confirms it" in stage.reads(card)
+    assert "<@U0ALICE>: `main-feed` is now STANDBY. The cloud's reply was lost" in stage.replies(card)[-1]
     assert _broadcast(stage, card) == []
     for _ in range(6):
         await stage.passes(30)
@@ -80,7 +80,7 @@ async def test_promise_2_a_lost_reply_before_the_effect_is_repeated_once_a_readi
 
     await stage.passes(2)
 
-    assert "STANDBY: the cloud says that it is stopped" in stage.reads(card)
+    assert "Stopped `main-feed` (…1b2d) in hk: STANDBY" in stage.reads(card)
     assert stage.stops() == 2
     await stage.passes(60)
     assert stage.stops() == 2
@@ -114,7 +114,7 @@ async def test_a_flow_that_is_found_stopped_right_before_another_try_is_not_call
 
     await stage.passes(2)
 
-    assert "STANDBY: the reply was lost, and a reading finds it so" in stage.reads(card)
+    assert "in hk: STANDBY\nThe cloud's reply was lost; reading the flow back confirms it" in stage.reads(card)
     assert stage.stops() == 1
 
 
@@ -123,7 +123,7 @@ async def test_promise_4_what_nobody_can_read_is_unknown_and_nothing_more_is_sen
     for _ in range(10):
         await stage.passes(30)
 
-    assert "Unknown: nobody knows what came of the call; I keep asking the cloud" in stage.reads(card)
+    assert "Unknown: the cloud has not confirmed the call; I keep checking" in stage.reads(card)
     assert list(stage.now(card).buttons) == ["check_now"]
     told = [reply for reply in stage.replies(card) if "unknown" in reply]
     assert len(told) == 1
@@ -139,9 +139,9 @@ async def test_promise_4_what_becomes_readable_is_told(stage: Stage) -> None:
 
     await stage.passes(5)
 
-    assert "STANDBY: the reply was lost, and a reading finds it so" in stage.reads(card)
+    assert "in hk: STANDBY\nThe cloud's reply was lost; reading the flow back confirms it" in stage.reads(card)
     assert not stage.now(card).buttons
-    assert "a reading finds it stopped" in stage.replies(card)[-1]
+    assert "is now STANDBY. The cloud's reply was lost; reading the flow back confirms it" in stage.replies(card)[-1]
     assert stage.stops() == 1
 
 
@@ -174,13 +174,16 @@ async def test_promise_4_after_an_hour_of_silence_it_is_final_and_says_so(stage:
     card = await _unknown(stage)
     for _ in range(3599 // 60):
         await stage.passes(60)
-    assert "I keep asking the cloud" in stage.reads(card)
+    assert "I keep checking" in stage.reads(card)
 
     await stage.passes(60)
 
-    assert "Unknown: nobody will know what came of the call; I asked the cloud for an hour" in stage.reads(card)
+    assert "Unknown: the cloud has not confirmed the call within an hour; I have stopped checking" in stage.reads(card)
     assert not stage.now(card).buttons
-    assert "the cloud has not said for an hour" in stage.replies(card)[-1]
+    assert (
+        "the cloud has not confirmed the stop of `main-feed` within an hour; it stays unknown"
+        in stage.replies(card)[-1]
+    )
     assert "<@U0ALICE>" in stage.replies(card)[-1]
     readings = _readings(stage)
     stage.live.faults.clear()
@@ -193,7 +196,7 @@ async def test_what_nobody_knows_holds_the_flow_only_while_it_is_read_back(stage
     card = await _unknown(stage)
     await stage.types("U0BOB", "stop main-feed")
     await stage.quiet()
-    assert "is open already" in stage.heard("U0BOB")[0]
+    assert "is already open" in stage.heard("U0BOB")[0]
     for _ in range(61):
         await stage.passes(60)
     stage.live.faults.clear()
@@ -218,7 +221,7 @@ async def test_any_colleague_may_have_it_read_now(stage: Stage, user: str) -> No
     await stage.quiet()
 
     assert _readings(stage) == readings + 1
-    assert "STANDBY: the reply was lost, and a reading finds it so" in stage.reads(card)
+    assert "in hk: STANDBY\nThe cloud's reply was lost; reading the flow back confirms it" in stage.reads(card)
     assert stage.stops() == 1
 
 
@@ -277,7 +280,7 @@ async def test_promise_5_a_crash_with_a_call_claimed_is_read_back(
         for _ in range(6):
             await stage.passes(1)
         assert "STANDBY" in stage.reads(card)
-        assert ("the reply was lost" in stage.reads(card)) is has_effect
+        assert ("The cloud's reply was lost" in stage.reads(card)) is has_effect
         assert stage.stops() == (0 if has_effect else 1)
 
 

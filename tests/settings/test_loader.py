@@ -224,7 +224,7 @@ class TestSources:
         assert clear(found.credentials_for("hk-1")) == ("the-ak", "the-sk", None)
         assert found.iam_user is None
         assert [str(warning) for warning in found.warnings] == [
-            "HUAWEICLOUD_IAM_USER: is not used: HUAWEICLOUD_SDK_AK and HUAWEICLOUD_SDK_SK come first"
+            "HUAWEICLOUD_IAM_USER: is not used: HUAWEICLOUD_SDK_AK and HUAWEICLOUD_SDK_SK take precedence"
         ]
 
     def test_credentials_are_read_anew_and_nothing_else_is(self, directory: pathlib.Path) -> None:
@@ -251,8 +251,8 @@ class TestSources:
     def test_a_variable_that_looks_like_ours_is_warned_of(self, directory: pathlib.Path) -> None:
         found = loader.load({**GOOD, "FLOWBOT_CONFG": "x", "FLOWBOT_QQQQQQQQQQ": "y"}, directory=directory)
         assert [str(warning) for warning in found.warnings] == [
-            "FLOWBOT_CONFG: is no setting of flowbot; did you mean FLOWBOT_CONFIG?",
-            "FLOWBOT_QQQQQQQQQQ: is no setting of flowbot",
+            "FLOWBOT_CONFG: is not a setting of flowbot; did you mean FLOWBOT_CONFIG?",
+            "FLOWBOT_QQQQQQQQQQ: is not a setting of flowbot",
         ]
 
 
@@ -269,7 +269,7 @@ class TestProblems:
                 {"SLACK_API_URL": "http://slack.com/api/"},
                 ["SLACK_API_URL: must be https: plain http is for loopback only"],
             ),
-            ({"SLACK_API_URL": "https://slack.com/?a"}, ["SLACK_API_URL: must hold no query and no fragment"]),
+            ({"SLACK_API_URL": "https://slack.com/?a"}, ["SLACK_API_URL: must contain no query and no fragment"]),
             ({"HUAWEICLOUD_SDK_AK": ""}, ["HUAWEICLOUD_SDK_AK: is missing: HUAWEICLOUD_SDK_SK is set"]),
             ({"HUAWEICLOUD_SDK_SK": ""}, ["HUAWEICLOUD_SDK_SK: is missing: HUAWEICLOUD_SDK_AK is set"]),
             (
@@ -282,7 +282,7 @@ class TestProblems:
             (
                 {**dict.fromkeys(KEYS, ""), "HUAWEICLOUD_SDK_SECURITY_TOKEN": "t", "HUAWEICLOUD_IAM_USER": "u"},
                 [
-                    "HUAWEICLOUD_SDK_SECURITY_TOKEN: goes with HUAWEICLOUD_SDK_AK and HUAWEICLOUD_SDK_SK",
+                    "HUAWEICLOUD_SDK_SECURITY_TOKEN: needs HUAWEICLOUD_SDK_AK and HUAWEICLOUD_SDK_SK as well",
                     "HUAWEICLOUD_IAM_PASSWORD: is missing: HUAWEICLOUD_IAM_USER is set",
                     "HUAWEICLOUD_IAM_DOMAIN: is missing: HUAWEICLOUD_IAM_USER is set",
                 ],
@@ -309,7 +309,7 @@ class TestProblems:
             ),
             (
                 {**NO_KEYS, **USER, "HUAWEICLOUD_IAM_ENDPOINT": "https://iam.example/v3"},
-                ["HUAWEICLOUD_IAM_ENDPOINT: must hold nothing after the host"],
+                ["HUAWEICLOUD_IAM_ENDPOINT: must end after the host"],
             ),
             (
                 {
@@ -330,7 +330,7 @@ class TestProblems:
             ),
             (
                 {"FLOWBOT_PROJECTS__EU__AK": "a", "FLOWBOT_PROJECTS__EU__SK": "b"},
-                ["FLOWBOT_PROJECTS__EU__AK: no project has this name; there are hk-1"],
+                ["FLOWBOT_PROJECTS__EU__AK: no project has this name; the projects are hk-1"],
             ),
             ({**dict.fromkeys(KEYS, ""), "FLOWBOT_PROJECTS__HK-1__AK": "a", "FLOWBOT_PROJECTS__HK-1__SK": "b"}, []),
             ({"PORT": "x"}, ["PORT: must be a number from 1 to 65535, or 0 for any free port"]),
@@ -462,11 +462,11 @@ class TestCheckReport:
     def test_a_good_policy_in_short(self, directory: pathlib.Path) -> None:
         (directory / "flowbot.toml").write_text(POLICY + RULE.format(1))
         assert loader.check_report(loader.load(GOOD, directory=directory)) == (
-            "flowbot.toml: in order; 1 project, 2 sets, 2 rules",
+            "flowbot.toml: OK; 1 project, 2 sets, 2 rules",
             "project hk-1: https://live.ap-southeast-3.myhuaweicloud.com, channels C0INCIDENT, C0WAR",
             "set leads: U0CAROL, U0DAVE",
             "set nobody: nobody",
-            'rule "one": allow stop to leads; 1 of leads to approve; emergency: leads',
+            'rule "one": allow stop to leads; 1 of leads must approve; emergency: leads',
             'rule "two": deny stop, start to *',
             'warning: flowbot.toml:6: rule 1, effect: never allows anything: rule "two" denies all of it',
         )
@@ -475,7 +475,7 @@ class TestCheckReport:
         case = '[[cases]]\nuser = "U0EVE"\nchannel = "C0WAR"\ncommand = "stop a"\nexpect = "deny"\n'
         (directory / "flowbot.toml").write_text(POLICY + RULE.format(1) + 2 * case)
         first, *_ = loader.check_report(loader.load(GOOD, directory=directory))
-        assert first == "flowbot.toml: in order; 1 project, 2 sets, 2 rules; cases that hold: 2"
+        assert first == "flowbot.toml: OK; 1 project, 2 sets, 2 rules; cases passed: 2"
 
     def test_a_rule_confirmed_alone(self, directory: pathlib.Path) -> None:
         rule = '[[rules]]\nname = "x"\nverbs = ["stop"]\nwho = ["U0CAROL"]\n'
@@ -487,7 +487,7 @@ class TestCheckReport:
         (directory / "flowbot.toml").write_text(POLICY + RULE.format(3))
         found = loader.load(GOOD, directory=directory)
         defect, warning = loader.check_report(found)
-        assert defect.startswith("flowbot.toml:10: rule 1, approvals: asks for 3")
+        assert defect.startswith("flowbot.toml:10: rule 1, approvals: needs 3")
         assert warning.startswith("warning: flowbot.toml:6: rule 1, effect: ")
 
     def test_what_stops_the_start_is_all_there_is_to_say(self, directory: pathlib.Path) -> None:

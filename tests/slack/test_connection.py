@@ -227,7 +227,7 @@ async def test_the_end_does_not_wait_for_ever(wired: Wired, connection: Connecti
     with structlog.testing.capture_logs() as lines:
         wired.gate.set()
         await until(lambda: lines)
-    assert lines[0]["event"] == "an acknowledgement found its connection closed"
+    assert lines[0]["event"] == "connection closed before the acknowledgement"
 
 
 async def test_a_connection_lingers_until_slack_closes_it(wired: Wired, connection: Connection) -> None:

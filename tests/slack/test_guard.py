@@ -123,9 +123,7 @@ async def test_bad_input_is_turned_away_and_goes_no_further(case: str, caplog: p
         assert await door.knock(**given) == (status, reason)  # type: ignore[arg-type]
 
     assert door.through == []
-    assert lines == [
-        {"event": "a delivery was turned away", "log_level": "warning", "status": status, "reason": reason}
-    ]
+    assert lines == [{"event": "delivery rejected", "log_level": "warning", "status": status, "reason": reason}]
     assert "tell-nobody" not in caplog.text
 
 

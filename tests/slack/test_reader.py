@@ -44,7 +44,7 @@ async def test_what_is_read_is_told_to_the_asker_alone(dispatching: Dispatching)
 @pytest.mark.parametrize(
     ("trouble", "words"),
     [
-        (errors.StoreError("the database is away"), "My database could not be read"),
+        (errors.StoreError("database unavailable"), "I could not read my database"),
         (RuntimeError("nobody foresaw this"), "Something went wrong on my side"),
     ],
 )
@@ -57,7 +57,7 @@ async def test_a_failure_is_told(dispatching: Dispatching, trouble: Exception, w
     assert words in heard(dispatching)[0]
 
 
-@pytest.mark.parametrize("trouble", [None, errors.StoreError("the database is away")])
+@pytest.mark.parametrize("trouble", [None, errors.StoreError("database unavailable")])
 async def test_when_slack_takes_nothing_nothing_is_raised(dispatching: Dispatching, trouble: Exception | None) -> None:
     dispatching.slack.faults.down()
     dispatching.reading.trouble = trouble
@@ -76,7 +76,7 @@ async def test_too_many_at_once_are_turned_away(dispatching: Dispatching) -> Non
     said = dispatching.reader.begin(ENTRY, TYPED, PENDING)
 
     assert said is not None
-    assert "too many at once" in said.text
+    assert "Too many requests at once" in said.text
     dispatching.reading.gate.set()
     await dispatching.reader.drain()
     assert len(dispatching.reading.asked) == reader.MOST_WAITING

@@ -63,7 +63,7 @@ async def test_what_the_guard_would_turn_away_has_no_effect(ready: Opened, paylo
         command = await ready.line.deliver("slash_commands", payload, accepts=True)
         event = await ready.line.deliver("events_api", payload)
         click = asyncio.create_task(ready.line.deliver("interactive", payload))
-        await until(lambda: [line["event"] for line in lines].count("a delivery was turned away") == 3)
+        await until(lambda: [line["event"] for line in lines].count("delivery rejected") == 3)
 
     assert "asking again is safe" in command.json["text"]
     assert command.json["response_type"] == "ephemeral"

@@ -33,14 +33,14 @@ def _unknown(whole: Policy, case: Case) -> Iterator[FailedCase]:
         *(channel for rule in whole.rules for channel in rule.channels),
     ]
     if case.channel not in channels:
-        yield "channel", f'"{case.channel}" is no channel of this file{file_keys.near(case.channel, channels)}'
+        yield "channel", f'"{case.channel}" is not a channel of this file{file_keys.near(case.channel, channels)}'
     groups = rights.groups_named(whole)
     for group in case.member_of:
         if group not in groups:
             yield "member_of", f'"{group}" is in no set and no rule{file_keys.near(group, sorted(groups))}'
     names = [rule.name for rule in whole.rules]
     if case.rule is not None and case.rule not in names:
-        yield "rule", f'"{case.rule}" is no rule of this file{file_keys.near(case.rule, names)}'
+        yield "rule", f'"{case.rule}" is not a rule of this file{file_keys.near(case.rule, names)}'
 
 
 def _missed(case: Case, decision: Decision | break_glass.AllowEmergency) -> Iterable[FailedCase]:

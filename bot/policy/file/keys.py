@@ -39,9 +39,9 @@ def url_fault(url: str, *, path_allowed: bool) -> str | None:
     if parts.scheme not in ("http", "https") or not host or re.search(r"[\s\x00-\x20\\]", url):
         return "must be a URL like https://host"
     if parts.username is not None or parts.password is not None:
-        return "must hold no user and no password"
+        return "must contain no user and no password"
     if "?" in url or "#" in url or (parts.path.strip("/") and not path_allowed):
-        return "must hold no query and no fragment" if path_allowed else "must hold nothing after the host"
+        return "must contain no query and no fragment" if path_allowed else "must end after the host"
     if parts.scheme == "http" and not LOOPBACK.fullmatch(host):
         return "must be https: plain http is for loopback only"
     return None
@@ -83,8 +83,8 @@ def _entry(entry: str, info: pydantic.ValidationInfo) -> str:
     if entry in sets or USER.fullmatch(entry) or GROUP.fullmatch(entry):
         return entry
     if entry == model.EVERYBODY or ID.fullmatch(entry):
-        raise wrong(f'"{entry}" cannot stand here: sets, users (U… or W…) and user groups (S…) can')
-    raise wrong(f'"{entry}" is no set of [people]{near(entry, sets)}')
+        raise wrong(f'"{entry}" is not allowed here: use sets, users (U… or W…) and user groups (S…)')
+    raise wrong(f'"{entry}" is not a set of [people]{near(entry, sets)}')
 
 
 def _endpoint(url: str) -> str:
@@ -129,7 +129,7 @@ def _zone(name: str) -> str:
     try:
         zoneinfo.ZoneInfo(name)
     except (zoneinfo.ZoneInfoNotFoundError, ValueError, OSError):
-        raise wrong(f'"{name}" is no time zone, like "Europe/Berlin"') from None
+        raise wrong(f'"{name}" is not a time zone, like "Europe/Berlin"') from None
     return name
 
 
@@ -142,7 +142,7 @@ def _filled(entries: tuple[str, ...]) -> tuple[str, ...]:
 def _project_name(name: str, info: pydantic.ValidationInfo) -> str:
     names = (info.context or {})["projects"]
     if name not in names:
-        raise wrong(f'"{name}" is no project of this file{near(name, names)}')
+        raise wrong(f'"{name}" is not a project of this file{near(name, names)}')
     return name
 
 
@@ -168,7 +168,7 @@ class ProjectTable(Table):
     """One of `[projects]`."""
 
     project_id: Annotated[str, _shaped(r"[A-Za-z0-9-]{1,64}", "is not 1 to 64 letters, digits and hyphens")]
-    region: Annotated[str, _shaped(r"[a-z0-9]+(-[a-z0-9]+)*", 'is no region, like "ap-southeast-3"')]
+    region: Annotated[str, _shaped(r"[a-z0-9]+(-[a-z0-9]+)*", 'is not a region, like "ap-southeast-3"')]
     endpoint: Annotated[str, pydantic.AfterValidator(_endpoint)] | None = None
     channels: Annotated[tuple[Channel, ...], Lax, Filled]
     allow_shared: bool = False
@@ -190,7 +190,7 @@ class FreezeTable(Table):
             return moment  # what is wrong is the zone
         earliest, latest = _instants(moment, info.data.get("zone"))
         if earliest < FIRST or latest > LAST:
-            raise wrong("must lie between the years 1970 and 9999, in UTC")
+            raise wrong("must be between the years 1970 and 9999, in UTC")
         return moment
 
     @pydantic.model_validator(mode="after")
@@ -251,7 +251,7 @@ class RuleTable(Table):
         approvals, freezes = info.data.get("approvals"), info.data.get("freeze", ())
         asks_in_a_freeze = any(freeze.approvals for freeze in freezes)
         if approvals == 0 and approvers and not asks_in_a_freeze:
-            raise wrong("would approve nothing: approvals is 0")
+            raise wrong("has no effect: approvals is 0")
         if (approvals or asks_in_a_freeze) and not approvers:
             raise wrong("is missing: approvals is more than 0")
         return approvers
@@ -274,5 +274,5 @@ class Case(Table):
     @classmethod
     def _is_of_an_allow(cls, approvals: int | None, info: pydantic.ValidationInfo) -> int | None:
         if approvals is not None and info.data.get("expect") == "deny":
-            raise wrong("has no meaning where a deny is expected")
+            raise wrong("has no meaning if a deny is expected")
         return approvals

@@ -1,4 +1,4 @@
-"""What is odd about the rules of a policy, though each of them is in order by itself.
+"""Warnings about the rules of a policy that are each valid by themselves.
 
 Pure. It compares rules as they are written, entry by entry, and claims nothing that hangs on who is in a user group.
 """
@@ -20,7 +20,7 @@ def _about(whole: Policy, number: int, rule: Rule) -> Iterator[Finding]:
     if rule.effect is Effect.DENY:
         return
     if EVERYBODY in rule.who and rule.approvals == 0 and set(rule.verbs) - {"read"}:
-        yield number, "who", "lets every full member act alone; name a set, or ask for approvals"
+        yield number, "who", "lets every full member act alone; name a set, or require approvals"
     others = [(other, found) for other, found in enumerate(whole.rules) if other != number]
     covering = [(other, found) for other, found in others if _covers(whole, found, rule)]
     denier = next((found for _, found in covering if found.effect is Effect.DENY), None)
@@ -29,11 +29,11 @@ def _about(whole: Policy, number: int, rule: Rule) -> Iterator[Finding]:
         return
     stricter = [found for other, found in covering if _goes_before(found, rule, earlier=other < number)]
     if stricter and not rule.emergency:
-        yield number, "approvals", f'never decides: rule "{stricter[0].name}" is about the same, and goes before it'
+        yield number, "approvals", f'never decides: rule "{stricter[0].name}" covers the same and takes precedence'
         return
     tied = [found for other, found in others[:number] if _ties(whole, found, rule)]
     if tied:
-        asks = f'asks for as many approvals as rule "{tied[0].name}", by others'
+        asks = f'needs as many approvals as rule "{tied[0].name}", from other people'
         yield number, "approvers", f"{asks}; where both match, only the earlier rule counts"
 
 

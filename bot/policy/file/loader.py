@@ -59,7 +59,7 @@ def _load(data: bytes, name: str) -> Loaded:
         line = int(found[1]) if found else text.rstrip("\n").count("\n") + 1
         return Loaded(policy=None, problems=(Problem(where=f"{name}:{line}", what=f"is not TOML: {error}"),))
     except ValueError:  # Python's own bound on the digits of a whole number
-        return Loaded(policy=None, problems=(Problem(where=name, what="holds a number of too many digits"),))
+        return Loaded(policy=None, problems=(Problem(where=name, what="contains a number with too many digits"),))
     return _Reading(name, text, raw).result(hashlib.sha256(data).hexdigest())
 
 
@@ -170,29 +170,32 @@ class _Reading:
 
     def check_names(self) -> None:
         if self.raw.get("projects", {}) == {}:
-            self.wrong(("projects",), "at least one is needed, as [projects.NAME]")
+            self.wrong(("projects",), "needs at least one project, as [projects.NAME]")
         alike: dict[str, str] = {}
         for name in self.names["projects"]:
             if not re.fullmatch(r"[A-Za-z0-9_-]{1,64}", name):
-                self.wrong(("projects", name), "a project's name is 1 to 64 letters, digits, hyphens and underscores")
+                self.wrong(("projects", name), "a project's name has 1 to 64 letters, digits, hyphens and underscores")
             if alike.setdefault(plain(name), name) != name:
-                self.wrong(("projects", name), f'is too like "{alike[plain(name)]}": their variables have one name')
+                self.wrong(
+                    ("projects", name),
+                    f'is too similar to "{alike[plain(name)]}": their variables would have the same name',
+                )
         for name in self.names["people"]:
             if not name or name == model.EVERYBODY or file_keys.ID.fullmatch(name):
-                self.wrong(("people", name), f'"{name}" cannot name a set: it looks like an id; use small letters')
+                self.wrong(("people", name), f'"{name}" cannot name a set: it looks like an id; use lower case')
 
     def check_twice(self, projects: Mapping[str, file_keys.ProjectTable]) -> None:
         owners: dict[str, str] = {}
         for project, found in projects.items():
             for n, channel in enumerate(found.channels):
                 if owners.setdefault(channel, project) != project:
-                    self.wrong(("projects", project, "channels", n), f'"{channel}" is in "{owners[channel]}" already')
+                    self.wrong(("projects", project, "channels", n), f'"{channel}" is already in "{owners[channel]}"')
         rules = self.raw.get("rules")
         first: dict[str, int] = {}
         for n, raw in enumerate(rules if isinstance(rules, list) else []):
             name = raw.get("name") if isinstance(raw, dict) else None
             if isinstance(name, str) and first.setdefault(name, n) != n:
-                self.wrong(("rules", n, "name"), f"is the name of rule {first[name] + 1} already")
+                self.wrong(("rules", n, "name"), f"is already the name of rule {first[name] + 1}")
 
 
 def plain(name: str) -> str:
@@ -201,11 +204,7 @@ def plain(name: str) -> str:
 
 
 def _unknown(key: str, known: list[str]) -> str:
-    return (
-        "is not in this version yet"
-        if key in NOT_YET
-        else f"is not a key that belongs here{file_keys.near(key, known)}"
-    )
+    return "is not in this version yet" if key in NOT_YET else f"is not a known key here{file_keys.near(key, known)}"
 
 
 def _told(table: str, error: pydantic_core.ErrorDetails) -> str:
@@ -258,4 +257,4 @@ def _flaw(whole: model.Policy, rule: model.Rule) -> str | None:
     most = max((len(approvers - {asker}) for asker in askers), default=rule.approvals) if named else len(approvers)
     if most >= rule.approvals or any(map(model.is_group, approvers)):
         return None
-    return f"asks for {rule.approvals}, and there are {most} besides whoever asks: nobody can satisfy this rule"
+    return f"needs {rule.approvals}, but there are only {most} besides the requester: nobody can satisfy this rule"

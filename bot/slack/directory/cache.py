@@ -64,9 +64,9 @@ class Cache(Generic[Said]):
             known = self.known(name, since=self._clock.now() - FALLBACK_AGE) if limited else None
             return None if known is None else known.said
         except errors.ChatRefused as failure:
-            log.warning("Slack would not say", about=name, code=failure.code)
+            log.warning("Slack refused to answer", about=name, code=failure.code)
         except UNKNOWN_SHAPE:
-            log.warning("Slack answered in a shape that nobody knows", about=name)
+            log.warning("unknown response format from Slack", about=name)
         return None
 
     async def since(self, name: str, since: float, *, patience: float | None = None) -> Known[Said]:

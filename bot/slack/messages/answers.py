@@ -1,7 +1,6 @@
-"""What one person is told for themselves after a command or a click was taken up.
+"""Answers to one person after their command or click was processed.
 
-Owns the words for every kind of `answers.Answer`. Must not know how an answer reaches its reader; none is shown to
-others.
+Owns the words for every kind of `answers.Answer`. Must not know how an answer reaches its reader; nobody else sees it.
 """
 
 import math
@@ -22,7 +21,7 @@ from bot.usecases import answers
 
 MOST_CANDIDATES = 5
 NOTHING_OPENED = ", so nothing was opened"
-UNEXPECTED = "Something went wrong on my side. Look at `/flow pending` for what became of it; asking again is safe."
+UNEXPECTED = "Something went wrong on my side. `/flow pending` shows what became of it; asking again is safe."
 INVITED_HELPS = frozenset({"not_in_channel", "channel_not_found", "no_permission"})
 """Slack's codes for a channel that the bot is not in; a private one reads as not found."""
 
@@ -65,8 +64,8 @@ def _gone_wrong(value: answers.NeverShown | answers.Unexpected) -> tuple[str, ..
         return UNEXPECTED, error_is_logged(value.error_id)
     what = f"{value.card.verb} {code(value.card.flow)}"
     return (
-        f"Slack did not take the card of your request to {what}, nobody saw it and the flow was not touched; "
-        f"it is {value.state}. Please ask again if it is still needed.",
+        f"Slack did not accept the card for your request to {what}, so nobody saw it. The request is {value.state} and "
+        "the flow was not touched. Please ask again if you still need it.",
     )
 
 
@@ -79,9 +78,9 @@ def _about_a_card(
         case answers.Opened():
             return f"Your request to {what} is open: {place}."
         case answers.Joined():
-            return f"A request to {what} is open already: {place}. Nothing new was opened; please decide there."
+            return f"A request to {what} is already open: {place}. Nothing new was opened; please decide there."
         case answers.Blocked():
-            return f"Nothing was opened, since a request to {what} has to end before a {value.verb}: {place}."
+            return f"Nothing was opened: a request to {what} is open and must end before a {value.verb}: {place}."
         case answers.Settled():
             press = _press(value.button, card.verb)
             return f"{press} changed nothing: the request to {what} {_is_now(value)}. See {place}."
@@ -95,11 +94,11 @@ def _refused(value: answers.Refused) -> str:
 
 def _held_in_private(value: answers.HeldInPrivate) -> str:
     asked = f"a request to {value.held_by} {code(value.flow)}"
-    approvers = f", or who may approve it ({who(value.approvers)})" if value.approvers else ""
-    instead = f"Its card is in a private channel: please ask {user(value.requester)}, who requested it{approvers}."
+    approvers = f", or an approver ({who(value.approvers)})" if value.approvers else ""
+    instead = f"Its card is in a private channel; please ask {user(value.requester)}, who requested it{approvers}."
     if value.held_by is value.verb:
-        return f"{asked[0].upper()}{asked[1:]} is open already, so nothing new was opened. {instead}"
-    return f"Nothing was opened, since {asked} has to end before a {value.verb}. {instead}"
+        return f"{asked[0].upper()}{asked[1:]} is already open, so nothing new was opened. {instead}"
+    return f"Nothing was opened: {asked} is open and must end before a {value.verb}. {instead}"
 
 
 def _press(button: Button, verb: Verb) -> str:
@@ -112,13 +111,13 @@ def _is_now(value: answers.Settled) -> str:
     by = f" by {user(value.by)}" if value.by else ""
     at = f" · {date(value.at)}" if value.at is not None else ""
     if value.button is Button.REVIEW:
-        return f"is reviewed{by}{at}" if by else "has no review to close"
+        return f"is already reviewed{by}{at}" if by else "has no open review"
     match value.state:
         case State.PENDING if value.button is Button.EMERGENCY_FIRST and at:
             following = emergencies.label(Button.EMERGENCY_CONFIRM, value.card.verb)
-            return f"has its first press{by}{at}; “{following}” on its card is next"
+            return f"already has its first press{by}{at}; next is “{following}” on its card"
         case State.PENDING:
-            return "still waits, but not for that button"
+            return "is still open, but not waiting for that button"
         case State.APPROVED:
             return f"is approved{by}{at}, and {_has_come_to(value.progress)}"
         case State.DENIED:
@@ -128,7 +127,7 @@ def _is_now(value: answers.Settled) -> str:
         case State.EXPIRED:
             return f"has expired{at}"
         case State.SUPERSEDED:
-            return f"gave way to an emergency request{at}"
+            return f"was superseded by an emergency request{at}"
         case _:
             assert_never(value.state)
 
@@ -136,17 +135,17 @@ def _is_now(value: answers.Settled) -> str:
 def _has_come_to(progress: Progress) -> str:
     match progress:
         case Progress.WAITING:
-            return "it has not begun yet"
+            return "has not begun yet"
         case Progress.RUNNING:
-            return "it is running"
+            return "is running"
         case Progress.SUCCEEDED:
-            return "it has succeeded"
+            return "has succeeded"
         case Progress.FAILED:
-            return "it has failed"
+            return "has failed"
         case Progress.UNKNOWN:
-            return "what came of it is unknown"
+            return "its outcome is unknown"
         case Progress.CANCELLED:
-            return "nothing was called"
+            return "no call was made"
         case _:
             assert_never(progress)
 
@@ -158,7 +157,7 @@ def _about_a_flow(
         case answers.AlreadySo():
             flow, where = value.flow, escape(value.project, most=40)
             name = f"{code(flow.name or flow.flow_id)} (…{short_id(flow.flow_id)}) in {where}"
-            return (f"{name} is {escape(flow.status, most=40)} already, so nothing was opened.",)
+            return (f"{name} is already {escape(flow.status, most=40)}, so nothing was opened.",)
         case answers.NoSuchFlow():
             return no_such_flow(value)
         case answers.Unreadable():
@@ -170,13 +169,13 @@ def _about_a_flow(
 
 
 def unreadable(what: str, project: str, failure: CloudFailure, *, so: str = NOTHING_OPENED) -> tuple[str, ...]:
-    """Return that the cloud did not show something; `so` is what follows from it, after a comma."""
+    """Return that something could not be read from the cloud; `so` is the consequence, after a comma."""
     said = f"{what} in {escape(project, most=40)} could not be read{so}."
     return said, "\n".join(outcomes.failure_lines(failure)), outcomes.advice(failure, verb=None, again="the command")
 
 
 def no_such_flow(value: answers.NoSuchFlow, *, so: str = NOTHING_OPENED) -> tuple[str, ...]:
-    """Return that no flow, or several, are called so, with those that might be meant; `so` as above."""
+    """Return that no flow or several flows match, with the candidates; `so` as above."""
     where, typed = escape(value.project, most=40), code(value.typed)
     candidates = "\n".join(
         f"• {code(name or flow_id)} · {code(flow_id)}" for flow_id, name in value.candidates[:MOST_CANDIDATES]
@@ -190,7 +189,7 @@ def no_such_flow(value: answers.NoSuchFlow, *, so: str = NOTHING_OPENED) -> tupl
 
 
 def which_project(value: answers.WhichProject, *, so: str = NOTHING_OPENED) -> str:
-    """Return that nobody knows which project is meant; `so` as above."""
+    """Return that the project is missing or unknown; `so` as above."""
     options = listed(
         tuple(code(f"--project {name}", most=60) for name in value.projects), most=MOST_CANDIDATES, last="or"
     )
@@ -202,10 +201,10 @@ def which_project(value: answers.WhichProject, *, so: str = NOTHING_OPENED) -> s
 def _cannot_post(value: answers.CannotPost) -> str:
     where = channel(value.channel)
     if value.code == "is_archived":
-        return f"I could not post the card in {where}, since that channel is archived; nothing was opened."
+        return f"I could not post the card in {where}: that channel is archived. Nothing was opened."
     invite = f"invite me by typing `/invite @flowbot` in {where}, then ask again"
     if value.code == "thread_not_found":
-        return f"I could not post the card in {where}, since the thread is gone; nothing was opened. Please ask again."
+        return f"I could not post the card in {where}: the thread is gone. Nothing was opened; please ask again."
     if value.code in INVITED_HELPS:
         return f"I could not post the card in {where}, so nothing was opened. Please {invite}."
     said = f"I could not post the card in {where}; nothing was opened. Slack answered {code(value.code)}."
@@ -216,37 +215,37 @@ def _shared_channel(value: answers.SharedChannel) -> str:
     where, project = channel(value.channel), escape(value.project, most=40)
     if not value.sure:
         return (
-            f"Slack could not be asked whether other organisations see {where}, so nothing was opened. "
+            f"I could not ask Slack whether {where} is shared with other organisations, so nothing was opened. "
             "Please try again in a minute."
         )
     return (
-        f"Other organisations see {where}, so I put no card there and nothing was opened. Please ask in another "
-        f"channel of {project}, or have `allow_shared = true` set for it in the policy."
+        f"{where} is shared with other organisations, so I post no card there and nothing was opened. Please ask in "
+        f"another channel of {project}, or have `allow_shared = true` set for it in the policy."
     )
 
 
 def _not_taken_up(value: answers.TooLate | answers.TooMany) -> str:
     if isinstance(value, answers.TooLate):
-        late = f"I could take this up only {value.waited:.0f} seconds after you sent it, so nothing was opened."
-        return f"{late} Please send it again if you still want it."
+        late = f"I got to this only {value.waited:.0f} seconds after you sent it, so nothing was opened."
+        return f"{late} Please send it again if you still need it."
     seconds = max(1, math.ceil(value.wait))
     when = "in 1 second" if seconds == 1 else f"in {seconds} seconds"
     return (
-        f"You have sent {value.most} commands within a minute, and I take no more than that from one person, "
-        f"so nothing was opened. Please send it again {when}; buttons work as always."
+        f"You have reached the limit of {value.most} commands a minute, so nothing was opened. "
+        f"Please send it again {when}; buttons still work."
     )
 
 
 def _about_a_click(value: answers.NoSuchRequest | answers.Checking | answers.Noted | answers.DenyReasonAsked) -> str:
     match value:
         case answers.NoSuchRequest():
-            return "I do not have that request any more, so nothing was done. Please ask again if it is still needed."
+            return "That request is no longer on record, so nothing was done. Please ask again if you still need it."
         case answers.Checking():
             return CHECKING
         case answers.Noted():
             return f"Noted: {escape(value.what)}." if value.what else "Noted."
         case answers.DenyReasonAsked():
-            return f"You denied the request for {code(value.flow)}; that counts already, also without a reason."
+            return f"You denied the request for {code(value.flow)}. That already counts, with or without a reason."
         case _:
             assert_never(value)
 
@@ -254,24 +253,24 @@ def _about_a_click(value: answers.NoSuchRequest | answers.Checking | answers.Not
 def _about_an_emergency(value: answers.TooSoon | answers.SecondNeeded | answers.ReviewAsked) -> str:
     match value:
         case answers.TooSoon(wait=None):
-            return f"The first of the two presses for {code(value.flow)} is missing, so this one did not count."
+            return f"The first press for {code(value.flow)} is missing, so this second one did not count."
         case answers.TooSoon():
             seconds = max(1, math.ceil(value.wait or 0.0))
-            again = f"press it again in {seconds} second{'' if seconds == 1 else 's'}"
+            again = f"press again in {seconds} second{'' if seconds == 1 else 's'}"
             return (
                 f"The second press for {code(value.flow)} came less than {emergencies.APART} after the first, "
-                f"so it did not count. Please look at the card once more, and {again}."
+                f"so it did not count. Please check the card once more and {again}."
             )
         case answers.SecondNeeded():
             by_name = "" if set(value.people) <= set(value.who_could) else f": {who(value.people)}"
             return (
-                f"The limit is {value.limit} emergencies of one person in 24 hours, and {value.used} were used. So the "
-                f"second press for {code(value.flow)} is for another of {who(value.who_could)}{by_name}."
+                f"The limit is {value.limit} emergencies per person in 24 hours, and {value.used} are used up. "
+                f"The second press for {code(value.flow)} must come from another of {who(value.who_could)}{by_name}."
             )
         case answers.ReviewAsked():
             return (
-                f"You may review the emergency {value.verb} of {code(value.flow)}, but Slack did not open the window "
-                "for it. Please press “Review” on its card again."
+                f"Slack did not open the review window for the emergency {value.verb} of {code(value.flow)}. "
+                "Please press “Review” on its card again."
             )
         case _:
             assert_never(value)
@@ -282,15 +281,15 @@ def _missing(value: answers.ReasonMissing | answers.NameMissing) -> str:
         return _name_missing(value)
     typed = code(f"{PREFIX[value.door]} {value.typed} because …", most=160)
     return (
-        f"To {value.verb} {code(value.flow)}, rule {quote(value.rule, most=100)} asks for a reason, "
+        f"To {value.verb} {code(value.flow)}, rule {quote(value.rule, most=100)} requires a reason, "
         f"so nothing was opened yet. Please add one, or type {typed}."
     )
 
 
 def _name_missing(value: answers.NameMissing) -> str:
-    flow, name = code(value.flow), "id, as it has no name" if value.nameless else "name"
-    wants = f"rule {quote(value.rule, most=100)} asks that you type the flow's {name}"
-    reason = ", and for a reason" if value.reason_too else ""
+    flow, name = code(value.flow), "id, because it has no name" if value.nameless else "name"
+    wants = f"rule {quote(value.rule, most=100)} requires you to type the flow's {name}"
+    reason = ", and a reason" if value.reason_too else ""
     if value.typed is None:
         return (
             f"To {value.verb} {flow}, {wants}{reason}, so nothing was opened yet. Please press the button and type it."
@@ -300,7 +299,7 @@ def _name_missing(value: answers.NameMissing) -> str:
 
 
 def _button(value: answers.AnyAnswer) -> blocks.Block | None:
-    """Return the button that opens the modal for what is missing, with the id under which it can be completed."""
+    """Return the button that opens the modal for what is missing; it carries the id of the command to complete."""
     match value:
         case answers.ReasonMissing():
             text, button, block_id = "Add Reason", Button.ADD_REASON, None

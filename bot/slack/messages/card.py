@@ -1,8 +1,8 @@
-"""The card: what is asked, where it stands, what it touches, and the buttons that its state offers.
+"""The card: what is asked or what came of it, the state, what it affects, and the buttons that its state offers.
 
-Owns the card's layout and its buttons. A card pings nobody but its requester: approvers stand by the name of their
-set, and whoever denied before as a link to a profile; people who pressed a button are named only in later versions, and
-Slack notifies nobody of an edit.
+Owns the card's layout and its buttons. A card pings nobody but its requester: approver sets are named as the policy
+names them, and whoever denied before is a link to a profile; people who pressed a button are named only in later
+versions, and Slack notifies nobody of an edit.
 """
 
 import collections
@@ -18,8 +18,9 @@ from bot.lifecycle import records
 from bot.lifecycle.records import Emergency, Flow, Part, Request
 from bot.lifecycle.states import Progress, State
 from bot.slack.messages import emergencies, state
+from bot.slack.messages.headline import counted, decision, headline
 from bot.slack.messages.message import Message, actions, context, message, plain, section, tell
-from bot.slack.messages.text import channel, code, escape, link, listed, quiet, quote, short_id, user
+from bot.slack.messages.text import channel, code, escape, link, listed, quiet, quote, user
 from bot.usecases.answers import CardLink
 
 MOST_PARTS: Final = 3
@@ -31,7 +32,7 @@ MOST_REASON: Final = 2 * grammar.MAX_REASON
 MOST_DIALOG: Final = 300
 """Characters of a dialog."""
 
-OVER: Final = "\nPasses over: "
+OVER: Final = "\nSkips the approval of: "
 
 HEALTHY: Final = "CONNECTED"
 """The cloud's word for a source or output that works."""
@@ -40,11 +41,12 @@ HEALTHY: Final = "CONNECTED"
 def card(request: Request, *, workspace_url: str) -> Message:
     """Return the card for the request as it is. `workspace_url` is Slack's own, for example `https://team.slack.com/`."""
     first, now = headline(request), state.line(request, workspace_url=workspace_url)
+    facts = _touched(request) if records.is_open(request) else _brief(request.flow)
     version = f"{request.id}.v{request.version}"
     parts = [
         section(f"*{first}*", block_id=f"{version}.flow"),
-        context(f"*{now.lead}*{now.rest}", block_id=f"{version}.state"),
-        context("\n".join(_touched(request)), block_id=f"{version}.parts"),
+        context(now.shown, block_id=f"{version}.state"),
+        context(facts, block_id=f"{version}.parts"),
         context(*_asked(request, workspace_url=workspace_url), block_id=f"{version}.asked"),
     ]
     review = _review(request, workspace_url=workspace_url)
@@ -53,7 +55,7 @@ def card(request: Request, *, workspace_url: str) -> Message:
     buttons = _buttons(request)
     if buttons:
         parts.append(actions(*buttons, block_id=f"{version}.buttons"))
-    return message(". ".join((first, f"{now.lead}{now.rest}", *review[:1])), *parts)
+    return message(". ".join((first, now.spoken, *review[:1])), *parts)
 
 
 def copy(link_to: CardLink, *, workspace_url: str) -> Message:
@@ -61,25 +63,9 @@ def copy(link_to: CardLink, *, workspace_url: str) -> Message:
     return tell(f"This copy of a card is not in use: {link(link_to, workspace_url=workspace_url)}.")
 
 
-def headline(request: Request) -> str:
-    """Return line 1, the decision: verb, flow, project, the flow's state when asked, and how many outputs it has."""
-    flow = request.flow
-    mark = emergencies.mark(dry_run=request.dry_run, emergency=request.emergency is not None)
-    name = code(flow.name or flow.flow_id)
-    status = escape(flow.status, most=40)
-    where = escape(request.project, most=40)
-    now = f"{status}, {counted(len(flow.outputs), 'output')}" if status else "its state could not be read"
-    return f"{mark}{request.verb.capitalize()} {name} (…{short_id(flow.flow_id)}) in {where}: {now}"
-
-
-def counted(number: int, noun: str) -> str:
-    """Return a number with its noun."""
-    return f"{number or 'no'} {noun}{'' if number == 1 else 's'}"
-
-
 def about(flow: Flow) -> tuple[str, ...]:
     """Return a flow's id and region, and what goes into it and out of it, as far as it was read."""
-    where = f"{code(flow.flow_id)} · {escape(flow.region, most=40) or 'region unknown'}"
+    where = _place(flow)
     if not flow.status and not flow.sources and not flow.outputs:
         return where, "Sources and outputs could not be read"
     return (
@@ -89,8 +75,18 @@ def about(flow: Flow) -> tuple[str, ...]:
     )
 
 
-def _touched(request: Request) -> tuple[str, ...]:
-    return *about(request.flow), f"One flow can feed several channels; a {request.verb} reaches them all"
+def _place(flow: Flow) -> str:
+    return f"{code(flow.flow_id)} · {escape(flow.region, most=40) or 'region unknown'}"
+
+
+def _touched(request: Request) -> str:
+    return "\n".join((*about(request.flow), f"One flow can feed several channels; a {request.verb} affects them all"))
+
+
+def _brief(flow: Flow) -> str:
+    """Return what a settled card still says of the flow: by then its parts may no longer be as they were read."""
+    parts = f"{counted(len(flow.sources), 'source')}, {counted(len(flow.outputs), 'output')}"
+    return f"{_place(flow)} · {parts}" if flow.status else _place(flow)
 
 
 def _parts(flow: Flow, noun: str, parts: tuple[Part, ...]) -> str:
@@ -122,21 +118,21 @@ def _asked(request: Request, *, workspace_url: str) -> tuple[str, ...]:
     lines = [f"Requested by {user(request.requester.user)} · rule {quote(request.terms.rule, most=100)}"]
     if request.emergency is not None:
         lines.append(_emergency(request.emergency, workspace_url=workspace_url))
-    if request.recently_denied_by is not None:
+    if request.recently_denied_by is not None and records.is_open(request):
         denier = quiet(request.recently_denied_by.user, workspace_url=workspace_url)
         lines.append(f"A request for this flow was denied in the last hour, by {denier}")
-    reason = f"Reason: {quote(request.reason, most=MOST_REASON)}" if request.reason else "No reason was given"
+    reason = f"Reason: {quote(request.reason, most=MOST_REASON)}" if request.reason else "No reason given"
     # What a person wrote is an element of its own: formatting that it opens ends with it.
     return "\n".join(lines), reason
 
 
 def _emergency(emergency: Emergency, *, workspace_url: str) -> str:
-    said = f"An emergency: {emergencies.passed_over(emergency, workspace_url=workspace_url)}"
+    said = f"Emergency: {emergencies.passed_over(emergency, workspace_url=workspace_url)}"
     return said if emergency.announced_in is None else f"{said}; announced in {channel(emergency.announced_in)} too"
 
 
 def _review(request: Request, *, workspace_url: str) -> tuple[str, ...]:
-    """Return how it stands with the review; what the reviewer wrote is apart, as every person's words are."""
+    """Return the review status; the reviewer's comment is a text of its own, as every person's words are."""
     stands = emergencies.review(request, workspace_url=workspace_url)
     if stands is None:
         return ()
@@ -149,9 +145,9 @@ def _buttons(request: Request) -> tuple[blocks.ButtonElement, ...]:
         return _open_buttons(request)
     found = []
     if records.is_read_back(request):
-        found.append(_button(request, Button.CHECK_NOW, "Check Now", says="Ask the cloud now what came of it"))
+        found.append(_button(request, Button.CHECK_NOW, "Check Now", says="Read the flow's state from the cloud now"))
     elif records.may_be_asked_again(request):
-        found.append(_button(request, Button.ASK_AGAIN, "Ask Again", says="Ask for the same once more"))
+        found.append(_button(request, Button.ASK_AGAIN, "Ask Again", says="Make the same request again"))
     if records.is_review_open(request):
         found.append(_button(request, Button.REVIEW, "Review", says="Review this emergency"))
     return tuple(found)
@@ -170,9 +166,9 @@ def _open_buttons(request: Request) -> tuple[blocks.ButtonElement, ...]:
 
 
 def _pressing(request: Request, emergency: Emergency) -> blocks.ButtonElement:
-    """Return the one of the two buttons of an emergency that is next; its dialog says whom it passes over."""
+    """Return the one of the two buttons of an emergency that is next; its dialog says whose approval it skips."""
     button = Button.EMERGENCY_FIRST if emergency.first_at is None else Button.EMERGENCY_CONFIRM
-    said, over = headline(request), listed(emergency.passed_over, most=emergencies.MOST_NAMED) or "nobody"
+    said, over = decision(request), listed(emergency.passed_over, most=emergencies.MOST_NAMED) or "nobody"
     room = MOST_DIALOG - len(said) - len(OVER)
     return _asking_twice(
         request,
@@ -190,7 +186,7 @@ def _deciding(request: Request, button: Button) -> blocks.ButtonElement:
         button,
         label=f"{button.capitalize()} {request.verb.capitalize()}",
         title=f"{button.capitalize()} this {request.verb}?",
-        says=headline(request),
+        says=decision(request),
         style="danger" if CHANGES[request.verb].interrupts else "primary",
     )
 

@@ -1,4 +1,4 @@
-"""What is answered on the spot, before or without anything being recorded: help, usage, and how a delivery went.
+"""Immediate answers, given before anything is recorded: help, usage, and whether a delivery was recorded.
 
 Owns these words. Must not know the grammar itself: verbs, usages and examples come from the table in `commands`.
 """
@@ -23,19 +23,19 @@ EVERY_VERB: Final = query_results.Usable(verbs=frozenset(VERBS))
 CHECKING: Final = "I am still checking your rights…"
 
 _OPTIONS: Final = {
-    Option.PROJECT: "`--project NAME` says which project, where the channel does not.",
-    Option.DRY_RUN: "`--dry-run` goes through every check and approval, and changes nothing.",
+    Option.PROJECT: "`--project NAME` names the project if the channel does not belong to one.",
+    Option.DRY_RUN: "`--dry-run` goes through every check and approval but changes nothing.",
     Option.EMERGENCY: (
-        "`--emergency` passes over the approvals, where a rule lets you: everybody is told, and it is reviewed after."
+        "`--emergency` skips the approvals if a rule lets you: everybody is told, and it is reviewed afterwards."
     ),
 }
 _LOOKING: Final = {
     Verb.LIST: "the list of flows",
     Verb.PENDING: "the open requests",
-    Verb.HISTORY: "what was done",
+    Verb.HISTORY: "the history",
     Verb.WHOAMI: "what you may do here",
 }
-_REASON: Final = "`because TEXT` takes the rest of the line as the reason, so it comes last."
+_REASON: Final = "`because TEXT` comes last: the rest of the line is the reason."
 
 
 _PROBLEMS: Final[Mapping[UsageProblem, str]] = {
@@ -44,15 +44,15 @@ _PROBLEMS: Final[Mapping[UsageProblem, str]] = {
     UsageProblem.NO_FLOW: "Please say which flow, by its id or its exact name.",
     UsageProblem.BAD_FLOW: "{typed} cannot be a flow: an id or a name has 1 to 64 letters, digits, `-` and `_`.",
     UsageProblem.BAD_ADDRESS: "{typed} does not name exactly one flow; please type the flow's id or its exact name.",
-    UsageProblem.SEVERAL_FLOWS: "I take one flow at a time, and there are several: {typed}.",
+    UsageProblem.SEVERAL_FLOWS: "I can take only one flow at a time, but you gave several: {typed}.",
     UsageProblem.STRAY_WORDS: "I do not know what to do with {typed}.",
     UsageProblem.UNKNOWN_OPTION: "I do not know the option {typed} here.",
-    UsageProblem.REPEATED_OPTION: "The option {typed} is there more than once.",
+    UsageProblem.REPEATED_OPTION: "The option {typed} is given more than once.",
     UsageProblem.OPTION_WITHOUT_VALUE: "The option {typed} needs a value after it.",
     UsageProblem.OPTION_WITH_VALUE: "The option {typed} takes no value.",
     UsageProblem.BAD_PROJECT: "{typed} cannot be a project: a name has 1 to 64 letters, digits, `-` and `_`.",
     UsageProblem.EMPTY_REASON: "The reason is empty.",
-    UsageProblem.OPTION_IN_REASON: "The option {typed} is inside the reason; options come before it.",
+    UsageProblem.OPTION_IN_REASON: "The option {typed} is inside the reason; put options before the reason.",
     UsageProblem.REASON_TOO_LONG: f"The reason is longer than {grammar.MAX_REASON} characters.",
     UsageProblem.TOO_LONG: f"The command is longer than {grammar.MAX_TEXT:,} characters.",
 }
@@ -62,13 +62,13 @@ def help_text(
     verb: Verb | None, *, usable: query_results.Usable = EVERY_VERB, door: Door = Door.SLASH, in_thread: bool = False
 ) -> Message:
     """Return how to use one verb, or every verb that the reader may use where they ask."""
-    unsure = () if usable.sure else ("Slack did not tell me in time who you are, so you may not be allowed all of it.",)
+    unsure = () if usable.sure else ("Slack did not tell me in time who you are: some of this may not be open to you.",)
     lines = _all_verbs(usable, door) if verb is None else _one_verb(verb, usable, door)
     return tell(*lines, *unsure, *_about_the_door(door, in_thread=in_thread))
 
 
 def usage(error: grammar.UsageError, *, door: Door = Door.SLASH, in_thread: bool = False) -> Message:
-    """Return what could not be understood, and the usage of the nearest verb."""
+    """Return what was wrong, and the usage of the nearest verb."""
     said = f"{problem(error.problem, error.detail)} Nothing was done."
     here = _about_the_door(door, in_thread=in_thread)
     if error.verb is None:
@@ -80,7 +80,7 @@ def usage(error: grammar.UsageError, *, door: Door = Door.SLASH, in_thread: bool
 
 
 def not_yet(value: grammar.NotYet) -> Message:
-    """Return that this version does not have what was asked for."""
+    """Return that this version does not have the option yet."""
     return tell(f"This version of flowbot does not have {code(value.what)} yet. Nothing was done.")
 
 
@@ -97,14 +97,14 @@ def looking(command: grammar.ReadCommand) -> Message:
 
 
 def recording(value: Recording, *, door: Door = Door.SLASH) -> Message | None:
-    """Return what became of a delivery that was not recorded for sure; None for one that was, which needs no words."""
+    """Return what happened to a delivery that may not have been recorded; None for one that was recorded."""
     match value:
         case Recording.NEW | Recording.REPEATED:
             return None
         case Recording.FULL:
-            return tell("There are too many at once, nothing was recorded. Please try again in a minute.")
+            return tell("Too many requests at once: nothing was recorded. Please try again in a minute.")
         case Recording.NOT_RECORDED:
-            return tell("Nothing was recorded, because my database did not take it. Please try again in a minute.")
+            return tell("Nothing was recorded: my database did not accept it. Please try again in a minute.")
         case Recording.UNCONFIRMED:
             pending = code(verb_table.example(Verb.PENDING, door))
             return tell(f"I could not confirm it; look at {pending}; asking again is safe.")
@@ -113,42 +113,42 @@ def recording(value: Recording, *, door: Door = Door.SLASH) -> Message | None:
 
 
 def too_many() -> Message:
-    """Return that so many people look around at once that this one is not served."""
-    return tell("There are too many at once. Please try again in a minute.")
+    """Return that too many people use the read commands at once."""
+    return tell("Too many requests at once. Please try again in a minute.")
 
 
 def unreadable() -> Message:
     """Return that the database could not be read."""
-    return tell("My database could not be read. Nothing was changed; please try again in a minute.")
+    return tell("I could not read my database. Nothing was changed; please try again in a minute.")
 
 
 def checking() -> Message:
-    """Return that Slack is being asked about people, which takes a while."""
+    """Return that asking Slack about people takes a while."""
     return tell(CHECKING)
 
 
 def modal_not_opened() -> Message:
     """Return that Slack did not open the modal for a reason."""
-    return tell("Slack did not open the window for the reason. Please type the command again, with `because` and why.")
+    return tell("Slack did not open the reason window. Please type the command again with `because` and your reason.")
 
 
 def starting_up() -> Message:
-    """Return that nothing can be taken yet."""
+    """Return that the bot is not ready yet."""
     return tell("I am still starting, so nothing was recorded. Please try again in a few seconds.")
 
 
 def unexpected(error_id: str) -> Message:
-    """Return that something failed that nobody foresaw; `error_id` finds it in the log."""
+    """Return that an unexpected error occurred; `error_id` finds it in the log."""
     return tell("Something went wrong on my side; asking again is safe.", error_is_logged(error_id))
 
 
 def error_is_logged(error_id: str) -> str:
-    """Return the sentence that tells the id of an unexpected error."""
-    return f"Whoever runs flowbot finds it in the log as {code(error_id)}."
+    """Return the sentence with the id of an unexpected error."""
+    return f"Whoever runs flowbot can find it in the log as {code(error_id)}."
 
 
 def problem(wrong: UsageProblem, detail: str) -> str:
-    """Return one sentence on what could not be understood."""
+    """Return one sentence on what was wrong with the command."""
     return _PROBLEMS[wrong].format(typed=code(detail))
 
 
@@ -177,7 +177,7 @@ def _usage(verb: Verb, door: Door) -> str:
 
 def _about_the_door(door: Door, *, in_thread: bool) -> tuple[str, ...]:
     if door is Door.MENTION and in_thread:
-        return ("Slack takes no slash commands in threads: here, mention me as the first word of a message.",)
+        return ("Slack allows no slash commands in threads: here, mention me as the first word of a message.",)
     return ()
 
 

@@ -1,6 +1,6 @@
-"""What is said of an emergency wherever it shows: its mark, the labels of its buttons, whom it passes over, its review.
+"""The words for an emergency wherever it shows: its mark, its buttons' labels, whose approval it skips, its review.
 
-Owns these words. Must not know where they stand: card, reply, answer or row.
+Owns these words. Must not know where they are used: card, reply, answer or row.
 """
 
 from typing import Final, assert_never
@@ -19,21 +19,21 @@ APART: Final = "three seconds"
 
 
 def mark(*, dry_run: bool, emergency: bool) -> str:
-    """Return what stands before every message about a dry run or an emergency."""
+    """Return the prefix of every message about a dry run or an emergency."""
     return f"{'Dry run: ' if dry_run else ''}{MARK if emergency else ''}"
 
 
 def label(button: Button, verb: Verb) -> str:
-    """Return what stands on one of the two buttons."""
+    """Return the label of one of the two buttons."""
     first = f"Emergency {verb.capitalize()}"
     return first if button is Button.EMERGENCY_FIRST else f"Confirm {first}"
 
 
 def passed_over(emergency: Emergency, *, workspace_url: str) -> str:
-    """Return whose approval is not waited for; half a sentence that pings nobody."""
+    """Return whose approval is skipped; half a sentence that pings nobody."""
     if not emergency.passed_over:
-        return "no approval is passed over, since the rule asks for none"
-    return f"it passes over the approval of {_named(emergency.passed_over, workspace_url, last='and')}"
+        return "no approval is skipped, because the rule needs none"
+    return f"it skips the approval of {_named(emergency.passed_over, workspace_url, last='and')}"
 
 
 def against(emergency: Emergency, *, workspace_url: str) -> str:
@@ -53,7 +53,7 @@ def members(emergency: Emergency, *, workspace_url: str) -> str:
 
 
 def concerned(request: Request) -> tuple[str, ...]:
-    """Return the ids to be told who had no part in it: neither asked for it nor pressed."""
+    """Return the ids to be notified, without those who asked or pressed."""
     pressed = (request.requester, *(vote.actor for vote in request.votes))
     took_part = {ident for actor in pressed for ident in (actor.user, actor.id)}
     return tuple(one for one in request.terms.mentions if one not in took_part)
@@ -71,7 +71,7 @@ def verdict(value: Verdict) -> str:
 
 
 def review(request: Request, *, workspace_url: str) -> str | None:
-    """Return how it stands with the review, in one sentence; None where there is none to speak of."""
+    """Return the review status in one sentence; None where there is no review."""
     emergency = request.emergency
     if emergency is None:
         return None
@@ -80,7 +80,7 @@ def review(request: Request, *, workspace_url: str) -> str | None:
     if not records.is_review_open(request):
         return None
     who = against(emergency, workspace_url=workspace_url)
-    return f"Review: open; {who} may close it{'' if has_judges(emergency) else ' under the rules in force'}"
+    return f"Review: open; {who} may close it{'' if has_judges(emergency) else ' under the current rules'}"
 
 
 def _reviewed(value: Review) -> str:

@@ -1,6 +1,6 @@
-"""The list of a project's flows, a page of it, with the buttons that turn the pages.
+"""One page of the list of a project's flows, with the buttons for the other pages.
 
-Owns these words and the ids of the buttons. A button carries the page and the command that it is a page of.
+Owns these words and the ids of the buttons. A button carries the page and the command that the list answers.
 """
 
 from typing import Final
@@ -9,7 +9,7 @@ from slack_sdk.models import blocks
 
 from bot.commands import grammar
 from bot.commands.verbs import Door
-from bot.slack.messages.card import counted
+from bot.slack.messages.headline import counted
 from bot.slack.messages.message import Message, actions, context, message, plain, section
 from bot.slack.messages.text import code, escape, quote
 from bot.usecases.query_results import Flows, ListedFlow
@@ -45,7 +45,7 @@ def turned(carried: str) -> tuple[int, Door, str]:
 
 
 def _first(value: Flows) -> str:
-    looked_for = f" with {quote(value.asked.about, most=60)} in name or id" if value.asked.about else ""
+    looked_for = f" with {quote(value.asked.about, most=60)} in the name or id" if value.asked.about else ""
     many = counted(value.total, "flow")
     where = f"{many[:1].upper()}{many[1:]} in {escape(value.project, most=40)}{looked_for}"
     tally = ", ".join(
@@ -61,7 +61,7 @@ def _row(row: ListedFlow) -> str:
 
 def _age(value: Flows) -> str:
     seconds = int(value.age)
-    return f"The cloud was asked {'just now' if seconds < 2 else f'{seconds} seconds ago'}."
+    return f"Read from the cloud {'just now' if seconds < 2 else f'{seconds} seconds ago'}."
 
 
 def _buttons(value: Flows, door: Door) -> tuple[blocks.ButtonElement, ...]:

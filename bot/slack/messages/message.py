@@ -1,4 +1,4 @@
-"""A message as Slack takes it, and the few blocks that flowbot's messages are made of.
+"""A message in Slack's format, and the few blocks that flowbot's messages are made of.
 
 Owns the choice of blocks. Must not know what the words mean.
 """
@@ -11,7 +11,7 @@ from slack_sdk.models.blocks import basic_components
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
 class Message:
-    """What is sent: `text` is what notifications and screen readers speak, `blocks` are Block Kit as JSON values."""
+    """A message: `text` is for notifications and screen readers, `blocks` are Block Kit as JSON values."""
 
     text: str
     blocks: tuple[dict[str, object], ...]

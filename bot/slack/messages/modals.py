@@ -1,7 +1,7 @@
-"""The modals: where a denier says why, where a missing reason or name is typed, where an emergency is reviewed.
+"""The modals: for the reason of a denial, for a missing reason or name, and for the review of an emergency.
 
-Owns the views, the ids under which a submission is read, and the words of what is wrong with it. A view carries an id
-and nothing else; what the id stands for is read again when it comes back.
+Owns the views, the ids under which a submission is read, and the words for its errors. A view carries an id and nothing
+else; what the id stands for is read again on submission.
 """
 
 from typing import Final
@@ -28,12 +28,12 @@ VERDICT_ACTION: Final = "verdict_choice"
 
 
 def deny_reason(request_id: str, flow: str) -> dict[str, object]:
-    """Return the view in which somebody whose denial counts already may say why."""
+    """Return the view in which somebody may say why they denied; the denial already counts."""
     return _view(
         Modal.DENY_REASON,
         carries=request_id,
         title="Say Why",
-        intro=f"You denied the request for {code(flow)}, and that counts already. Saying why helps whoever asked.",
+        intro=f"You denied the request for {code(flow)}; that already counts. A reason helps whoever asked.",
         fields=(_text("Reason", optional=True, first=True),),
     )
 
@@ -45,13 +45,13 @@ def add_reason(entry_id: str, verb: Verb | None = None, flow: str | None = None)
         Modal.ADD_REASON,
         carries=entry_id,
         title="Add a Reason",
-        intro=f"The rule asks for a reason{what}. Your request opens once you send it, and its card shows the reason.",
+        intro=f"The rule requires a reason{what}. Your request opens once you send it; its card shows the reason.",
         fields=(_text("Reason", optional=False, first=True),),
     )
 
 
 def review(request_id: str, verb: Verb, flow: str) -> dict[str, object]:
-    """Return the view in which somebody says what they think of an emergency, once it is over."""
+    """Return the view in which somebody reviews an emergency once it is over."""
     choice = blocks.RadioButtonsElement(
         action_id=VERDICT_ACTION,
         options=[
@@ -62,8 +62,8 @@ def review(request_id: str, verb: Verb, flow: str) -> dict[str, object]:
         Modal.REVIEW,
         carries=request_id,
         title="Review",
-        intro=f"The emergency {verb} of {code(flow)} waited for nobody's approval. "
-        "Your verdict closes its review; the card and its thread show it.",
+        intro=f"The emergency {verb} of {code(flow)} skipped the approvals. "
+        "Your verdict closes its review and is shown on the card and in its thread.",
         fields=(
             blocks.InputBlock(label=plain("Verdict"), element=choice, block_id=VERDICT_BLOCK, optional=False),
             _text("Comment", optional=True, first=False),
@@ -75,19 +75,19 @@ def type_name(entry_id: str, *, reason_too: bool) -> dict[str, object]:
     """Return the view in which the name of a protected flow is typed, and the reason where that is missing as well."""
     element = blocks.PlainTextInputElement(action_id=NAME_ACTION, focus_on_load=True)
     name = blocks.InputBlock(label=plain("Name of the flow"), element=element, block_id=NAME_BLOCK)
-    asks = "you type its name, exactly as the cloud has it, and a reason" if reason_too else "you type its name exactly"
+    asks = "its exact name, as the cloud has it, and a reason" if reason_too else "its exact name"
     return _view(
         Modal.TYPE_NAME,
         carries=entry_id,
         title="Type the Name",
-        intro=f"The flow is protected: the rule asks that {asks}. Your request opens once you send it.",
+        intro=f"The flow is protected: the rule requires you to type {asks}. Your request opens once you send it.",
         fields=(name, *((_text("Reason", optional=False, first=False),) if reason_too else ())),
     )
 
 
 def name_empty() -> dict[str, str]:
     """Return the error for a name that is missing or blank, keyed as `response_action: errors` wants it."""
-    return {NAME_BLOCK: "The rule asks for the flow's name; please type it."}
+    return {NAME_BLOCK: "The rule requires the flow's name; please type it."}
 
 
 def reason_too_long() -> dict[str, str]:
@@ -97,7 +97,7 @@ def reason_too_long() -> dict[str, str]:
 
 def reason_empty() -> dict[str, str]:
     """Return the error for a reason that is missing or blank, keyed as `response_action: errors` wants it."""
-    return {REASON_BLOCK: "The rule asks for a reason; please write one."}
+    return {REASON_BLOCK: "The rule requires a reason; please write one."}
 
 
 def verdict_missing() -> dict[str, str]:
@@ -115,17 +115,17 @@ def reason_wrong(wrong: UsageProblem) -> dict[str, str]:
 
 
 def not_recorded(modal: Modal) -> dict[str, str]:
-    """Return the error for a submission that could not be written down."""
+    """Return the error for a submission that was not recorded."""
     return {_first_block(modal): "Nothing was recorded. Please send it again in a moment."}
 
 
 def unconfirmed(modal: Modal) -> dict[str, str]:
-    """Return the error for a submission that may or may not have been written down."""
+    """Return the error for a submission that may not have been recorded."""
     return {_first_block(modal): "I could not confirm it; look at /flow pending; asking again is safe."}
 
 
 def _first_block(modal: Modal) -> str:
-    """Name the input at which an error about the whole stands: Slack shows none for a block that is not there."""
+    """Return the input that shows an error about the whole: Slack shows none for a block that is not there."""
     return NAME_BLOCK if modal is Modal.TYPE_NAME else REASON_BLOCK
 
 

@@ -1,7 +1,7 @@
-"""What came of a call to the cloud, in words, and the one sentence on what to do about a failure.
+"""The outcome of a call to the cloud in words, and one sentence on what to do about a failure.
 
-Owns how errors of Huawei Cloud Live read and what each means for the reader. Must not know where the words stand: card,
-reply or answer.
+Owns how errors of Huawei Cloud Live are worded and what each means for the reader. Must not know where the words are
+used: card, reply or answer.
 """
 
 from collections.abc import Mapping
@@ -16,34 +16,34 @@ READ_ACTIONS: Final = ("live:ott:getFlowDetail", "live:ott:listFlow")
 
 _CHECK: Final = "ask whoever runs flowbot to check"
 _BY_CODE: Final = {
-    "LIVE.100011006": "Live does not offer this call here or is under maintenance; use the Huawei Cloud console.",
+    "LIVE.100011006": "Live does not offer this call here, or is under maintenance; use the Huawei Cloud console.",
     "LIVE.100011008": "Live is under maintenance; use the Huawei Cloud console, or ask again later.",
     "LIVE.100011009": f"The cloud does not know this account; {_CHECK} its credentials.",
-    "LIVE.100011013": "The cloud account is not verified; its owner has to finish real-name authentication.",
+    "LIVE.100011013": "The cloud account is not verified; its owner must complete real-name authentication.",
     "LIVE.100011014": "The cloud account is frozen, closed or out of balance; tell its owner.",
     "LIVE.100011015": f"The cloud does not accept the project; {_CHECK} `project_id` and `region`.",
-    "LIVE.103011021": "The cloud failed on its own side; asking again in a minute is safe.",
-    "APIGW.0101": f"The cloud has no such call at this address; {_CHECK} `region` and `endpoint`.",
+    "LIVE.103011021": "The cloud had an internal error; asking again in a minute is safe.",
+    "APIGW.0101": f"There is no such call at this address; {_CHECK} `region` and `endpoint`.",
     "APIGW.0310": f"The cloud project is not available; {_CHECK} `project_id`.",
-    "APIGW.0802": f"The cloud does not let flowbot's user work in this region; {_CHECK} its rights there.",
+    "APIGW.0802": f"flowbot's user may not work in this region; {_CHECK} its rights there.",
 }
-"""What to do about a code whose fault alone would send the reader the wrong way.
+"""What to do about a code for which the advice for its kind of fault would be wrong.
 
 Codes: the published tables of Live and of Huawei's API gateway.
 """
 
 
 def command(request: Request, *, dry_run: bool) -> str:
-    """Return the command that asks for the same again, by the flow's id, which never fits another flow.
+    """Return the command that makes the same request again, by the flow's id, which never fits another flow.
 
-    Slack takes no slash commands in a thread, so it is a mention there.
+    Slack allows no slash commands in threads, so there it is a mention.
     """
     called = PREFIX[Door.SLASH if request.card.thread is None else Door.MENTION]
     return code(f"{called} {request.verb} {request.flow.flow_id}" + (" --dry-run" if dry_run else ""), most=120)
 
 
 def failure_lines(failure: CloudFailure) -> tuple[str, ...]:
-    """Return code, message and request id as the cloud gave them, a line each; what it did not give is left out."""
+    """Return the cloud's code, message and request id as they came, a line each; what is missing is left out."""
     status = f" (HTTP {failure.http_status})" if failure.http_status is not None else ""
     lines = []
     if failure.code:
@@ -51,11 +51,11 @@ def failure_lines(failure: CloudFailure) -> tuple[str, ...]:
     elif status:
         lines.append(f"Code: none{status}")
     else:
-        lines.append("No reply came from the cloud.")
+        lines.append("The cloud did not reply.")
     if failure.message:
         lines.append(f"Message: {code(failure.message, most=800)}")
     if failure.request_id:
-        lines.append(f"Request id of the cloud: {code(failure.request_id)}")
+        lines.append(f"Cloud request id: {code(failure.request_id)}")
     return tuple(lines)
 
 
@@ -66,9 +66,9 @@ def advice(failure: CloudFailure, *, verb: Verb | None, again: str) -> str:
         return known
     match failure.fault:
         case Fault.NOT_FOUND:
-            return "Look the flow up in the Huawei Cloud console; it may be deleted, or in another project."
+            return "Look for the flow in the Huawei Cloud console; it may be deleted, or in another project."
         case Fault.DENIED:
-            return f"A right is missing: ask whoever runs flowbot to grant its key {_rights(verb)}."
+            return f"Permission is missing: ask whoever runs flowbot to grant its key {_rights(verb)}."
         case Fault.CREDENTIALS:
             return _about_credentials(failure.message)
         case Fault.THROTTLED:
@@ -92,33 +92,33 @@ def _rights(verb: Verb | None) -> str:
 def _about_credentials(message: str) -> str:
     lowered = message.lower()
     if lowered.startswith("iam gave no token"):
-        return f"Do not retry, since bad tries lock the user; {_CHECK} the IAM user, its password and its domain."
+        return f"Do not retry: failed logins lock the user. Instead {_CHECK} the IAM user, its password and its domain."
     if "reach the limit" in lowered:
-        return f"The cloud has locked the key for five minutes: do not retry before that, and {_CHECK} its AK and SK."
+        return f"The cloud has locked the key for five minutes: do not retry before then, and {_CHECK} its AK and SK."
     if "signature expired" in lowered:
-        return f"Do not retry; {_CHECK} the clock of the machine it runs on."
-    return f"Do not retry, since bad tries lock the key for five minutes; {_CHECK} its AK and SK."
+        return f"Do not retry; {_CHECK} the clock of its machine."
+    return f"Do not retry: failed tries lock the key for five minutes. Instead {_CHECK} its AK and SK."
 
 
 _SENTENCES: Final[Mapping[OutcomeKind, str]] = {
     OutcomeKind.DONE: "{name} is now {status}.",
     OutcomeKind.ALREADY: "{name} is {status}: already so, not by this request.",
-    OutcomeKind.READ_BACK: "{name} is {status}: the reply to the call was lost, and a reading finds it {past}.",
+    OutcomeKind.READ_BACK: "{name} is now {status}. The cloud's reply was lost; reading the flow back confirms it.",
     OutcomeKind.CONFIRMED: (
-        "{name} is {status}: the cloud refused the {verb} as already so, and a second reading agrees."
+        "{name} is {status}. The cloud refused the call: already {past}; reading the flow back confirms it."
     ),
-    OutcomeKind.REHEARSED: "the {verb} of {name} passed every check; nothing was called and nothing has changed.",
-    OutcomeKind.UNREADABLE: "the {verb} of {name} failed: {unreadable}, so nothing was called.",
+    OutcomeKind.REHEARSED: "the {verb} of {name} passed every check. No call was made and nothing has changed.",
+    OutcomeKind.UNREADABLE: "the {verb} of {name} failed: {unreadable}, so no call was made.",
     OutcomeKind.REFUSED: "the {verb} of {name} failed: {refused}.",
     OutcomeKind.NOT_DONE: "the {verb} of {name} failed: accepted, still {status}.",
     OutcomeKind.UNDONE: "the {verb} of {name} failed: still {status}; it may have been {undone} again.",
-    OutcomeKind.LOST: "it is unknown whether {name} was {past}: nobody knows what came of the call.",
+    OutcomeKind.LOST: "it is unknown whether {name} was {past}: the cloud has not confirmed the call.",
 }
-"""What came of an operation, by its outcome; escaped values are put in."""
+"""The outcome of an operation in one sentence; escaped values are filled in."""
 
 
 def sentence(request: Request) -> str:
-    """Return what came of the operation, in one sentence. Raises ValueError while there is no outcome."""
+    """Return the outcome of the operation in one sentence. Raises ValueError while there is no outcome."""
     outcome = request.operation.outcome
     if outcome is None:
         raise ValueError(f"{request.id} has no outcome to tell")
@@ -148,7 +148,7 @@ def what_to_do(request: Request) -> str:
 def _after(request: Request, outcome: Outcome, again: str) -> str:
     match outcome.how:
         case OutcomeKind.DONE | OutcomeKind.ALREADY | OutcomeKind.CONFIRMED | OutcomeKind.READ_BACK:
-            return "There is nothing more to do."
+            return "Nothing more to do."
         case OutcomeKind.REHEARSED:
             return f"To do it for real, type {command(request, dry_run=False)}."
         case OutcomeKind.UNREADABLE if outcome.failure is not None:
@@ -160,19 +160,17 @@ def _after(request: Request, outcome: Outcome, again: str) -> str:
         case OutcomeKind.NOT_DONE | OutcomeKind.UNDONE:
             return f"Check the flow in the Huawei Cloud console; typing {again} again is safe."
         case OutcomeKind.LOST if request.operation.awaiting is Awaiting.READING:
-            return (
-                "Nothing more is sent; I keep asking the cloud, and tell here what it says. “Check Now” asks at once."
-            )
+            return "No further call is made. I keep checking and post the result here; “Check Now” checks at once."
         case OutcomeKind.LOST:
-            return f"Nothing more is sent or asked: check the flow in the console; typing {again} again is safe."
+            return f"I have stopped checking. Check the flow in the Huawei Cloud console; typing {again} again is safe."
         case _:
             assert_never(outcome.how)
 
 
 def _after_halt(halt: Halt, again: str) -> str:
     if halt.paused is not None:
-        return f"Whoever runs flowbot ends the pause with `flowbot resume`; after that, typing {again} again is safe."
-    return f"Typing {again} again is safe, and asks under the rules in force."
+        return f"Whoever runs flowbot can end the pause with `flowbot resume`; then typing {again} again is safe."
+    return f"Typing {again} again is safe; the current rules will apply."
 
 
 def status(request: Request, outcome: Outcome) -> str:
@@ -184,10 +182,10 @@ def status(request: Request, outcome: Outcome) -> str:
 
 
 def halted(outcome: Outcome, halt: Halt) -> str:
-    """Return why the last try came to nothing, why there is no other, and how the flow was left; half a sentence."""
+    """Return why the last try failed, why there is no other, and the state of the flow; half a sentence."""
     unsent = outcome.failure is not None and outcome.failure.fault is Fault.NEVER_SENT
     tried = "nothing was sent" if unsent else refused(outcome)
-    left = f"it is still {escape(outcome.status, most=40)}" if outcome.status else "nothing was changed"
+    left = f"it is still {escape(outcome.status, most=40)}" if outcome.status else "nothing has changed"
     return f"{tried}, and {_no_further_try(halt)}; {left}"
 
 
@@ -212,7 +210,7 @@ def unreadable(outcome: Outcome) -> str:
 
 
 def refused(outcome: Outcome) -> str:
-    """Return why a call that was refused, or that never left, came to nothing; half a sentence."""
+    """Return why a call was refused or could not be sent; half a sentence."""
     match outcome.failure.fault if outcome.failure is not None else Fault.REJECTED:
         case Fault.NOT_FOUND:
             return "the cloud has no such flow"
@@ -221,7 +219,7 @@ def refused(outcome: Outcome) -> str:
         case Fault.UNCERTAIN:
             return "the cloud gave no usable answer"
         case Fault.THROTTLED:
-            return "the cloud is limiting calls and refused it"
+            return "the cloud refused it because of too many calls"
         case Fault.DENIED | Fault.CREDENTIALS | Fault.REJECTED:
             return "the cloud refused it"
         case fault:
@@ -229,10 +227,10 @@ def refused(outcome: Outcome) -> str:
 
 
 def past_other(verb: Verb) -> str:
-    """Return what undoes the verb, as done to a flow."""
+    """Return the past tense of the opposite verb."""
     return CHANGES[CHANGES[verb].opposite].past
 
 
 def past(verb: Verb) -> str:
-    """Return the verb as done to a flow."""
+    """Return the past tense of the verb."""
     return CHANGES[verb].past

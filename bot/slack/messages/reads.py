@@ -1,7 +1,7 @@
-"""What the verbs that read show: one flow, the open requests, what was done.
+"""Results of the read commands: one flow, the open requests, the history.
 
-Owns these words, and those of why nothing is shown. A reader alone sees them, so Slack's notation for people pings
-nobody here. The list of flows is in `flows`, rights are in `rights`.
+Owns these words, and the reasons why there is no result. Only the reader sees them, so Slack's notation for people
+pings nobody here. The list of flows is in `flows`, rights are in `rights`.
 """
 
 from collections.abc import Iterable
@@ -14,6 +14,7 @@ from bot.lifecycle.records import Request
 from bot.slack.messages import answers as others
 from bot.slack.messages import emergencies, flows, refusals, rights, state
 from bot.slack.messages.card import about
+from bot.slack.messages.headline import headline
 from bot.slack.messages.message import Message, context, message, section, tell
 from bot.slack.messages.text import code, day, escape, fit, link, listed, quote, short_id, user
 from bot.usecases import answers, query_results
@@ -22,7 +23,7 @@ from bot.usecases.answers import CardLink
 MOST_TEXT: Final = 3_800
 """Characters of `text`, which is made of whole lines."""
 
-HIDDEN: Final = "its card is in a private channel, so reason and link are not shown here"
+HIDDEN: Final = "reason and link are not shown here, because its card is in a private channel"
 
 
 def show(value: query_results.Shown | query_results.NotShown, *, door: Door, workspace_url: str) -> Message:
@@ -106,7 +107,7 @@ def _history(value: query_results.History, workspace_url: str) -> Message:
         return tell(f"Nobody has asked me for anything {what} yet.")
     parts: list[blocks.Block] = []
     lines: list[str] = []
-    _add(parts, lines, f"Last requests {what}, the newest first", value.rows, workspace_url)
+    _add(parts, lines, f"Last requests {what}, newest first", value.rows, workspace_url)
     return message(fit(lines, most=MOST_TEXT), *parts)
 
 
@@ -123,16 +124,17 @@ def _add(
 
 
 def _row(row: query_results.Row, workspace_url: str) -> tuple[str, str, str]:
-    """Return what is asked for, where it stands, and why: the reason is apart, since a person wrote it."""
+    """Return the request with its state, who asked and where, and the reason, a text of its own: a person wrote it."""
     seen = row.request
     now = state.line(seen, workspace_url=workspace_url)
-    name = f"{code(seen.flow.name or seen.flow.flow_id)} (…{short_id(seen.flow.flow_id)})"
+    name = f"{code(seen.flow.called)} (…{short_id(seen.flow.flow_id)})"
     mark = emergencies.mark(dry_run=seen.dry_run, emergency=seen.emergency is not None)
     review = emergencies.review(seen, workspace_url=workspace_url)
-    first = f"• {mark}{seen.verb.capitalize()} {name} in {escape(seen.project, most=40)} · {now.lead}{now.rest}"
+    asked = f"{mark}{seen.verb.capitalize()} {name} in {escape(seen.project, most=40)}"
+    first = f"• {headline(seen) if now.settled else asked} · {now.spoken}"
     first = f"{first}. {review}" if review else first
     place = HIDDEN if row.hidden else link(_card(seen), workspace_url=workspace_url)
-    small = f"Asked by {user(seen.requester.user)} on {day(seen.asked_at)}; {place}"
+    small = f"Asked by {user(seen.requester.user)} {day(seen.asked_at)}; {place}"
     return first, small, f"Reason: {quote(seen.reason)}" if seen.reason else ""
 
 

@@ -1,7 +1,7 @@
-"""What somebody is told whom the policy refuses: the rule behind it, and who could do it instead.
+"""Refusals by the policy: the rule behind each, and who could do it instead.
 
-Owns the sentence for each reason of a refusal. Guests, strangers and people whom Slack cannot tell apart from them
-learn no rule's name. These words are for one person alone, so Slack's notation for people pings nobody in them.
+Owns the sentence for each reason. Guests, strangers and people whom Slack cannot tell apart from them learn no rule's
+name. Only one person sees these words, so Slack's notation for people pings nobody in them.
 """
 
 from collections.abc import Mapping
@@ -10,7 +10,7 @@ from typing import Final, assert_never
 from bot.commands.deliveries import Button
 from bot.policy import model
 from bot.policy.model import Kind, Refuse, Why
-from bot.slack.messages.text import code, date, escape, listed, mention, quote
+from bot.slack.messages.text import code, day, escape, listed, mention, quote
 
 MOST_NAMED = 6
 
@@ -21,7 +21,7 @@ def refusal(decision: Refuse, *, action: str, flow: str, people: tuple[str, ...]
     `action` is a verb or a button, `flow` the flow's name; `people` are the ids behind the sets that could do it.
     """
     what = doing(action, flow)
-    rule = f"rule {quote(decision.rule, most=100)}" if decision.rule else "the rule in force"
+    rule = f"rule {quote(decision.rule, most=100)}" if decision.rule else "the current rule"
     match decision.why:
         case Why.OUTSIDER:
             return "You may not do this here. Nothing was done."
@@ -30,7 +30,7 @@ def refusal(decision: Refuse, *, action: str, flow: str, people: tuple[str, ...]
         case Why.NO_RULE | Why.NO_EMERGENCY:
             said = _no_rule(decision, rule, what)
         case Why.DENY_RULE:
-            until = f" until {date(decision.until)}" if decision.until is not None else ""
+            until = f" until {day(decision.until)}" if decision.until is not None else ""
             said = f"{_sentence(rule)} forbids you to {what}{until}."
         case Why.PAUSED:
             return paused(decision.because, what)
@@ -38,7 +38,7 @@ def refusal(decision: Refuse, *, action: str, flow: str, people: tuple[str, ...]
             said = _unsatisfiable(decision, rule, what)
         case Why.OWN_REQUEST:
             own = f"The request for {code(flow)} is your own, so you may not {_pressing(action)} it"
-            said = f"{own}: {rule} asks for somebody else."
+            said = f"{own}: {rule} needs somebody else."
         case Why.NOT_APPROVER | Why.NOT_REQUESTER:
             said = f"Under {rule}, you may not {what}."
         case Why.ALREADY_VOTED:
@@ -49,16 +49,16 @@ def refusal(decision: Refuse, *, action: str, flow: str, people: tuple[str, ...]
 
 
 def paused(because: str, what: str) -> str:
-    """Return that nothing that changes a flow is done now, and who can end that."""
+    """Return that flowbot is paused, and who can end the pause."""
     why = f": {quote(because, most=300)}" if because else ""
     return (
         f"flowbot is paused, so you may not {what} now{why}. "
-        "Nothing was done; whoever runs flowbot ends the pause with `flowbot resume`."
+        "Nothing was done. Whoever runs flowbot can end the pause with `flowbot resume`."
     )
 
 
 def doing(action: str, flow: str) -> str:
-    """Return what somebody wanted to do, fit to follow "to"."""
+    """Return what somebody wanted to do, to follow "to"."""
     if action in tuple(Button):
         return f"{_pressing(action)} the request for {code(flow)}"
     return f"{escape(action, most=20)} {code(flow)}" if flow else escape(action, most=20)
@@ -76,19 +76,19 @@ def _pressing(action: str) -> str:
 
 def _took_part(decision: Refuse, action: str, rule: str, *, flow: str, people: tuple[str, ...]) -> str:
     if action == Button.REVIEW:
-        said = f"You made the second press for {code(flow)}, so you may not review it: {rule} asks for somebody else."
+        said = f"You made the second press for {code(flow)}, so you may not review it: {rule} needs somebody else."
         return f"{said}{_instead(decision, 'could do it instead', people)}"
-    said = f"Your approval counts already, and {rule} counts each person once."
+    said = f"Your approval already counts; {rule} counts each person once."
     return f"{said}{_instead(decision, 'could approve too', people)}"
 
 
 def _no_rule(decision: Refuse, rule: str, what: str) -> str:
     if decision.why is Why.NO_RULE:
         return f"No rule lets you {what} here."
-    instead = "ask without it, for the usual approvals."
+    instead = "ask without it and wait for the usual approvals."
     if not decision.rule:
         return f"No rule lets you use `--emergency` to {what} here; {instead}"
-    asks = f"{_sentence(rule)} is stricter: it asks for {_approvals(decision.approvals)}"
+    asks = f"{_sentence(rule)} is stricter: it needs {_approvals(decision.approvals)}"
     return f"{asks} and does not let you use `--emergency` to {what} here; {instead}"
 
 
@@ -103,21 +103,19 @@ def _entry(entry: str) -> str:
 
 def _unreachable(decision: Refuse, rule: str, people: tuple[str, ...]) -> str:
     if decision.kind is Kind.UNREACHABLE:
-        return (
-            "Slack could not be asked who you are, so the answer is no. Nothing was done; please try again in a minute."
-        )
+        return "I could not ask Slack who you are, so the answer is no. Nothing was done; please try again in a minute."
     named = who(decision.groups, last="and")
     members = f"who is in {named}" if all(map(model.is_group, decision.groups)) else f"about {named}"
-    members = members if decision.groups else "about those concerned"
-    said = f"Slack could not be asked {members}, as {rule} needs, so the answer is no. Please try again in a minute."
+    members = members if decision.groups else "about the people concerned"
+    said = f"I could not ask Slack {members}, which {rule} needs, so the answer is no. Please try again in a minute."
     return f"{said}{_instead(decision, 'could do it instead', people)}" if decision.who_could else said
 
 
 def _unsatisfiable(decision: Refuse, rule: str, what: str) -> str:
     people = "only 1 person" if decision.candidates == 1 else f"only {decision.candidates} people"
-    could = f"{people if decision.candidates else 'nobody'} could give them"
+    could = f"{people if decision.candidates else 'nobody'} could give {'it' if decision.approvals == 1 else 'them'}"
     needs = _approvals(decision.approvals)
-    return f"To {what}, {rule} asks for {needs} by others than you, but {could}; nothing was opened."
+    return f"To {what}, {rule} needs {needs} from others, but {could}; nothing was opened."
 
 
 def _approvals(number: int) -> str:
@@ -126,7 +124,7 @@ def _approvals(number: int) -> str:
 
 def _instead(decision: Refuse, could: str, people: tuple[str, ...]) -> str:
     if not decision.who_could:
-        return f" Nobody {could} under the rules in force."
+        return f" Nobody {could} under the current rules."
     by_name = "" if set(people) <= set(decision.who_could) else f": {who(people)}"
     return f" {_sentence(who(decision.who_could))} {could}{by_name}."
 

@@ -1,6 +1,6 @@
-"""The replies in a card's thread, which together are the request's trail.
+"""The replies in a card's thread: together they are the history of the request.
 
-Owns the words for everything that `request.Said` names. Must not know how or when a reply is sent.
+Owns the words for every kind of reply. Must not know how or when a reply is sent.
 """
 
 from typing import Final, assert_never
@@ -25,7 +25,7 @@ MOST_COMMENT: Final = 600
 
 PRESSES: Final = (Button.EMERGENCY_FIRST, Button.EMERGENCY_CONFIRM)
 
-DECIDED: Final = "that is decided already"
+DECIDED: Final = "that is already decided"
 
 UNTOUCHED: Final = "The flow was not touched"
 
@@ -38,7 +38,7 @@ def reply(request: Request, reply: Reply, *, workspace_url: str) -> Message:
 
 
 def broadcast(request: Request, reply: Reply) -> bool:
-    """Tell whether the reply is shown in the channel too: an emergency is, and what is failed, unknown or undone."""
+    """Tell whether the reply goes to the channel too: an emergency, a failure, an unknown outcome, a change back."""
     if reply.said in (ReplyKind.EMERGENCY, ReplyKind.CHANGED, ReplyKind.GIVEN_UP):
         return True
     return reply.said is ReplyKind.OUTCOME and request.operation.progress in (Progress.FAILED, Progress.UNKNOWN)
@@ -65,7 +65,7 @@ def _lines(request: Request, reply: Reply, workspace_url: str) -> tuple[str, ...
         case ReplyKind.WITHDRAWN | ReplyKind.SUPERSEDED | ReplyKind.EXPIRED:
             return (_came_to_nothing(request, reply),)
         case ReplyKind.CALLING:
-            return (f"Calling Huawei Cloud to {request.verb} {_flow(request)}; it has not answered yet.",)
+            return (f"Calling Huawei Cloud to {request.verb} {_flow(request)}: no answer yet.",)
         case ReplyKind.DENY_REASON | ReplyKind.UNEXPECTED:
             return _added(request, reply)
         case ReplyKind.OUTCOME | ReplyKind.CHANGED | ReplyKind.GIVEN_UP:
@@ -76,24 +76,24 @@ def _lines(request: Request, reply: Reply, workspace_url: str) -> tuple[str, ...
 
 def _waiting(request: Request, said: ReplyKind, workspace_url: str) -> str:
     who, flow = _asker(request), _flow(request)
-    if request.state is not State.PENDING:  # decided before this could be told: nobody is called any more
+    if request.state is not State.PENDING:  # already decided: nobody is mentioned any more
         return f"{who} asked to {request.verb} {flow}; {DECIDED}."
     call = _called(request.terms.mentions)
     if said is ReplyKind.REMINDED:
         until = date(request.expires_at)
-        return f"{call}the request by {who} to {request.verb} {flow} still waits for you; it expires at {until}."
+        return f"{call}{who}'s request to {request.verb} {flow} is still waiting for you; it expires at {until}."
     if request.terms.approvals == 0:
-        return f"{call}{who} asks to {request.verb} {flow}; no approval is needed, only the confirmation on the card."
+        return f"{call}{who} asks to {request.verb} {flow}. No approval is needed: confirm it on the card."
     tally = state.approvals(
         request, count=len(state.counted(request)), needed=request.terms.approvals, workspace_url=workspace_url
     )
-    return f"{call}{who} asks to {request.verb} {flow}; approve or deny it on the card ({tally})."
+    return f"{call}{who} asks to {request.verb} {flow}. Please approve or deny it on the card ({tally})."
 
 
 def _emergency(request: Request, reply: Reply, workspace_url: str) -> tuple[str, ...]:
     emergency = request.emergency
     if emergency is None:
-        raise ValueError(f"{request.id} is no emergency")
+        raise ValueError(f"{request.id} is not an emergency")
     against = emergencies.against(emergency, workspace_url=workspace_url)
     match reply.said:
         case ReplyKind.EMERGENCY | ReplyKind.ANNOUNCED:
@@ -104,9 +104,9 @@ def _emergency(request: Request, reply: Reply, workspace_url: str) -> tuple[str,
             if request.state is not State.PENDING:
                 return (f"{said}; {DECIDED}.",)
             members = emergencies.members(emergency, workspace_url=workspace_url)
-            by = f" and pressed by another of {members}" if emergency.needs_second else ""
-            after = f"“{second}”, {emergencies.APART} later or more{by}, lets it run; {against} may deny it until then"
-            return (f"{said}. {after}.",)
+            by = f" by another of {members}" if emergency.needs_second else ""
+            after = f"“{second}”{by}, at least {emergencies.APART} later, carries it out"
+            return (f"{said}. {after}; {against} may deny it until then.",)
         case ReplyKind.REVIEW_OPEN:
             return (_to_review(request, emergency, reply, against),)
         case _:
@@ -114,14 +114,14 @@ def _emergency(request: Request, reply: Reply, workspace_url: str) -> tuple[str,
 
 
 def _announced(request: Request, emergency: Emergency, reply: Reply, workspace_url: str) -> tuple[str, ...]:
-    """Return who passes over whom, and why; where the card is another channel's, reason and link only if it is open."""
+    """Return who skips whose approval, and why; if the card is in another channel, reason and link if they may show."""
     elsewhere = reply.said is ReplyKind.ANNOUNCED
     flow = f"{_flow(request)} in {escape(request.project, most=40)}"
     over = emergencies.passed_over(emergency, workspace_url=workspace_url)
     called = f"{_called(emergencies.concerned(request))}{_asker(request)}"
     said = f"{called} uses `--emergency` to {request.verb} {flow}; {over}."
     if elsewhere and reply.reason is None:
-        return said, f"The card, with the reason, stands in another channel: {channel(request.card.channel)}."
+        return said, f"The card, with the reason, is in another channel: {channel(request.card.channel)}."
     against = emergencies.against(emergency, workspace_url=workspace_url)
     where = f": {_place(request, workspace_url)}" if elsewhere else " on the card"
     until = f"{_second(request, emergency, workspace_url)}, {against} may deny it{where}."
@@ -131,25 +131,23 @@ def _announced(request: Request, emergency: Emergency, reply: Reply, workspace_u
 
 
 def _second(request: Request, emergency: Emergency, workspace_url: str) -> str:
-    """Return until when it may be denied: until the second press, which over the limit is another member's."""
+    """Return until when it may be denied: until the second press; over the limit, that is another member's."""
     if not emergency.needs_second:
         return "Until its second press"
     members = emergencies.members(emergency, workspace_url=workspace_url)
-    over = (
-        f"{_asker(request)} is over the limit of emergencies, so the second press has to come from another of {members}"
-    )
+    over = f"{_asker(request)} has used up their emergencies, so the second press must come from another of {members}"
     return f"{over}; until then"
 
 
 def _to_review(request: Request, emergency: Emergency, reply: Reply, against: str) -> str:
     what = f"the emergency {request.verb} of {_flow(request)} by {_asker(request)}"
     if emergency.review is not None:
-        return f"{what} is reviewed already."
+        return f"{what} is already reviewed."
     last = " This is the last reminder; the review stays open." if schedule.is_last_reminder(request, reply.at) else ""
     if not emergencies.has_judges(emergency):
-        return f"Under the rules in force, nobody may review {what}; please name an approver in the policy.{last}"
+        return f"Under the current rules nobody may review {what}; please name an approver in the policy.{last}"
     call = _called(emergencies.concerned(request)) or f"{against}, "
-    return f"{call}please review {what}: press “Review” on the card, and say whether it was justified.{last}"
+    return f"{call}please review {what}: press “Review” on the card and say whether it was justified.{last}"
 
 
 def _reviewed(request: Request, emergency: Emergency) -> tuple[str, ...]:
@@ -170,13 +168,13 @@ def _called(ids: tuple[str, ...]) -> str:
 def _vote(request: Request, reply: Reply, workspace_url: str) -> str:
     if reply.said is ReplyKind.CONFIRMED and request.emergency is not None:
         over = emergencies.passed_over(request.emergency, workspace_url=workspace_url)
-        return f"{_actor(reply)} made the second press: the {request.verb} of {_flow(request)} is confirmed; {over}."
+        return f"{_actor(reply)} made the second press. The {request.verb} of {_flow(request)} is confirmed; {over}."
     if reply.said is ReplyKind.CONFIRMED:
         return f"{_actor(reply)} confirmed the {request.verb} of {_flow(request)}; no approval was needed."
     tally = state.approvals(request, count=reply.count, needed=reply.needed, workspace_url=workspace_url)
     if reply.said is ReplyKind.FELL_OFF:
-        tally = tally if reply.needed > 0 else "a new confirmation is needed"
-        return f"The vote of {_actor(reply)} no longer counts, since their rights or the rules have changed: {tally}."
+        tally = f"Approvals: {tally}" if reply.needed > 0 else "A new confirmation is needed"
+        return f"The vote of {_actor(reply)} no longer counts: their rights or the rules have changed. {tally}."
     return f"{_actor(reply)} approved the {request.verb} of {_flow(request)}: {tally}."
 
 
@@ -200,10 +198,10 @@ def _came_to_nothing(request: Request, reply: Reply) -> str:
     what = _what(request)
     if reply.said is ReplyKind.EXPIRED:
         why, again = state.expired_because(request), outcomes.command(request, dry_run=request.dry_run)
-        return f"{_asker(request)}: {what} expired: {why}. {UNTOUCHED}; type {again} if it is still needed."
+        return f"{_asker(request)}: {what} expired: {why}. {UNTOUCHED}; type {again} if you still need it."
     if reply.said is ReplyKind.SUPERSEDED:
-        by = f" by {_actor(reply)}" if reply.actor is not None else ""
-        return f"{_asker(request)}: {what} gave way to an emergency request{by}, which decides now."
+        by = f" of {_actor(reply)}" if reply.actor is not None else ""
+        return f"{_asker(request)}: {what} was superseded by an emergency request{by}."
     if reply.actor is not None:
         return f"{_actor(reply)} withdrew {what}. {UNTOUCHED}."
     because = state.withdrawn_because(request.ending)
@@ -215,14 +213,14 @@ def _end(request: Request, said: ReplyKind, workspace_url: str) -> tuple[str, ..
         return _outcome(request, workspace_url)
     if said is ReplyKind.CHANGED:
         return (_changed(request),)
-    asked = f"{_asker(request)}: the cloud has not said for an hour what became of {_flow(request)}"
-    return f"{asked}; it stays unknown.", outcomes.what_to_do(request)
+    hour = f"the cloud has not confirmed the {request.verb} of {_flow(request)} within an hour"
+    return f"{_asker(request)}: {hour}; it stays unknown.", outcomes.what_to_do(request)
 
 
 def _added(request: Request, reply: Reply) -> tuple[str, ...]:
     if reply.said is ReplyKind.DENY_REASON:
-        return f"{_actor(reply)} says why the request was denied.", f"Reason: {quote(reply.reason or '')}"
-    met = f"{_asker(request)}: I ran into an unexpected error with {_what(request)}, and try to go on"
+        return f"{_actor(reply)} says why they denied the request.", f"Reason: {quote(reply.reason or '')}"
+    met = f"{_asker(request)}: I hit an unexpected error with {_what(request)} and will try again"
     return f"{met}.", error_is_logged(reply.reason or "")
 
 
@@ -237,8 +235,8 @@ def _outcome(request: Request, workspace_url: str) -> tuple[str, ...]:
 
 
 def _changed(request: Request) -> str:
-    now = request.operation.changed_to or ""
-    return f"{_asker(request)}: {_flow(request)} is {escape(now, most=40)} again, {LASTED} after it was done."
+    now, done = escape(request.operation.changed_to or "", most=40), outcomes.past(request.verb)
+    return f"{_asker(request)}: {_flow(request)} is {now} again, {LASTED} after it was {done}."
 
 
 def _place(request: Request, workspace_url: str) -> str:

@@ -1,6 +1,6 @@
-"""Who the bot takes somebody for, and what the rules let them do.
+"""Who somebody is to the bot, and what the rules let them do.
 
-Owns the words of `whoami`. Only its reader sees them, so that a group's notation pings nobody.
+Owns the words of `whoami`. Only the reader sees them, so a group's notation pings nobody.
 """
 
 from typing import Final
@@ -9,7 +9,7 @@ from bot.commands.verbs import READ, RIGHTS
 from bot.policy import model
 from bot.policy.model import Effect, Kind
 from bot.policy.rights import Right
-from bot.slack.messages.card import counted
+from bot.slack.messages.headline import counted
 from bot.slack.messages.message import Message, tell
 from bot.slack.messages.refusals import who
 from bot.slack.messages.text import code, escape, fit, listed, mention, quote, user
@@ -22,9 +22,9 @@ MOST_NAMED: Final = 10
 KINDS: Final = {
     Kind.MEMBER: "a full member",
     Kind.GUEST: "a guest",
-    Kind.STRANGER: "somebody of another organisation",
+    Kind.STRANGER: "from another organisation",
     Kind.BOT: "a bot",
-    Kind.DEACTIVATED: "somebody whose account is deactivated",
+    Kind.DEACTIVATED: "a deactivated user",
 }
 
 
@@ -33,12 +33,12 @@ def whoami(value: Whoami) -> Message:
     actor = value.person.actor
     if value.person.kind is Kind.UNREACHABLE:
         return tell(
-            "Slack could not be asked who you are, so you may do nothing for now. Please try again in a minute."
+            "I could not ask Slack who you are, so you may not do anything for now. Please try again in a minute."
         )
-    ids = code(actor.user) if actor.id == actor.user else f"{code(actor.user)}, in the organisation {code(actor.id)}"
-    known = f"I take you for {KINDS[value.person.kind]}: {user(actor.user)} ({ids}) of {code(actor.team)}."
+    ids = code(actor.user) if actor.id == actor.user else f"{code(actor.user)}; {code(actor.id)} in the organisation"
+    known = f"You are {KINDS[value.person.kind]}: {user(actor.user)} ({ids}) of {code(actor.team)}."
     if value.person.kind is not Kind.MEMBER:
-        return tell(f"{known} You may do nothing here.")
+        return tell(f"{known} You may not do anything here.")
     places = (line for standing in value.standings for line in _standing(standing))
     return tell(known, _belonging(value), fit(places, most=MOST_TEXT))
 
@@ -46,9 +46,9 @@ def whoami(value: Whoami) -> Message:
 def _belonging(value: Whoami) -> str:
     sets, groups = map(code, value.belonging.sets), map(mention, value.belonging.groups)
     mine = listed((*sets, *groups), most=MOST_NAMED)
-    said = f"You are in {mine}." if mine else "You are in no set and in no group of the rules."
+    said = f"You are in {mine}." if mine else "You are in no set or group that the rules name."
     unknown = listed(tuple(map(mention, value.belonging.unknown)), most=MOST_NAMED)
-    return f"{said} Slack could not be asked who is in {unknown}." if unknown else said
+    return f"{said} I could not ask Slack who is in {unknown}." if unknown else said
 
 
 def _standing(standing: Standing) -> list[str]:
@@ -57,14 +57,14 @@ def _standing(standing: Standing) -> list[str]:
         about = [right for right in standing.rights if right.verb == word]
         lines += [f"• {word}: {_right(right)}" for right in about]
         if word == READ and not about:
-            lines.append(f"• {word}: every flow, as every full member may")
+            lines.append(f"• {word}: every flow, like every full member")
         if word != READ and not any(right.effect is Effect.ALLOW for right in about):
             lines.append(f"• {word}: no rule lets you")
     return [*lines, *(f"• {right.verb} by `--emergency`: {_emergency(right)}" for right in standing.emergencies)]
 
 
 def _emergency(right: Right) -> str:
-    over = f"passing over {_approvals(right)}" if right.approvals else "where no approval is asked for"
+    over = f"skipping {_approvals(right)}" if right.approvals else "no approval needed anyway"
     return f"{_flows(right)}, {over}, by rule {quote(right.rule, most=100)}{_unsure(right)}"
 
 
@@ -73,7 +73,7 @@ def _approvals(right: Right) -> str:
 
 
 def _unsure(right: Right) -> str:
-    return "" if right.sure else ", if you are in a group that Slack could not be asked about"
+    return "" if right.sure else ", if you are in a group that I could not ask Slack about"
 
 
 def _right(right: Right) -> str:

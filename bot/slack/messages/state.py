@@ -1,4 +1,4 @@
-"""Where a request stands, as the one line under the card's first: what it waits for, or how it ended, by whom and when.
+"""The state line, right below the card's first line: what the request waits for, or why, when and by whom it ended.
 
 Owns these words for every state, progress and outcome. Must not know blocks or buttons.
 """
@@ -20,10 +20,27 @@ UNTOUCHED: Final = "the flow was not touched"
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
 class Line:
-    """The state in a word or two, and what goes on right behind it."""
+    """The state in a word or two, and the rest of the line.
+
+    `settled` tells that the card's first line says what came of it, so that nobody has to hear the lead as well.
+    """
 
     lead: str
     rest: str
+    settled: bool = False
+
+    @property
+    def shown(self) -> str:
+        """The line as the card has it: the lead is bold."""
+        return f"*{self.lead}*{self.rest}" if self.lead else self.spoken
+
+    @property
+    def spoken(self) -> str:
+        """The line as it follows the card's first in a notification or a list."""
+        if not self.settled:
+            return f"{self.lead}{self.rest}"
+        said = self.rest.lstrip(" ,:;·")
+        return f"{said[:1].upper()}{said[1:]}"
 
 
 def line(request: Request, *, workspace_url: str) -> Line:
@@ -36,7 +53,8 @@ def line(request: Request, *, workspace_url: str) -> Line:
         case State.DENIED:
             return _denied(request.ending)
         case State.EXPIRED:
-            return Line(lead="Expired", rest=f": {expired_because(request)}; {UNTOUCHED}{_when(request.ending)}")
+            why = f": {expired_because(request)}; {UNTOUCHED}{_when(request.ending)}"
+            return Line(lead="Expired", rest=why, settled=True)
         case State.WITHDRAWN:
             return _withdrawn(request.ending)
         case State.SUPERSEDED:
@@ -46,7 +64,7 @@ def line(request: Request, *, workspace_url: str) -> Line:
 
 
 def approvals(request: Request, *, count: int, needed: int, workspace_url: str) -> str:
-    """Return the approvals had and needed, and from whom the rest may come; it pings nobody."""
+    """Return how many approvals there are and are needed, and who may give the rest; it pings nobody."""
     tally = f"{count} of {needed}"
     if count >= needed:
         return f"{tally}, complete"
@@ -69,7 +87,7 @@ def expired_because(request: Request) -> str:
 
 def withdrawn_because(ending: Ending | None) -> str:
     """Return why flowbot itself took the request back."""
-    return f"Slack did not take the card ({code(ending.code)})" if ending and ending.code else "it could not go on"
+    return f"Slack did not accept the card ({code(ending.code)})" if ending and ending.code else "it could not go on"
 
 
 def _pending(request: Request, workspace_url: str) -> Line:
@@ -85,17 +103,18 @@ def _pending(request: Request, workspace_url: str) -> Line:
 
 
 def _pressed(request: Request, emergency: Emergency, until: str, workspace_url: str) -> Line:
-    """Return how far the two presses of an emergency have come."""
+    """Return which of the two presses of an emergency is missing."""
     who = user(request.requester.user)
     others = emergencies.members(emergency, workspace_url=workspace_url)
-    limit = f"; they are over the limit of emergencies, so the second press is for another of {others}"
+    limit = f"; they have used up their emergencies, so the second press must come from another of {others}"
     if emergency.first_at is None:
         over = limit if emergency.needs_second else ""
         return Line(lead="Waiting for the first of two presses", rest=f" by {who}{over}{until}")
-    once = f" by {who} · {date(emergency.first_at)}"
+    once = f" by {who} at {date(emergency.first_at)}"
     if emergency.needs_second:
         return Line(lead="Pressed once", rest=f"{once}{limit}{until}")
-    return Line(lead="Pressed once", rest=f"{once}; the second press, {emergencies.APART} later, lets it run{until}")
+    second = f"a second press, at least {emergencies.APART} later, carries it out"
+    return Line(lead="Pressed once", rest=f"{once}; {second}{until}")
 
 
 def _by(request: Request) -> str:
@@ -112,12 +131,9 @@ def _approved(request: Request) -> Line:
         case Progress.RUNNING:
             return Line(lead="Calling", rest=f": {_running(operation)}. {decision} {_by(request)}")
         case Progress.SUCCEEDED | Progress.FAILED | Progress.UNKNOWN | Progress.CANCELLED:
-            came_of_it = _ended(request, operation)
-            if operation.changed_to is not None:
-                now = escape(operation.changed_to, most=40)
-                came_of_it = Line(lead=f"{now} again", rest=f", after it was {came_of_it.lead}{came_of_it.rest}")
             at = f" · {date(operation.ended_at)}" if operation.ended_at is not None else ""
-            return dataclasses.replace(came_of_it, rest=f"{came_of_it.rest}. {decision} {_by(request)}{at}")
+            lead, rest = _ended(request, operation)
+            return Line(lead=lead, rest=f"{rest}{decision} {_by(request)}{at}", settled=True)
         case _:
             assert_never(operation.progress)
 
@@ -125,19 +141,19 @@ def _approved(request: Request) -> Line:
 def _next(request: Request) -> str:
     operation = request.operation
     if operation.held_ups == 0:
-        return "the last checks and the call come next"
+        return "the final checks and the call come next"
     why = f" ({escape(operation.trouble.message, most=120)})" if operation.trouble and operation.trouble.message else ""
-    return f"the call is held up{why}, and does not begin after {date(schedule.begin_by(request))}"
+    return f"the call is held up{why} and will not begin after {date(schedule.begin_by(request))}"
 
 
 def _running(operation: Operation) -> str:
     match operation.awaiting:
         case Awaiting.READING if operation.accepted_at is not None:
-            return "the cloud accepted it, and does not report it done yet"
+            return "the cloud accepted it but does not report it done yet"
         case Awaiting.READING:
-            return "no reply came, so the flow's state is read"
+            return "no reply came; reading the flow back"
         case Awaiting.TRY:
-            return f"try {operation.tries} was not carried out, and another follows at {date(operation.not_before)}"
+            return f"try {operation.tries} did not go through; another follows at {date(operation.not_before)}"
         case Awaiting.REPLY | Awaiting.NOTHING:
             return "the cloud has not answered yet"
         case _:
@@ -145,66 +161,68 @@ def _running(operation: Operation) -> str:
 
 
 _ENDED: Final[Mapping[OutcomeKind, tuple[str, str]]] = {
-    OutcomeKind.DONE: ("{status}", ": the cloud says that it is {past}"),
-    OutcomeKind.ALREADY: ("{status}", ": already so, not by this request; nothing was called"),
-    OutcomeKind.READ_BACK: ("{status}", ": the reply was lost, and a reading finds it so"),
-    OutcomeKind.CONFIRMED: ("{status}", ": the cloud refused the call as already so, and a second reading agrees"),
-    OutcomeKind.REHEARSED: ("Dry run done", ": nothing was called and nothing has changed"),
-    OutcomeKind.UNREADABLE: ("Failed", ": {unreadable}; nothing was called"),
-    OutcomeKind.REFUSED: ("Failed", ": {refused}{named}"),
-    OutcomeKind.NOT_DONE: ("Failed", ": accepted, still {status}"),
-    OutcomeKind.UNDONE: ("Failed", ": still {status}; it may have been {undone} again"),
-    OutcomeKind.LOST: ("Unknown", ": {unknown}"),
+    OutcomeKind.DONE: ("", ""),
+    OutcomeKind.ALREADY: ("", "It was already so, not by this request; no call was made. "),
+    OutcomeKind.READ_BACK: ("", "The cloud's reply was lost; reading the flow back confirms it. "),
+    OutcomeKind.CONFIRMED: ("", "The cloud refused the call: already {past}; reading the flow back confirms it. "),
+    OutcomeKind.REHEARSED: ("Dry run done", ": no call was made and nothing has changed. "),
+    OutcomeKind.UNREADABLE: ("Failed", ": {unreadable}; no call was made. "),
+    OutcomeKind.REFUSED: ("Failed", ": {refused}. "),
+    OutcomeKind.NOT_DONE: ("Failed", ": accepted, still {status}. "),
+    OutcomeKind.UNDONE: ("Failed", ": still {status}; it may have been {undone} again. "),
+    OutcomeKind.LOST: ("Unknown", ": {unknown}. "),
 }
-"""How an operation ended, by its outcome: a word or two, and what goes on behind it."""
+"""What the state line adds to the first line, by the outcome: a word or two, and a sentence or more."""
 
 
-def _ended(request: Request, operation: Operation) -> Line:
+def _ended(request: Request, operation: Operation) -> tuple[str, str]:
     outcome = operation.outcome
     if outcome is None:
-        return Line(lead="Ended", rest=f"; {UNTOUCHED}")
+        return "Ended", f": {UNTOUCHED}. "
     if outcome.halt is not None:
-        return Line(lead="Failed", rest=f": {outcomes.halted(outcome, outcome.halt)}")
-    named = outcome.failure.code if outcome.failure is not None else None
-    asks = "nobody knows what came of the call; I keep asking the cloud"
-    asked = "nobody will know what came of the call; I asked the cloud for an hour"
+        return "Failed", f": {outcomes.halted(outcome, outcome.halt)}. "
+    if operation.changed_to is not None:
+        found = escape(operation.changed_to, most=40)
+        return "", f"It was {outcomes.status(request, outcome)}; the check ten seconds later found {found}. "
+    asks = "the cloud has not confirmed the call; I keep checking"
+    asked = "the cloud has not confirmed the call within an hour; I have stopped checking"
     words = {
         "status": outcomes.status(request, outcome),
         "past": outcomes.past(request.verb),
         "undone": outcomes.past_other(request.verb),
         "refused": outcomes.refused(outcome),
         "unreadable": outcomes.unreadable(outcome),
-        "named": f", {code(named)}" if named else "",
         "unknown": asks if operation.awaiting is Awaiting.READING else asked,
     }
     lead, rest = _ENDED[outcome.how]
-    return Line(lead=lead.format(**words), rest=rest.format(**words))
+    return lead, rest.format(**words)
 
 
 def _denied(ending: Ending | None) -> Line:
     if ending is None or ending.actor is None:
-        return Line(lead="Denied by policy", rest=f"{policy_because(ending)}; {UNTOUCHED}{_when(ending)}")
+        why = f"{policy_because(ending)}; {UNTOUCHED}{_when(ending)}"
+        return Line(lead="Denied by policy", rest=why, settled=True)
     why = f". Reason: {quote(ending.reason, most=200)}" if ending.reason else ""
-    return Line(lead="Denied", rest=f" by {user(ending.actor.user)}; {UNTOUCHED}{_when(ending)}{why}")
+    return Line(lead="Denied", rest=f": {UNTOUCHED}{_when(ending)}{why}", settled=True)
 
 
 def policy_because(ending: Ending | None) -> str:
     """Return why the policy denied, fit to follow "denied by policy": a pause, a rule, or that no rule allows it."""
     if ending is not None and ending.reason:
-        return f": flowbot is paused, {quote(ending.reason, most=200)}"
+        return f": flowbot is paused ({quote(ending.reason, most=200)})"
     if ending is not None and ending.rule:
         return f", under rule {quote(ending.rule, most=100)}"
     return ": no rule allows it now"
 
 
 def _withdrawn(ending: Ending | None) -> Line:
-    by = f"by {user(ending.actor.user)}" if ending and ending.actor else f"by flowbot: {withdrawn_because(ending)}"
-    return Line(lead="Withdrawn", rest=f" {by}; {UNTOUCHED}{_when(ending)}")
+    why = "" if ending and ending.actor else f"{withdrawn_because(ending)}; "
+    return Line(lead="Withdrawn", rest=f": {why}{UNTOUCHED}{_when(ending)}", settled=True)
 
 
 def _superseded(ending: Ending | None) -> Line:
-    by = f" of {user(ending.actor.user)}" if ending and ending.actor else ""
-    return Line(lead="Superseded", rest=f" by an emergency request{by}; {UNTOUCHED}{_when(ending)}")
+    why = f": this request did not touch the flow{_when(ending)}"
+    return Line(lead="Superseded", rest=why, settled=True)
 
 
 def _when(ending: Ending | None) -> str:

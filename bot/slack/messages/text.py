@@ -1,7 +1,7 @@
-"""Words from outside made safe for Slack's mrkdwn, and Slack's own notations for people, channels, times and links.
+"""Text from people and the cloud made safe for Slack's mrkdwn; Slack's notation for people, channels, times and links.
 
-Owns escaping and shortening: whatever a person or the cloud wrote leaves here on one line, bounded, and unable to ping,
-link or open a code span. Must not know requests, states or sentences.
+Owns escaping and shortening: text from outside leaves here on one line, bounded, and unable to ping, link or open a
+code span. Must not know requests, states or sentences.
 """
 
 import datetime
@@ -16,8 +16,8 @@ from bot.usecases.answers import CardLink
 ELLIPSIS: Final = "…"
 
 _ENTITIES: Final = {"&": "&amp;", "<": "&lt;", ">": "&gt;", "`": "ˋ"}
-_BLANK_LETTERS: Final = frozenset("\u115f\u1160\u2800\u3164\uffa0")  # letters by category, yet nothing is to be seen
-_MOST_MARKS: Final = 3  # accents on one letter; more of them paint over the neighbouring lines
+_BLANK_LETTERS: Final = frozenset("\u115f\u1160\u2800\u3164\uffa0")  # letters by category, but invisible
+_MOST_MARKS: Final = 3  # accents on one letter; more would cover the lines above and below
 _PLACE: Final = re.compile(r"[CDG][A-Za-z0-9]{1,63}")
 _GROUP: Final = re.compile(r"S[A-Za-z0-9]{1,63}")
 _PERSON: Final = re.compile(r"[UW][A-Za-z0-9]{1,63}")
@@ -91,7 +91,7 @@ def date(at: float) -> str:
 
 def day(at: float) -> str:
     """Return a time with its day, as each reader sees it in their own time zone; where Slack cannot, in UTC."""
-    return _date(at, "{date_short_pretty} {time}")
+    return _date(at, "{date_short_pretty} at {time}")
 
 
 def _date(at: float, notation: str) -> str:

@@ -114,7 +114,7 @@ ARREARS: Final = dataclasses.replace(
 )
 KEY_LOCKED: Final = CloudFailure(
     fault=Fault.CREDENTIALS,
-    message="the cloud has locked flowbot's key after bad tries; it is used again at 22:19 UTC",
+    message="the cloud has locked flowbot's key after failed tries; it will be used again at 22:19 UTC",
     retry_after=250.0,
 )
 UNREACHED: Final = CloudFailure(fault=Fault.NEVER_SENT, message="connection refused")

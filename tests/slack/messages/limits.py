@@ -13,7 +13,7 @@ MOST_TEXT: Final = 4_000
 
 NOTATION: Final = re.compile(r"<[^<>]*>?|>")
 OURS: Final = re.compile(
-    r"<(@[UW]\w+|#C\w+|!subteam\^S\w+|!date\^\d+\^(\{date_short_pretty\} )?\{time\}\|[\d:UTC -]+"
+    r"<(@[UW]\w+|#C\w+|!subteam\^S\w+|!date\^\d+\^(\{date_short_pretty\} at )?\{time\}\|[\d:UTC -]+"
     r"|https://acme\.slack\.com/(archives/C\w+/p\d+(\?thread_ts=[\d.]+&amp;cid=C\w+)?\|its card"
     r"|team/[UW]\w+\|[UW]\w+))>"
 )

@@ -65,7 +65,7 @@ def test_whoever_may_be_an_outsider_learns_neither_rule_nor_names(name: str) -> 
 def test_where_slack_could_not_be_asked_the_answer_is_no_and_says_so() -> None:
     for name in ("unreachable person", "unreachable group", "unreachable at the click"):
         text = show(examples.REFUSALS[name]).text
-        assert text.startswith("Slack could not be asked")
+        assert text.startswith("I could not ask Slack")
         assert "so the answer is no" in text
 
 
@@ -125,10 +125,10 @@ def test_a_late_click_learns_what_the_request_is_now() -> None:
 
 
 def test_the_second_press_says_for_how_long_to_wait_and_who_else_is_needed() -> None:
-    assert "press it again in 2 seconds" in show(examples.ANSWERS["too soon"]).text
+    assert "press again in 2 seconds" in show(examples.ANSWERS["too soon"]).text
     soon = show(examples.ANSWERS["too soon by a second"]).text
     assert soon.startswith("Dry run: EMERGENCY: ")
-    assert "press it again in 1 second." in soon
+    assert "press again in 1 second." in soon
     second = show(examples.ANSWERS["second needed"]).text
     assert "another of `media-leads`: <@U0CAROL> or <@U0DAVE>" in second
-    assert "is for another of <@U0CAROL>." in show(examples.ANSWERS["second needed of one"]).text
+    assert "must come from another of <@U0CAROL>." in show(examples.ANSWERS["second needed of one"]).text

@@ -1,6 +1,7 @@
 """The card, in every state that a request can be in."""
 
 import dataclasses
+from typing import Final
 
 import pytest
 from syrupy.assertion import SnapshotAssertion
@@ -10,7 +11,7 @@ from bot.lifecycle import records
 from bot.lifecycle.records import Flow, OutcomeKind, Part, Request
 from bot.lifecycle.states import Progress, State
 from bot.slack import messages
-from bot.slack.messages import Message
+from bot.slack.messages import Message, headline
 
 from . import examples, limits
 
@@ -122,14 +123,41 @@ def test_every_version_has_block_ids_of_its_own() -> None:
     assert first.isdisjoint(second)
 
 
+def lines(message: Message) -> tuple[str, str]:
+    """Return the first line of a card and its state line, as they are shown."""
+    first, below, *_ = (text for text in limits.read(message).split("\n") if text)
+    return first.strip("*"), below
+
+
+OPEN: Final = [name for name, seen in examples.CARDS.items() if records.is_open(seen)]
+
+
 @every_card
-def test_a_card_says_its_point_and_its_state_without_blocks(name: str) -> None:
+def test_a_card_says_its_point_without_blocks(name: str) -> None:
     seen = examples.CARDS[name]
     message = show(seen)
-    name = seen.flow.name or seen.flow.flow_id
-    assert f"{seen.verb.capitalize()} `{name}` (…1b2d) in hk: {seen.flow.status}" in message.text
-    lead = str(message.blocks[1]).split("*")[1]
-    assert f". {lead}" in message.text
+    first, _ = lines(message)
+    assert first == headline.headline(seen)
+    assert message.text.startswith(f"{first}. ")
+    assert f"`{seen.flow.called}` (…1b2d) in hk" in first
+
+
+@pytest.mark.parametrize("name", OPEN)
+def test_an_open_card_leads_with_the_decision_and_says_its_state_without_blocks(name: str) -> None:
+    seen = examples.CARDS[name]
+    message = show(seen)
+    first, below = lines(message)
+    assert f"{seen.verb.capitalize()} `{seen.flow.called}` (…1b2d) in hk: {seen.flow.status}" in first
+    assert f". {below.split('*')[1]}" in message.text
+
+
+@pytest.mark.parametrize("name", ["refused", "denied", "expired unapproved", "stopped"])
+def test_a_settled_card_keeps_its_facts_and_is_shorter_than_before(name: str) -> None:
+    settled, before = limits.read(show(examples.CARDS[name])), limits.read(show(examples.approved()))
+    facts = (examples.FLOW.flow_id, "ap-southeast-3", "1 source, 3 outputs", "<@U0ALICE>", examples.ONE.rule)
+    assert [fact for fact in (*facts, "encoder loops") if fact not in settled] == []
+    assert len(settled) < len(before)
+    assert "channels" in before
 
 
 @pytest.mark.parametrize(
@@ -160,11 +188,11 @@ def test_a_dry_run_is_marked_on_the_card_in_its_text_and_in_the_dialog() -> None
 
 
 @pytest.mark.parametrize("name", [name for name in examples.CARDS if name.startswith("emergency")])
-def test_an_emergency_is_marked_on_its_card_whom_it_passes_over_is_named_and_it_pings_no_approver(name: str) -> None:
+def test_an_emergency_is_marked_on_its_card_whom_it_skips_is_named_and_it_pings_no_approver(name: str) -> None:
     seen = examples.CARDS[name]
     message = show(seen)
     assert message.text.startswith("Dry run: EMERGENCY: " if seen.dry_run else "EMERGENCY: ")
-    assert ("passes over the approval of `media-leads`, " in limits.read(message)) is (seen != examples.NOBODYS)
+    assert ("skips the approval of `media-leads`, " in limits.read(message)) is (seen != examples.NOBODYS)
     if name != "emergency over nobody":
         assert "announced in <#C0HOME> too" in limits.read(message)
 
@@ -180,7 +208,7 @@ def test_each_press_of_an_emergency_is_dangerous_and_its_dialog_says_what_it_doe
     assert press["text"] == {"type": "plain_text", "text": label, "emoji": False}
     line, over = dialog["text"]["text"].split("\n")
     assert line == "EMERGENCY: Stop `main-feed` (…1b2d) in hk: ACTIVE, 3 outputs"
-    assert over == "Passes over: media-leads, U0ERIN and S0NOC"
+    assert over == "Skips the approval of: media-leads, U0ERIN and S0NOC"
     assert not any("style" in other or "confirm" in other for other in others)
 
 
@@ -230,7 +258,7 @@ def test_a_flow_of_which_only_the_id_is_known_still_has_a_card() -> None:
 def test_an_operation_that_was_cancelled_claims_no_outcome() -> None:
     cancelled = dataclasses.replace(examples.approved().operation, progress=Progress.CANCELLED)
     shown = show(dataclasses.replace(examples.approved(), operation=cancelled)).text
-    assert "Ended; the flow was not touched. Approved by <@U0CAROL>" in shown
+    assert "ended without a call. The flow was not touched. Approved by <@U0CAROL>" in shown
 
 
 def test_a_vote_of_the_requester_is_not_shown_as_counting() -> None:

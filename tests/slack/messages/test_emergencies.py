@@ -35,7 +35,7 @@ def test_who_asked_and_who_pressed_are_not_called_for_the_review() -> None:
 def test_where_nobody_is_passed_over_the_other_members_are_against_it() -> None:
     emergency = examples.NOBODYS.emergency
     assert emergency is not None
-    assert "no approval is passed over" in emergencies.passed_over(emergency, workspace_url=examples.WORKSPACE)
+    assert "no approval is skipped" in emergencies.passed_over(emergency, workspace_url=examples.WORKSPACE)
     assert emergencies.against(emergency, workspace_url=examples.WORKSPACE) == "`media-leads`"
 
 

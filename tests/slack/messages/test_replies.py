@@ -102,7 +102,7 @@ def test_what_is_no_outcome_stays_in_the_thread(name: str) -> None:
 def test_an_emergency_mentions_those_passed_over_and_names_the_sets(name: str) -> None:
     message = show(examples.REPLIES[name])
     assert limits.pings(message) == {"@U0CAROL", "@U0DAVE", "!subteam^S0NOC", "@U0ALICE"}
-    assert "passes over the approval of `media-leads`" in message.text
+    assert "skips the approval of `media-leads`" in message.text
     assert "Reason: “encoder loops" in message.text
 
 
@@ -163,8 +163,8 @@ def test_a_bad_key_is_not_to_be_tried_again(name: str) -> None:
 def test_when_nobody_knows_the_reply_says_unknown_and_that_the_cloud_is_still_asked() -> None:
     text = show(examples.REPLIES["outcome lost"]).text
     assert "unknown" in text
-    assert "Nothing more is sent; I keep asking the cloud" in text
-    assert "“Check Now” asks at once" in text
+    assert "No further call is made. I keep checking" in text
+    assert "“Check Now” checks at once" in text
 
 
 def test_when_nobody_will_know_the_reply_says_so_and_what_is_safe() -> None:
