@@ -185,7 +185,7 @@ def _or_exit(work: Callable[[], Result]) -> Result:
     """Return what the work returns; say what flowbot itself raises in one sentence, and exit 2."""
     try:
         return work()
-    except errors.FlowbotError as failure:
+    except (errors.FlowbotError, SettingsInvalid) as failure:
         _wrong([str(failure)])
 
 

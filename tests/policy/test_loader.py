@@ -148,7 +148,7 @@ def test_the_endpoint_follows_from_the_region() -> None:
 
 
 def test_the_example_at_the_top_level_is_in_order() -> None:
-    path = pathlib.Path(__file__).parent.parent / "flowbot.toml"
+    path = pathlib.Path(__file__).parents[2] / "flowbot.toml"
     found = policy_file.load(path.read_bytes(), name=path.name)
     assert (found.problems, found.defects, found.warnings) == ((), (), ())
 

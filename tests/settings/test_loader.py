@@ -496,7 +496,7 @@ class TestCheckReport:
 
 
 class TestExamples:
-    ROOT = pathlib.Path(__file__).parent.parent
+    ROOT = pathlib.Path(__file__).parents[2]
 
     def test_env_example_filled_in_is_in_order(self, tmp_path: pathlib.Path) -> None:
         text = variables.env_example()

@@ -309,7 +309,7 @@ def test_configuring_twice_logs_once(capsys: pytest.CaptureFixture[str]) -> None
 
 
 def test_an_exception_that_nobody_catches_is_logged_without_secrets() -> None:
-    configure = f"from bot import log\nlog.configure(fmt='json', level='info', secrets=[{SECRET!r}])"
+    configure = f"from bot.settings import log\nlog.configure(fmt='json', level='info', secrets=[{SECRET!r}])"
     program = f"{configure}\nraise ValueError({SECRET!r})\n"
     done = subprocess.run([sys.executable, "-c", program], capture_output=True, text=True, check=False)  # noqa: S603
     [line] = done.stderr.splitlines()
@@ -328,7 +328,7 @@ def test_only_an_interrupt_is_not_worth_a_line(capsys: pytest.CaptureFixture[str
 
 def test_importing_does_nothing() -> None:
     program = (
-        "import logging, sys\nbefore = sys.excepthook\nfrom bot import log\n"
+        "import logging, sys\nbefore = sys.excepthook\nfrom bot.settings import log\n"
         "assert sys.excepthook is before and not logging.getLogger().handlers\n"
     )
     subprocess.run([sys.executable, "-c", program], check=True)  # noqa: S603

@@ -4,7 +4,7 @@ import pathlib
 
 from bot.settings import variables
 
-ROOT = pathlib.Path(__file__).parent.parent
+ROOT = pathlib.Path(__file__).parents[2]
 
 
 def test_the_example_in_the_repository_is_what_the_table_says() -> None:
