@@ -109,7 +109,7 @@ class Bench:
         directory = self._stack.enter_context(tempfile.TemporaryDirectory(prefix="flowbot-model-", dir=where))
         self._stack.enter_context(quick_sqlite())
         # In real seconds, which do not pass here: Slack is told beside each call from its first moment.
-        self._stack.enter_context(mock.patch("bot.worker.requests.HEAD_START", 0.0))
+        self._stack.enter_context(mock.patch("bot.worker.requests.CALL_GRACE", 0.0))
         self._url = database_in(pathlib.Path(directory))
         self._loop = asyncio.new_event_loop()
         self._file = pathlib.Path(directory) / "flowbot.db"

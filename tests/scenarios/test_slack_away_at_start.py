@@ -27,9 +27,10 @@ async def away(built: world.World) -> AsyncIterator[Stage]:
 
 
 async def returns(stage: Stage) -> None:
-    """Let Slack answer again, and wait until it has been asked anew."""
+    """Let Slack answer again, and wait until it has been asked anew and all that waited for it is told."""
     stage.slack.faults.up()
     await stage.passes(AGAIN)
+    await stage.ticks(lambda: stage.waiting() == 0)
 
 
 @pytest.fixture
