@@ -79,8 +79,8 @@ def explain(user: str, channel: str, member_of: tuple[str, ...], command: tuple[
     _ids("--user", file_keys.USER, "a user (U… or W…)", user)
     _ids("--channel", file_keys.CHANNEL, "a channel (C… or G…)", channel)
     _ids("--member-of", file_keys.GROUP, "a user group (S…)", *member_of)
-    in_force, typed = freezing.at(settings.policy, time.time()), " ".join(command)
-    explanation = explainer.of_command(in_force, typed, user=user, channel=channel, member_of=member_of)
+    policy, typed = freezing.at(settings.policy, time.time()), " ".join(command)
+    explanation = explainer.of_command(policy, typed, user=user, channel=channel, member_of=member_of)
     if isinstance(explanation, explainer.Unclear):
         raise click.UsageError(explanation.why)
     click.echo("\n".join(explainer.report(explanation)))

@@ -420,7 +420,7 @@ class Desk:
         self.store, self.clock = store, clock
         self.cloud, self.directory, self.chat = FakeCloud(), FakeDirectory(), FakeChat()
         self.policy = policy_of(POLICY)
-        self.gate = Gate(policy_in_force=lambda: self.policy, directory=self.directory, switch=self.store, clock=clock)
+        self.gate = Gate(current_policy=lambda: self.policy, directory=self.directory, switch=self.store, clock=clock)
         finder = FlowFinder(cloud=self.cloud, clock=clock)
         self.asking = RequestOpener(store=store, finder=finder, gate=self.gate, clock=clock)
         self.service = UseCases(store=store, gate=self.gate, asking=self.asking, clock=clock)

@@ -136,11 +136,11 @@ class NeverPaused:
 
 def gate_of(case: Case, rename: Rename) -> tuple[Gate, FakeDirectory]:
     """Return the gate under the policy, and what it asks."""
-    directory, in_force = FakeDirectory(), policy_of(case, rename)
+    directory, policy = FakeDirectory(), policy_of(case, rename)
     directory.one_id = {ident: OTHER.get(ident, ident) for ident in (*PEOPLE, *OTHER.values())}
     directory.kinds = dict.fromkeys(directory.one_id, Kind.MEMBER)
     directory.groups = {group: frozenset(map(rename, who)) for group, who in case.members.items()}
-    gate = Gate(policy_in_force=lambda: in_force, directory=directory, switch=NeverPaused(), clock=FakeClock())
+    gate = Gate(current_policy=lambda: policy, directory=directory, switch=NeverPaused(), clock=FakeClock())
     return gate, directory
 
 

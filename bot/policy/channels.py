@@ -21,9 +21,9 @@ def home(project: model.Project) -> str:
     return project.channels[0]
 
 
-def project_of_channel(in_force: model.Policy, channel: str) -> model.Project | None:
+def project_of_channel(policy: model.Policy, channel: str) -> model.Project | None:
     """Find the project that a channel belongs to."""
-    return next((project for project in in_force.projects.values() if channel in project.channels), None)
+    return next((project for project in policy.projects.values() if channel in project.channels), None)
 
 
 def card_channel(project: model.Project, channel: str) -> str:
@@ -31,12 +31,12 @@ def card_channel(project: model.Project, channel: str) -> str:
     return channel if channel in project.channels else home(project)
 
 
-def project_for(in_force: model.Policy, named: str | None, channel: str) -> model.Project | UnclearProject:
+def project_for(policy: model.Policy, named: str | None, channel: str) -> model.Project | UnclearProject:
     """Return the project that is meant: the one named, that of the channel, or the only one."""
-    names = tuple(in_force.projects)
+    names = tuple(policy.projects)
     if named is not None:
-        return in_force.projects.get(named) or UnclearProject(typed=named, projects=names)
-    here = project_of_channel(in_force, channel)
+        return policy.projects.get(named) or UnclearProject(typed=named, projects=names)
+    here = project_of_channel(policy, channel)
     if here is not None:
         return here
-    return in_force.projects[names[0]] if len(names) == 1 else UnclearProject(typed=None, projects=names)
+    return policy.projects[names[0]] if len(names) == 1 else UnclearProject(typed=None, projects=names)

@@ -48,7 +48,7 @@ class Unclear:
 
 
 def of_command(
-    in_force: Policy, text: str, *, user: str, channel: str, member_of: Iterable[str]
+    policy: Policy, text: str, *, user: str, channel: str, member_of: Iterable[str]
 ) -> Explanation | Unclear:
     """Explain what is decided about a command as a full member types it in a channel; nobody is asked anything.
 
@@ -57,18 +57,18 @@ def of_command(
     parsed = grammar.parse(text)
     if not isinstance(parsed, grammar.ChangeCommand | grammar.ReadCommand):
         return Unclear(why=f'"{text}" is not a command that rules decide, such as: stop main-feed')
-    asked = question(in_force, parsed, user=user, channel=channel)
+    asked = question(policy, parsed, user=user, channel=channel)
     if isinstance(asked, channels.UnclearProject):
         return Unclear(why=f"which project is meant? Add --project, one of: {', '.join(asked.projects)}")
     emergency = isinstance(parsed, grammar.ChangeCommand) and parsed.emergency
-    return explain(in_force, asked, assumed_groups(in_force, user, member_of), emergency=emergency)
+    return explain(policy, asked, assumed_groups(policy, user, member_of), emergency=emergency)
 
 
 def question(
-    in_force: Policy, command: grammar.ChangeCommand | grammar.ReadCommand, *, user: str, channel: str
+    policy: Policy, command: grammar.ChangeCommand | grammar.ReadCommand, *, user: str, channel: str
 ) -> Question | channels.UnclearProject:
     """Return what a full member asks with a command in a channel; the flow is taken as an id and as a name."""
-    project = channels.project_for(in_force, command.project, channel)
+    project = channels.project_for(policy, command.project, channel)
     if isinstance(project, channels.UnclearProject):
         return project
     changes = isinstance(command, grammar.ChangeCommand)
@@ -83,35 +83,35 @@ def question(
     )
 
 
-def explain(in_force: Policy, question: Question, groups: Groups, *, emergency: bool = False) -> Explanation:
+def explain(policy: Policy, question: Question, groups: Groups, *, emergency: bool = False) -> Explanation:
     """Decide, about an emergency or as ever, and say how every rule had its part in it."""
-    looks = tuple(_look(in_force, rule, question, groups, emergency=emergency) for rule in in_force.rules)
+    looks = tuple(_look(policy, rule, question, groups, emergency=emergency) for rule in policy.rules)
     if emergency:
-        return Explanation(looks=looks, decision=break_glass.decide(in_force, question, groups))
-    decision, guard = evaluation.decide(in_force, question, groups), protected_flows.guard(in_force, question, groups)
+        return Explanation(looks=looks, decision=break_glass.decide(policy, question, groups))
+    decision, guard = evaluation.decide(policy, question, groups), protected_flows.guard(policy, question, groups)
     return Explanation(looks=looks, decision=decision, guard=guard)
 
 
-def _look(in_force: Policy, rule: Rule, question: Question, groups: Groups, *, emergency: bool) -> Look:
+def _look(policy: Policy, rule: Rule, question: Question, groups: Groups, *, emergency: bool) -> Look:
     """Look whom a rule is about: an emergency asks whom it lets go without approvals, but for a deny."""
-    about: Mapping[str, bool | None] = evaluation.touches(in_force, rule, question, groups)
+    about: Mapping[str, bool | None] = evaluation.touches(policy, rule, question, groups)
     is_stricter: bool | None = False
     if emergency and rule.effect is Effect.ALLOW:
-        about = {"emergency": break_glass.holds(in_force, rule, question, groups)}
-        if rule is break_glass.stricter(in_force, question, groups):
-            is_stricter = break_glass.applies(in_force, rule, question, groups)
+        about = {"emergency": break_glass.holds(policy, rule, question, groups)}
+        if rule is break_glass.stricter(policy, question, groups):
+            is_stricter = break_glass.applies(policy, rule, question, groups)
     return Look(rule=rule, conditions={**evaluation.conditions(rule, question), **about}, is_stricter=is_stricter)
 
 
-def assumed_groups(in_force: Policy, user: str, groups: Iterable[str]) -> Groups:
+def assumed_groups(policy: Policy, user: str, groups: Iterable[str]) -> Groups:
     """Return what is taken for true of the groups of a policy where Slack is not asked.
 
     The user is in the groups named and in no other; each has people enough besides.
     """
     of_user = frozenset(groups)
-    enough = max((rule.approvals for rule in in_force.rules), default=0)
-    entries = [entry for rule in in_force.rules for entry in _named(rule)]
-    named = filter(model.is_group, model.expand(in_force, entries))
+    enough = max((rule.approvals for rule in policy.rules), default=0)
+    entries = [entry for rule in policy.rules for entry in _named(rule)]
+    named = filter(model.is_group, model.expand(policy, entries))
     others = [f"member {number}" for number in range(enough)]
     return {
         name: frozenset([*(f"{other} of {name}" for other in others), *([user] * (name in of_user))]) for name in named

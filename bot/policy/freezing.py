@@ -8,11 +8,11 @@ import dataclasses
 from bot.policy.model import Effect, Policy, Rule
 
 
-def at(in_force: Policy, now: float) -> Policy:
+def at(policy: Policy, now: float) -> Policy:
     """Return the policy as it stands at a time (seconds since the epoch, UTC); the same object outside any freeze."""
-    rules = tuple(_rule_at(rule, now) for rule in in_force.rules)
-    frozen = any(new is not old for new, old in zip(rules, in_force.rules, strict=True))
-    return dataclasses.replace(in_force, rules=rules) if frozen else in_force
+    rules = tuple(_rule_at(rule, now) for rule in policy.rules)
+    frozen = any(new is not old for new, old in zip(rules, policy.rules, strict=True))
+    return dataclasses.replace(policy, rules=rules) if frozen else policy
 
 
 def _rule_at(rule: Rule, now: float) -> Rule:

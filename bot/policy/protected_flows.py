@@ -15,15 +15,15 @@ def fits(rule: Rule, *, flow_id: str, flow_name: str | None) -> bool:
     return any(fnmatch.fnmatchcase(word, glob) for glob in rule.protected for word in called)
 
 
-def guard(in_force: Policy, question: Question, groups: Groups) -> Rule | None:
+def guard(policy: Policy, question: Question, groups: Groups) -> Rule | None:
     """Return the first rule that allows what is asked, surely or perhaps, and protects the flow; None if there is none.
 
     As with a reason, it need not be the rule that decides.
     """
-    protecting = (rule for rule in in_force.rules if fits(rule, flow_id=question.flow_id, flow_name=question.flow_name))
-    return next((rule for rule in protecting if _may_allow(in_force, rule, question, groups)), None)
+    protecting = (rule for rule in policy.rules if fits(rule, flow_id=question.flow_id, flow_name=question.flow_name))
+    return next((rule for rule in protecting if _may_allow(policy, rule, question, groups)), None)
 
 
-def _may_allow(in_force: Policy, rule: Rule, question: Question, groups: Groups) -> bool:
-    met = {**evaluation.conditions(rule, question), **evaluation.touches(in_force, rule, question, groups)}
+def _may_allow(policy: Policy, rule: Rule, question: Question, groups: Groups) -> bool:
+    met = {**evaluation.conditions(rule, question), **evaluation.touches(policy, rule, question, groups)}
     return rule.effect is Effect.ALLOW and evaluation.all_met(met.values()) is not False

@@ -46,64 +46,62 @@ class Belonging:
     unknown: tuple[str, ...] = ()
 
 
-def groups_named(in_force: Policy) -> frozenset[str]:
+def groups_named(policy: Policy) -> frozenset[str]:
     """Name every user group in the policy."""
-    return frozenset(filter(model.is_group, _named(in_force)))
+    return frozenset(filter(model.is_group, _named(policy)))
 
 
-def users_named(in_force: Policy) -> frozenset[str]:
+def users_named(policy: Policy) -> frozenset[str]:
     """Name every user id in the policy."""
-    return frozenset(_named(in_force)) - groups_named(in_force) - {model.EVERYBODY}
+    return frozenset(_named(policy)) - groups_named(policy) - {model.EVERYBODY}
 
 
-def _named(in_force: Policy) -> tuple[str, ...]:
-    ruled = [
-        entry for rule in in_force.rules for entry in (*rule.who, *rule.excluded, *rule.approvers, *rule.emergency)
-    ]
-    return model.expand(in_force, (*in_force.people, *ruled))
+def _named(policy: Policy) -> tuple[str, ...]:
+    ruled = [entry for rule in policy.rules for entry in (*rule.who, *rule.excluded, *rule.approvers, *rule.emergency)]
+    return model.expand(policy, (*policy.people, *ruled))
 
 
-def groups_deciding(in_force: Policy, *words: str) -> frozenset[str]:
+def groups_deciding(policy: Policy, *words: str) -> frozenset[str]:
     """Name the user groups that the rules about some verbs hang on; of reading only a deny is a rule."""
     about = [
         entry
-        for rule in in_force.rules
+        for rule in policy.rules
         for word in words
         if word in rule.verbs and (word != READ or rule.effect is Effect.DENY)
         for entry in (*rule.who, *rule.excluded, *rule.emergency)
     ]
-    return frozenset(filter(model.is_group, model.expand(in_force, about)))
+    return frozenset(filter(model.is_group, model.expand(policy, about)))
 
 
-def belonging(in_force: Policy, person: str, groups: Groups) -> Belonging:
+def belonging(policy: Policy, person: str, groups: Groups) -> Belonging:
     """Say which sets and groups of the policy somebody (Actor.id) is in."""
-    found = {group: evaluation.among((group,), person, groups) for group in sorted(groups_named(in_force))}
+    found = {group: evaluation.among((group,), person, groups) for group in sorted(groups_named(policy))}
     return Belonging(
-        sets=tuple(name for name, idents in in_force.people.items() if evaluation.among(idents, person, groups)),
+        sets=tuple(name for name, idents in policy.people.items() if evaluation.among(idents, person, groups)),
         groups=tuple(group for group, within in found.items() if within),
         unknown=tuple(group for group, within in found.items() if within is None),
     )
 
 
-def rights(in_force: Policy, person: Person, place: Place, groups: Groups) -> tuple[Right, ...]:
+def rights(policy: Policy, person: Person, place: Place, groups: Groups) -> tuple[Right, ...]:
     """List what the rules say to a full member there, in the order of the file; nothing to anybody else."""
     if person.kind is not Kind.MEMBER:
         return ()
-    found = ((word, rule) for rule in in_force.rules for word in rule.verbs if word in VERB_OF)
-    about = ((word, rule, _touches(in_force, rule, word, person, place, groups)) for word, rule in found)
+    found = ((word, rule) for rule in policy.rules for word in rule.verbs if word in VERB_OF)
+    about = ((word, rule, _touches(policy, rule, word, person, place, groups)) for word, rule in found)
     return tuple(_right(word, rule, touches) for word, rule, touches in about if touches is not False)
 
 
-def emergencies(in_force: Policy, person: Person, place: Place, groups: Groups) -> tuple[Right, ...]:
+def emergencies(policy: Policy, person: Person, place: Place, groups: Groups) -> tuple[Right, ...]:
     """List the rules whose approvals somebody may pass over there, whatever the flow, in the order of the file."""
     if person.kind is not Kind.MEMBER:
         return ()
-    found = [(word, rule) for rule in in_force.rules for word in rule.verbs if word in VERB_OF and word != READ]
-    holds = [(word, rule, _holds(in_force, rule, word, person, place, groups)) for word, rule in found]
+    found = [(word, rule) for rule in policy.rules for word in rule.verbs if word in VERB_OF and word != READ]
+    holds = [(word, rule, _holds(policy, rule, word, person, place, groups)) for word, rule in found]
     return tuple(_right(word, rule, holds) for word, rule, holds in holds if holds is not False)
 
 
-def usable(in_force: Policy, person: Person, places: Iterable[Place], groups: Groups) -> frozenset[Verb]:
+def usable(policy: Policy, person: Person, places: Iterable[Place], groups: Groups) -> frozenset[Verb]:
     """Name the verbs that somebody may use in one of the places, perhaps for some flows only.
 
     Where a group could not be asked about, a verb that it may allow is among them.
@@ -111,7 +109,7 @@ def usable(in_force: Policy, person: Person, places: Iterable[Place], groups: Gr
     may = {
         word
         for place in places
-        for word in _allowed((*rights(in_force, person, place, groups), *emergencies(in_force, person, place, groups)))
+        for word in _allowed((*rights(policy, person, place, groups), *emergencies(policy, person, place, groups)))
     }
     if person.kind is not Kind.MEMBER:
         may = set()
@@ -141,11 +139,11 @@ def _right(word: str, rule: Rule, touches: bool | None) -> Right:
     )
 
 
-def _touches(in_force: Policy, rule: Rule, word: str, person: Person, place: Place, groups: Groups) -> bool | None:
+def _touches(policy: Policy, rule: Rule, word: str, person: Person, place: Place, groups: Groups) -> bool | None:
     """Tell whether a rule says anything about a verb to somebody; None where that hangs on a group that is unknown."""
     if word == READ and rule.effect is Effect.ALLOW:
         return False  # reading is open without it
-    alone = _alone(in_force, dataclasses.replace(rule, approvals=0))
+    alone = _alone(policy, dataclasses.replace(rule, approvals=0))
     decision = evaluation.decide(alone, _question(word, person, place), groups)
     if not isinstance(decision, model.Refuse):
         return rule.effect is Effect.ALLOW
@@ -154,18 +152,18 @@ def _touches(in_force: Policy, rule: Rule, word: str, person: Person, place: Pla
     return decision.why is Why.DENY_RULE
 
 
-def _holds(in_force: Policy, rule: Rule, word: str, person: Person, place: Place, groups: Groups) -> bool | None:
+def _holds(policy: Policy, rule: Rule, word: str, person: Person, place: Place, groups: Groups) -> bool | None:
     """Tell whether a rule lets somebody pass over its approvals; None where that hangs on a group that is unknown."""
     if rule.effect is Effect.DENY:
         return False
-    decision = break_glass.decide(_alone(in_force, rule), _question(word, person, place), groups)
+    decision = break_glass.decide(_alone(policy, rule), _question(word, person, place), groups)
     if not isinstance(decision, model.Refuse):
         return True
     return None if decision.why is Why.UNREACHABLE else False
 
 
-def _alone(in_force: Policy, rule: Rule) -> Policy:
-    return dataclasses.replace(in_force, rules=(dataclasses.replace(rule, flows=()),))
+def _alone(policy: Policy, rule: Rule) -> Policy:
+    return dataclasses.replace(policy, rules=(dataclasses.replace(rule, flows=()),))
 
 
 def _question(word: str, person: Person, place: Place) -> model.Question:

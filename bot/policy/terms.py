@@ -4,21 +4,21 @@ from bot.lifecycle import records
 from bot.policy import break_glass, model
 
 
-def of(in_force: model.Policy, choice: model.Allow | model.NeedApproval | break_glass.AllowEmergency) -> records.Terms:
+def of(policy: model.Policy, choice: model.Allow | model.NeedApproval | break_glass.AllowEmergency) -> records.Terms:
     """Return what the rule asks for; of an emergency, whom it passes over."""
     if isinstance(choice, break_glass.AllowEmergency):
         approvals, approvers = 0, choice.passed_over
         mentions: tuple[str, ...] = ()  # whoever judges it now, which `passing_over.judged` adds
     elif isinstance(choice, model.NeedApproval):
         approvals, approvers = choice.approvals, choice.rule.approvers
-        mentions = model.mentions(in_force, choice.rule)
+        mentions = model.mentions(policy, choice.rule)
     else:
         approvals, approvers = 0, ()
-        mentions = model.mentions(in_force, choice.rule)
+        mentions = model.mentions(policy, choice.rule)
     return records.Terms(
         rule=choice.rule.name,
         rule_text=choice.rule.text,
-        policy_hash=in_force.digest,
+        policy_hash=policy.digest,
         approvals=approvals,
         approvers=approvers,
         mentions=mentions,

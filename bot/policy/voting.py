@@ -39,7 +39,7 @@ def may_approve(
 
 
 def may_confirm(
-    in_force: model.Policy,
+    policy: model.Policy,
     decision: model.Decision,
     question: model.Question,
     groups: model.Groups,
@@ -58,13 +58,13 @@ def may_confirm(
     if isinstance(decision, model.NeedApproval):
         why = Why.OWN_REQUEST if is_own else Why.NOT_REQUESTER
         return model.Refuse(why=why, rule=decision.rule.name, who_could=decision.rule.approvers)
-    own = decision if is_own else evaluation.decide(in_force, question, groups)
+    own = decision if is_own else evaluation.decide(policy, question, groups)
     if isinstance(own, model.Allow):
         return None
     if isinstance(own, model.Refuse) and own.why in (Why.DENY_RULE, Why.UNREACHABLE):
         return own
     rule = own.rule.name if isinstance(own, model.NeedApproval) else own.rule or decision.rule.name
-    could = (requester.user, *evaluation.who_could(in_force, question, alone=True))
+    could = (requester.user, *evaluation.who_could(policy, question, alone=True))
     return model.Refuse(why=Why.NOT_REQUESTER, rule=rule, who_could=tuple(dict.fromkeys(could)))
 
 

@@ -159,11 +159,11 @@ def assemble(
         count=_copies(registry),
     )
     directory = SlackDirectory(client=client, installation=installation, clock=clock)
-    in_force = ReloadedPolicy(settings)
-    gate = Gate(policy_in_force=in_force, directory=directory, switch=database, clock=clock)
+    policy = ReloadedPolicy(settings)
+    gate = Gate(current_policy=policy, directory=directory, switch=database, clock=clock)
     finder = FlowFinder(cloud=live, clock=clock)
     reading = Queries(store=database, finder=finder, gate=gate, directory=directory, clock=clock)
-    worker = _worker(database, live, gate, finder, notifier, clock, in_force.look, _unexpected(registry))
+    worker = _worker(database, live, gate, finder, notifier, clock, policy.look, _unexpected(registry))
     inbox = Inbox(database, recorded=worker.wake_entry)
     listeners = Listeners(
         record=_counted(inbox, registry),

@@ -51,35 +51,35 @@ class Notifier:
         self._pacer = pacer
         self._count = count
 
-    async def post_card(self, seen: records.Request) -> str:
+    async def post_card(self, request: records.Request) -> str:
         """Post the card and return its `ts`."""
-        card = messages.card(seen, workspace_url=await self._workspace_url())
-        return await self._post(seen.card.channel, card, thread_ts=seen.card.thread)
+        card = messages.card(request, workspace_url=await self._workspace_url())
+        return await self._post(request.card.channel, card, thread_ts=request.card.thread)
 
-    async def edit_card(self, seen: records.Request) -> None:
+    async def edit_card(self, request: records.Request) -> None:
         """Make the card show the request as seen."""
-        card = messages.card(seen, workspace_url=await self._workspace_url())
+        card = messages.card(request, workspace_url=await self._workspace_url())
         await self._call(
-            "chat.update", channel=seen.card.channel, ts=seen.card.ts, text=card.text, blocks=list(card.blocks)
+            "chat.update", channel=request.card.channel, ts=request.card.ts, text=card.text, blocks=list(card.blocks)
         )
 
-    async def reply(self, seen: records.Request, reply: records.Reply) -> str:
+    async def reply(self, request: records.Request, reply: records.Reply) -> str:
         """Post one reply under the card, in the channel as well where nobody may miss it, and return its `ts`.
 
         What is announced in another channel stands there by itself.
         """
-        said = messages.reply(seen, reply, workspace_url=await self._workspace_url())
-        home = seen.emergency.announced_in if seen.emergency is not None else None
+        said = messages.reply(request, reply, workspace_url=await self._workspace_url())
+        home = request.emergency.announced_in if request.emergency is not None else None
         if reply.said is records.ReplyKind.ANNOUNCED and home is not None:
             return await self._post(home, said)
-        wide = messages.broadcast(seen, reply)
-        root = seen.card.thread or seen.card.ts
-        return await self._post(seen.card.channel, said, thread_ts=root, reply_broadcast=wide or None)
+        wide = messages.broadcast(request, reply)
+        root = request.card.thread or request.card.ts
+        return await self._post(request.card.channel, said, thread_ts=root, reply_broadcast=wide or None)
 
-    async def reply_privately(self, seen: records.Request, reply: records.Reply) -> None:
+    async def reply_privately(self, request: records.Request, reply: records.Reply) -> None:
         """Tell the requester in a DM what cannot be told under the card."""
-        said = messages.reply(seen, reply, workspace_url=await self._workspace_url())
-        await self._post(seen.requester.user, said)
+        said = messages.reply(request, reply, workspace_url=await self._workspace_url())
+        await self._post(request.requester.user, said)
 
     async def retire_copy(self, channel: str, ts: str, card: answers.CardLink) -> None:
         """Turn a copy of a card into a link to the card."""

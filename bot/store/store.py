@@ -222,12 +222,12 @@ class SqlStore:
 
         return await self.database.read(work)
 
-    async def release(self, seen: records.Request, *, due_at: float | None) -> bool:
+    async def release(self, request: records.Request, *, due_at: float | None) -> bool:
         """Let go of a claimed request unless it has moved past the version seen; tell whether it was let go."""
-        mine = {"the_id": seen.id, "the_version": seen.version, "the_replica": self._replica}
+        mine = {"the_id": request.id, "the_version": request.version, "the_replica": self._replica}
         released = await self._update(statements.RELEASE, {**mine, "due_at": due_at, **statements.FREE}) == 1
         if released:
-            self._leases.gone(seen.id)
+            self._leases.gone(request.id)
         return released
 
     async def let_go(self, *, keeping: Collection[str]) -> None:
@@ -238,9 +238,9 @@ class SqlStore:
 
         await self.database.write_in_turn(work)
 
-    async def told(self, seen: records.Request) -> None:
+    async def told(self, request: records.Request) -> None:
         """Save what Slack shows now; whoever decided something meanwhile is not disturbed."""
-        await self._update(statements.TOLD, {"the_id": seen.id, **rows.told(seen)})
+        await self._update(statements.TOLD, {"the_id": request.id, **rows.told(request)})
 
     async def card_shown(self, request_id: str, *, version: int) -> None:
         """Save that the card shows a version, unless it shows a newer one; nothing else that Slack shows changes."""

@@ -66,7 +66,7 @@ class UseCases:
             command = grammar.parse(arrival.text)
             named = command.project if isinstance(command, grammar.ChangeCommand) else None
         channel = "" if isinstance(arrival, Submitted) else arrival.channel
-        project = channels.project_for(self._gate.in_force, named, channel)
+        project = channels.project_for(self._gate.policy, named, channel)
         return "" if isinstance(project, channels.UnclearProject) else project.name
 
     async def _take(self, entry: Entry) -> EntryResult:
@@ -79,122 +79,124 @@ class UseCases:
                 return await self._submit(entry, entry.arrival)
 
     async def _click(self, entry: Entry, clicked: Clicked) -> EntryResult:
-        seen, person = await self._look(entry, clicked)
-        if seen is None:
+        request, person = await self._look(entry, clicked)
+        if request is None:
             return await self._settling.tell(entry, answers.NoSuchRequest())
         refusal = evaluation.refuse_outsider(person)
         if refusal is not None:
-            return await self._settling.refuse(entry, seen, clicked.button, refusal)
+            return await self._settling.refuse(entry, request, clicked.button, refusal)
         entry = dataclasses.replace(entry, actor=person.actor)
-        if isinstance(known := await self._gate.identify(seen, entry.actor), model.Refuse):
-            return await self._settling.refuse(entry, seen, clicked.button, known)
-        seen = known
-        if seen.state is State.PENDING and entry.received_at >= seen.expires_at:
-            seen = expired(seen, at=entry.received_at)
-            await self._store.commit(ports.Change(request=seen, audit=(commit.event(entry, "expired", seen),)))
-        taken = await self._press(entry, clicked, seen)
-        return dataclasses.replace(taken, copy=_copy(seen, clicked))
+        if isinstance(known := await self._gate.identify(request, entry.actor), model.Refuse):
+            return await self._settling.refuse(entry, request, clicked.button, known)
+        request = known
+        if request.state is State.PENDING and entry.received_at >= request.expires_at:
+            request = expired(request, at=entry.received_at)
+            await self._store.commit(ports.Change(request=request, audit=(commit.event(entry, "expired", request),)))
+        taken = await self._press(entry, clicked, request)
+        return dataclasses.replace(taken, copy=_copy(request, clicked))
 
     async def _look(self, entry: Entry, clicked: Clicked) -> tuple[Request | None, model.Person]:
         """Load the request and ask who clicked, and beside it who had asked: a click that decides asks about both."""
         clicker = asyncio.ensure_future(self._gate.person(entry.actor, max_age=gates.FRESHEST))
         try:
-            seen = await self._store.load(clicked.request_id)
-            if seen is not None and seen.state is State.PENDING and clicked.button in DECIDING:
-                await asyncio.gather(clicker, self._gate.person(seen.requester, max_age=gates.FRESHEST))
-            return seen, await clicker
+            request = await self._store.load(clicked.request_id)
+            if request is not None and request.state is State.PENDING and clicked.button in DECIDING:
+                await asyncio.gather(clicker, self._gate.person(request.requester, max_age=gates.FRESHEST))
+            return request, await clicker
         finally:
             clicker.cancel()
 
-    async def _press(self, entry: Entry, clicked: Clicked, seen: Request) -> EntryResult:
-        if (refused := await self._refuse_paused(entry, clicked, seen)) is not None:
+    async def _press(self, entry: Entry, clicked: Clicked, request: Request) -> EntryResult:
+        if (refused := await self._refuse_paused(entry, clicked, request)) is not None:
             return refused
         match clicked.button:
             case Button.CONFIRM:
-                return await self._confirm(entry, seen)
+                return await self._confirm(entry, request)
             case Button.APPROVE:
-                return await self._approve(entry, seen)
+                return await self._approve(entry, request)
             case Button.DENY:
-                return await self._deny(entry, seen, reason=None)
+                return await self._deny(entry, request, reason=None)
             case Button.WITHDRAW:
-                return await self._withdraw(entry, seen)
+                return await self._withdraw(entry, request)
             case Button.CHECK_NOW:
-                return await self._check_now(entry, seen)
+                return await self._check_now(entry, request)
             case Button.ASK_AGAIN:
-                return await self._ask_again(entry, clicked, seen)
+                return await self._ask_again(entry, clicked, request)
             case Button.EMERGENCY_FIRST | Button.EMERGENCY_CONFIRM | Button.REVIEW:
-                return await self._emergencies.press(entry, clicked.button, seen)
+                return await self._emergencies.press(entry, clicked.button, request)
             case Button.ADD_REASON | Button.TYPE_NAME:
                 return await self._settling.tell(entry, answers.NoSuchRequest())
 
-    async def _refuse_paused(self, entry: Entry, clicked: Clicked, seen: Request) -> EntryResult | None:
+    async def _refuse_paused(self, entry: Entry, clicked: Clicked, request: Request) -> EntryResult | None:
         """Refuse a click that would let a request run while all is paused; whoever is against it may still say so."""
-        counts = seen.state is State.PENDING and clicked.button in LETS_RUN
+        counts = request.state is State.PENDING and clicked.button in LETS_RUN
         paused = await self._gate.refuse_paused() if counts else None
-        return None if paused is None else await self._settling.refuse(entry, seen, clicked.button, paused)
+        return None if paused is None else await self._settling.refuse(entry, request, clicked.button, paused)
 
-    async def _confirm(self, entry: Entry, seen: Request) -> EntryResult:
+    async def _confirm(self, entry: Entry, request: Request) -> EntryResult:
         pinned = self._gate.pinned()
-        choice = await self._choice(pinned, entry, seen, Button.CONFIRM)
+        choice = await self._choice(pinned, entry, request, Button.CONFIRM)
         if isinstance(choice, EntryResult):
             return choice
         if isinstance(choice, model.NeedApproval):
-            return await self._tighten(pinned, entry, seen, choice)
-        refusal = await pinned.refuse_confirmation(seen, choice, entry.actor, max_age=gates.FRESHEST)
+            return await self._tighten(pinned, entry, request, choice)
+        refusal = await pinned.refuse_confirmation(request, choice, entry.actor, max_age=gates.FRESHEST)
         if refusal is not None:
-            return await self._settling.refuse(entry, seen, Button.CONFIRM, refusal)
-        confirmed = transitions.confirm(seen, records.Vote(actor=entry.actor, at=entry.received_at))
+            return await self._settling.refuse(entry, request, Button.CONFIRM, refusal)
+        confirmed = transitions.confirm(request, records.Vote(actor=entry.actor, at=entry.received_at))
         return await self._settling.save(entry, confirmed, "confirmed")
 
-    async def _approve(self, entry: Entry, seen: Request) -> EntryResult:
+    async def _approve(self, entry: Entry, request: Request) -> EntryResult:
         pinned = self._gate.pinned()
-        choice = await self._choice(pinned, entry, seen, Button.APPROVE)
+        choice = await self._choice(pinned, entry, request, Button.APPROVE)
         if isinstance(choice, EntryResult):
             return choice
-        refusal = await pinned.refuse_vote(seen, choice, entry.actor, votes=seen.votes)
+        refusal = await pinned.refuse_vote(request, choice, entry.actor, votes=request.votes)
         if refusal is not None:
-            return await self._settling.refuse(entry, seen, Button.APPROVE, refusal)
-        needed = choice.approvals if isinstance(choice, model.NeedApproval) else seen.terms.approvals
-        voted = transitions.approve(seen, records.Vote(actor=entry.actor, at=entry.received_at), needed=needed)
+            return await self._settling.refuse(entry, request, Button.APPROVE, refusal)
+        needed = choice.approvals if isinstance(choice, model.NeedApproval) else request.terms.approvals
+        voted = transitions.approve(request, records.Vote(actor=entry.actor, at=entry.received_at), needed=needed)
         return await self._settling.save(entry, voted, "approved")
 
-    async def _deny(self, entry: Entry, seen: Request, *, reason: str | None) -> EntryResult:
-        if seen.emergency is not None:
-            return await self._emergencies.deny(entry, seen, reason=reason)
+    async def _deny(self, entry: Entry, request: Request, *, reason: str | None) -> EntryResult:
+        if request.emergency is not None:
+            return await self._emergencies.deny(entry, request, reason=reason)
         pinned = self._gate.pinned()
-        choice = await self._choice(pinned, entry, seen, Button.DENY)
+        choice = await self._choice(pinned, entry, request, Button.DENY)
         if isinstance(choice, EntryResult):
             return choice
-        refusal = await pinned.refuse_vote(seen, choice, entry.actor, votes=())
+        refusal = await pinned.refuse_vote(request, choice, entry.actor, votes=())
         if refusal is not None:
-            return await self._settling.refuse(entry, seen, Button.DENY, refusal)
+            return await self._settling.refuse(entry, request, Button.DENY, refusal)
         ending = records.Ending(actor=entry.actor, at=entry.received_at, reason=reason)
-        denied = transitions.end(seen, Event.DENY, ending, said=ReplyKind.DENIED)
-        asked = None if reason else answers.DenyReasonAsked(request_id=seen.id, flow=seen.flow.called)
+        denied = transitions.end(request, Event.DENY, ending, said=ReplyKind.DENIED)
+        asked = None if reason else answers.DenyReasonAsked(request_id=request.id, flow=request.flow.called)
         return await self._settling.save(entry, denied, "denied", answer=asked)
 
-    async def _withdraw(self, entry: Entry, seen: Request) -> EntryResult:
-        if not records.can_withdraw(seen):
-            return await self._settling.tell(entry, entry_result.settled(seen, Button.WITHDRAW))
+    async def _withdraw(self, entry: Entry, request: Request) -> EntryResult:
+        if not records.can_withdraw(request):
+            return await self._settling.tell(entry, entry_result.settled(request, Button.WITHDRAW))
         person = await self._gate.person(entry.actor, max_age=gates.FRESHEST)
-        refusal = voting.may_withdraw(requester=seen.requester, person=person)
+        refusal = voting.may_withdraw(requester=request.requester, person=person)
         if refusal is not None:
-            return await self._settling.refuse(entry, seen, Button.WITHDRAW, refusal)
+            return await self._settling.refuse(entry, request, Button.WITHDRAW, refusal)
         ending = records.Ending(actor=entry.actor, at=entry.received_at)
-        withdrawn = transitions.end(seen, Event.WITHDRAW, ending, said=ReplyKind.WITHDRAWN)
+        withdrawn = transitions.end(request, Event.WITHDRAW, ending, said=ReplyKind.WITHDRAWN)
         return await self._settling.save(entry, withdrawn, "withdrawn")
 
-    async def _check_now(self, entry: Entry, seen: Request) -> EntryResult:
+    async def _check_now(self, entry: Entry, request: Request) -> EntryResult:
         """Let what nobody knows be read at once; whoever may read may ask for it."""
-        if not records.is_read_back(seen):
-            return await self._settling.tell(entry, entry_result.settled(seen, Button.CHECK_NOW))
-        return await self._settling.save(entry, transitions.check_now(seen, at=self._clock.now()), "asked to check now")
+        if not records.is_read_back(request):
+            return await self._settling.tell(entry, entry_result.settled(request, Button.CHECK_NOW))
+        return await self._settling.save(
+            entry, transitions.check_now(request, at=self._clock.now()), "asked to check now"
+        )
 
-    async def _ask_again(self, entry: Entry, clicked: Clicked, seen: Request) -> EntryResult:
+    async def _ask_again(self, entry: Entry, clicked: Clicked, request: Request) -> EntryResult:
         """Ask for the same once more, in the name of whoever pressed the button."""
-        if not records.may_be_asked_again(seen):
-            return await self._settling.tell(entry, entry_result.settled(seen, Button.ASK_AGAIN))
-        return await self._asking.ask(entry, _once_more(seen, clicked), request_id=entry.key)
+        if not records.may_be_asked_again(request):
+            return await self._settling.tell(entry, entry_result.settled(request, Button.ASK_AGAIN))
+        return await self._asking.ask(entry, _once_more(request, clicked), request_id=entry.key)
 
     async def _submit(self, entry: Entry, submitted: Submitted) -> EntryResult:
         person = await self._gate.person(entry.actor, max_age=gates.FRESH)
@@ -208,16 +210,16 @@ class UseCases:
                 return await self._emergencies.review(entry, submitted)
 
     async def _deny_with_reason(self, entry: Entry, submitted: Submitted) -> EntryResult:
-        seen = await self._store.load(submitted.request_id)
-        if seen is None:
+        request = await self._store.load(submitted.request_id)
+        if request is None:
             return await self._settling.tell(entry, answers.NoSuchRequest())
-        if isinstance(known := await self._gate.identify(seen, entry.actor), model.Refuse):
-            return await self._settling.refuse(entry, seen, Button.DENY, known)
-        if not _denied_without_reason(seen := known, entry.actor):
-            return await self._deny(entry, seen, reason=submitted.reason)
+        if isinstance(known := await self._gate.identify(request, entry.actor), model.Refuse):
+            return await self._settling.refuse(entry, request, Button.DENY, known)
+        if not _denied_without_reason(request := known, entry.actor):
+            return await self._deny(entry, request, reason=submitted.reason)
         if submitted.reason is None:
             return await self._settling.tell(entry, answers.Noted(what="denied without a reason"))
-        explained = transitions.explain_denial(seen, reason=submitted.reason, at=entry.received_at)
+        explained = transitions.explain_denial(request, reason=submitted.reason, at=entry.received_at)
         return await self._settling.save(entry, explained, "explained a denial")
 
     async def _complete(self, entry: Entry, submitted: Submitted) -> EntryResult:
@@ -239,75 +241,75 @@ class UseCases:
     async def _command_of(self, arrival: Arrival) -> Typed | None:
         """Return the command that was typed, or that Ask Again stands for."""
         if isinstance(arrival, Clicked) and arrival.button is Button.ASK_AGAIN:
-            seen = await self._store.load(arrival.request_id)
-            return None if seen is None else _once_more(seen, arrival)
+            request = await self._store.load(arrival.request_id)
+            return None if request is None else _once_more(request, arrival)
         return arrival if isinstance(arrival, Typed) else None
 
-    async def _choice(self, pinned: gates.Gate, entry: Entry, seen: Request, button: Button) -> Choice | EntryResult:
+    async def _choice(self, pinned: gates.Gate, entry: Entry, request: Request, button: Button) -> Choice | EntryResult:
         """Decide again for the requester, on the stored record; a click that cannot count is answered here."""
-        if seen.state is not State.PENDING or not _has_button(seen, button):
-            return await self._settling.tell(entry, entry_result.settled(seen, button))
+        if request.state is not State.PENDING or not _has_button(request, button):
+            return await self._settling.tell(entry, entry_result.settled(request, button))
         person, decision = await asyncio.gather(
             pinned.person(entry.actor, max_age=gates.FRESHEST),
-            pinned.decide(seen.requester, gates.subject_of(seen), max_age=gates.FRESHEST),
+            pinned.decide(request.requester, gates.subject_of(request), max_age=gates.FRESHEST),
         )
         refusal = evaluation.refuse_outsider(person)
         if refusal is not None:
-            return await self._settling.refuse(entry, seen, button, refusal)
+            return await self._settling.refuse(entry, request, button, refusal)
         if not isinstance(decision, model.Refuse):
             return decision
         if decision.why is model.Why.UNREACHABLE:
-            return await self._settling.refuse(entry, seen, button, decision)
-        denied = commit.denied_by_policy(seen, decision, at=self._clock.now())
+            return await self._settling.refuse(entry, request, button, decision)
+        denied = commit.denied_by_policy(request, decision, at=self._clock.now())
         return await self._settling.save(entry, denied, "denied by policy", answer=entry_result.settled(denied, button))
 
     async def _tighten(
-        self, pinned: gates.Gate, entry: Entry, seen: Request, choice: model.NeedApproval
+        self, pinned: gates.Gate, entry: Entry, request: Request, choice: model.NeedApproval
     ) -> EntryResult:
-        stricter = terms.of(pinned.in_force, choice)
-        tightened = transitions.tighten(seen, stricter, at=self._clock.now())
+        stricter = terms.of(pinned.policy, choice)
+        tightened = transitions.tighten(request, stricter, at=self._clock.now())
         refusal = model.Refuse(
             why=model.Why.NOT_APPROVER,
             rule=choice.rule.name,
             who_could=choice.rule.approvers,
             approvals=choice.approvals,
         )
-        refused = self._settling.refused(seen, Button.CONFIRM, refusal)
+        refused = self._settling.refused(request, Button.CONFIRM, refusal)
         return await self._settling.save(entry, tightened, "policy became stricter", answer=refused)
 
 
-def expired(seen: Request, *, at: float) -> Request:
+def expired(request: Request, *, at: float) -> Request:
     """End a request whose time is over: not decided in time, or approved and not begun in time."""
-    return transitions.end(seen, Event.EXPIRE, records.Ending(actor=None, at=at), said=ReplyKind.EXPIRED)
+    return transitions.end(request, Event.EXPIRE, records.Ending(actor=None, at=at), said=ReplyKind.EXPIRED)
 
 
-def _copy(seen: Request, clicked: Clicked) -> entry_result.CardCopy | None:
+def _copy(request: Request, clicked: Clicked) -> entry_result.CardCopy | None:
     """Return the message that was clicked, if it is not the card that the store knows."""
-    if not seen.card.ts or clicked.message_ts is None or clicked.message_ts == seen.card.ts:
+    if not request.card.ts or clicked.message_ts is None or clicked.message_ts == request.card.ts:
         return None
-    return entry_result.CardCopy(channel=clicked.channel, ts=clicked.message_ts, card=visibility.card_link(seen))
+    return entry_result.CardCopy(channel=clicked.channel, ts=clicked.message_ts, card=visibility.card_link(request))
 
 
-def _once_more(seen: Request, clicked: Clicked) -> Typed:
+def _once_more(request: Request, clicked: Clicked) -> Typed:
     """Return the command that asks for the same as a request did."""
     same = grammar.ChangeCommand(
-        verb=seen.verb,
-        flow=seen.flow.flow_id,
-        project=seen.project,
-        reason=seen.reason,
-        dry_run=seen.dry_run,
-        emergency=seen.emergency is not None,
+        verb=request.verb,
+        flow=request.flow.flow_id,
+        project=request.project,
+        reason=request.reason,
+        dry_run=request.dry_run,
+        emergency=request.emergency is not None,
     )
-    channel = clicked.channel or seen.card.channel
-    door = Door.MENTION if seen.card.thread else Door.SLASH
-    return Typed(text=grammar.render(same), channel=channel, thread_ts=seen.card.thread, door=door)
+    channel = clicked.channel or request.card.channel
+    door = Door.MENTION if request.card.thread else Door.SLASH
+    return Typed(text=grammar.render(same), channel=channel, thread_ts=request.card.thread, door=door)
 
 
-def _has_button(seen: Request, button: Button) -> bool:
-    return seen.emergency is None and (button is Button.CONFIRM) == (seen.terms.approvals == 0)
+def _has_button(request: Request, button: Button) -> bool:
+    return request.emergency is None and (button is Button.CONFIRM) == (request.terms.approvals == 0)
 
 
-def _denied_without_reason(seen: Request, actor: Actor) -> bool:
-    ending = seen.ending
+def _denied_without_reason(request: Request, actor: Actor) -> bool:
+    ending = request.ending
     by_them = ending is not None and ending.actor is not None and ending.actor.id == actor.id
-    return seen.state is State.DENIED and by_them and ending is not None and ending.reason is None
+    return request.state is State.DENIED and by_them and ending is not None and ending.reason is None

@@ -24,18 +24,18 @@ class Commits:
         self._gate = gate
         self._clock = clock
 
-    async def refuse(self, entry: Entry, seen: Request, button: Button, refusal: model.Refuse) -> EntryResult:
+    async def refuse(self, entry: Entry, request: Request, button: Button, refusal: model.Refuse) -> EntryResult:
         """Tell the sender of a click or a modal that they may not."""
-        answer = self.refused(seen, button, refusal)
+        answer = self.refused(request, button, refusal)
         facts: dict[str, object] = {"action": button, "why": refusal.why, "rule": refusal.rule}
-        line = event(entry, "refused", seen, facts)
+        line = event(entry, "refused", request, facts)
         await self._store.commit(ports.Change(entry=entry.key, answer=answer, audit=(line,)))
         return EntryResult(answer=answer)
 
-    def refused(self, seen: Request, button: Button, refusal: model.Refuse) -> answers.Refused:
+    def refused(self, request: Request, button: Button, refusal: model.Refuse) -> answers.Refused:
         """Return the no to a click, with the people who could."""
-        refused = entry_result.refused(self._gate.in_force, action=button, flow=seen.flow.called, decision=refusal)
-        return dataclasses.replace(refused, dry_run=seen.dry_run)
+        refused = entry_result.refused(self._gate.policy, action=button, flow=request.flow.called, decision=refusal)
+        return dataclasses.replace(refused, dry_run=request.dry_run)
 
     async def turn_away(self, entry: Entry) -> EntryResult:
         """Settle an entry that turned out to be for another workspace: it has no effect, and nobody is told."""
@@ -78,17 +78,17 @@ class Commits:
         return EntryResult(request_id=changed.id, answer=answer)
 
 
-def denied_by_policy(seen: Request, decision: model.Refuse, *, at: float) -> Request:
+def denied_by_policy(request: Request, decision: model.Refuse, *, at: float) -> Request:
     """End a request that the policy in force refuses now."""
     reason = decision.because or None
     ending = records.Ending(actor=None, at=at, reason=reason, rule=decision.rule, who_could=decision.who_could)
-    return transitions.end(seen, Event.DENY, ending, said=ReplyKind.DENIED)
+    return transitions.end(request, Event.DENY, ending, said=ReplyKind.DENIED)
 
 
-def event(entry: Entry, what: str, seen: Request, facts: Mapping[str, object] | None = None) -> ports.AuditEvent:
+def event(entry: Entry, what: str, request: Request, facts: Mapping[str, object] | None = None) -> ports.AuditEvent:
     """Return the line in the audit of what somebody did to a request; an emergency is marked as one."""
-    noted = facts or {"state": seen.state, "progress": seen.operation.progress, "version": seen.version}
-    mark = {"emergency": True} if seen.emergency is not None else {}
+    noted = facts or {"state": request.state, "progress": request.operation.progress, "version": request.version}
+    mark = {"emergency": True} if request.emergency is not None else {}
     return ports.AuditEvent(
-        at=entry.received_at, what=what, actor=entry.actor, request_id=seen.id, facts={**noted, **mark}
+        at=entry.received_at, what=what, actor=entry.actor, request_id=request.id, facts={**noted, **mark}
     )

@@ -30,33 +30,33 @@ class EntryResult:
     copy: CardCopy | None = None
 
 
-def refused(in_force: model.Policy, *, action: str, flow: str, decision: model.Refuse) -> answers.Refused:
+def refused(policy: model.Policy, *, action: str, flow: str, decision: model.Refuse) -> answers.Refused:
     """Return a no, with the people behind the sets that could do it."""
-    people = model.expand(in_force, decision.who_could)
+    people = model.expand(policy, decision.who_could)
     return answers.Refused(action=action, flow=flow, decision=decision, people=people)
 
 
-def settled(seen: Request, button: Button) -> answers.Settled:
+def settled(request: Request, button: Button) -> answers.Settled:
     """Say what a request is now, to somebody whose click came too late for it."""
-    actor, at = _settled_by(seen, button)
+    actor, at = _settled_by(request, button)
     return answers.Settled(
         button=button,
-        card=visibility.card_link(seen),
-        state=seen.state,
-        progress=seen.operation.progress,
+        card=visibility.card_link(request),
+        state=request.state,
+        progress=request.operation.progress,
         by=None if actor is None else actor.user,
         at=at,
-        dry_run=seen.dry_run,
+        dry_run=request.dry_run,
     )
 
 
-def _settled_by(seen: Request, button: Button) -> tuple[Actor | None, float | None]:
-    emergency = seen.emergency
+def _settled_by(request: Request, button: Button) -> tuple[Actor | None, float | None]:
+    emergency = request.emergency
     if button is Button.REVIEW:
         review = None if emergency is None else emergency.review
         return (None, None) if review is None else (review.actor, review.at)
-    if button is Button.EMERGENCY_FIRST and seen.state is State.PENDING and emergency is not None:
-        return (None if emergency.first_at is None else seen.requester), emergency.first_at
-    if seen.ending is not None:
-        return seen.ending.actor, seen.ending.at
-    return (seen.votes[-1].actor if seen.votes else None), seen.decided_at
+    if button is Button.EMERGENCY_FIRST and request.state is State.PENDING and emergency is not None:
+        return (None if emergency.first_at is None else request.requester), emergency.first_at
+    if request.ending is not None:
+        return request.ending.actor, request.ending.at
+    return (request.votes[-1].actor if request.votes else None), request.decided_at

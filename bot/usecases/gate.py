@@ -42,14 +42,14 @@ class Subject:
     channel: str
 
 
-def subject_of(seen: records.Request) -> Subject:
+def subject_of(request: records.Request) -> Subject:
     """Return what the stored request asks for."""
     return Subject(
-        verb=seen.verb,
-        project=seen.project,
-        flow_id=seen.flow.flow_id,
-        flow_name=seen.flow.name or None,
-        channel=seen.card.channel,
+        verb=request.verb,
+        project=request.project,
+        flow_id=request.flow.flow_id,
+        flow_name=request.flow.name or None,
+        channel=request.card.channel,
     )
 
 
@@ -65,45 +65,45 @@ class Gate:
     def __init__(
         self,
         *,
-        policy_in_force: Callable[[], model.Policy],
+        current_policy: Callable[[], model.Policy],
         directory: ports.Directory,
         switch: ports.Switch,
         clock: ports.Clock,
     ) -> None:
-        self._policy_in_force = policy_in_force
+        self._current_policy = current_policy
         self._directory = directory
         self._switch = switch
         self._clock = clock
         self._pinned: model.Policy | None = None
 
     @property
-    def in_force(self) -> model.Policy:
+    def policy(self) -> model.Policy:
         """Return the policy in force, as its freezes have it now."""
-        return self._pinned or freezing.at(self._policy_in_force(), self._clock.now())
+        return self._pinned or freezing.at(self._current_policy(), self._clock.now())
 
     def pinned(self) -> "Gate":
         """Return a gate that stays with the policy of this moment: what one decision needs comes from one policy."""
         gate = copy.copy(self)
-        gate._pinned = self.in_force
+        gate._pinned = self.policy
         return gate
 
     async def person(self, actor: Actor, *, max_age: float) -> model.Person:
         """Say what somebody is, from an answer at most `max_age` seconds old; their actor has its `person` then."""
         return await self._directory.person(actor, max_age=max_age)
 
-    async def identify(self, seen: records.Request, actor: Actor) -> records.Request | model.Refuse:
+    async def identify(self, request: records.Request, actor: Actor) -> records.Request | model.Refuse:
         """Return the request with the person behind each actor, so that they compare with somebody who acts on it.
 
         Requests have them since their actors acted, but for those of an older version. Refuses where Slack cannot be
         asked; whoever has one id alone is compared without asking.
         """
-        missing = {one.user for one in persons.actors(seen) if one.person is None}
+        missing = {one.user for one in persons.actors(request) if one.person is None}
         if actor.has_one_id or not missing:
-            return seen
+            return request
         found = await self._directory.persons(missing, max_age=SAME_PERSON)
         if any(one.kind is model.Kind.UNREACHABLE for one in found.values()):
-            return model.Refuse(why=model.Why.UNREACHABLE, rule=seen.terms.rule)
-        return persons.identified(seen, {user: one.actor.person for user, one in found.items()})
+            return model.Refuse(why=model.Why.UNREACHABLE, rule=request.terms.rule)
+        return persons.identified(request, {user: one.actor.person for user, one in found.items()})
 
     async def is_same_person(self, one: Actor, actor: Actor) -> bool:
         """Tell whether somebody who acts is behind an actor that is on record; unknown is no."""
@@ -126,11 +126,11 @@ class Gate:
 
     async def decide(self, actor: Actor, subject: Subject, *, max_age: float) -> model.Decision:
         """Decide whether somebody may do this, and what it needs."""
-        in_force = self.in_force
-        if subject.project not in in_force.projects:  # it was there when the request was made
+        policy = self.policy
+        if subject.project not in policy.projects:  # it was there when the request was made
             return model.Refuse(why=model.Why.NO_RULE)
-        question, groups = await self._ask(in_force, actor, subject, evaluation.groups_needed, max_age=max_age)
-        return evaluation.decide(in_force, question, groups)
+        question, groups = await self._ask(policy, actor, subject, evaluation.groups_needed, max_age=max_age)
+        return evaluation.decide(policy, question, groups)
 
     async def refuse_unsatisfiable(
         self, decision: model.NeedApproval, actor: Actor, subject: Subject
@@ -153,56 +153,56 @@ class Gate:
         return model.Refuse(
             why=model.Why.UNSATISFIABLE,
             rule=decision.rule.name,
-            who_could=evaluation.who_could(self.in_force, _question(_member(actor), subject)),
+            who_could=evaluation.who_could(self.policy, _question(_member(actor), subject)),
             approvals=decision.approvals,
             candidates=len(there),
         )
 
     async def guard(self, actor: Actor, subject: Subject, *, max_age: float) -> model.Rule | None:
         """Return the rule for which somebody has to type the flow's name to do this, or None."""
-        in_force = self.in_force
+        policy = self.policy
         flow_id, flow_name = subject.flow_id, subject.flow_name
-        if not any(protected_flows.fits(rule, flow_id=flow_id, flow_name=flow_name) for rule in in_force.rules):
+        if not any(protected_flows.fits(rule, flow_id=flow_id, flow_name=flow_name) for rule in policy.rules):
             return None
-        question, groups = await self._ask(in_force, actor, subject, evaluation.groups_needed, max_age=max_age)
-        return protected_flows.guard(in_force, question, groups)
+        question, groups = await self._ask(policy, actor, subject, evaluation.groups_needed, max_age=max_age)
+        return protected_flows.guard(policy, question, groups)
 
     async def decide_emergency(
         self, actor: Actor, subject: Subject, *, max_age: float
     ) -> break_glass.AllowEmergency | model.Refuse:
         """Decide whether somebody may do this without the approvals that it needs."""
-        in_force = self.in_force
-        if subject.project not in in_force.projects:
+        policy = self.policy
+        if subject.project not in policy.projects:
             return model.Refuse(why=model.Why.NO_EMERGENCY)
-        question, groups = await self._ask(in_force, actor, subject, break_glass.groups_needed, max_age=max_age)
-        return break_glass.decide(in_force, question, groups)
+        question, groups = await self._ask(policy, actor, subject, break_glass.groups_needed, max_age=max_age)
+        return break_glass.decide(policy, question, groups)
 
     async def refuse_early(
         self, actor: Actor, subject: Subject, *, emergency: bool, max_age: float
     ) -> model.Refuse | None:
         """Say why no rule could let somebody do this, whichever flow is meant, or None where one could."""
-        in_force = self.in_force
+        policy = self.policy
         needed = break_glass.groups_needed if emergency else evaluation.groups_needed
-        anything = early_refusal.for_any_flow(in_force)
+        anything = early_refusal.for_any_flow(policy)
         question, groups = await self._ask(anything, actor, subject, needed, max_age=max_age)
-        return early_refusal.refuse(in_force, question, groups, emergency=emergency)
+        return early_refusal.refuse(policy, question, groups, emergency=emergency)
 
-    async def refuse_judge(self, seen: records.Request, actor: Actor, *, max_age: float) -> model.Refuse | None:
+    async def refuse_judge(self, request: records.Request, actor: Actor, *, max_age: float) -> model.Refuse | None:
         """Say why somebody may not deny or review an emergency, or None: they may."""
-        in_force = self.in_force
+        policy = self.policy
         person = await self.person(actor, max_age=max_age)
-        groups = await self._groups_judging(in_force, seen, person.actor, max_age=max_age)
-        return break_glass.may_judge(in_force, seen, _requesters(seen), groups, person=person)
+        groups = await self._groups_judging(policy, request, person.actor, max_age=max_age)
+        return break_glass.may_judge(policy, request, _requesters(request), groups, person=person)
 
-    async def judges(self, seen: records.Request, *, max_age: float) -> tuple[str, ...]:
+    async def judges(self, request: records.Request, *, max_age: float) -> tuple[str, ...]:
         """Name who may deny and review an emergency now, as entries of rules."""
-        in_force = self.in_force
-        groups = await self._groups_judging(in_force, seen, max_age=max_age)
-        return break_glass.judges(in_force, seen, _requesters(seen), groups)
+        policy = self.policy
+        groups = await self._groups_judging(policy, request, max_age=max_age)
+        return break_glass.judges(policy, request, _requesters(request), groups)
 
-    async def judged(self, seen: records.Request) -> records.Request:
+    async def judged(self, request: records.Request) -> records.Request:
         """Return an emergency with those who may judge it now."""
-        return break_glass.judged(self.in_force, seen, await self.judges(seen, max_age=FRESH))
+        return break_glass.judged(self.policy, request, await self.judges(request, max_age=FRESH))
 
     async def is_shared(self, channel: str) -> bool | None:
         """Tell whether people of other organisations see a channel; None where Slack cannot be asked."""
@@ -216,9 +216,9 @@ class Gate:
         self, actor: Actor, flows: Iterable[tuple[str, str]], *, project: str, channel: str
     ) -> frozenset[tuple[str, str]]:
         """Return those flows (id and name) that somebody may read about where they ask."""
-        in_force = self.in_force
+        policy = self.policy
         person = await self.person(actor, max_age=FRESH)
-        deciding = rights.groups_deciding(in_force, READ)
+        deciding = rights.groups_deciding(policy, READ)
         groups = await self.stand_for((person.actor,), deciding, max_age=FRESH)
 
         def may_read(flow: tuple[str, str]) -> bool:
@@ -226,20 +226,20 @@ class Gate:
             subject = Subject(
                 verb=Verb.STATUS, project=project, flow_id=flow_id, flow_name=name or None, channel=channel
             )
-            return not isinstance(evaluation.decide(in_force, _question(person, subject), groups), model.Refuse)
+            return not isinstance(evaluation.decide(policy, _question(person, subject), groups), model.Refuse)
 
         return frozenset(filter(may_read, flows))
 
-    async def may_see_card(self, seen: records.Request, actor: Actor, *, channel: str) -> bool:
+    async def may_see_card(self, request: records.Request, actor: Actor, *, channel: str) -> bool:
         """Tell whether reasons and link of a request are for somebody who asks in a channel."""
-        if channel == seen.card.channel or await self.is_same_person(seen.requester, actor):
+        if channel == request.card.channel or await self.is_same_person(request.requester, actor):
             return True
-        judges = () if seen.emergency is None else await self.judges(seen, max_age=FRESH)
-        approvers = model.expand(self.in_force, (*seen.terms.approvers, *judges))
+        judges = () if request.emergency is None else await self.judges(request, max_age=FRESH)
+        approvers = model.expand(self.policy, (*request.terms.approvers, *judges))
         groups = await self.stand_for((actor,), approvers, max_age=FRESH)
         if evaluation.among(approvers, actor.id, groups):
             return True
-        return await self.is_private(seen.card.channel) is False
+        return await self.is_private(request.card.channel) is False
 
     async def refuse_paused(self) -> model.Refuse | None:
         """Say that every changing verb is paused, or None. Raises errors.StoreError."""
@@ -248,7 +248,7 @@ class Gate:
 
     async def refuse_vote(
         self,
-        seen: records.Request,
+        request: records.Request,
         decision: Choice,
         actor: Actor,
         *,
@@ -256,51 +256,51 @@ class Gate:
         max_age: float = FRESHEST,
     ) -> model.Refuse | None:
         """Say why somebody may not decide on the request, or None: they may. The requester never counts."""
-        needed = await self._approval(seen, decision, max_age=max_age)
+        needed = await self._approval(request, decision, max_age=max_age)
         person = await self.person(actor, max_age=max_age)
         groups = await self._with_persons((person.actor,), {}, *needed.approvers)
         approvers, sure = model.behind(needed.approvers, groups)
         unknown = needed.unknown if sure else (*needed.unknown, *needed.rule.approvers)
         needed = dataclasses.replace(needed, approvers=approvers, unknown=unknown)
-        return voting.may_approve(needed, requester=seen.requester, person=person, votes=votes)
+        return voting.may_approve(needed, requester=request.requester, person=person, votes=votes)
 
     async def refuse_confirmation(
-        self, seen: records.Request, decision: model.Decision, actor: Actor, *, max_age: float
+        self, request: records.Request, decision: model.Decision, actor: Actor, *, max_age: float
     ) -> model.Refuse | None:
         """Say why somebody may not confirm, or None: the request is theirs, or a rule lets them do the same alone."""
-        in_force = self.in_force
-        subject = subject_of(seen)
-        question, groups = await self._ask(in_force, actor, subject, evaluation.groups_needed, max_age=max_age)
-        return voting.may_confirm(in_force, decision, question, groups, requester=seen.requester)
+        policy = self.policy
+        subject = subject_of(request)
+        question, groups = await self._ask(policy, actor, subject, evaluation.groups_needed, max_age=max_age)
+        return voting.may_confirm(policy, decision, question, groups, requester=request.requester)
 
-    async def lost_votes(self, seen: records.Request, decision: Choice) -> tuple[tuple[records.Vote, ...], bool]:
+    async def lost_votes(self, request: records.Request, decision: Choice) -> tuple[tuple[records.Vote, ...], bool]:
         """Return the votes that do not count any more, and whether everybody could be asked about.
 
         Of several votes of one person the first counts.
         """
-        actors = (seen.requester, *(vote.actor for vote in seen.votes))
+        actors = (request.requester, *(vote.actor for vote in request.votes))
         people = await asyncio.gather(*(self.person(actor, max_age=FRESH) for actor in actors))
-        known = persons.identified(seen, {one.actor.user: one.actor.person for one in people})
+        known = persons.identified(request, {one.actor.user: one.actor.person for one in people})
         refusals = await asyncio.gather(*(self._refuse_standing_vote(known, decision, vote) for vote in known.votes))
         ids = [vote.actor.id for vote in known.votes]
         again = [ident in ids[:place] for place, ident in enumerate(ids)]
-        found = zip(seen.votes, refusals, again, strict=True)
+        found = zip(request.votes, refusals, again, strict=True)
         lost = tuple(vote for vote, refusal, repeats in found if refusal is not None or repeats)
         unsure = any(refusal is not None and refusal.why is model.Why.UNREACHABLE for refusal in refusals)
         return lost, not unsure
 
     async def _refuse_standing_vote(
-        self, seen: records.Request, decision: Choice, vote: records.Vote
+        self, request: records.Request, decision: Choice, vote: records.Vote
     ) -> model.Refuse | None:
-        if seen.terms.approvals == 0:
-            return await self.refuse_confirmation(seen, decision, vote.actor, max_age=FRESH)
-        return await self.refuse_vote(seen, decision, vote.actor, votes=(), max_age=FRESH)
+        if request.terms.approvals == 0:
+            return await self.refuse_confirmation(request, decision, vote.actor, max_age=FRESH)
+        return await self.refuse_vote(request, decision, vote.actor, votes=(), max_age=FRESH)
 
     async def _ask(
-        self, in_force: model.Policy, actor: Actor, subject: Subject, needed: _Needed, *, max_age: float
+        self, policy: model.Policy, actor: Actor, subject: Subject, needed: _Needed, *, max_age: float
     ) -> tuple[model.Question, model.Groups]:
         person = self._directory.person(actor, max_age=max_age)
-        groups = self._members(needed(in_force, _question(_member(actor), subject)), max_age=max_age)
+        groups = self._members(needed(policy, _question(_member(actor), subject)), max_age=max_age)
         known, members = await asyncio.gather(person, groups)
         return _question(known, subject), await self._with_persons((known.actor,), members)
 
@@ -310,23 +310,23 @@ class Gate:
             return members
         in_groups = frozenset[str]().union(*(known for known in members.values() if known is not None))
         own = {actor.user: frozenset({actor.id}) for actor in actors if actor.person is not None}
-        asked = (rights.users_named(self.in_force) | in_groups | frozenset(users)) - own.keys()
+        asked = (rights.users_named(self.policy) | in_groups | frozenset(users)) - own.keys()
         found = await self._directory.persons(asked, max_age=SAME_PERSON)
         unreachable = model.Kind.UNREACHABLE
         theirs = {user: None if one.kind is unreachable else frozenset({one.actor.id}) for user, one in found.items()}
         return {**members, **theirs, **own}
 
     async def _groups_judging(
-        self, in_force: model.Policy, seen: records.Request, *others: Actor, max_age: float
+        self, policy: model.Policy, request: records.Request, *others: Actor, max_age: float
     ) -> model.Groups:
         """Ask about the groups that may judge an emergency; about those of other rules only where nobody else may."""
-        question, actors = _requesters(seen), (*others, *persons.actors(seen))
-        kept = () if seen.emergency is None else (*seen.emergency.passed_over, *seen.emergency.members)
-        users = [ident for ident in model.expand(in_force, kept) if not model.is_group(ident)]
-        first = {*users, *break_glass.groups_judging(in_force, seen, question)}
+        question, actors = _requesters(request), (*others, *persons.actors(request))
+        kept = () if request.emergency is None else (*request.emergency.passed_over, *request.emergency.members)
+        users = [ident for ident in model.expand(policy, kept) if not model.is_group(ident)]
+        first = {*users, *break_glass.groups_judging(policy, request, question)}
         groups = await self.stand_for(actors, first, max_age=max_age)
-        entries = break_glass.judges(in_force, seen, question, groups)
-        named = frozenset(filter(model.is_group, model.expand(in_force, entries)))
+        entries = break_glass.judges(policy, request, question, groups)
+        named = frozenset(filter(model.is_group, model.expand(policy, entries)))
         more = named - groups.keys()
         return {**groups, **await self.stand_for(actors, more, max_age=max_age)} if more else groups
 
@@ -335,17 +335,17 @@ class Gate:
         members = await asyncio.gather(*(self._directory.members(name, max_age=max_age) for name in names))
         return dict(zip(names, members, strict=True))
 
-    async def _approval(self, seen: records.Request, decision: Choice, *, max_age: float) -> model.NeedApproval:
+    async def _approval(self, request: records.Request, decision: Choice, *, max_age: float) -> model.NeedApproval:
         """Return what approvals the request needs now: a policy that has become laxer takes nothing back."""
         if isinstance(decision, model.NeedApproval):
-            return dataclasses.replace(decision, approvals=max(decision.approvals, seen.terms.approvals))
-        named = model.expand(self.in_force, seen.terms.approvers)
+            return dataclasses.replace(decision, approvals=max(decision.approvals, request.terms.approvals))
+        named = model.expand(self.policy, request.terms.approvers)
         groups = await self._members(frozenset(filter(model.is_group, named)), max_age=max_age)
         members = [members for members in groups.values() if members is not None]
         return model.NeedApproval(
-            rule=dataclasses.replace(decision.rule, approvers=seen.terms.approvers),
-            approvals=seen.terms.approvals,
-            approvers=frozenset(named).union(*members) - {seen.requester.id},
+            rule=dataclasses.replace(decision.rule, approvers=request.terms.approvers),
+            approvals=request.terms.approvals,
+            approvers=frozenset(named).union(*members) - {request.requester.id},
             reason_required=decision.reason_required,
             expires=decision.expires,
             unknown=tuple(name for name, members in groups.items() if members is None),
@@ -356,9 +356,9 @@ def _member(actor: Actor) -> model.Person:
     return model.Person(actor=actor, kind=model.Kind.MEMBER)
 
 
-def _requesters(seen: records.Request) -> model.Question:
+def _requesters(request: records.Request) -> model.Question:
     """Return what the stored request asks, as its requester asked it."""
-    return _question(_member(seen.requester), subject_of(seen))
+    return _question(_member(request.requester), subject_of(request))
 
 
 def _question(person: model.Person, subject: Subject) -> model.Question:

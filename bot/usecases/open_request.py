@@ -112,7 +112,7 @@ class RequestOpener:
         gate = self._gate.pinned()
         if (paused := await gate.refuse_paused()) is not None:
             return answers.Refused(action=command.verb, flow=command.flow, decision=paused, dry_run=command.dry_run)
-        project = channels.project_for(gate.in_force, command.project, typed.channel)
+        project = channels.project_for(gate.policy, command.project, typed.channel)
         if isinstance(project, channels.UnclearProject):
             return answers.WhichProject(typed=project.typed, projects=project.projects, dry_run=command.dry_run)
         ask = _Ask(
@@ -140,7 +140,7 @@ class RequestOpener:
         refusal = await ask.gate.refuse_early(ask.actor, _as_typed(ask), emergency=command.emergency, max_age=FRESH)
         if refusal is None:
             return None
-        return refused(ask.gate.in_force, action=command.verb, flow=command.flow, decision=refusal)
+        return refused(ask.gate.policy, action=command.verb, flow=command.flow, decision=refusal)
 
     async def _purpose(self, ask: _Ask) -> ports.Purpose:
         """Say what reading the flow is for: a stop only where what was typed is enough to know that it is allowed."""
@@ -165,7 +165,7 @@ class RequestOpener:
         named = [(flow.flow_id, flow.name)]
         known = await ask.gate.readable(ask.actor, named, project=ask.project.name, channel=ask.typed.channel)
         called = flow.called if known else ask.command.flow
-        return refused(ask.gate.in_force, action=ask.command.verb, flow=called, decision=decision)
+        return refused(ask.gate.policy, action=ask.command.verb, flow=called, decision=decision)
 
     async def _find(self, ask: _Ask, *, met: str) -> Request | answers.AnyAnswer:
         """Read which flow is meant; `met` is the id for which no open request was found already."""
@@ -242,7 +242,7 @@ class RequestOpener:
             asked_in=ask.typed.channel,
             asked_at=now,
             expires_at=now + choice.expires,
-            terms=terms.of(ask.gate.in_force, choice),
+            terms=terms.of(ask.gate.policy, choice),
             card=records.Card(channel=channel, thread=ask.typed.thread_ts if channel == ask.typed.channel else None),
             recently_denied_by=denial.ending.actor if denial is not None and denial.ending is not None else None,
             emergency=await self._emergency(ask, choice, channel),

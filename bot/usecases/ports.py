@@ -146,13 +146,13 @@ class Store(Protocol):
     async def next_due_at(self) -> float | None:
         """Return when the next request is due that nobody holds."""
 
-    async def release(self, seen: records.Request, *, due_at: float | None) -> bool:
+    async def release(self, request: records.Request, *, due_at: float | None) -> bool:
         """Let go of a claimed request unless it has moved past the version seen; tell whether it was let go."""
 
     async def let_go(self, *, keeping: Collection[str]) -> None:
         """End the leases of this replica, but for the inbox rows and requests with these keys and ids."""
 
-    async def told(self, seen: records.Request) -> None:
+    async def told(self, request: records.Request) -> None:
         """Save what Slack shows now: the card's place and version, and the failures and time of telling."""
 
     async def card_shown(self, request_id: str, *, version: int) -> None:
@@ -255,16 +255,16 @@ class Switch(Protocol):
 class Chat(Protocol):
     """Slack, as a place to speak. Every method raises errors.ChatRefused or errors.ChatUnavailable."""
 
-    async def post_card(self, seen: records.Request) -> str:
+    async def post_card(self, request: records.Request) -> str:
         """Post the card and return its `ts`."""
 
-    async def edit_card(self, seen: records.Request) -> None:
+    async def edit_card(self, request: records.Request) -> None:
         """Make the card show the request as seen."""
 
-    async def reply(self, seen: records.Request, reply: records.Reply) -> str:
+    async def reply(self, request: records.Request, reply: records.Reply) -> str:
         """Post one reply under the card and return its `ts`."""
 
-    async def reply_privately(self, seen: records.Request, reply: records.Reply) -> None:
+    async def reply_privately(self, request: records.Request, reply: records.Reply) -> None:
         """Tell the requester in a DM what cannot be told under the card."""
 
     async def retire_copy(self, channel: str, ts: str, card: answers.CardLink) -> None:

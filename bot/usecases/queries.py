@@ -46,7 +46,7 @@ class _Reader:
 
     person: model.Person
     channel: str
-    in_force: model.Policy
+    policy: model.Policy
     groups: model.Groups
 
     @property
@@ -63,20 +63,20 @@ class _Reader:
             flow_name=flow_name,
             channel=self.channel,
         )
-        decision = evaluation.decide(self.in_force, question, self.groups)
+        decision = evaluation.decide(self.policy, question, self.groups)
         return self._with_others(decision) if isinstance(decision, model.Refuse) else None
 
-    def may_see(self, seen: Request) -> bool:
+    def may_see(self, request: Request) -> bool:
         """Tell whether no rule keeps them from reading about the flow of a request."""
-        known = seen.project in self.in_force.projects
-        return known and self.refusal(seen.project, seen.flow.flow_id, seen.flow.name or None) is None
+        known = request.project in self.policy.projects
+        return known and self.refusal(request.project, request.flow.flow_id, request.flow.name or None) is None
 
     def _with_others(self, refusal: model.Refuse) -> model.Refuse:
         """Name who could read instead: whoever the deny does not name."""
-        rule = next((rule for rule in self.in_force.rules if rule.name == refusal.rule), None)
+        rule = next((rule for rule in self.policy.rules if rule.name == refusal.rule), None)
         if rule is None:
             return refusal
-        spared = rule.excluded if model.EVERYBODY in model.expand(self.in_force, rule.who) else (model.EVERYBODY,)
+        spared = rule.excluded if model.EVERYBODY in model.expand(self.policy, rule.who) else (model.EVERYBODY,)
         return dataclasses.replace(refusal, who_could=spared)
 
 
@@ -100,22 +100,22 @@ class Queries:
 
     async def read(self, actor: Actor, typed: Typed, command: grammar.ReadCommand, *, page: int = 1) -> Answer:
         """Return what the command shows, or why it shows nothing. Raises errors.StoreError."""
-        in_force = self._gate.in_force
+        policy = self._gate.policy
         person = await self._gate.person(actor, max_age=FRESH)
         outsider = evaluation.refuse_outsider(person)
         if command.verb is Verb.WHOAMI:
-            named = frozenset[str]() if outsider is not None else rights.groups_named(in_force)
+            named = frozenset[str]() if outsider is not None else rights.groups_named(policy)
             return self._whoami(await self._reader(person, typed.channel, named))
         if outsider is not None:
             return answers.Refused(action="read", flow="", decision=outsider)
-        reader = await self._reader(person, typed.channel, rights.groups_deciding(in_force, READ))
+        reader = await self._reader(person, typed.channel, rights.groups_deciding(policy, READ))
         if command.verb is Verb.PENDING:
             return await self._pending(reader)
-        project = channels.project_for(in_force, command.project, typed.channel)
+        project = channels.project_for(policy, command.project, typed.channel)
         everything = command.verb is Verb.HISTORY and command.about is None
         if isinstance(project, channels.UnclearProject):
             if everything and project.typed is None:
-                return await self._everything_done(reader, tuple(in_force.projects))
+                return await self._everything_done(reader, tuple(policy.projects))
             return answers.WhichProject(typed=project.typed, projects=project.projects)
         if everything:
             return await self._everything_done(reader, (project.name,))
@@ -123,18 +123,18 @@ class Queries:
 
     async def usable(self, actor: Actor, channel: str) -> query_results.Usable:
         """Name the verbs that somebody may use in a channel."""
-        in_force = self._gate.in_force
+        policy = self._gate.policy
         person = await self._gate.person(actor, max_age=FRESH)
         if person.kind is model.Kind.UNREACHABLE:
             return query_results.Usable(verbs=frozenset(VERBS), sure=False)
-        deciding = rights.groups_deciding(in_force, *rights.VERB_OF)
+        deciding = rights.groups_deciding(policy, *rights.VERB_OF)
         groups = await self._gate.stand_for((person.actor,), deciding, max_age=FRESH)
-        verbs = rights.usable(in_force, person, _places(in_force, channel), groups)
+        verbs = rights.usable(policy, person, _places(policy, channel), groups)
         return query_results.Usable(verbs=verbs, sure=None not in groups.values())
 
     async def _reader(self, person: model.Person, channel: str, groups: frozenset[str]) -> _Reader:
         known = await self._gate.stand_for((person.actor,), groups, max_age=FRESH)
-        return _Reader(person=person, channel=channel, in_force=self._gate.in_force, groups=known)
+        return _Reader(person=person, channel=channel, policy=self._gate.policy, groups=known)
 
     async def _about(
         self, reader: _Reader, project: model.Project, command: grammar.ReadCommand, *, page: int
@@ -208,12 +208,12 @@ class Queries:
         refusal = reader.refusal(project, flow_id, flow_name)
         if refusal is None:
             return None
-        return entry_result.refused(reader.in_force, action="read", flow=called or project, decision=refusal)
+        return entry_result.refused(reader.policy, action="read", flow=called or project, decision=refusal)
 
     # — requests —
 
     async def _pending(self, reader: _Reader) -> query_results.Pending | answers.Refused:
-        shut = [self._refused(reader, name) for name in reader.in_force.projects]
+        shut = [self._refused(reader, name) for name in reader.policy.projects]
         if shut and shut[0] is not None and None not in shut:
             return shut[0]  # nothing that is open could be shown: whoever may read nothing is not told that nothing is
         found = [one for one in await self._store.unsettled(limit=OPEN_LOOKED_AT) if reader.may_see(one)]
@@ -226,34 +226,34 @@ class Queries:
             more=len(found) - len(mine) - len(rest),
         )
 
-    async def _may_decide(self, reader: _Reader, seen: Request) -> bool:
-        if seen.emergency is not None:
-            return await self._may_decide_emergency(reader, seen)
-        if seen.state is not State.PENDING:
+    async def _may_decide(self, reader: _Reader, request: Request) -> bool:
+        if request.emergency is not None:
+            return await self._may_decide_emergency(reader, request)
+        if request.state is not State.PENDING:
             return False
-        decision = await self._gate.decide(seen.requester, subject_of(seen), max_age=FRESH)
+        decision = await self._gate.decide(request.requester, subject_of(request), max_age=FRESH)
         if isinstance(decision, model.Refuse):
             return False
         actor = reader.person.actor
-        if seen.terms.approvals == 0:
-            return await self._gate.refuse_confirmation(seen, decision, actor, max_age=FRESH) is None
-        return await self._gate.refuse_vote(seen, decision, actor, votes=seen.votes, max_age=FRESH) is None
+        if request.terms.approvals == 0:
+            return await self._gate.refuse_confirmation(request, decision, actor, max_age=FRESH) is None
+        return await self._gate.refuse_vote(request, decision, actor, votes=request.votes, max_age=FRESH) is None
 
-    async def _may_decide_emergency(self, reader: _Reader, seen: Request) -> bool:
+    async def _may_decide_emergency(self, reader: _Reader, request: Request) -> bool:
         """Tell whether the reader may press, deny or review it."""
         actor = reader.person.actor
-        if seen.state is State.PENDING and await self._may_press(seen, actor):
+        if request.state is State.PENDING and await self._may_press(request, actor):
             return True
-        waits = seen.state is State.PENDING or records.is_review_open(seen)
-        return waits and await self._gate.refuse_judge(seen, actor, max_age=FRESH) is None
+        waits = request.state is State.PENDING or records.is_review_open(request)
+        return waits and await self._gate.refuse_judge(request, actor, max_age=FRESH) is None
 
-    async def _may_press(self, seen: Request, actor: Actor) -> bool:
+    async def _may_press(self, request: Request, actor: Actor) -> bool:
         """Tell whether the next press may be somebody's: the requester's, or a second's where one is needed."""
-        emergency = seen.emergency
+        emergency = request.emergency
         needs_second = emergency is not None and emergency.needs_second and emergency.first_at is not None
-        if needs_second == (actor.id == seen.requester.id):
+        if needs_second == (actor.id == request.requester.id):
             return False
-        decision = await self._gate.decide_emergency(actor, subject_of(seen), max_age=FRESH)
+        decision = await self._gate.decide_emergency(actor, subject_of(request), max_age=FRESH)
         return not isinstance(decision, model.Refuse)
 
     async def _everything_done(
@@ -289,36 +289,38 @@ class Queries:
     async def _rows(self, reader: _Reader, found: list[Request]) -> tuple[query_results.Row, ...]:
         return tuple(await asyncio.gather(*(self._row(reader, one) for one in found)))
 
-    async def _row(self, reader: _Reader, seen: Request) -> query_results.Row:
-        if await self._gate.may_see_card(seen, reader.person.actor, channel=reader.channel):
-            return query_results.Row(request=seen)
-        ending = seen.ending and dataclasses.replace(seen.ending, reason=None)
-        return query_results.Row(request=dataclasses.replace(seen, reason=None, ending=ending, unsent=()), hidden=True)
+    async def _row(self, reader: _Reader, request: Request) -> query_results.Row:
+        if await self._gate.may_see_card(request, reader.person.actor, channel=reader.channel):
+            return query_results.Row(request=request)
+        ending = request.ending and dataclasses.replace(request.ending, reason=None)
+        return query_results.Row(
+            request=dataclasses.replace(request, reason=None, ending=ending, unsent=()), hidden=True
+        )
 
     # — people —
 
     def _whoami(self, reader: _Reader) -> query_results.Whoami:
-        in_force, is_member = reader.in_force, reader.person.kind is model.Kind.MEMBER
+        policy, is_member = reader.policy, reader.person.kind is model.Kind.MEMBER
         person, groups = reader.person, reader.groups
         standings = tuple(
             query_results.Standing(
                 project=place.project,
-                rights=rights.rights(in_force, person, place, groups),
-                emergencies=rights.emergencies(in_force, person, place, groups),
+                rights=rights.rights(policy, person, place, groups),
+                emergencies=rights.emergencies(policy, person, place, groups),
             )
-            for place in _places(in_force, reader.channel)
+            for place in _places(policy, reader.channel)
         )
         return query_results.Whoami(
             person=reader.person,
-            belonging=rights.belonging(in_force, reader.id, reader.groups) if is_member else rights.Belonging(),
+            belonging=rights.belonging(policy, reader.id, reader.groups) if is_member else rights.Belonging(),
             standings=standings if is_member else (),
         )
 
 
-def _places(in_force: model.Policy, channel: str) -> tuple[rights.Place, ...]:
+def _places(policy: model.Policy, channel: str) -> tuple[rights.Place, ...]:
     """Return what a channel is about: its project, or every project where it belongs to none."""
-    own = channels.project_of_channel(in_force, channel)
-    projects = (own,) if own is not None else tuple(in_force.projects.values())
+    own = channels.project_of_channel(policy, channel)
+    projects = (own,) if own is not None else tuple(policy.projects.values())
     return tuple(
         rights.Place(project=project.name, card_channel=channels.card_channel(project, channel), channel=channel)
         for project in projects

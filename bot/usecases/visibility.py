@@ -44,13 +44,13 @@ async def of_holder(
     return answers.Joined(card=card) if holder.verb is verb else answers.Blocked(verb=verb, card=card)
 
 
-def card_link(seen: Request) -> answers.CardLink:
+def card_link(request: Request) -> answers.CardLink:
     """Say where the card of a request stands."""
     return answers.CardLink(
-        request_id=seen.id,
-        verb=seen.verb,
-        flow=seen.flow.called,
-        channel=seen.card.channel,
-        ts=seen.card.ts,
-        thread=seen.card.thread,
+        request_id=request.id,
+        verb=request.verb,
+        flow=request.flow.called,
+        channel=request.card.channel,
+        ts=request.card.ts,
+        thread=request.card.thread,
     )

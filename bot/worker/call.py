@@ -63,7 +63,7 @@ class Caller:
         self._gate = gate
         self._clock = clock
 
-    async def call(self, seen: Request, *, moved: Callable[[], None] = lambda: None) -> None:
+    async def call(self, request: Request, *, moved: Callable[[], None] = lambda: None) -> None:
         """Read the flow, decide on what was just read, call once, and record what came of it.
 
         `moved` is called when there is something to tell before the call has ended.
@@ -73,42 +73,42 @@ class Caller:
         """
         gate = self._gate.pinned()
         if (paused := await gate.refuse_paused()) is not None:
-            return await self.save(self._refused(seen, paused), DID_NOT_BEGIN)
-        flow = await self._read(gate, seen)
-        known = _renamed(seen, flow)
-        barrier = await self._check(gate, known, renamed=known is not seen)
+            return await self.save(self._refused(request, paused), DID_NOT_BEGIN)
+        flow = await self._read(gate, request)
+        known = _renamed(request, flow)
+        barrier = await self._check(gate, known, renamed=known is not request)
         if barrier is not None:
             return await self.save(self._did_not_begin(known, barrier), DID_NOT_BEGIN)
-        if seen.emergency is None and _may_pass(flow):
+        if request.emergency is None and _may_pass(flow):
             trouble = flow if isinstance(flow, CloudFailure) else None
-            return await self.save(self._held_up(seen, trouble), UNREAD)
-        early = _outcome_without_call(seen, flow)
+            return await self.save(self._held_up(request, trouble), UNREAD)
+        early = _outcome_without_call(request, flow)
         if early is not None:
             return await self.save(
                 transitions.settle_without_call(known, early, at=self._clock.now()), "ended without a call"
             )
-        if self._clock.now() >= schedule.begin_by(seen):
-            return await self.save(clicks.expired(seen, at=self._clock.now()), "expired")
+        if self._clock.now() >= schedule.begin_by(request):
+            return await self.save(clicks.expired(request, at=self._clock.now()), "expired")
         return await self._try(gate, transitions.begin(known, at=self._clock.now()), moved)
 
-    async def call_again(self, seen: Request, *, moved: Callable[[], None] = lambda: None) -> None:
+    async def call_again(self, request: Request, *, moved: Callable[[], None] = lambda: None) -> None:
         """Read the flow, decide on what was just read, and make a further try, unless it is too late or forbidden now.
 
         Raises as `call` does.
         """
-        late = call_outcome.again(seen, at=self._clock.now())
+        late = call_outcome.again(request, at=self._clock.now())
         if late.operation.awaiting is not Awaiting.REPLY:
             return await self.save(late, TOO_LATE)
         gate = self._gate.pinned()
-        flow = await self._read(gate, seen)
-        known = _renamed(seen, flow)
-        barrier = await gate.refuse_paused() or await self._check(gate, known, renamed=known is not seen)
+        flow = await self._read(gate, request)
+        known = _renamed(request, flow)
+        barrier = await gate.refuse_paused() or await self._check(gate, known, renamed=known is not request)
         if isinstance(barrier, model.Refuse) and barrier.why is model.Why.UNREACHABLE:
             return await self.save(self._held_up(known), "held up: Slack could not be asked")
         if barrier is not None:
             halted = call_outcome.halt(known, flow, _halt(barrier), at=self._clock.now())
             return await self.save(halted, "not called again")
-        if seen.emergency is None and _may_pass(flow):
+        if request.emergency is None and _may_pass(flow):
             return await self.save(self._held_up(known), UNREAD)
         settled = call_outcome.before_again(known, flow, at=self._clock.now())
         if settled is not None:
@@ -123,81 +123,81 @@ class Caller:
         await self.save(begun, "call begins", unless_paused=True)
         if self._store.lease_left(begun.id) < LEASE_NEEDED:
             raise errors.LeaseLost(f"{begun.id} may be another replica's by now: nothing was called")
-        if gate.in_force != self._gate.in_force:
+        if gate.policy != self._gate.policy:
             return await self._record(begun, _never_sent, "not called: the policy changed")
         reply = await self._put(gate, begun, moved)
         return await self._record(
             begun, lambda newest, at: call_outcome.after_reply(newest, reply, at=at), "call ended"
         )
 
-    async def _read(self, gate: Gate, seen: Request, *, purpose: ports.Purpose = "stop") -> Flow | CloudFailure:
-        project = gate.in_force.projects.get(seen.project)
-        return NO_PROJECT if project is None else await self._cloud.flow(project, seen.flow.flow_id, purpose=purpose)
+    async def _read(self, gate: Gate, request: Request, *, purpose: ports.Purpose = "stop") -> Flow | CloudFailure:
+        project = gate.policy.projects.get(request.project)
+        return NO_PROJECT if project is None else await self._cloud.flow(project, request.flow.flow_id, purpose=purpose)
 
-    async def read(self, seen: Request) -> None:
+    async def read(self, request: Request) -> None:
         """Read the flow's state, and record what it says of the call. Raises errors.Conflict and errors.StoreError."""
         # What nobody knows may be read as often as people press “Check Now”: that must not keep a stop waiting.
-        purpose: ports.Purpose = "read" if records.is_read_back(seen) else "stop"
-        flow = await self._read(self._gate, seen, purpose=purpose)
-        await self.save(call_outcome.after_reading(seen, flow, at=self._clock.now()), "read back")
+        purpose: ports.Purpose = "read" if records.is_read_back(request) else "stop"
+        flow = await self._read(self._gate, request, purpose=purpose)
+        await self.save(call_outcome.after_reading(request, flow, at=self._clock.now()), "read back")
 
-    async def recover(self, seen: Request) -> None:
+    async def recover(self, request: Request) -> None:
         """Take over a call whose caller is gone: what came of it has to be read."""
-        await self.save(call_outcome.recover(seen, at=self._clock.now()), "call interrupted")
+        await self.save(call_outcome.recover(request, at=self._clock.now()), "call interrupted")
 
-    async def remind_of_review(self, seen: Request) -> None:
+    async def remind_of_review(self, request: Request) -> None:
         """Ask those who may review an emergency by now once more, for a week. Raises errors.StoreError."""
         at = self._clock.now()
-        last = " for the last time" if schedule.is_last_reminder(seen, at) else ""
+        last = " for the last time" if schedule.is_last_reminder(request, at) else ""
         await self.save(
-            transitions.remind_of_review(await self._gate.judged(seen), at=at), f"reminded of a review{last}"
+            transitions.remind_of_review(await self._gate.judged(request), at=at), f"reminded of a review{last}"
         )
 
-    async def _check(self, gate: Gate, seen: Request, *, renamed: bool) -> model.Refuse | _Short | None:
+    async def _check(self, gate: Gate, request: Request, *, renamed: bool) -> model.Refuse | _Short | None:
         """Let the policy decide again, on the flow as it is called now; None where nothing is in the way."""
-        if seen.emergency is not None:
-            return await self._check_emergency(gate, seen)
-        decision = await gate.decide(seen.requester, subject_of(seen), max_age=FRESH)
+        if request.emergency is not None:
+            return await self._check_emergency(gate, request)
+        decision = await gate.decide(request.requester, subject_of(request), max_age=FRESH)
         if isinstance(decision, model.Refuse):
             return decision
-        if renamed and (guard := await gate.guard(seen.requester, subject_of(seen), max_age=FRESH)) is not None:
+        if renamed and (guard := await gate.guard(request.requester, subject_of(request), max_age=FRESH)) is not None:
             return model.Refuse(why=model.Why.DENY_RULE, rule=guard.name)  # nobody has typed this name
-        lost, sure = await gate.lost_votes(seen, decision)
+        lost, sure = await gate.lost_votes(request, decision)
         if not sure:
             return model.Refuse(why=model.Why.UNREACHABLE)
-        now = terms.of(gate.in_force, decision)
-        wanted = now if now.approvals >= max(seen.terms.approvals, 1) else seen.terms
-        if seen.terms.approvals == 0 and wanted.approvals > 0:
-            lost = seen.votes  # a confirmation is no approval
-        if len(seen.votes) - len(lost) >= max(wanted.approvals, 1):
+        now = terms.of(gate.policy, decision)
+        wanted = now if now.approvals >= max(request.terms.approvals, 1) else request.terms
+        if request.terms.approvals == 0 and wanted.approvals > 0:
+            lost = request.votes  # a confirmation is no approval
+        if len(request.votes) - len(lost) >= max(wanted.approvals, 1):
             return None
         return _Short(lost=lost, terms=wanted)
 
-    async def _check_emergency(self, gate: Gate, seen: Request) -> model.Refuse | None:
+    async def _check_emergency(self, gate: Gate, request: Request) -> model.Refuse | None:
         """Let the policy decide again for whoever pressed; there are no votes to count."""
-        for presser in dict.fromkeys((seen.requester, *(vote.actor for vote in seen.votes))):
-            decision = await gate.decide_emergency(presser, subject_of(seen), max_age=FRESH)
+        for presser in dict.fromkeys((request.requester, *(vote.actor for vote in request.votes))):
+            decision = await gate.decide_emergency(presser, subject_of(request), max_age=FRESH)
             if isinstance(decision, model.Refuse):
                 return decision
         return None
 
-    def _did_not_begin(self, seen: Request, barrier: model.Refuse | _Short) -> Request:
+    def _did_not_begin(self, request: Request, barrier: model.Refuse | _Short) -> Request:
         if isinstance(barrier, _Short):
-            return transitions.fall_short(seen, lost=barrier.lost, terms=barrier.terms, at=self._clock.now())
-        return self._refused(seen, barrier)
+            return transitions.fall_short(request, lost=barrier.lost, terms=barrier.terms, at=self._clock.now())
+        return self._refused(request, barrier)
 
-    def _refused(self, seen: Request, decision: model.Refuse) -> Request:
+    def _refused(self, request: Request, decision: model.Refuse) -> Request:
         """Put the call off where nobody can be asked; else end the request."""
         if decision.why is model.Why.UNREACHABLE:
-            return self._held_up(seen)
-        return commit.denied_by_policy(seen, decision, at=self._clock.now())
+            return self._held_up(request)
+        return commit.denied_by_policy(request, decision, at=self._clock.now())
 
-    def _held_up(self, seen: Request, trouble: CloudFailure | None = None) -> Request:
-        wait = min(AGAIN_AT_MOST, AGAIN * 2**seen.operation.held_ups)
-        return transitions.hold_up(seen, until=self._clock.now() + wait, trouble=trouble)
+    def _held_up(self, request: Request, trouble: CloudFailure | None = None) -> Request:
+        wait = min(AGAIN_AT_MOST, AGAIN * 2**request.operation.held_ups)
+        return transitions.hold_up(request, until=self._clock.now() + wait, trouble=trouble)
 
     async def _put(self, gate: Gate, begun: Request, moved: Callable[[], None]) -> call_outcome.Accepted | CloudFailure:
-        project = gate.in_force.projects.get(begun.project)
+        project = gate.policy.projects.get(begun.project)
         if project is None:
             return NO_PROJECT
         put = asyncio.ensure_future(self._cloud.change(project, begun.flow.flow_id, begun.verb))
@@ -213,23 +213,23 @@ class Caller:
             patience.cancel()
 
     async def _say_it_takes_long(self, request_id: str) -> None:
-        seen = await self._store.load(request_id)
-        if seen is not None:
-            await self.save(transitions.call_takes_long(seen, at=self._clock.now()), "call takes long")
+        request = await self._store.load(request_id)
+        if request is not None:
+            await self.save(transitions.call_takes_long(request, at=self._clock.now()), "call takes long")
 
     async def _record(self, begun: Request, step: Callable[[Request, float], Request], what: str) -> None:
         """Record what only this process knows, however long the database takes."""
-        seen: Request | None = begun
-        while seen is not None and seen.operation.awaiting is Awaiting.REPLY:
-            if seen.operation.tries != begun.operation.tries:
+        request: Request | None = begun
+        while request is not None and request.operation.awaiting is Awaiting.REPLY:
+            if request.operation.tries != begun.operation.tries:
                 return None  # the try was taken over meanwhile, and another one is under way
             try:
-                return await self.save(step(seen, self._clock.now()), what)
+                return await self.save(step(request, self._clock.now()), what)
             except errors.Conflict:
-                seen = await self._reload(begun)
+                request = await self._reload(begun)
             except errors.StoreError:
                 await self._clock.sleep(STORE_AGAIN)
-                seen = await self._reload(begun)
+                request = await self._reload(begun)
         return None
 
     async def _reload(self, begun: Request) -> Request | None:
@@ -260,16 +260,16 @@ class Caller:
         await self._store.commit(ports.Change(request=changed, audit=(event,), unless_paused=unless_paused))
 
 
-def _renamed(seen: Request, flow: Flow | CloudFailure) -> Request:
+def _renamed(request: Request, flow: Flow | CloudFailure) -> Request:
     """Return the request with the flow as it is called now; the same where nothing changed, or nobody knows."""
-    if isinstance(flow, CloudFailure) or flow.name == seen.flow.name or _is_another(seen, flow):
-        return seen
-    return transitions.rename(seen, flow.name)
+    if isinstance(flow, CloudFailure) or flow.name == request.flow.name or _is_another(request, flow):
+        return request
+    return transitions.rename(request, flow.name)
 
 
-def _is_another(seen: Request, flow: Flow) -> bool:
+def _is_another(request: Request, flow: Flow) -> bool:
     """Tell whether an emergency's flow could not be read when it was asked for, and its name was another's."""
-    return seen.emergency is not None and not seen.flow.status and seen.flow.name not in ("", flow.name)
+    return request.emergency is not None and not request.flow.status and request.flow.name not in ("", flow.name)
 
 
 def _halt(barrier: model.Refuse | _Short) -> Halt:
@@ -291,15 +291,15 @@ def _may_pass(flow: Flow | CloudFailure) -> bool:
     return isinstance(flow, CloudFailure) and (flow.fault in PASSING or flow.retry_after is not None)
 
 
-def _outcome_without_call(seen: Request, flow: Flow | CloudFailure) -> Outcome | None:
+def _outcome_without_call(request: Request, flow: Flow | CloudFailure) -> Outcome | None:
     """Say how the operation ends without a call, if it does; an emergency is called unless there is no such flow."""
     if isinstance(flow, CloudFailure):
-        if seen.emergency is None or flow.fault is Fault.NOT_FOUND:
+        if request.emergency is None or flow.fault is Fault.NOT_FOUND:
             return Outcome(how=OutcomeKind.UNREADABLE, failure=flow)
-        return Outcome(how=OutcomeKind.REHEARSED, failure=flow) if seen.dry_run else None
-    if _is_another(seen, flow):  # its id came from a list of names that has become old
+        return Outcome(how=OutcomeKind.REHEARSED, failure=flow) if request.dry_run else None
+    if _is_another(request, flow):  # its id came from a list of names that has become old
         other = CloudFailure(fault=Fault.NOT_FOUND, message=f"the flow with this id is called {flow.name} now")
         return Outcome(how=OutcomeKind.UNREADABLE, failure=other)
-    if flow.status == WANTED[seen.verb]:
+    if flow.status == WANTED[request.verb]:
         return Outcome(how=OutcomeKind.ALREADY, status=flow.status)
-    return Outcome(how=OutcomeKind.REHEARSED, status=flow.status) if seen.dry_run else None
+    return Outcome(how=OutcomeKind.REHEARSED, status=flow.status) if request.dry_run else None

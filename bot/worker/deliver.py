@@ -90,63 +90,63 @@ class Deliverer:
         `announced` is called once no call has to wait for an announcement any more.
         Raises errors.LeaseLost where another replica may be telling it by now.
         """
-        while (seen := await self._store.load(request_id)) is not None:
-            step = schedule.tell(seen, self._clock.now())
+        while (request := await self._store.load(request_id)) is not None:
+            step = schedule.tell(request, self._clock.now())
             if step is None:
-                await self._lead_to_card(seen)
+                await self._lead_to_card(request)
                 return
             if self._store.lease_left(request_id) < LEASE_NEEDED:
                 raise errors.LeaseLost(f"{request_id} may be another replica's by now: nothing was told")
             try:
-                await self._step_or_give_up(seen, step)
+                await self._step_or_give_up(request, step)
             except errors.ChatUnavailable as failure:
-                await self._put_off(seen, failure)
+                await self._put_off(request, failure)
                 return
             except errors.StoreError:
                 raise
             except Exception as error:  # noqa: BLE001 - noted, and its requester is told
-                if not await self._after_unexpected(seen, step, error):
+                if not await self._after_unexpected(request, step, error):
                     return
-            if step is schedule.Tell.REPLY and seen.unsent[0].said in schedule.ANNOUNCEMENTS:
+            if step is schedule.Tell.REPLY and request.unsent[0].said in schedule.ANNOUNCEMENTS:
                 announced()
 
-    async def show_card(self, seen: Request) -> None:
+    async def show_card(self, request: Request) -> None:
         """Try once to show a version of the card out of its turn; where Slack does not take it, its turn comes."""
         try:
-            await self._chat.edit_card(seen)
+            await self._chat.edit_card(request)
         except errors.ChatError:
             return
         except Exception as error:  # noqa: BLE001 - noted
-            self._met.note(error, doing="telling", error_id=unexpected.id_of(seen.id))
+            self._met.note(error, doing="telling", error_id=unexpected.id_of(request.id))
             return
-        await self._store.card_shown(seen.id, version=seen.version)
+        await self._store.card_shown(request.id, version=request.version)
 
-    async def _step_or_give_up(self, seen: Request, step: schedule.Tell) -> None:
+    async def _step_or_give_up(self, request: Request, step: schedule.Tell) -> None:
         try:
-            await self._step(seen, step)
+            await self._step(request, step)
         except errors.ChatRefused as failure:
-            await self._give_up(seen, step, failure)
+            await self._give_up(request, step, failure)
 
-    async def _after_unexpected(self, seen: Request, step: schedule.Tell, error: Exception) -> bool:
+    async def _after_unexpected(self, request: Request, step: schedule.Tell, error: Exception) -> bool:
         """Put off what met an unexpected error, or give it up, and tell whether the next may be told at once."""
-        error_id = unexpected.id_of(seen.id)
+        error_id = unexpected.id_of(request.id)
         self._met.note(error, doing="telling", error_id=error_id)
-        if seen.tell_failures + 1 < UNEXPECTED_TRIES:
-            await self._put_off(seen, errors.ChatUnavailable(UNEXPECTED))
+        if request.tell_failures + 1 < UNEXPECTED_TRIES:
+            await self._put_off(request, errors.ChatUnavailable(UNEXPECTED))
             return False
         facts: dict[str, object] = {"error_id": error_id, "error": type(error).__name__, "doing": step}
         what = "given up after an unexpected error"
-        event = ports.AuditEvent(at=self._clock.now(), what=what, request_id=seen.id, facts=facts)
+        event = ports.AuditEvent(at=self._clock.now(), what=what, request_id=request.id, facts=facts)
         await self._store.commit(ports.Change(audit=(event,)))
-        await self._give_up(seen, step, errors.ChatRefused(UNEXPECTED))
-        await self.tell_unexpected(seen)
+        await self._give_up(request, step, errors.ChatRefused(UNEXPECTED))
+        await self.tell_unexpected(request)
         return True
 
-    async def tell_unexpected(self, seen: Request) -> None:
+    async def tell_unexpected(self, request: Request) -> None:
         """Tell the requester in a DM that something was given up after an unexpected error; tried once."""
-        error_id = unexpected.id_of(seen.id)
+        error_id = unexpected.id_of(request.id)
         try:
-            await self._chat.answer(_in_a_dm(seen), answers.Unexpected(error_id=error_id, dry_run=seen.dry_run))
+            await self._chat.answer(_in_a_dm(request), answers.Unexpected(error_id=error_id, dry_run=request.dry_run))
         except Exception as error:  # noqa: BLE001 - noted; it is recorded already
             self._met.note(error, doing="telling", error_id=error_id)
 
@@ -180,127 +180,133 @@ class Deliverer:
 
     async def _placed(self, answer: Met) -> Met:
         """Add where the card stands by now to an answer that leads to it."""
-        seen = await self._store.load(answer.card.request_id)
-        return answer if seen is None else dataclasses.replace(answer, card=visibility.card_link(seen))
+        request = await self._store.load(answer.card.request_id)
+        return answer if request is None else dataclasses.replace(answer, card=visibility.card_link(request))
 
-    async def _lead_to_card(self, seen: Request) -> None:
+    async def _lead_to_card(self, request: Request) -> None:
         """Tell those who asked for the same while the card was being posted, now that it is known where it stands."""
-        if self._joining and seen.card.ts is not None:
-            joining = [each for each in self._joining.values() if each[1].card.request_id == seen.id]
+        if self._joining and request.card.ts is not None:
+            joining = [each for each in self._joining.values() if each[1].card.request_id == request.id]
             await asyncio.gather(*(self.answer(entry, answer) for entry, answer in joining))
 
-    async def _step(self, seen: Request, step: schedule.Tell) -> None:
+    async def _step(self, request: Request, step: schedule.Tell) -> None:
         match step:
             case schedule.Tell.POST_CARD:
-                await self._posted(seen, await self._chat.post_card(seen))
+                await self._posted(request, await self._chat.post_card(request))
             case schedule.Tell.NEVER_SHOWN:
-                unshown = answers.NeverShown(card=visibility.card_link(seen), state=seen.state, dry_run=seen.dry_run)
-                await self._chat.answer(_in_a_dm(seen), unshown)
-                await self._shown(seen, ts=schedule.NO_CARD)
+                unshown = answers.NeverShown(
+                    card=visibility.card_link(request), state=request.state, dry_run=request.dry_run
+                )
+                await self._chat.answer(_in_a_dm(request), unshown)
+                await self._shown(request, ts=schedule.NO_CARD)
             case schedule.Tell.EDIT_CARD:
-                await self._chat.edit_card(seen)
-                await self._shown(seen, ts=seen.card.ts)
+                await self._chat.edit_card(request)
+                await self._shown(request, ts=request.card.ts)
             case schedule.Tell.REPLY:
-                reply = seen.unsent[0]
-                await self._store.reply_sent(seen.id, seq=reply.seq, ts=await self._reply(seen, reply))
-                if seen.tell_failures and seen.card.shown == seen.version:
-                    await self._store.told(transitions.shown(seen, seen.card))
+                reply = request.unsent[0]
+                await self._store.reply_sent(request.id, seq=reply.seq, ts=await self._reply(request, reply))
+                if request.tell_failures and request.card.shown == request.version:
+                    await self._store.told(transitions.shown(request, request.card))
 
-    async def _reply(self, seen: Request, reply: Reply) -> str:
+    async def _reply(self, request: Request, reply: Reply) -> str:
         if reply.said is not ReplyKind.LINKED:
-            return await self._chat.reply(seen, reply)
-        opened = answers.Opened(card=visibility.card_link(seen), dry_run=seen.dry_run)
-        await self._chat.answer(await self._asked(seen), opened)
+            return await self._chat.reply(request, reply)
+        opened = answers.Opened(card=visibility.card_link(request), dry_run=request.dry_run)
+        await self._chat.answer(await self._asked(request), opened)
         return ""
 
-    async def _shown(self, seen: Request, *, ts: str | None) -> None:
-        await self._store.told(transitions.shown(seen, dataclasses.replace(seen.card, ts=ts, shown=seen.version)))
+    async def _shown(self, request: Request, *, ts: str | None) -> None:
+        await self._store.told(
+            transitions.shown(request, dataclasses.replace(request.card, ts=ts, shown=request.version))
+        )
 
-    async def _put_off(self, seen: Request, failure: errors.ChatUnavailable) -> None:
-        wait = failure.retry_after or min(_most(seen), AGAIN * 2 ** min(seen.tell_failures, 10))
-        log.info("Slack failed; trying again later", request=seen.id, seconds=wait, reason=str(failure))
-        await self._store.told(transitions.not_shown(seen, again_at=self._clock.now() + wait))
+    async def _put_off(self, request: Request, failure: errors.ChatUnavailable) -> None:
+        wait = failure.retry_after or min(_most(request), AGAIN * 2 ** min(request.tell_failures, 10))
+        log.info("Slack failed; trying again later", request=request.id, seconds=wait, reason=str(failure))
+        await self._store.told(transitions.not_shown(request, again_at=self._clock.now() + wait))
 
-    async def _posted(self, seen: Request, ts: str) -> None:
+    async def _posted(self, request: Request, ts: str) -> None:
         """Note where the card stands; if an earlier post of it has become the card meanwhile, this one is a copy."""
-        newest = await self._store.load(seen.id)
+        newest = await self._store.load(request.id)
         if newest is None or not newest.card.ts:
-            await self._shown(seen, ts=ts)
+            await self._shown(request, ts=ts)
         elif newest.card.ts != ts:
             with contextlib.suppress(errors.ChatError):  # a click on it does the same
-                await self._chat.retire_copy(seen.card.channel, ts, visibility.card_link(newest))
+                await self._chat.retire_copy(request.card.channel, ts, visibility.card_link(newest))
 
-    async def _give_up(self, seen: Request, step: schedule.Tell, failure: errors.ChatRefused) -> None:
-        log.warning("Slack refused", request=seen.id, step=step, code=failure.code)
+    async def _give_up(self, request: Request, step: schedule.Tell, failure: errors.ChatRefused) -> None:
+        log.warning("Slack refused", request=request.id, step=step, code=failure.code)
         match step:
             case schedule.Tell.POST_CARD:
-                await self._close_unshown(seen, failure.code)
+                await self._close_unshown(request, failure.code)
             case schedule.Tell.NEVER_SHOWN:
-                await self._shown(seen, ts=schedule.NO_CARD)
+                await self._shown(request, ts=schedule.NO_CARD)
             case schedule.Tell.EDIT_CARD:
-                await self._edit_later(seen, failure)
+                await self._edit_later(request, failure)
             case schedule.Tell.REPLY:
-                await self._tell_elsewhere(seen, seen.unsent[0], failure)
+                await self._tell_elsewhere(request, request.unsent[0], failure)
 
-    async def _edit_later(self, seen: Request, failure: errors.ChatRefused) -> None:
+    async def _edit_later(self, request: Request, failure: errors.ChatRefused) -> None:
         """Try the card again, for a day: whoever removed flowbot from the channel may invite it back."""
-        if failure.code in GONE or self._clock.now() - seen.asked_at > EDIT_FOR:
-            await self._shown(seen, ts=seen.card.ts)
+        if failure.code in GONE or self._clock.now() - request.asked_at > EDIT_FOR:
+            await self._shown(request, ts=request.card.ts)
         else:
-            await self._put_off(seen, errors.ChatUnavailable(failure.code, retry_after=AGAIN_AT_MOST))
+            await self._put_off(request, errors.ChatUnavailable(failure.code, retry_after=AGAIN_AT_MOST))
 
-    async def _tell_elsewhere(self, seen: Request, reply: Reply, failure: errors.ChatRefused) -> None:
+    async def _tell_elsewhere(self, request: Request, reply: Reply, failure: errors.ChatRefused) -> None:
         """Tell the requester in a DM what the channel does not take, if it is how the request ended.
 
         An announcement that a channel does not take is in the audit.
         """
         if reply.said in ENDS and failure.code != UNEXPECTED:  # else its words could not be made
             with contextlib.suppress(errors.ChatRefused):
-                await self._chat.reply_privately(seen, reply)
+                await self._chat.reply_privately(request, reply)
         if reply.said in schedule.ANNOUNCEMENTS:
-            await self._note_unannounced(seen, reply, failure)
-        await self._store.reply_sent(seen.id, seq=reply.seq, ts="")
+            await self._note_unannounced(request, reply, failure)
+        await self._store.reply_sent(request.id, seq=reply.seq, ts="")
 
-    async def _note_unannounced(self, seen: Request, reply: Reply, failure: errors.ChatRefused) -> None:
-        home = seen.emergency.announced_in if seen.emergency is not None else None
-        channel = home if reply.said is ReplyKind.ANNOUNCED else seen.card.channel
+    async def _note_unannounced(self, request: Request, reply: Reply, failure: errors.ChatRefused) -> None:
+        home = request.emergency.announced_in if request.emergency is not None else None
+        channel = home if reply.said is ReplyKind.ANNOUNCED else request.card.channel
         facts: dict[str, object] = {"emergency": True, "channel": channel, "code": failure.code}
         event = ports.AuditEvent(
-            at=self._clock.now(), what="announcement refused by Slack", request_id=seen.id, facts=facts
+            at=self._clock.now(), what="announcement refused by Slack", request_id=request.id, facts=facts
         )
         await self._store.commit(ports.Change(audit=(event,)))
 
-    async def _close_unshown(self, seen: Request, code: str) -> None:
+    async def _close_unshown(self, request: Request, code: str) -> None:
         """End a request whose card nobody can see, and tell its requester how to mend that."""
-        if not records.can_withdraw(seen):  # it has ended or runs: there is nothing to take back, only nothing to see
-            return await self._shown(seen, ts="")
+        if not records.can_withdraw(
+            request
+        ):  # it has ended or runs: there is nothing to take back, only nothing to see
+            return await self._shown(request, ts="")
         at = self._clock.now()
         ended = transitions.end(
-            seen, Event.WITHDRAW, records.Ending(actor=None, at=at, code=code), said=ReplyKind.WITHDRAWN
+            request, Event.WITHDRAW, records.Ending(actor=None, at=at, code=code), said=ReplyKind.WITHDRAWN
         )
-        event = ports.AuditEvent(at=at, what="card refused by Slack", request_id=seen.id, facts={"code": code})
+        event = ports.AuditEvent(at=at, what="card refused by Slack", request_id=request.id, facts={"code": code})
         if code == UNEXPECTED:  # whoever gives it up tells its requester
             await self._store.commit(ports.Change(request=ended, audit=(event,)))
             return None
-        answer = answers.CannotPost(channel=seen.card.channel, code=code, dry_run=seen.dry_run)
+        answer = answers.CannotPost(channel=request.card.channel, code=code, dry_run=request.dry_run)
         await self._store.commit(
-            ports.Change(request=ended, entry=seen.id, answer=answer, reopens=True, audit=(event,))
+            ports.Change(request=ended, entry=request.id, answer=answer, reopens=True, audit=(event,))
         )
-        await self.answer(await self._asked(seen), answer)
+        await self.answer(await self._asked(request), answer)
         return None
 
-    async def _asked(self, seen: Request) -> Entry:
+    async def _asked(self, request: Request) -> Entry:
         """Return the entry that asked for the request: its answer goes where it was typed, a thread perhaps."""
-        typed = Typed(text="", channel=seen.asked_in)
-        asked = Entry(key=seen.id, actor=seen.requester, arrival=typed, received_at=seen.asked_at)
-        return await self._store.entry(seen.id) or asked
+        typed = Typed(text="", channel=request.asked_in)
+        asked = Entry(key=request.id, actor=request.requester, arrival=typed, received_at=request.asked_at)
+        return await self._store.entry(request.id) or asked
 
 
-def _most(seen: Request) -> float:
+def _most(request: Request) -> float:
     """Return for how long Slack is left alone at most: an emergency needs its announcements, and its next button."""
-    return AGAIN if seen.emergency is not None and records.can_withdraw(seen) else AGAIN_AT_MOST
+    return AGAIN if request.emergency is not None and records.can_withdraw(request) else AGAIN_AT_MOST
 
 
-def _in_a_dm(seen: Request) -> Entry:
+def _in_a_dm(request: Request) -> Entry:
     """Return an entry of the requester whose answer goes to a DM: what was typed is too long ago for other ways."""
-    return Entry(key="", actor=seen.requester, arrival=Typed(text="", channel=""), received_at=seen.asked_at)
+    return Entry(key="", actor=request.requester, arrival=Typed(text="", channel=""), received_at=request.asked_at)

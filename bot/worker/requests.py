@@ -185,8 +185,8 @@ class Worker:
             for each in claimed:
                 self._entries.take_up(each)
         found = await self._store.claim_due(limit=CLAIM_DUE)
-        for seen in found:
-            self.wake(seen.id)
+        for request in found:
+            self.wake(request.id)
         entries, self._entries.stranded = self._entries.stranded, {}
         for entry in entries.values():
             self._entries.take_up(entry)
@@ -215,11 +215,11 @@ class Worker:
                         "lease lost before a call; claiming the request again", request=request_id, reason=str(lost)
                     )
                     continue
-                seen = await self._store.load(request_id)
-                if seen is None:
+                request = await self._store.load(request_id)
+                if request is None:
                     return
-                due_at = None if unexpected.is_given_up(seen) else schedule.at(seen)
-                if await self._store.release(seen, due_at=due_at) and not doing.nudge.is_set():
+                due_at = None if unexpected.is_given_up(request) else schedule.at(request)
+                if await self._store.release(request, due_at=due_at) and not doing.nudge.is_set():
                     self.look_by(due_at)
                     return
         except errors.StoreError as failure:
@@ -234,15 +234,15 @@ class Worker:
         """Record what an unexpected error means for a request, and let go of it until it may go on."""
         error_id, at = unexpected.id_of(request_id), self._clock.now()
         self._met.note(error, doing="acting", error_id=error_id)
-        seen: Request | None = None
+        request: Request | None = None
         try:
-            seen = await self._store.load(request_id)
-            if seen is None:
+            request = await self._store.load(request_id)
+            if request is None:
                 return
-            if unexpected.is_given_up(seen):
-                await self._store.release(seen, due_at=None)
+            if unexpected.is_given_up(request):
+                await self._store.release(request, due_at=None)
                 return
-            changed = unexpected.after(seen, at=at)
+            changed = unexpected.after(request, at=at)
             what = "given up after an unexpected error" if unexpected.is_given_up(changed) else "unexpected error"
             facts: dict[str, object] = {"error_id": error_id, "error": type(error).__name__, "state": changed.state}
             event = ports.AuditEvent(at=at, what=what, request_id=request_id, facts=facts)
@@ -260,8 +260,8 @@ class Worker:
         except Exception as again:  # noqa: BLE001 - noted; it is looked at again once its lease has lapsed, but not for ever
             self._met.note(again, doing="acting", error_id=error_id)
             self._unrecorded[request_id] += 1
-            if self._unrecorded[request_id] == unexpected.MOST and seen is not None:
-                await self._telling.tell_unexpected(seen)
+            if self._unrecorded[request_id] == unexpected.MOST and request is not None:
+                await self._telling.tell_unexpected(request)
 
     async def _claim(self, request_id: str, doing: _Doing) -> Request | None:
         doing.nudge.clear()  # before the record is read: what changes from now on is looked at again
@@ -271,61 +271,61 @@ class Worker:
 
     async def _carry_out(self, claimed: Request, doing: _Doing) -> None:
         """Act and tell until neither is due: at most one act and one telling side by side."""
-        seen: Request | None = claimed  # as fresh as a load, which a call would wait for
+        request: Request | None = claimed  # as fresh as a load, which a call would wait for
         try:
-            while seen is not None:
-                await self._begin(seen, doing)
+            while request is not None:
+                await self._begin(request, doing)
                 running = doing.running()
-                if not running and not self._entries.clicks[seen.id]:
+                if not running and not self._entries.clicks[request.id]:
                     return
-                await _first(*running, doing.nudge.wait(), *self._announcing(seen))
+                await _first(*running, doing.nudge.wait(), *self._announcing(request))
                 _reap(doing)
                 doing.nudge.clear()
-                seen = await self._store.load(claimed.id)
+                request = await self._store.load(claimed.id)
         finally:
             for surprise in await asyncio.gather(*doing.running(), return_exceptions=True):
                 if isinstance(surprise, Exception):  # the first that was met is on its way up already
                     log.info("concurrent work failed too", request=claimed.id, reason=str(surprise))
 
-    def _announcing(self, seen: Request) -> list[Coroutine[Any, Any, None]]:
+    def _announcing(self, request: Request) -> list[Coroutine[Any, Any, None]]:
         """Wait no longer than it may take for the announcements that a call waits for."""
-        left = schedule.call_at(seen) - self._clock.now()
-        return [self._clock.sleep(left)] if schedule.is_announcing(seen) and left > 0 else []
+        left = schedule.call_at(request) - self._clock.now()
+        return [self._clock.sleep(left)] if schedule.is_announcing(request) and left > 0 else []
 
-    async def _begin(self, seen: Request, doing: _Doing) -> None:
+    async def _begin(self, request: Request, doing: _Doing) -> None:
         """Begin what is due of what is not running yet. The call has a head start before Slack is told beside it."""
         now = self._clock.now()
-        act = None if self._draining or doing.acting is not None else schedule.act(seen, now)
-        if act is schedule.Act.EXPIRE and self._entries.clicks[seen.id]:
+        act = None if self._draining or doing.acting is not None else schedule.act(request, now)
+        if act is schedule.Act.EXPIRE and self._entries.clicks[request.id]:
             act = None  # a click counts by its time of receipt: what was pressed in time is looked at first
         if act is not None:
-            doing.acting = asyncio.create_task(self._act(seen, act))
+            doing.acting = asyncio.create_task(self._act(request, act))
             await asyncio.wait({doing.acting}, timeout=CALL_GRACE)
             if doing.acting.done():
                 return
-        if doing.telling is None and schedule.tell(seen, now) is not None:
-            doing.telling = asyncio.create_task(self._telling.tell(seen.id, announced=doing.nudge.set))
-        if doing.showing is None and doing.shown_version < seen.version and schedule.is_card_held_back(seen):
-            doing.shown_version = seen.version  # tried once: an announcement that hangs holds back no button
-            doing.showing = asyncio.create_task(self._telling.show_card(seen))
+        if doing.telling is None and schedule.tell(request, now) is not None:
+            doing.telling = asyncio.create_task(self._telling.tell(request.id, announced=doing.nudge.set))
+        if doing.showing is None and doing.shown_version < request.version and schedule.is_card_held_back(request):
+            doing.shown_version = request.version  # tried once: an announcement that hangs holds back no button
+            doing.showing = asyncio.create_task(self._telling.show_card(request))
 
-    async def _act(self, seen: Request, act: schedule.Act) -> None:
+    async def _act(self, request: Request, act: schedule.Act) -> None:
         with contextlib.suppress(errors.Conflict):  # the request moved on: whoever moved it has woken this one
             match act:
                 case schedule.Act.CALL:
-                    await self._calling.call(seen, moved=lambda: self.wake(seen.id))
+                    await self._calling.call(request, moved=lambda: self.wake(request.id))
                 case schedule.Act.CALL_AGAIN:
-                    await self._calling.call_again(seen, moved=lambda: self.wake(seen.id))
+                    await self._calling.call_again(request, moved=lambda: self.wake(request.id))
                 case schedule.Act.READ:
-                    await self._calling.read(seen)
+                    await self._calling.read(request)
                 case schedule.Act.RECOVER:
-                    await self._calling.recover(seen)
+                    await self._calling.recover(request)
                 case schedule.Act.EXPIRE | schedule.Act.LAPSE:
-                    await self._calling.save(clicks.expired(seen, at=self._clock.now()), "expired")
+                    await self._calling.save(clicks.expired(request, at=self._clock.now()), "expired")
                 case schedule.Act.REMIND:
-                    await self._calling.save(transitions.remind(seen, at=self._clock.now()), "reminded")
+                    await self._calling.save(transitions.remind(request, at=self._clock.now()), "reminded")
                 case schedule.Act.REMIND_REVIEW:
-                    await self._calling.remind_of_review(seen)
+                    await self._calling.remind_of_review(request)
 
 
 def _reap(doing: _Doing) -> None:

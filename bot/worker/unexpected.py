@@ -46,27 +46,27 @@ def id_of(key: str) -> str:
     return key[:8]
 
 
-def is_given_up(seen: Request) -> bool:
+def is_given_up(request: Request) -> bool:
     """Tell whether no more work is done on the request by itself."""
-    return seen.operation.unexpected >= MOST
+    return request.operation.unexpected >= MOST
 
 
-def after(seen: Request, *, at: float) -> Request:
+def after(request: Request, *, at: float) -> Request:
     """Return the next version of a request whose work met an unexpected error; its requester is told the first time."""
-    noted = transitions.note_unexpected(seen, error_id=id_of(seen.id), at=at)
+    noted = transitions.note_unexpected(request, error_id=id_of(request.id), at=at)
     last = is_given_up(noted)
-    if records.can_withdraw(seen) and (last or at >= _open_until(seen)):
+    if records.can_withdraw(request) and (last or at >= _open_until(request)):
         step = transitions.end(noted, Event.EXPIRE, records.Ending(actor=None, at=at), said=ReplyKind.EXPIRED)
-    elif last and records.is_read_back(seen):
+    elif last and records.is_read_back(request):
         step = transitions.give_up(noted, at=at)
     else:
-        step = _go_on(noted, at) if seen.state is State.APPROVED else noted
-    return dataclasses.replace(step, version=seen.version + 1)
+        step = _go_on(noted, at) if request.state is State.APPROVED else noted
+    return dataclasses.replace(step, version=request.version + 1)
 
 
-def again_at(seen: Request, *, at: float) -> float:
+def again_at(request: Request, *, at: float) -> float:
     """Tell when a request whose work met an unexpected error may be worked on again."""
-    return at + min(AGAIN_AT_MOST, AGAIN * 2.0 ** min(seen.operation.unexpected - 1, 10))
+    return at + min(AGAIN_AT_MOST, AGAIN * 2.0 ** min(request.operation.unexpected - 1, 10))
 
 
 def _go_on(noted: Request, at: float) -> Request:
@@ -84,5 +84,5 @@ def _go_on(noted: Request, at: float) -> Request:
     return noted
 
 
-def _open_until(seen: Request) -> float:
-    return seen.expires_at if seen.state is State.PENDING else schedule.begin_by(seen)
+def _open_until(request: Request) -> float:
+    return request.expires_at if request.state is State.PENDING else schedule.begin_by(request)

@@ -67,9 +67,7 @@ class Replica:
         cloud = LockedCloud(cloud=self.tap.of(bench.cloud), keys=lambda _: key, store=database, clock=clock)
         chat = self.tap.of(bench.chat)
         people = self.tap.of(bench.people)
-        gate = Gate(
-            policy_in_force=lambda: bench.policies[bench.policy], directory=people, switch=database, clock=clock
-        )
+        gate = Gate(current_policy=lambda: bench.policies[bench.policy], directory=people, switch=database, clock=clock)
         asking = RequestOpener(store=database, finder=FlowFinder(cloud=cloud, clock=clock), gate=gate, clock=clock)
         self.worker = Worker(
             store=database,

@@ -65,11 +65,11 @@ def test_a_freeze_that_denies_refuses_those_whom_the_rule_is_about_and_says_unti
 
 
 def test_outside_any_freeze_the_policy_is_the_same_object() -> None:
-    in_force = rules(ASKS, DENIES)
+    policy = rules(ASKS, DENIES)
 
-    assert freezing.at(in_force, 99.0) is in_force
-    assert freezing.at(in_force, 150.0) is not in_force
-    assert [rule.effect for rule in freezing.at(in_force, 150.0).rules] == [Effect.ALLOW, Effect.DENY]
+    assert freezing.at(policy, 99.0) is policy
+    assert freezing.at(policy, 150.0) is not policy
+    assert [rule.effect for rule in freezing.at(policy, 150.0).rules] == [Effect.ALLOW, Effect.DENY]
 
 
 @given(some_policy, some_question, st.lists(freezes, max_size=2), st.sampled_from([49.0, 60.0, 120.0, 300.0]))

@@ -174,12 +174,12 @@ RULES = st.builds(
 def test_law_what_the_policy_decides_agrees_with_what_is_shown(
     rules: list[Rule], members: frozenset[str] | None
 ) -> None:
-    in_force, groups = of(*rules), {"S0MEDIAGRP": members}
-    found = rights.usable(in_force, member(), [HK], groups)
+    policy, groups = of(*rules), {"S0MEDIAGRP": members}
+    found = rights.usable(policy, member(), [HK], groups)
     for verb in (Verb.STOP, Verb.START, Verb.STATUS):
         channel = HK.channel if verb is Verb.STATUS else HK.card_channel
         question = model.Question(person=member(), verb=verb, project="hk", flow_id="f", flow_name="f", channel=channel)
-        decision = evaluation.decide(in_force, question, groups)
+        decision = evaluation.decide(policy, question, groups)
         if not isinstance(decision, model.Refuse):
             assert verb in found
         elif decision.why in (model.Why.NO_RULE, model.Why.DENY_RULE):

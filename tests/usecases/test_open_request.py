@@ -221,7 +221,7 @@ async def test_a_request_keeps_rule_and_hash_of_one_policy(desk: Desk, text: str
         read.append(next(policies))
         return read[-1]
 
-    desk.gate._policy_in_force = newest
+    desk.gate._current_policy = newest
     terms = (await desk.opened(text)).terms
 
     (kept,) = (one for one in read if one.digest == terms.policy_hash)

@@ -39,48 +39,48 @@ def file(tmp_path: pathlib.Path) -> pathlib.Path:
 
 
 @pytest.fixture
-def in_force(file: pathlib.Path) -> ReloadedPolicy:
+def policy(file: pathlib.Path) -> ReloadedPolicy:
     """Return what was in force at the start."""
     return ReloadedPolicy(loader.load(ENVIRON, directory=file.parent))
 
 
-def look(in_force: ReloadedPolicy) -> None:
+def look(policy: ReloadedPolicy) -> None:
     """Look at the file once."""
-    asyncio.run(in_force.look())
+    asyncio.run(policy.look())
 
 
-def strictest(in_force: ReloadedPolicy) -> int:
+def strictest(policy: ReloadedPolicy) -> int:
     """Return the most approvals that a rule asks for."""
-    return max(rule.approvals for rule in in_force().rules)
+    return max(rule.approvals for rule in policy().rules)
 
 
-def test_a_changed_file_is_in_force_from_the_next_look(file: pathlib.Path, in_force: ReloadedPolicy) -> None:
+def test_a_changed_file_is_in_force_from_the_next_look(file: pathlib.Path, policy: ReloadedPolicy) -> None:
     file.write_text(STRICTER)
-    assert strictest(in_force) == 1
+    assert strictest(policy) == 1
 
-    look(in_force)
+    look(policy)
 
-    assert strictest(in_force) == 2
+    assert strictest(policy) == 2
 
 
-def test_a_file_that_was_replaced_by_another_is_read(file: pathlib.Path, in_force: ReloadedPolicy) -> None:
-    look(in_force)
+def test_a_file_that_was_replaced_by_another_is_read(file: pathlib.Path, policy: ReloadedPolicy) -> None:
+    look(policy)
     other = file.with_name("new.toml")
     other.write_text(STRICTER)
     os.replace(other, file)
 
-    look(in_force)
+    look(policy)
 
-    assert strictest(in_force) == 2
+    assert strictest(policy) == 2
 
 
-def test_a_file_that_is_the_same_keeps_the_same_object(file: pathlib.Path, in_force: ReloadedPolicy) -> None:
-    before = in_force()
-    look(in_force)
+def test_a_file_that_is_the_same_keeps_the_same_object(file: pathlib.Path, policy: ReloadedPolicy) -> None:
+    before = policy()
+    look(policy)
     file.touch()
-    look(in_force)
+    look(policy)
 
-    assert in_force() is before
+    assert policy() is before
 
 
 @pytest.mark.parametrize(
@@ -97,47 +97,45 @@ def test_a_file_that_is_the_same_keeps_the_same_object(file: pathlib.Path, in_fo
     ],
 )
 def test_a_wrong_file_keeps_the_old_policy_and_says_so_once(
-    file: pathlib.Path, in_force: ReloadedPolicy, text: str, says: str
+    file: pathlib.Path, policy: ReloadedPolicy, text: str, says: str
 ) -> None:
     file.write_text(text)
 
     with capture_logs() as logged:
-        look(in_force)
-        look(in_force)
+        look(policy)
+        look(policy)
 
-    assert strictest(in_force) == 1
+    assert strictest(policy) == 1
     (line,) = logged
     assert line["log_level"] == "error"
     assert says in str(line["problems"])
 
 
-def test_a_file_that_is_gone_keeps_the_old_policy_until_it_is_back(
-    file: pathlib.Path, in_force: ReloadedPolicy
-) -> None:
-    look(in_force)
+def test_a_file_that_is_gone_keeps_the_old_policy_until_it_is_back(file: pathlib.Path, policy: ReloadedPolicy) -> None:
+    look(policy)
     file.unlink()
     with capture_logs() as logged:
-        look(in_force)
-        look(in_force)
+        look(policy)
+        look(policy)
     assert [line["log_level"] for line in logged] == ["error"]
-    assert strictest(in_force) == 1
+    assert strictest(policy) == 1
 
     file.write_text(STRICTER)
-    look(in_force)
+    look(policy)
 
-    assert strictest(in_force) == 2
+    assert strictest(policy) == 2
 
 
-def test_the_digest_of_another_policy_is_in_the_log(file: pathlib.Path, in_force: ReloadedPolicy) -> None:
+def test_the_digest_of_another_policy_is_in_the_log(file: pathlib.Path, policy: ReloadedPolicy) -> None:
     file.write_text(STRICTER)
     with capture_logs() as logged:
-        look(in_force)
+        look(policy)
 
-    assert [line["digest"] for line in logged] == [in_force().digest]
+    assert [line["digest"] for line in logged] == [policy().digest]
 
 
 def test_a_long_file_holds_nobody_up(
-    file: pathlib.Path, in_force: ReloadedPolicy, monkeypatch: pytest.MonkeyPatch
+    file: pathlib.Path, policy: ReloadedPolicy, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     read_by: list[threading.Thread] = []
 
@@ -149,7 +147,7 @@ def test_a_long_file_holds_nobody_up(
     monkeypatch.setattr(policy_file, "load", load)
     file.write_text(STRICTER)
 
-    look(in_force)
+    look(policy)
 
-    assert strictest(in_force) == 2
+    assert strictest(policy) == 2
     assert read_by != [threading.current_thread()]
