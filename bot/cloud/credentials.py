@@ -74,8 +74,8 @@ def _by_project(loaded: loader.Settings) -> Mapping[str, auth.Held]:
     return MappingProxyType({name: _translated(loaded.credentials_for(name)) for name in loaded.policy.projects})
 
 
-def _translated(found: loader.Credentials | loader.IamUser) -> auth.Held:
-    if isinstance(found, loader.IamUser):
+def _translated(found: loader.AccessKey | loader.IamLogin) -> auth.Held:
+    if isinstance(found, loader.IamLogin):
         return auth.IamUser(**found._asdict())
     return auth.Credentials(**found._asdict())
 

@@ -6,7 +6,7 @@ a day are counted elsewhere.
 
 import dataclasses
 from collections.abc import Iterable
-from typing import Final
+from typing import Final, TypeAlias
 
 from bot.lifecycle import records
 from bot.policy import evaluation, model
@@ -29,6 +29,10 @@ class AllowEmergency:
     passed_over: tuple[str, ...]
     limit: int
     expires: float
+
+
+AnyPermission: TypeAlias = model.Permission | AllowEmergency
+"""A yes, with approvals or without."""
 
 
 def decide(policy: Policy, question: Question, groups: Groups) -> AllowEmergency | Refuse:

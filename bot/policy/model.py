@@ -193,7 +193,10 @@ class NeedApproval:
     unknown: tuple[str, ...] = ()
 
 
-Decision: TypeAlias = Allow | NeedApproval | Refuse
+Permission: TypeAlias = Allow | NeedApproval
+"""A yes, and what it asks for."""
+
+Decision: TypeAlias = Permission | Refuse
 
 
 def mentions(policy: Policy, rule: Rule) -> tuple[str, ...]:

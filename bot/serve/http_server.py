@@ -19,7 +19,7 @@ from starlette.types import ASGIApp
 from uvicorn.protocols.http.httptools_impl import HttpToolsProtocol
 from uvicorn.server import ServerState
 
-from bot.settings import log as log_module
+from bot.settings.log import Throttle
 
 CLOSE_WITHIN: Final = 3
 """Seconds that a shutdown waits for connections that are still open."""
@@ -86,7 +86,7 @@ class Config(uvicorn.Config):
         """Use the C parser, our logging, and the plain loop (uvloop's p99 was far longer)."""
         super().__init__(
             app,
-            http=Connection,
+            http=HttpConnection,
             interface="asgi3",
             loop="asyncio",
             ws="none",
@@ -99,8 +99,8 @@ class Config(uvicorn.Config):
             timeout_graceful_shutdown=CLOSE_WITHIN,
         )
         self.limits = limits
-        self.throttle = log_module.Throttle()
-        self.waiting: dict[Phase, dict[Connection, None]] = {"head": {}, "body": {}, "idle": {}}
+        self.throttle = Throttle()
+        self.waiting: dict[Phase, dict[HttpConnection, None]] = {"head": {}, "body": {}, "idle": {}}
 
 
 def config(app: ASGIApp, *, limits: Limits | None = None) -> Config:
@@ -152,7 +152,7 @@ def listen(host: str, port: int) -> Listener:
     return listener
 
 
-class Connection(HttpToolsProtocol):
+class HttpConnection(HttpToolsProtocol):
     """One connection, within limits.
 
     At the limit of connections a newcomer takes the place of the one that has waited longest, first among those that
@@ -171,7 +171,7 @@ class Connection(HttpToolsProtocol):
         super().__init__(config, server_state, app_state, _loop)
         self._limits = config.limits
         self._waiting = config.waiting
-        self._stands_in: dict[Connection, None] | None = None
+        self._stands_in: dict[HttpConnection, None] | None = None
         self._phase: Phase = "head"
         self._number = 0
         self._framing = 0

@@ -29,7 +29,7 @@ _CLOUD: Final = ("HUAWEICLOUD_", "FLOWBOT_PROJECTS__", "SECRETS_DIR")
 """How the variables begin that say with what the cloud is called, and where that may stand."""
 
 
-class Credentials(NamedTuple):
+class AccessKey(NamedTuple):
     """What calls to one project are signed with."""
 
     ak: SecretStr
@@ -37,7 +37,7 @@ class Credentials(NamedTuple):
     security_token: SecretStr | None = None
 
 
-class IamUser(NamedTuple):
+class IamLogin(NamedTuple):
     """Who is given tokens for calls; by IAM in the project's own region where there is no `endpoint`."""
 
     name: str
@@ -67,9 +67,9 @@ class Settings:
     slack_bot_token: SecretStr
     policy: Policy
     slack_signing_secret: SecretStr | None = None
-    credentials: Credentials | None = None
-    project_credentials: Mapping[str, Credentials] = dataclasses.field(default_factory=dict)
-    iam_user: IamUser | None = None
+    credentials: AccessKey | None = None
+    project_credentials: Mapping[str, AccessKey] = dataclasses.field(default_factory=dict)
+    iam_user: IamLogin | None = None
     slack_app_token: SecretStr | None = None
     slack_api_url: str = _DEFAULT.slack_api_url
     database_url: str = dataclasses.field(default=_DEFAULT.database_url, repr=False)
@@ -83,7 +83,7 @@ class Settings:
     cases: int = 0
     origin: Origin | None = dataclasses.field(default=None, compare=False)
 
-    def credentials_for(self, project: str) -> Credentials | IamUser:
+    def credentials_for(self, project: str) -> AccessKey | IamLogin:
         """Return what calls to the project of this name are made with; raises KeyError where there is nothing."""
         found = self.project_credentials.get(project) or self.credentials or self.iam_user
         if found is None:
@@ -322,7 +322,7 @@ def _credentials(values: Variables, projects: tuple[str, ...]) -> dict[str, Any]
     kept = {name: own.get(policy_file.plain(name)) for name in projects}
     shared, user = _pair(values.ak, values.sk, values.security_token), None
     if shared is None and values.iam_user and values.iam_password and values.iam_domain:
-        user = IamUser(values.iam_user, values.iam_password, values.iam_domain, values.iam_endpoint)
+        user = IamLogin(values.iam_user, values.iam_password, values.iam_domain, values.iam_endpoint)
     return {
         "credentials": shared,
         "iam_user": user,
@@ -330,8 +330,8 @@ def _credentials(values: Variables, projects: tuple[str, ...]) -> dict[str, Any]
     }
 
 
-def _pair(ak: SecretStr | None, sk: SecretStr | None, token: SecretStr | None = None) -> Credentials | None:
-    return None if ak is None or sk is None else Credentials(ak, sk, token)
+def _pair(ak: SecretStr | None, sk: SecretStr | None, token: SecretStr | None = None) -> AccessKey | None:
+    return None if ak is None or sk is None else AccessKey(ak, sk, token)
 
 
 def _named(values: Mapping[str, str], only: tuple[str, ...]) -> dict[str, str]:

@@ -82,8 +82,8 @@ def _log_level(text: str) -> str:
     return text.lower()
 
 
-Word = Annotated[SecretStr, BeforeValidator(_word)]
-Line = Annotated[SecretStr, BeforeValidator(_line)]
+SecretWord = Annotated[SecretStr, BeforeValidator(_word)]
+SecretLine = Annotated[SecretStr, BeforeValidator(_line)]
 Printable = Annotated[str, BeforeValidator(_printable)]
 HostUrl = Annotated[str, BeforeValidator(_host_url)]
 BaseUrl = Annotated[str, BeforeValidator(_base_url)]
@@ -96,8 +96,8 @@ class ProjectKeys(pydantic.BaseModel):
 
     model_config = pydantic.ConfigDict(frozen=True, hide_input_in_errors=True)
 
-    ak: Word | None = Field(None, alias="AK", description="access key of one project, if it has its own")
-    sk: Word | None = Field(None, alias="SK", description="its secret key")
+    ak: SecretWord | None = Field(None, alias="AK", description="access key of one project, if it has its own")
+    sk: SecretWord | None = Field(None, alias="SK", description="its secret key")
 
 
 class Variables(BaseSettings):
@@ -107,21 +107,23 @@ class Variables(BaseSettings):
         case_sensitive=True, extra="ignore", frozen=True, hide_input_in_errors=True, validate_default=False
     )
 
-    slack_bot_token: Word | None = Field(None, alias="SLACK_BOT_TOKEN", description="bot token (xoxb-…); required")
-    slack_signing_secret: Word | None = Field(
+    slack_bot_token: SecretWord | None = Field(
+        None, alias="SLACK_BOT_TOKEN", description="bot token (xoxb-…); required"
+    )
+    slack_signing_secret: SecretWord | None = Field(
         None,
         alias="SLACK_SIGNING_SECRET",
         description="the secret that Slack signs its requests with; required without SLACK_APP_TOKEN",
     )
-    slack_app_token: Word | None = Field(
+    slack_app_token: SecretWord | None = Field(
         None, alias="SLACK_APP_TOKEN", description="app-level token (xapp-…); selects Socket Mode"
     )
     slack_api_url: BaseUrl = Field(
         "https://slack.com/api/", alias="SLACK_API_URL", description="Slack's Web API; plain http for loopback only"
     )
-    ak: Word | None = Field(None, alias="HUAWEICLOUD_SDK_AK", description="access key of Huawei Cloud")
-    sk: Word | None = Field(None, alias="HUAWEICLOUD_SDK_SK", description="its secret key")
-    security_token: Word | None = Field(
+    ak: SecretWord | None = Field(None, alias="HUAWEICLOUD_SDK_AK", description="access key of Huawei Cloud")
+    sk: SecretWord | None = Field(None, alias="HUAWEICLOUD_SDK_SK", description="its secret key")
+    security_token: SecretWord | None = Field(
         None, alias="HUAWEICLOUD_SDK_SECURITY_TOKEN", description="security token of a temporary key"
     )
     iam_user: Printable | None = Field(
@@ -129,7 +131,9 @@ class Variables(BaseSettings):
         alias="HUAWEICLOUD_IAM_USER",
         description="IAM user, for tokens instead of keys; used if no AK is set",
     )
-    iam_password: Line | None = Field(None, alias="HUAWEICLOUD_IAM_PASSWORD", description="the IAM user's password")
+    iam_password: SecretLine | None = Field(
+        None, alias="HUAWEICLOUD_IAM_PASSWORD", description="the IAM user's password"
+    )
     iam_domain: Printable | None = Field(
         None, alias="HUAWEICLOUD_IAM_DOMAIN", description="the account that the IAM user belongs to"
     )

@@ -14,7 +14,7 @@ import structlog
 from starlette.requests import ClientDisconnect, Request
 from starlette.responses import PlainTextResponse, Response
 
-from bot.settings import log as log_module
+from bot.settings.log import Throttle
 from bot.slack import payloads
 from bot.usecases import ports
 
@@ -68,7 +68,7 @@ class Guard:
         self._clock = clock
         self._dispatch = dispatch
         self._held = 0
-        self._throttle = log_module.Throttle()
+        self._throttle = Throttle()
 
     async def receive(self, request: Request) -> Response:
         """Check a delivery and hand it on."""

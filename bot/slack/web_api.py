@@ -9,14 +9,14 @@ from slack_sdk.web.async_slack_response import AsyncSlackResponse
 
 from bot.slack import failures
 
-Standing = Literal["unknown", "connected", "away", "refused"]
+SlackStanding = Literal["unknown", "connected", "away", "refused"]
 """`unknown` before the first call, `refused` where the token is; any other answer of Slack's is `connected`."""
 
 
 class WebApi(AsyncWebClient):
     """slack_sdk's client, which remembers what came of the last call."""
 
-    standing: Standing = "unknown"
+    standing: SlackStanding = "unknown"
 
     async def api_call(self, api_method: str, **arguments: Any) -> AsyncSlackResponse:
         """Call a method, whichever way it is spelled. Raises what slack_sdk raises."""
@@ -32,7 +32,7 @@ class WebApi(AsyncWebClient):
         return answer
 
 
-def _standing(failure: SlackApiError) -> Standing:
+def _standing(failure: SlackApiError) -> SlackStanding:
     data = getattr(failure.response, "data", None)
     if not isinstance(data, dict) or "error" not in data:
         return "away"  # something in between has answered, or Slack's own front

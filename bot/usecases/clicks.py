@@ -15,6 +15,7 @@ from bot.lifecycle import records, transitions
 from bot.lifecycle.records import ReplyKind, Request
 from bot.lifecycle.states import Event, State
 from bot.policy import channels, evaluation, model, terms, voting
+from bot.policy.model import Permission
 from bot.usecases import answers, commit, entry_result, errors, open_request, ports, visibility
 from bot.usecases import gate as gates
 from bot.usecases.emergency_clicks import EmergencyClicks
@@ -23,7 +24,6 @@ from bot.usecases.entry_result import EntryResult
 LETS_RUN: Final = (Button.CONFIRM, Button.APPROVE, Button.EMERGENCY_FIRST, Button.EMERGENCY_CONFIRM)
 """The buttons that let a request run, which a pause forbids."""
 
-Choice = model.Allow | model.NeedApproval
 
 DECIDING: Final = (Button.CONFIRM, Button.APPROVE, Button.DENY)
 """Buttons for which the policy decides again about the requester."""
@@ -245,7 +245,9 @@ class UseCases:
             return None if request is None else _once_more(request, arrival)
         return arrival if isinstance(arrival, Typed) else None
 
-    async def _choice(self, pinned: gates.Gate, entry: Entry, request: Request, button: Button) -> Choice | EntryResult:
+    async def _choice(
+        self, pinned: gates.Gate, entry: Entry, request: Request, button: Button
+    ) -> Permission | EntryResult:
         """Decide again for the requester, on the stored record; a click that cannot count is answered here."""
         if request.state is not State.PENDING or not _has_button(request, button):
             return await self._settling.tell(entry, entry_result.settled(request, button))

@@ -13,6 +13,7 @@ from bot.commands.deliveries import Actor
 from bot.commands.verbs import READ, Verb
 from bot.lifecycle import persons, records
 from bot.policy import break_glass, early_refusal, evaluation, freezing, model, protected_flows, rights, voting
+from bot.policy.model import Permission
 from bot.usecases import ports
 
 FRESH: Final = 60.0
@@ -51,9 +52,6 @@ def subject_of(request: records.Request) -> Subject:
         flow_name=request.flow.name or None,
         channel=request.card.channel,
     )
-
-
-Choice = model.Allow | model.NeedApproval
 
 
 _Needed = Callable[[model.Policy, model.Question], frozenset[str]]
@@ -249,7 +247,7 @@ class Gate:
     async def refuse_vote(
         self,
         request: records.Request,
-        decision: Choice,
+        decision: Permission,
         actor: Actor,
         *,
         votes: tuple[records.Vote, ...],
@@ -273,7 +271,7 @@ class Gate:
         question, groups = await self._ask(policy, actor, subject, evaluation.groups_needed, max_age=max_age)
         return voting.may_confirm(policy, decision, question, groups, requester=request.requester)
 
-    async def lost_votes(self, request: records.Request, decision: Choice) -> tuple[tuple[records.Vote, ...], bool]:
+    async def lost_votes(self, request: records.Request, decision: Permission) -> tuple[tuple[records.Vote, ...], bool]:
         """Return the votes that do not count any more, and whether everybody could be asked about.
 
         Of several votes of one person the first counts.
@@ -290,7 +288,7 @@ class Gate:
         return lost, not unsure
 
     async def _refuse_standing_vote(
-        self, request: records.Request, decision: Choice, vote: records.Vote
+        self, request: records.Request, decision: Permission, vote: records.Vote
     ) -> model.Refuse | None:
         if request.terms.approvals == 0:
             return await self.refuse_confirmation(request, decision, vote.actor, max_age=FRESH)
@@ -335,7 +333,7 @@ class Gate:
         members = await asyncio.gather(*(self._directory.members(name, max_age=max_age) for name in names))
         return dict(zip(names, members, strict=True))
 
-    async def _approval(self, request: records.Request, decision: Choice, *, max_age: float) -> model.NeedApproval:
+    async def _approval(self, request: records.Request, decision: Permission, *, max_age: float) -> model.NeedApproval:
         """Return what approvals the request needs now: a policy that has become laxer takes nothing back."""
         if isinstance(decision, model.NeedApproval):
             return dataclasses.replace(decision, approvals=max(decision.approvals, request.terms.approvals))

@@ -14,6 +14,7 @@ from bot.lifecycle.call_outcome import WANTED
 from bot.lifecycle.records import Flow, ReplyKind, Request
 from bot.lifecycle.states import Event
 from bot.policy import break_glass, channels, evaluation, model, terms
+from bot.policy.break_glass import AnyPermission
 from bot.usecases import answers, errors, find_flow, ports, rate_limit, visibility
 from bot.usecases.entry_result import EntryResult, refused, settled
 from bot.usecases.gate import FRESH, Gate, Subject, subject_of
@@ -23,10 +24,6 @@ TAKE_UP_WITHIN: Final = 60.0
 
 DENIED_LATELY: Final = 3600.0
 """Seconds for which a card tells that somebody denied the same."""
-
-
-Choice = model.Allow | model.NeedApproval | break_glass.AllowEmergency
-"""A yes, and what it asks for."""
 
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
@@ -194,7 +191,9 @@ class RequestOpener:
             return answers.SharedChannel(channel=channel, project=project.name, sure=shared is True)
         return await self._missing(ask, flow, subject, decision) or await self._request(ask, flow, channel, decision)
 
-    async def _missing(self, ask: _Ask, flow: Flow, subject: Subject, choice: Choice) -> answers.AnyAnswer | None:
+    async def _missing(
+        self, ask: _Ask, flow: Flow, subject: Subject, choice: AnyPermission
+    ) -> answers.AnyAnswer | None:
         """Ask for what has to be typed besides the command: the name of a protected flow, and a reason.
 
         An emergency needs no name: its two presses are the second thought. It always needs a reason.
@@ -224,11 +223,11 @@ class RequestOpener:
             door=ask.typed.door,
         )
 
-    async def _may(self, ask: _Ask, subject: Subject) -> Choice | model.Refuse:
+    async def _may(self, ask: _Ask, subject: Subject) -> AnyPermission | model.Refuse:
         decide = ask.gate.decide_emergency if ask.command.emergency else ask.gate.decide
         return await decide(ask.actor, subject, max_age=FRESH)
 
-    async def _request(self, ask: _Ask, flow: Flow, channel: str, choice: Choice) -> Request:
+    async def _request(self, ask: _Ask, flow: Flow, channel: str, choice: AnyPermission) -> Request:
         now = self._clock.now()
         denial = await self._store.last_denial(ask.project.name, flow.flow_id, since=now - DENIED_LATELY)
         opened = Request(
@@ -266,7 +265,7 @@ class RequestOpener:
         reason = opened.reason if await self._gate.is_private(opened.card.channel) is False else None
         return transitions.say(said, ReplyKind.ANNOUNCED, at=opened.asked_at, actor=opened.requester, reason=reason)
 
-    async def _emergency(self, ask: _Ask, choice: Choice, channel: str) -> records.Emergency | None:
+    async def _emergency(self, ask: _Ask, choice: AnyPermission, channel: str) -> records.Emergency | None:
         if not isinstance(choice, break_glass.AllowEmergency):
             return None
         home, since = ask.project.channels[0], self._clock.now() - break_glass.DAY

@@ -303,7 +303,7 @@ class Queries:
         policy, is_member = reader.policy, reader.person.kind is model.Kind.MEMBER
         person, groups = reader.person, reader.groups
         standings = tuple(
-            query_results.Standing(
+            query_results.ProjectRights(
                 project=place.project,
                 rights=rights.rights(policy, person, place, groups),
                 emergencies=rights.emergencies(policy, person, place, groups),

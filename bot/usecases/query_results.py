@@ -90,7 +90,7 @@ class History:
 
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
-class Standing:
+class ProjectRights:
     """What the rules say to somebody about one project; in `emergencies`, what they may do by `--emergency`.
 
     There `approvals` and `approvers` are what it passes over.
@@ -108,7 +108,7 @@ class Whoami:
     kind: Literal["whoami"] = "whoami"
     person: model.Person
     belonging: rights.Belonging
-    standings: tuple[Standing, ...]
+    standings: tuple[ProjectRights, ...]
 
 
 @dataclasses.dataclass(frozen=True, kw_only=True)

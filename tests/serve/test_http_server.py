@@ -103,7 +103,7 @@ async def running(limits: Limits) -> AsyncIterator[Server]:
         if answering := set(server.server_state.tasks):
             await asyncio.wait(answering)
         for connection in list(server.server_state.connections):
-            assert isinstance(connection, http_server.Connection)
+            assert isinstance(connection, http_server.HttpConnection)
             connection.transport.abort()
         await asyncio.sleep(0)
 

@@ -27,7 +27,7 @@ async def desk(tmp_path: pathlib.Path) -> AsyncIterator[Desk]:
         yield opened
 
 
-async def choice(desk: Desk, seen: Request) -> gate.Choice:
+async def choice(desk: Desk, seen: Request) -> model.Permission:
     """Decide for the requester, which must not be a refusal."""
     decision = await desk.gate.decide(seen.requester, subject_of(seen), max_age=FRESH)
     assert not isinstance(decision, model.Refuse)

@@ -148,7 +148,7 @@ def _project_name(name: str, info: pydantic.ValidationInfo) -> str:
 
 Lax = pydantic.Field(strict=False)  # for the tuple, which a list of the file becomes, not for what is in it
 Filled = pydantic.AfterValidator(_filled)
-Text = Annotated[str, pydantic.StringConstraints(min_length=1)]
+SomeText = Annotated[str, pydantic.StringConstraints(min_length=1)]
 Channel = Annotated[str, _shaped(CHANNEL.pattern, "is not the id of a channel (C… or G…)")]
 Who = tuple[Annotated[str, pydantic.AfterValidator(_who)], ...]
 Limit = Annotated[int, pydantic.BeforeValidator(_limit)]
@@ -217,19 +217,19 @@ class FreezeTable(Table):
 class RuleTable(Table):
     """One of `[[rules]]`."""
 
-    name: Text
+    name: SomeText
     effect: Literal["allow", "deny"] = "allow"
     verbs: Annotated[tuple[Annotated[str, pydantic.AfterValidator(_right)], ...], Lax, Filled]
     who: Annotated[Who, Lax, Filled]
     excluded: Annotated[Who, Lax] = pydantic.Field(default=(), alias="except")
     projects: Annotated[tuple[Annotated[str, pydantic.AfterValidator(_project_name)], ...], Lax, Filled] | None = None
-    flows: Annotated[tuple[Text, ...], Lax, Filled] | None = None
+    flows: Annotated[tuple[SomeText, ...], Lax, Filled] | None = None
     channels: Annotated[tuple[Channel, ...], Lax, Filled] | None = None
     approvals: int = pydantic.Field(default=0, ge=0)
     freeze: Annotated[tuple[FreezeTable, ...], Lax] = ()
     approvers: Approvers = ()
     notify: Approvers = ()
-    protected: Annotated[tuple[Text, ...], Lax, Filled] | None = None
+    protected: Annotated[tuple[SomeText, ...], Lax, Filled] | None = None
     reason: Literal["required", "optional"] = "optional"
     expires: Annotated[float, pydantic.BeforeValidator(_seconds)] = pydantic.Field(1800.0, validate_default=False)
     emergency: Approvers = ()
@@ -262,13 +262,13 @@ class Case(Table):
 
     user: Annotated[str, _shaped(USER.pattern, "is not the id of a user (U… or W…)")]
     channel: Channel
-    command: Text
+    command: SomeText
     member_of: Annotated[
         tuple[Annotated[str, _shaped(GROUP.pattern, "is not the id of a user group (S…)")], ...], Lax
     ] = ()
     expect: Literal["allow", "deny"]
     approvals: int | None = pydantic.Field(default=None, ge=0)
-    rule: Text | None = None
+    rule: SomeText | None = None
 
     @pydantic.field_validator("approvals")
     @classmethod

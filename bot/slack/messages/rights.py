@@ -13,7 +13,7 @@ from bot.slack.messages.headline import counted
 from bot.slack.messages.message import Message, tell
 from bot.slack.messages.refusals import who
 from bot.slack.messages.text import code, escape, fit, listed, mention, quote, user
-from bot.usecases.query_results import Standing, Whoami
+from bot.usecases.query_results import ProjectRights, Whoami
 
 MOST_TEXT: Final = 2_000
 MOST_FLOWS: Final = 4
@@ -51,7 +51,7 @@ def _belonging(value: Whoami) -> str:
     return f"{said} I could not ask Slack who is in {unknown}." if unknown else said
 
 
-def _standing(standing: Standing) -> list[str]:
+def _standing(standing: ProjectRights) -> list[str]:
     lines = [f"In {escape(standing.project, most=40)}:"]
     for word in RIGHTS:
         about = [right for right in standing.rights if right.verb == word]

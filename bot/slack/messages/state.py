@@ -19,7 +19,7 @@ UNTOUCHED: Final = "the flow was not touched"
 
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
-class Line:
+class StateLine:
     """The state in a word or two, and the rest of the line.
 
     `settled` tells that the card's first line says what came of it, so that nobody has to hear the lead as well.
@@ -43,7 +43,7 @@ class Line:
         return f"{said[:1].upper()}{said[1:]}"
 
 
-def line(request: Request, *, workspace_url: str) -> Line:
+def line(request: Request, *, workspace_url: str) -> StateLine:
     """Return the line for the request as it is."""
     match request.state:
         case State.PENDING:
@@ -54,7 +54,7 @@ def line(request: Request, *, workspace_url: str) -> Line:
             return _denied(request.ending)
         case State.EXPIRED:
             why = f": {expired_because(request)}; {UNTOUCHED}{_when(request.ending)}"
-            return Line(lead="Expired", rest=why, settled=True)
+            return StateLine(lead="Expired", rest=why, settled=True)
         case State.WITHDRAWN:
             return _withdrawn(request.ending)
         case State.SUPERSEDED:
@@ -90,31 +90,31 @@ def withdrawn_because(ending: Ending | None) -> str:
     return f"Slack did not accept the card ({code(ending.code)})" if ending and ending.code else "it could not go on"
 
 
-def _pending(request: Request, workspace_url: str) -> Line:
+def _pending(request: Request, workspace_url: str) -> StateLine:
     until = f". Expires at {date(request.expires_at)}"
     if request.emergency is not None:
         return _pressed(request, request.emergency, until, workspace_url)
     needed = request.terms.approvals
     if needed == 0:
-        return Line(lead="Waiting for confirmation", rest=f"; no approval is needed{until}")
+        return StateLine(lead="Waiting for confirmation", rest=f"; no approval is needed{until}")
     tally = approvals(request, count=len(counted(request)), needed=needed, workspace_url=workspace_url)
     so_far = f"; approved {_by(request)}" if counted(request) else ""
-    return Line(lead="Approvals", rest=f": {tally}{so_far}{until}")
+    return StateLine(lead="Approvals", rest=f": {tally}{so_far}{until}")
 
 
-def _pressed(request: Request, emergency: Emergency, until: str, workspace_url: str) -> Line:
+def _pressed(request: Request, emergency: Emergency, until: str, workspace_url: str) -> StateLine:
     """Return which of the two presses of an emergency is missing."""
     who = user(request.requester.user)
     others = emergencies.members(emergency, workspace_url=workspace_url)
     limit = f"; they have used up their emergencies, so the second press must come from another of {others}"
     if emergency.first_at is None:
         over = limit if emergency.needs_second else ""
-        return Line(lead="Waiting for the first of two presses", rest=f" by {who}{over}{until}")
+        return StateLine(lead="Waiting for the first of two presses", rest=f" by {who}{over}{until}")
     once = f" by {who} at {date(emergency.first_at)}"
     if emergency.needs_second:
-        return Line(lead="Pressed once", rest=f"{once}{limit}{until}")
+        return StateLine(lead="Pressed once", rest=f"{once}{limit}{until}")
     second = f"a second press, at least {emergencies.APART} later, carries it out"
-    return Line(lead="Pressed once", rest=f"{once}; {second}{until}")
+    return StateLine(lead="Pressed once", rest=f"{once}; {second}{until}")
 
 
 def _by(request: Request) -> str:
@@ -123,17 +123,17 @@ def _by(request: Request) -> str:
     return f"by {listed(tuple(map(user, people)), most=MOST_NAMED)}"
 
 
-def _approved(request: Request) -> Line:
+def _approved(request: Request) -> StateLine:
     operation, decision = request.operation, "Approved" if request.terms.approvals > 0 else "Confirmed"
     match operation.progress:
         case Progress.WAITING:
-            return Line(lead=decision, rest=f" {_by(request)}; {_next(request)}")
+            return StateLine(lead=decision, rest=f" {_by(request)}; {_next(request)}")
         case Progress.RUNNING:
-            return Line(lead="Calling", rest=f": {_running(operation)}. {decision} {_by(request)}")
+            return StateLine(lead="Calling", rest=f": {_running(operation)}. {decision} {_by(request)}")
         case Progress.SUCCEEDED | Progress.FAILED | Progress.UNKNOWN | Progress.CANCELLED:
             at = f" · {date(operation.ended_at)}" if operation.ended_at is not None else ""
             lead, rest = _ended(request, operation)
-            return Line(lead=lead, rest=f"{rest}{decision} {_by(request)}{at}", settled=True)
+            return StateLine(lead=lead, rest=f"{rest}{decision} {_by(request)}{at}", settled=True)
         case _:
             assert_never(operation.progress)
 
@@ -198,12 +198,12 @@ def _ended(request: Request, operation: Operation) -> tuple[str, str]:
     return lead, rest.format(**words)
 
 
-def _denied(ending: Ending | None) -> Line:
+def _denied(ending: Ending | None) -> StateLine:
     if ending is None or ending.actor is None:
         why = f"{policy_because(ending)}; {UNTOUCHED}{_when(ending)}"
-        return Line(lead="Denied by policy", rest=why, settled=True)
+        return StateLine(lead="Denied by policy", rest=why, settled=True)
     why = f". Reason: {quote(ending.reason, most=200)}" if ending.reason else ""
-    return Line(lead="Denied", rest=f": {UNTOUCHED}{_when(ending)}{why}", settled=True)
+    return StateLine(lead="Denied", rest=f": {UNTOUCHED}{_when(ending)}{why}", settled=True)
 
 
 def policy_because(ending: Ending | None) -> str:
@@ -215,14 +215,14 @@ def policy_because(ending: Ending | None) -> str:
     return ": no rule allows it now"
 
 
-def _withdrawn(ending: Ending | None) -> Line:
+def _withdrawn(ending: Ending | None) -> StateLine:
     why = "" if ending and ending.actor else f"{withdrawn_because(ending)}; "
-    return Line(lead="Withdrawn", rest=f": {why}{UNTOUCHED}{_when(ending)}", settled=True)
+    return StateLine(lead="Withdrawn", rest=f": {why}{UNTOUCHED}{_when(ending)}", settled=True)
 
 
-def _superseded(ending: Ending | None) -> Line:
+def _superseded(ending: Ending | None) -> StateLine:
     why = f": this request did not touch the flow{_when(ending)}"
-    return Line(lead="Superseded", rest=why, settled=True)
+    return StateLine(lead="Superseded", rest=why, settled=True)
 
 
 def _when(ending: Ending | None) -> str:

@@ -45,7 +45,7 @@ ALICE: Final = query_results.Whoami(
     person=Person(actor=examples.ALICE, kind=Kind.MEMBER),
     belonging=Belonging(sets=("media-oncall",), groups=("S0NOC",), unknown=("S0FAR",)),
     standings=(
-        query_results.Standing(
+        query_results.ProjectRights(
             project="hk",
             rights=(
                 STOPS,
@@ -54,7 +54,7 @@ ALICE: Final = query_results.Whoami(
                 dataclasses.replace(STOPS, verb="read", rule="secret", effect=Effect.DENY, flows=("secret-*",)),
             ),
         ),
-        query_results.Standing(
+        query_results.ProjectRights(
             project="eu",
             rights=(),
             emergencies=(STOPS, dataclasses.replace(STOPS, verb="start", approvals=0, flows=("main-*",), sure=False)),
@@ -226,7 +226,7 @@ hostile_values = st.one_of(
         ),
         standings=st.lists(
             st.builds(
-                query_results.Standing,
+                query_results.ProjectRights,
                 project=texts,
                 rights=st.lists(rights, max_size=4).map(tuple),
                 emergencies=st.lists(rights, max_size=3).map(tuple),
