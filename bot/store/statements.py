@@ -105,6 +105,10 @@ TOLD: Final = schema.requests.update().where(schema.requests.c.id == _THE_ID)
 
 _SHOWN_NOW: Final = sa.bindparam("shown_now", type_=sa.Integer)
 
+CARD_SEEN: Final = TOLD.where(schema.requests.c.card_ts.is_(None)).values(
+    card_ts=sa.bindparam("seen_at", type_=sa.String), card_shown=0, tell_failures=0, tell_at=0.0
+)
+
 CARD_SHOWN: Final = TOLD.where(schema.requests.c.card_shown < _SHOWN_NOW).values(card_shown=_SHOWN_NOW)
 
 REPLY_SENT: Final = schema.replies.update().where(

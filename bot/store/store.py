@@ -242,6 +242,10 @@ class SqlStore:
         """Save what Slack shows now; whoever decided something meanwhile is not disturbed."""
         await self._update(statements.TOLD, {"the_id": request.id, **rows.told(request)})
 
+    async def card_seen(self, request_id: str, *, ts: str) -> None:
+        """Save where somebody saw the card, unless it is on record by then where it stands."""
+        await self._update(statements.CARD_SEEN, {"the_id": request_id, "seen_at": ts})
+
     async def card_shown(self, request_id: str, *, version: int) -> None:
         """Save that the card shows a version, unless it shows a newer one; nothing else that Slack shows changes."""
         await self._update(statements.CARD_SHOWN, {"the_id": request_id, "shown_now": version})

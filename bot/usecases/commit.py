@@ -70,7 +70,7 @@ class Commits:
         pressed = entry.arrival.message_ts if isinstance(entry.arrival, Clicked) else None
         if changed.ending is not None and changed.card.ts is None and pressed is not None:
             # Slack's answer to the card was lost: whoever ends the request saw it there.
-            await self._store.told(transitions.shown(changed, dataclasses.replace(changed.card, ts=pressed, shown=0)))
+            await self._store.card_seen(changed.id, ts=pressed)
         line = event(entry, what, changed, facts)
         await self._store.commit(
             ports.Change(request=changed, entry=entry.key, answer=answer, limit=limit, audit=(line,))

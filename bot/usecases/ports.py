@@ -155,6 +155,9 @@ class Store(Protocol):
     async def told(self, request: records.Request) -> None:
         """Save what Slack shows now: the card's place and version, and the failures and time of telling."""
 
+    async def card_seen(self, request_id: str, *, ts: str) -> None:
+        """Save where somebody saw the card, unless it is on record by then where it stands."""
+
     async def card_shown(self, request_id: str, *, version: int) -> None:
         """Save that the card shows a version, unless it shows a newer one; nothing else that Slack shows changes."""
 

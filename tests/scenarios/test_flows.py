@@ -134,4 +134,4 @@ async def test_a_flow_that_was_renamed_is_decided_under_its_new_name(open_stage:
 
     assert stage.stops() == 0
     assert "Denied by policy, under rule “hands off”" in stage.reads(card)
-    assert "Stop prod-main" in stage.reads(card).replace("`", "")
+    assert "Stop of prod-main" in stage.reads(card).replace("`", "")

@@ -98,7 +98,7 @@ async def test_a_call_that_the_cloud_refused_for_a_while_is_not_repeated_while_p
     await stage.passes(60)
 
     assert stage.stops() == 1
-    assert "Failed: the cloud is limiting calls and refused it, and flowbot was paused" in stage.reads(card)
+    assert "Failed: the cloud refused it because of too many calls, and flowbot was paused" in stage.reads(card)
     assert "it is still ACTIVE" in stage.reads(card)
     assert any(WHY in reply and "flowbot resume" in reply for reply in stage.replies(card))
     assert list(stage.now(card).buttons) == ["ask_again"]

@@ -180,7 +180,7 @@ async def test_who_joins_while_a_card_is_being_posted_gets_its_link(
     await stage.quiet()
 
     (told,) = stage.heard("U0CAROL")
-    assert "open already" in told
+    assert "already open" in told
     assert f"/archives/{card.channel}/p{card.ts.replace('.', '')}" in told
 
 

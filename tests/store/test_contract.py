@@ -238,6 +238,15 @@ class TestShowing:
                 put_off, card=dataclasses.replace(put_off.card, shown=shown)
             )
 
+    async def test_where_a_card_was_seen_counts_unless_its_place_is_on_record(self, mine: store.SqlStore) -> None:
+        new = examples.request()
+        await add(mine, new)
+        for ts in ("1.seen", "2.late"):
+            await mine.card_seen(new.id, ts=ts)
+            found = await mine.load(new.id)
+            assert found is not None
+            assert (found.card.ts, found.card.shown) == ("1.seen", 0)
+
 
 class TestPausing:
     async def test_a_pause_is_seen_by_every_replica_until_it_ends(
