@@ -18,7 +18,7 @@ INSTANTS = {
     "the vote is saved": Instant(at="after store commit"),
     "the state was read": Instant(at="after cloud flow"),
     "the call is claimed": Instant(at="after store commit", nth=2),
-    "the reply is not recorded": Instant(at="after cloud stop"),
+    "the reply is not recorded": Instant(at="after cloud change"),
     "the outcome is recorded": Instant(at="after store commit", nth=3),
 }
 

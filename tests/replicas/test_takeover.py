@@ -34,8 +34,8 @@ INSTANTS: Final = {
     "the vote is saved": Instant(at="after store commit"),
     "the state was read": Instant(at="after cloud flow"),
     "the call is claimed": Instant(at="after store commit", nth=2),
-    "the call is about to leave": Instant(at="before cloud stop"),
-    "the reply is not recorded": Instant(at="after cloud stop"),
+    "the call is about to leave": Instant(at="before cloud change"),
+    "the reply is not recorded": Instant(at="after cloud change"),
     "the outcome is recorded": Instant(at="after store commit", nth=3),
     "the card was edited": Instant(at="after slack chat.update"),
 }
