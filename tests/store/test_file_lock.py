@@ -69,10 +69,10 @@ def said_by_another_process(url: str) -> str:
     """Open the database in another process, and return why that failed."""
     program = f"""
 import pathlib
-from bot import errors
-from bot.store import hold
+from bot.store.engines import file_lock
+from bot.usecases import errors
 try:
-    hold.hold_file(pathlib.Path({url.removeprefix("sqlite:///")!r}))
+    file_lock.hold_file(pathlib.Path({url.removeprefix("sqlite:///")!r}))
 except errors.StoreError as error:
     print(error)
 """

@@ -238,9 +238,9 @@ def test_only_migrate_imports_alembic() -> None:
 def test_who_has_a_file_imports_no_driver_of_a_server(tmp_path: pathlib.Path) -> None:
     program = f"""
 import asyncio, sys
-from bot.store import migrate, store
+from bot.store import migrate, opening
 migrate.migrate("sqlite:///{tmp_path}/a.db")
-asyncio.run(store.open_store("sqlite:///{tmp_path}/a.db", clock=None, replica="r"))
+asyncio.run(opening.open_store("sqlite:///{tmp_path}/a.db", clock=None, replica="r"))
 sys.exit("asyncpg" in sys.modules)
 """
     assert subprocess.run([sys.executable, "-c", program], check=False).returncode == 0  # noqa: S603 - our own program

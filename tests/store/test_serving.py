@@ -69,14 +69,14 @@ async def test_a_pause_is_written_beside_whoever_serves(
     environ["DATABASE_URL"] = url
     program = f"""
 import asyncio, time
-from bot import ports
-from bot.store import store
+from bot.store import opening
+from bot.usecases import ports
 
 class Clock:
     now = staticmethod(time.time)
 
 async def pause():
-    opened = await store.open_store({url!r}, clock=Clock(), replica="other", exclusive=False)
+    opened = await opening.open_store({url!r}, clock=Clock(), replica="other", exclusive=False)
     await opened.pause(ports.Pause(at=5.0, reason="a release", by="root"))
     await opened.close()
 
