@@ -188,6 +188,7 @@ async def test_who_joins_while_slack_takes_no_card_is_told_after_two_seconds(sta
     await stage.quiet()
     stage.slack.faults.hold("chat.postMessage", let_post := asyncio.Event())
     await stage.types("U0ALICE", "stop main-feed")
+    await stage.ticks(lambda: stage.select("SELECT 1 FROM requests"), most=5)
     await stage.types("U0CAROL", "stop main-feed")
 
     waited = await stage.ticks(lambda: stage.heard("U0CAROL"), most=5)
