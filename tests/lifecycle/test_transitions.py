@@ -153,6 +153,12 @@ class TestEmergencies:
             before, told(ReplyKind.PRESSED_FIRST, at=NOW, actor=ALICE), emergency=emergency_of(before, first_at=NOW)
         )
 
+    @pytest.mark.parametrize("needs_second", [False, True])
+    def test_the_first_press_says_whether_the_second_has_to_be_another_persons(self, needs_second: bool) -> None:
+        before = burning()
+        pressed = transitions.press_first(before, at=NOW, needs_second=needs_second)
+        assert pressed.emergency == emergency_of(before, first_at=NOW, needs_second=needs_second)
+
     def test_a_second_person_is_wanted_without_a_word(self) -> None:
         before = pressed_once()
         assert transitions.want_second(before) == then(before, emergency=emergency_of(before, needs_second=True))
@@ -222,6 +228,24 @@ class TestOperation:
         held = transitions.hold_up(before, until=NOW + 9, trouble=TROUBLE)
         assert held == then(before, operation=on(before, not_before=NOW + 9, held_ups=1, trouble=TROUBLE))
         assert transitions.hold_up(held, until=NOW + 10).operation.trouble is None
+
+    def test_a_try_that_was_made_keeps_its_trouble_when_the_next_is_put_off(self) -> None:
+        tried = transitions.wait(running(), Awaiting.TRY, until=NOW + 9, trouble=TROUBLE)
+        assert transitions.hold_up(tried, until=NOW + 10).operation.trouble == TROUBLE
+
+    def test_a_new_name_is_part_of_the_next_step_and_no_version_of_its_own(self) -> None:
+        before = approved()
+        renamed = transitions.rename(before, "spare-feed")
+        assert renamed == dataclasses.replace(before, flow=dataclasses.replace(before.flow, name="spare-feed"))
+
+    def test_the_first_unexpected_error_is_told_and_all_are_counted(self) -> None:
+        before = running()
+        first = transitions.note_unexpected(before, error_id="E1", at=NOW + 3)
+        said = told(ReplyKind.UNEXPECTED, at=NOW + 3, actor=ALICE, reason="E1")
+        assert first == then(before, said, operation=on(before, unexpected=1))
+        assert transitions.note_unexpected(first, error_id="E2", at=NOW + 4) == then(
+            first, operation=on(first, unexpected=2)
+        )
 
     def test_an_end_is_told_and_nothing_is_awaited(self) -> None:
         before, outcome = running(), Outcome(how=OutcomeKind.DONE, status="STANDBY")

@@ -124,6 +124,13 @@ class TestDecide:
         assert break_glass.decide(gate, ask(ALICE), {GROUP: None}) == unsure
         assert isinstance(break_glass.decide(gate, ask(ALICE), {GROUP: frozenset()}), break_glass.AllowEmergency)
 
+    def test_whoever_hangs_on_a_group_learns_who_could_use_the_stricter_rule(self) -> None:
+        strict = dataclasses.replace(BURNING, name="strict", approvals=5, who=(GROUP,), emergency=("leads",))
+        refused = break_glass.decide(rules(BURNING, strict), ask(ALICE), {GROUP: None})
+        assert refused == model.Refuse(
+            why=Why.UNREACHABLE, rule="strict", who_could=("leads",), groups=(GROUP,), approvals=5
+        )
+
     def test_a_stricter_rule_that_surely_applies_is_named_before_one_that_may(self) -> None:
         may = dataclasses.replace(BURNING, name="may", approvals=5, who=(GROUP,), emergency=())
         surely = dataclasses.replace(BURNING, name="surely", approvals=2, emergency=("leads",))
@@ -180,6 +187,13 @@ class TestJudges:
             ((OWN, dataclasses.replace(GONE, approvers=(DAVE,), channels=("C0EU",))), (CAROL,)),
             ((dataclasses.replace(OWN, approvers=()),), (BOB,)),  # nobody is passed over: the other members
             ((dataclasses.replace(OWN, approvers=(ALICE,)),), (BOB,)),
+            (
+                (
+                    dataclasses.replace(OWN, approvers=()),
+                    dataclasses.replace(GONE, approvers=(), emergency=(ALICE, ERIN)),
+                ),
+                (BOB, ERIN),
+            ),
         ],
     )
     def test_the_rules_in_force_name_them(self, found: tuple[model.Rule, ...], judges: tuple[str, ...]) -> None:
@@ -191,6 +205,7 @@ class TestJudges:
             ((), ()),
             ((dataclasses.replace(GONE, verbs=("start",), approvers=(DAVE,), emergency=(ERIN,)),), (DAVE, ERIN)),
             ((dataclasses.replace(GONE, channels=("C0EU",), emergency=()),), (CAROL,)),
+            ((dataclasses.replace(GONE, projects=("hk",), channels=("C0EU",), emergency=()),), (CAROL,)),
             ((dataclasses.replace(GONE, projects=("eu",)),), ()),
             ((dataclasses.replace(GONE, effect=Effect.DENY),), ()),
         ],
@@ -217,6 +232,38 @@ class TestJudges:
         told = dataclasses.replace(OWN, notify=(ERIN,))
         assert break_glass.judged(rules(told), emergency(), many).terms.mentions == (ERIN,)
         assert break_glass.judged(rules(), emergency(), many).terms.mentions == many[:10]
+
+
+class TestGroups:
+    """Which groups Slack is asked about before an emergency is decided, and before somebody judges it."""
+
+    def test_those_that_use_it_are_asked_about_and_those_whom_a_deny_names(self) -> None:
+        rule = dataclasses.replace(BURNING, who=("oncall",), emergency=("leads", OTHER_GROUP))
+        deny = dataclasses.replace(FREEZE, who=("*",), excluded=("S0SPARED",), emergency=("S0IGNORED",))
+        assert break_glass.groups_needed(rules(rule, deny), ask(ALICE)) == {GROUP, OTHER_GROUP, "S0SPARED"}
+
+    def test_those_that_the_request_kept_are_asked_about_though_their_rule_is_gone(self) -> None:
+        kept = emergency(passed_over=("oncall", DAVE), members=(OTHER_GROUP, ERIN))
+        assert break_glass.groups_judging(rules(), kept, ask(ALICE)) == {GROUP, OTHER_GROUP}
+
+    @pytest.mark.parametrize(
+        "rule",
+        [
+            dataclasses.replace(OWN, flows=("other",), approvers=(GROUP, CAROL), emergency=(OTHER_GROUP,)),
+            dataclasses.replace(GONE, approvers=(GROUP,), emergency=(ERIN, OTHER_GROUP)),
+        ],
+    )
+    def test_those_of_its_own_rule_and_of_the_rules_that_fit_it_are_asked_about(self, rule: model.Rule) -> None:
+        bare = emergency(passed_over=(), members=())
+        assert break_glass.groups_judging(rules(rule), bare, ask(ALICE)) == {GROUP, OTHER_GROUP}
+
+    def test_a_rule_that_neither_fits_nor_was_used_adds_none(self) -> None:
+        elsewhere = dataclasses.replace(GONE, channels=("C0EU",), approvers=(GROUP,), emergency=(OTHER_GROUP,))
+        assert break_glass.groups_judging(rules(elsewhere), emergency(passed_over=(), members=()), ask(ALICE)) == set()
+
+    def test_what_is_no_emergency_kept_none(self) -> None:
+        plain = dataclasses.replace(emergency(), emergency=None)
+        assert break_glass.groups_judging(rules(), plain, ask(ALICE)) == set()
 
 
 class TestMayJudge:

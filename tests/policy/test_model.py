@@ -255,6 +255,23 @@ class TestGroupsNeeded:
         assert evaluation.groups_needed(gate, ask(ERIN, Verb.LIST, kind=Kind.GUEST)) == frozenset()
 
 
+class TestBehind:
+    """The people behind ids: a user id stands for the person whom Slack names for it, a group for its members."""
+
+    def test_each_id_stands_for_the_person_whom_slack_names(self) -> None:
+        groups = {GROUP: frozenset({BOB, CAROL}), ALICE: frozenset({"W0ALICE"}), BOB: frozenset({"W0BOB"})}
+        assert model.behind((ALICE, GROUP), groups) == (frozenset({"W0ALICE", "W0BOB", CAROL}), True)
+
+    def test_an_id_that_slack_could_not_be_asked_about_stands_for_itself_and_is_not_sure(self) -> None:
+        assert model.behind((ALICE, BOB), {ALICE: None, BOB: frozenset({"W0BOB"})}) == (
+            frozenset({ALICE, "W0BOB"}),
+            False,
+        )
+
+    def test_a_group_that_could_not_be_asked_has_nobody_and_is_not_sure(self) -> None:
+        assert model.behind((ALICE, GROUP), {GROUP: None}) == (frozenset({ALICE}), False)
+
+
 class TestMentions:
     MANY = tuple(f"U{n}" for n in range(11))
 
