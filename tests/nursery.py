@@ -182,12 +182,12 @@ def _be_born(order: Mapping[str, Any], stderr: int) -> NoReturn:
 
 
 def _serve(clock: Mapping[str, float] | None) -> None:
-    from bot import cli
+    from bot.cli import main as command_line
     from bot.serve import clock as clock_module
 
     if clock is not None:
         clock_module.SystemClock = cast(Any, functools.partial(QuickClock, **clock))  # type: ignore[misc]
-    cli.main(["serve"])
+    command_line.main(["serve"])
 
 
 def _import_everything() -> None:

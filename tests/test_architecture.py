@@ -47,9 +47,10 @@ TESTED_ELSEWHERE: Final = {
     "lifecycle/states": "tests/lifecycle/test_records.py",  # the tables, entry by entry
     "usecases/entry_result": "tests/usecases/test_open_request.py",
     "serve/clock": "tests/serve/test_build.py",
-    "serve/run": "tests/test_cli.py",  # a process of its own, with signals
+    "serve/run": "tests/cli/test_main.py",  # a process of its own, with signals
     "store/opening": "tests/store/test_database.py",
     "serve/pause": "tests/scenarios/test_pause.py",
+    "cli/exits": "tests/cli/test_main.py",
     "__main__": "tests/test_documents.py",  # three lines; the Procfile runs them
     "commands/deliveries": "tests/store/test_contract.py",  # values alone; they are kept and read back
     "usecases/answers": "tests/slack/messages/test_answers.py",  # values alone; each has its words

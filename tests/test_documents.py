@@ -18,7 +18,8 @@ from click.testing import CliRunner
 from packaging.requirements import Requirement
 from pytest_mock import MockerFixture
 
-from bot import cli
+from bot.cli import exits
+from bot.cli import main as command_line
 from bot.cloud import budget, client
 from bot.commands import grammar, verbs
 from bot.commands.verbs import CHANGES
@@ -191,7 +192,9 @@ def test_the_help_of_the_command_line_is_what_it_prints() -> None:
         command, _, shown = block.removeprefix("$ ").partition("\n")
         name, *arguments = command.split()
         assert name == "flowbot"
-        result = CliRunner().invoke(cli.main, arguments, prog_name="flowbot", terminal_width=78)  # on 80 columns
+        result = CliRunner().invoke(
+            command_line.main, arguments, prog_name="flowbot", terminal_width=78
+        )  # on 80 columns
         assert (result.exit_code, result.output) == (0, shown)
 
 
@@ -199,9 +202,9 @@ def test_the_exit_codes_are_those_of_the_table(tmp_path: pathlib.Path, monkeypat
     assert [row[0] for row in _rows("code")] == ["0", "1", "2"]
     monkeypatch.chdir(tmp_path)
     runner = CliRunner(env=dict.fromkeys(variables.DEFAULTS, ""))
-    assert runner.invoke(cli.main, ["--version"]).exit_code == 0
+    assert runner.invoke(command_line.main, ["--version"]).exit_code == 0
     for wrong in (["no-such-command"], ["check"], ["migrate"], ["serve"]):
-        assert runner.invoke(cli.main, wrong).exit_code == cli.WRONG == 2, wrong
+        assert runner.invoke(command_line.main, wrong).exit_code == exits.WRONG == 2, wrong
 
 
 def test_the_example_files_filled_in_pass_the_check(tmp_path: pathlib.Path, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -212,7 +215,7 @@ def test_the_example_files_filled_in_pass_the_check(tmp_path: pathlib.Path, monk
         example = example.replace(f"#{name}=\n", f"{name}=filled-in\n")
     (tmp_path / ".env").write_text(example, encoding="utf-8")
     monkeypatch.chdir(tmp_path)
-    result = CliRunner(env=dict.fromkeys(variables.DEFAULTS, "")).invoke(cli.main, ["check"])
+    result = CliRunner(env=dict.fromkeys(variables.DEFAULTS, "")).invoke(command_line.main, ["check"])
     assert (result.exit_code, result.stderr) == (0, "")
 
 
@@ -334,7 +337,7 @@ def test_the_commands_of_the_procfile_exist() -> None:
         words = [word for word in command.split() if not re.match(r"[A-Z]+=", word)]
         assert words[:4] == ["exec", "python", "-m", "bot"]  # exec: a shell in between would keep SIGTERM for itself
         assert len(words) == 5
-        assert words[4] in cli.main.commands
+        assert words[4] in command_line.main.commands
 
 
 def test_the_module_is_the_command(mocker: MockerFixture, capsys: pytest.CaptureFixture[str]) -> None:

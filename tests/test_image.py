@@ -14,7 +14,7 @@ from typing import Final
 
 import pytest
 
-from bot import cli
+from bot.cli import main as command_line
 from bot.settings import variables
 
 ROOT: Final = pathlib.Path(__file__).parents[1]
@@ -67,7 +67,7 @@ def only_for_the_build() -> set[str]:
 
 def test_it_runs_the_bot_without_root_and_without_a_shell() -> None:
     name, verb = json.loads(given("CMD")[0])
-    assert (name, verb in cli.main.commands) == ("flowbot", True)
+    assert (name, verb in command_line.main.commands) == ("flowbot", True)
     assert given("USER") == ["flowbot"]
     assert FINAL.index(("USER", "flowbot")) > max(at for at, (word, _) in enumerate(FINAL) if word in ("RUN", "COPY"))
 

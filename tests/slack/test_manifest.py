@@ -8,7 +8,8 @@ import pytest
 import yaml
 from click.testing import CliRunner
 
-from bot import cli
+from bot.cli import exits
+from bot.cli import main as command_line
 from bot.slack import manifest
 from tests import test_manifest_file
 
@@ -18,7 +19,7 @@ HTTP: Final = ["https://bot.example.com/slack/events"] * 3
 
 def printed(*arguments: str) -> Any:
     """Return what the command prints, read as YAML."""
-    done = CliRunner().invoke(cli.main, ["manifest", *arguments])
+    done = CliRunner().invoke(command_line.main, ["manifest", *arguments])
     assert done.exit_code == 0, done.output
     return yaml.safe_load(done.output)
 
@@ -85,7 +86,7 @@ def test_without_a_word_it_is_for_the_mode_of_the_environment(monkeypatch: pytes
     ],
 )
 def test_what_makes_no_sense_is_wrong_usage(arguments: tuple[str, ...]) -> None:
-    assert CliRunner().invoke(cli.main, ["manifest", *arguments]).exit_code == cli.WRONG
+    assert CliRunner().invoke(command_line.main, ["manifest", *arguments]).exit_code == exits.WRONG
 
 
 @pytest.mark.parametrize("url", [None, "https://bot.example.com"])

@@ -12,7 +12,7 @@ from importlib import metadata
 import pytest
 from click import testing
 
-from bot import cli
+from bot.cli import main as command_line
 from bot.playground import world
 from bot.playground.slack.records import Message
 from bot.store import schema
@@ -57,7 +57,9 @@ def test_version_is_that_of_the_package(tmp_path: pathlib.Path) -> None:
 
 
 def test_version_imports_nothing_that_takes_long(tmp_path: pathlib.Path) -> None:
-    traced = "import sys; from bot import cli; cli.main(['--version'], standalone_mode=False); print(*sys.modules)"
+    traced = (
+        "import sys; from bot.cli import main; main.main(['--version'], standalone_mode=False); print(*sys.modules)"
+    )
     done = subprocess.run([sys.executable, "-c", traced], cwd=tmp_path, capture_output=True, text=True, check=True)  # noqa: S603
     loaded = {name.partition(".")[0] for name in done.stdout.split()}
     assert loaded & {"pydantic", "pydantic_settings", "dotenv", "asyncio", "sqlalchemy", "httpx", "slack_sdk"} == set()
@@ -281,6 +283,6 @@ def test_exit_codes_are_the_same_within_a_process(
         policy = (tmp_path / "flowbot.toml").read_text().replace("approvals = 1", changed["policy"])
         (tmp_path / "flowbot.toml").write_text(policy)
 
-    done = testing.CliRunner().invoke(cli.main, [command], env={**environ, **changed})
+    done = testing.CliRunner().invoke(command_line.main, [command], env={**environ, **changed})
 
     assert done.exit_code == code

@@ -5,24 +5,12 @@ import pathlib
 import re
 import sys
 import time
-from collections.abc import Callable, Iterable
-from typing import TYPE_CHECKING, Literal, NoReturn, TypeVar
+from typing import Literal
 
 import click
 
+from bot.cli import exits
 from bot.policy.file.problems import SettingsInvalid
-from bot.usecases import errors
-
-if TYPE_CHECKING:
-    from bot.settings.loader import Settings
-
-Result = TypeVar("Result")
-
-NO = 1
-"""Exit code of `explain` where the answer is no."""
-
-WRONG = 2
-"""Exit code for wrong usage, settings, policy or database revision."""
 
 
 @click.group(context_settings={"help_option_names": ["-h", "--help"]})
@@ -34,7 +22,7 @@ def main() -> None:
 @main.command()
 def serve() -> None:
     """Run the bot; SIGTERM drains it and exits 0."""
-    settings = _settings()
+    settings = exits.settings()
     from bot.settings import log
     from bot.store.engines import database_url
 
@@ -44,7 +32,7 @@ def serve() -> None:
         _migrate(settings.database_url)
     from bot.serve import run
 
-    _or_exit(lambda: run.run(settings))
+    exits.or_wrong(lambda: run.run(settings))
 
 
 @main.command()
@@ -55,9 +43,9 @@ def check() -> None:
     try:
         outcome = loader.load(directory=pathlib.Path.cwd())
     except SettingsInvalid as invalid:
-        _wrong(loader.check_report(invalid))
+        exits.wrong(loader.check_report(invalid))
     if outcome.defects:
-        _wrong(loader.check_report(outcome))
+        exits.wrong(loader.check_report(outcome))
     click.echo("\n".join(loader.check_report(outcome)))
 
 
@@ -71,7 +59,7 @@ def explain(user: str, channel: str, member_of: tuple[str, ...], command: tuple[
 
     The flow is taken as an id and as a name. Slack is not asked who is in a user group: use --member-of.
     """
-    settings = _settings()
+    settings = exits.settings()
     from bot.policy import explain as explainer
     from bot.policy import freezing, model
     from bot.policy.file import keys as file_keys
@@ -84,36 +72,38 @@ def explain(user: str, channel: str, member_of: tuple[str, ...], command: tuple[
     if isinstance(explanation, explainer.Unclear):
         raise click.UsageError(explanation.why)
     click.echo("\n".join(explainer.report(explanation)))
-    sys.exit(NO if isinstance(explanation.decision, model.Refuse) else 0)
+    sys.exit(exits.NO if isinstance(explanation.decision, model.Refuse) else 0)
 
 
 @main.command()
 @click.option("--reason", required=True, help="Why; shown to whoever asks.")
 def pause(reason: str) -> None:
     """Deny every stop and start from now on, until resumed; the bot may be running."""
-    settings = _settings()
+    settings = exits.settings()
     from bot.serve import pause as pauses
     from bot.serve.clock import SystemClock
 
     login = getpass.getuser()
-    click.echo(_or_exit(lambda: pauses.pause(settings.database_url, reason=reason, by=login, clock=SystemClock())))
+    click.echo(
+        exits.or_wrong(lambda: pauses.pause(settings.database_url, reason=reason, by=login, clock=SystemClock()))
+    )
 
 
 @main.command()
 def resume() -> None:
     """End the pause."""
-    settings = _settings()
+    settings = exits.settings()
     from bot.serve import pause as pauses
     from bot.serve.clock import SystemClock
 
     login = getpass.getuser()
-    click.echo(_or_exit(lambda: pauses.resume(settings.database_url, by=login, clock=SystemClock())))
+    click.echo(exits.or_wrong(lambda: pauses.resume(settings.database_url, by=login, clock=SystemClock())))
 
 
 @main.command()
 def migrate() -> None:
     """Bring the database to the revision of this code."""
-    click.echo(f"the database is at revision {_migrate(_settings().database_url)}")
+    click.echo(f"the database is at revision {_migrate(exits.settings().database_url)}")
 
 
 @main.command()
@@ -151,16 +141,7 @@ def playground(
         sys.exit(scripted.run())
     from bot.playground.page import launch
 
-    _or_exit(lambda: launch.run(port=port, config=config, keep=keep, by_socket=socket, opens=not no_open))
-
-
-def _settings() -> "Settings":
-    from bot.settings import loader
-
-    try:
-        return loader.load(directory=pathlib.Path.cwd())
-    except SettingsInvalid as invalid:
-        _wrong(loader.check_report(invalid))
+    exits.or_wrong(lambda: launch.run(port=port, config=config, keep=keep, by_socket=socket, opens=not no_open))
 
 
 def _ids(option: str, pattern: re.Pattern[str], what: str, *given: str) -> None:
@@ -170,23 +151,10 @@ def _ids(option: str, pattern: re.Pattern[str], what: str, *given: str) -> None:
             raise click.BadParameter(f'"{word}" is not the id of {what}', param_hint=option)
 
 
-def _wrong(lines: Iterable[str]) -> NoReturn:
-    click.echo("\n".join(lines), err=True)
-    sys.exit(WRONG)
-
-
 def _migrate(url: str) -> str:
     from bot.store import migrate as migrations
 
-    return _or_exit(lambda: migrations.migrate(url))
-
-
-def _or_exit(work: Callable[[], Result]) -> Result:
-    """Return what the work returns; say what flowbot itself raises in one sentence, and exit 2."""
-    try:
-        return work()
-    except (errors.FlowbotError, SettingsInvalid) as failure:
-        _wrong([str(failure)])
+    return exits.or_wrong(lambda: migrations.migrate(url))
 
 
 def _log_format() -> Literal["console", "json"]:

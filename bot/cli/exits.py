@@ -1,0 +1,46 @@
+"""How a command ends: its exit code, and a failure in one sentence instead of a traceback."""
+
+import pathlib
+import sys
+from collections.abc import Callable, Iterable
+from typing import TYPE_CHECKING, Final, NoReturn, TypeVar
+
+import click
+
+from bot.policy.file.problems import SettingsInvalid
+from bot.usecases import errors
+
+if TYPE_CHECKING:
+    from bot.settings.loader import Settings
+
+Returned = TypeVar("Returned")
+
+NO: Final = 1
+"""Exit code where the answer is no."""
+
+WRONG: Final = 2
+"""Exit code for wrong usage, settings, policy or database revision."""
+
+
+def settings() -> "Settings":
+    """Load the settings, or list every problem and exit 2."""
+    from bot.settings import loader
+
+    try:
+        return loader.load(directory=pathlib.Path.cwd())
+    except SettingsInvalid as invalid:
+        wrong(loader.check_report(invalid))
+
+
+def wrong(lines: Iterable[str]) -> NoReturn:
+    """Print the lines as errors and exit 2."""
+    click.echo("\n".join(lines), err=True)
+    sys.exit(WRONG)
+
+
+def or_wrong(work: Callable[[], Returned]) -> Returned:
+    """Return what the work returns; print an error that flowbot itself raises as one sentence, and exit 2."""
+    try:
+        return work()
+    except (errors.FlowbotError, SettingsInvalid) as failure:
+        wrong([str(failure)])
