@@ -10,7 +10,7 @@ from typing import Final
 import sqlalchemy as sa
 
 from bot.lifecycle.states import Progress, State
-from bot.store import schema, statements
+from bot.store import linker, schema, statements
 from bot.store.engines import database, dialect
 
 _KNOWN_ENDS: Final = (
@@ -31,7 +31,9 @@ def steps(
     return (
         lambda connection: _delete_requests(connection, before=before(connection), limit=limit, now=now(connection)),
         lambda connection: _delete_entries(connection, limit=limit, now=now(connection)),
-        lambda connection: _delete_audit(connection, before=before(connection), limit=limit),
+        lambda connection: linker.cut(
+            connection, before=before(connection), limit=limit, now=before(connection) + keep_for
+        ),
     )
 
 
@@ -73,19 +75,3 @@ def _delete_entries(connection: sa.Connection, *, limit: int, now: dialect.Time)
     )
     chosen = dialect.among(connection, table.c.key, old)
     return connection.execute(table.delete().where(chosen)).rowcount
-
-
-def _delete_audit(connection: sa.Connection, *, before: float, limit: int) -> int:
-    """Delete the oldest rows of the audit, as far as they are older.
-
-    The oldest stand first, within the seconds by which replicas write side by side: no index by time is needed, which
-    each new row would pay for. The triggers let go of rows before `retention` only, which says so for this transaction.
-    """
-    table, keep = schema.audit, schema.retention.update().where(schema.retention.c.id == 1)
-    first = sa.select(table.c.id, table.c.at).where(table.c.id > 0).order_by(table.c.id).limit(limit)
-    old = [row.id for row in connection.execute(first) if row.at < before]
-    if old:
-        connection.execute(keep.values(audit_before=before))
-        connection.execute(table.delete().where(table.c.id.in_(old)))
-        connection.execute(keep.values(audit_before=None))
-    return len(old)

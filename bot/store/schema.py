@@ -9,7 +9,7 @@ from typing import Final
 
 import sqlalchemy as sa
 
-REVISIONS: Final = ("0001", "0002", "0003", "0004")
+REVISIONS: Final = ("0001", "0002", "0003", "0004", "0005")
 """Every revision that this code knows, the oldest first. One that is missing here was made by newer code."""
 
 REVISION: Final = REVISIONS[-1]
@@ -175,8 +175,32 @@ audit: Final = sa.Table(
     sa.Column("prev", sa.Text),
     sa.Column("hash", sa.Text),
     sa.Index("audit_of_request", "request_id"),
+    sa.Index(
+        "audit_in_order",
+        "seq",
+        unique=True,
+        sqlite_where=sa.text("seq IS NOT NULL"),
+        postgresql_where=sa.text("seq IS NOT NULL"),
+    ),
+    sa.Index(
+        "audit_to_link",
+        "id",
+        sqlite_where=sa.text("hash IS NULL"),
+        postgresql_where=sa.text("hash IS NULL"),
+    ),
     sqlite_autoincrement=True,
 )
+
+chain: Final = sa.Table(
+    "chain",
+    metadata,
+    sa.Column("id", sa.Integer, primary_key=True, autoincrement=False),
+    sa.Column("seq", sa.BigInteger, nullable=False),
+    sa.Column("hash", sa.Text, nullable=False),
+    sa.Column("anchor_seq", sa.BigInteger, nullable=False),
+    sa.Column("anchor_hash", sa.Text, nullable=False),
+)
+"""One row: the last link of the audit's chain, and the anchor, which is the last link that retention has deleted."""
 
 keys: Final = sa.Table(
     "keys",

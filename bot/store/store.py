@@ -13,7 +13,7 @@ import structlog
 from bot.commands.deliveries import Entry
 from bot.lifecycle import records
 from bot.lifecycle.states import State
-from bot.store import audit, leases, retention, revision, rows, schema, statements
+from bot.store import audit, leases, linker, retention, revision, rows, schema, statements
 from bot.store.engines import database, dialect, file_lock
 from bot.usecases import errors, ports
 
@@ -318,6 +318,10 @@ class SqlStore:
             if deleted := await self.database.write_in_turn(work):
                 return deleted
         return 0
+
+    async def link_audit(self, *, limit: int) -> int:
+        """Link rows of the audit to its chain, and return how many those were; 0 when none is left."""
+        return await self.database.write_in_turn(lambda connection: linker.link(connection, limit=limit))
 
     async def close(self) -> None:
         """Let go of the database, after the writes that have begun."""

@@ -102,6 +102,8 @@ INDEXES = {
     "settled_requests": "due_at IS NULL",
     "emergencies_of_user": "emergency IS NOT NULL",
     "emergencies_of_person": "emergency IS NOT NULL",
+    "audit_in_order": "seq IS NOT NULL",
+    "audit_to_link": "hash IS NULL",
 }
 CATALOGUE = {
     "sqlite": "SELECT name, sql FROM sqlite_master WHERE type = 'index' AND sql LIKE '%WHERE%'",
@@ -137,7 +139,7 @@ async def test_rows_of_the_first_revision_are_kept(place: str, clock: Clock, mon
     await inspect(place, fill)
     with pytest.raises(errors.RevisionMismatch, match="is at 0001, older than this code: run `flowbot migrate`"):
         await opening.open_store(place, clock=clock, replica="r")
-    assert await asyncio.to_thread(migrate.migrate, place) == "0004"
+    assert await asyncio.to_thread(migrate.migrate, place) == "0005"
     opened = await opening.open_store(place, clock=clock, replica="r")
     assert await opened.load("r1") == examples.asked()
     assert [row["changed_at"] for row in await rows_of(opened, "requests")] == [130.0]

@@ -90,11 +90,16 @@ class TestCleaningUp:
         assert {row["key"] for row in await rows_of(mine, "inbox")} == {"young", "waits"}
         assert await mine.record([dataclasses.replace(young, received_at=clock.time)]) == frozenset()
 
-    async def test_the_old_audit_goes_and_the_rest_stays_as_it_was_written(self, mine: store.SqlStore) -> None:
-        for at in (1.0, 2.0, 1.5, 3.0):
+    async def test_the_old_audit_goes_from_its_beginning_and_the_rest_stays_as_it_was_written(
+        self, mine: store.SqlStore
+    ) -> None:
+        for at in (1.0, 1.5, 3.0, 1.75):
             await mine.commit(ports.Change(audit=(ports.AuditEvent(at=at, what="changed"),)))
+        assert await clean(mine, before=2.0) == 0  # nothing is deleted before it is linked
+        await mine.link_audit(limit=9)
         assert await clean(mine, before=2.0) == 2
-        assert [row["at"] for row in await rows_of(mine, "audit")] == [2.0, 3.0]
+        left = [(row["at"], row["what"]) for row in await rows_of(mine, "audit")]
+        assert left == [(3.0, "changed"), (1.75, "changed"), (mine._clock.now(), "audit cut")]
         with pytest.raises(errors.NotRecorded, match="nothing was recorded"):
             await changed(mine, "DELETE FROM audit")
-        assert [row["at"] for row in await rows_of(mine, "audit")] == [2.0, 3.0]
+        assert len(await rows_of(mine, "audit")) == 3
