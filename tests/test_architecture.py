@@ -50,6 +50,8 @@ TESTED_ELSEWHERE: Final = {
     "serve/run": "tests/cli/test_main.py",  # a process of its own, with signals
     "store/opening": "tests/store/test_database.py",
     "serve/pause": "tests/scenarios/test_pause.py",
+    "cli/audit": "tests/store/test_audit_commands.py",  # on both databases
+    "serve/audit": "tests/store/test_audit_commands.py",
     "cli/exits": "tests/cli/test_main.py",
     "__main__": "tests/test_documents.py",  # three lines; the Procfile runs them
     "commands/deliveries": "tests/store/test_contract.py",  # values alone; they are kept and read back

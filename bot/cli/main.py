@@ -9,7 +9,7 @@ from typing import Literal
 
 import click
 
-from bot.cli import exits
+from bot.cli import audit, exits
 from bot.policy.file.problems import SettingsInvalid
 
 
@@ -17,6 +17,9 @@ from bot.policy.file.problems import SettingsInvalid
 @click.version_option(package_name="flowbot", prog_name="flowbot")
 def main() -> None:
     """Stop live media flows from Slack, through a gate."""
+
+
+main.add_command(audit.audit)
 
 
 @main.command()

@@ -40,6 +40,7 @@ from bot.usecases.gate import Gate
 from bot.usecases.open_request import RequestOpener
 from bot.usecases.ports import Recording
 from bot.usecases.queries import Queries
+from bot.worker.audit_linker import AuditLinker
 from bot.worker.call import Caller
 from bot.worker.deliver import Deliverer
 from bot.worker.inbox import Inbox
@@ -66,6 +67,7 @@ class Bot:
         installation: Installation,
         sockets: Sockets | None,
         listeners: Listeners,
+        linker: AuditLinker,
         app: ASGIApp,
     ) -> None:
         self.app = app
@@ -75,12 +77,14 @@ class Bot:
         self._listeners = listeners
         self._inbox = inbox
         self._worker = worker
+        self._linker = linker
         self._tasks: list[asyncio.Task[None]] = []
         self._drain_by: float | None = None
 
     def start(self) -> None:
         """Begin to write what arrives and to carry out what is due."""
-        self._tasks = [asyncio.create_task(self._inbox.run()), asyncio.create_task(self._worker.run())]
+        running = (self._inbox.run(), self._worker.run(), self._linker.run())
+        self._tasks = [asyncio.create_task(one) for one in running]
         if self.sockets is not None:
             self.sockets.start()
 
@@ -98,12 +102,13 @@ class Bot:
         self.count_down()
         if self.sockets is not None:
             await self.sockets.stop()
-        writing, looking = self._tasks
+        writing, *looking = self._tasks
         self._inbox.close()
         await writing
-        looking.cancel()
-        with contextlib.suppress(asyncio.CancelledError):
-            await looking
+        for task in looking:
+            task.cancel()
+            with contextlib.suppress(asyncio.CancelledError):
+                await task
         try:
             async with asyncio.timeout_at(self._drain_by):
                 await self._listeners.drain()
@@ -111,6 +116,7 @@ class Bot:
         except TimeoutError:
             log.warning("work still in flight at shutdown; it resumes once its lease has expired")
         await self._worker.let_go()
+        await self._linker.catch_up()
 
 
 @contextlib.asynccontextmanager
@@ -150,14 +156,7 @@ def assemble(
     installation = Installation(client=client)
     returns = ReplyHandles(clock=clock)
     registry = prometheus_client.CollectorRegistry()
-    notifier = Notifier(
-        client=client,
-        session=session,
-        installation=installation,
-        returns=returns,
-        pacer=Pacer(clock=clock),
-        count=_copies(registry),
-    )
+    notifier = _notifier(client, session, installation, returns, clock, _copies(registry))
     directory = SlackDirectory(client=client, installation=installation, clock=clock)
     policy = ReloadedPolicy(settings)
     gate = Gate(current_policy=policy, directory=directory, switch=database, clock=clock)
@@ -185,7 +184,26 @@ def assemble(
         installation=installation,
         sockets=sockets,
         listeners=listeners,
+        linker=AuditLinker(link=database.link_audit, clock=clock),
         app=app,
+    )
+
+
+def _notifier(
+    client: WebApi,
+    session: aiohttp.ClientSession,
+    installation: Installation,
+    returns: ReplyHandles,
+    clock: ports.Clock,
+    count: Callable[[str], None],
+) -> Notifier:
+    return Notifier(
+        client=client,
+        session=session,
+        installation=installation,
+        returns=returns,
+        pacer=Pacer(clock=clock),
+        count=count,
     )
 
 

@@ -139,6 +139,18 @@ class Verification:
         """Take a line that is no row."""
         self._broken = self._broken or _broken(self._next_seq(), Tampering.EDITED, why)
 
+    def end_at(self, end: Link) -> None:
+        """Hold the rows to where the database says that they end, after the last row was taken."""
+        last = self._last or ROOT
+        if self._broken is not None or end == last:
+            return
+        if end.seq > last.seq:
+            self._broken = _broken(last.seq + 1, Tampering.CUT_OFF, f"the rows end with {last.seq} of {end.seq}")
+        elif end.seq < last.seq:
+            self._broken = _broken(end.seq + 1, Tampering.INSERTED, f"the chain ends with {end.seq}")
+        else:
+            self._broken = _broken(end.seq, Tampering.EDITED, "its hash is not that of the chain's end")
+
     def finish(self) -> BrokenLink | None:
         """Return the first row that does not fit, after the last row was taken; None where all fit."""
         head, start, last = self._head, self._start or ROOT, self._last or ROOT

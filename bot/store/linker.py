@@ -92,6 +92,18 @@ def after(connection: sa.Connection, seq: int, *, limit: int) -> list[dict[str, 
     return [{**_row(each), "seq": each["seq"], "prev": each["prev"], "hash": each["hash"]} for each in found]
 
 
+def bounds(connection: sa.Connection, *, since: float | None, until: float | None) -> tuple[int, int]:
+    """Return the first and the last number of the linked rows of a time; of none, the first is the greater.
+
+    All rows between the two belong to the export, so that it verifies: `at` is the time of a replica, and may be a
+    little out of order.
+    """
+    first, last = sa.select(sa.func.min(_AUDIT.c.seq)), sa.select(sa.func.max(_AUDIT.c.seq))
+    begins = connection.execute(first if since is None else first.where(_AUDIT.c.at >= since)).scalar()
+    ends = connection.execute(last if until is None else last.where(_AUDIT.c.at < until)).scalar()
+    return (1, 0) if begins is None or ends is None else (begins, ends)
+
+
 def unlinked(connection: sa.Connection) -> int:
     """Count the rows that are not linked yet."""
     return connection.execute(sa.select(sa.func.count()).where(_AUDIT.c.hash.is_(None))).scalar_one()

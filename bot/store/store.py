@@ -319,7 +319,7 @@ class SqlStore:
                 return deleted
         return 0
 
-    async def link_audit(self, *, limit: int) -> int:
+    async def link_audit(self, limit: int) -> int:
         """Link rows of the audit to its chain, and return how many those were; 0 when none is left."""
         return await self.database.write_in_turn(lambda connection: linker.link(connection, limit=limit))
 

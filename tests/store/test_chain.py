@@ -149,6 +149,21 @@ class TestVerification:
         before = verified(found[3:], after=None, head=head_of(found[:2]))
         assert (before.what, before.shows) == (Tampering.CUT_OFF, "the rows begin after 3, the head is 2")
 
+    def test_the_end_that_the_database_knows_is_where_the_rows_end(self) -> None:
+        found = rows(6)
+        for end, broken in (
+            (head_of(found), None),
+            (head_of(found[:4]), (5, Tampering.INSERTED)),
+            (Link(seq=7, hash="f" * 64), (7, Tampering.CUT_OFF)),
+            (Link(seq=6, hash="f" * 64), (6, Tampering.EDITED)),
+        ):
+            verification = chain.Verification(after=chain.ROOT)
+            for each in found:
+                verification.take(each)
+            verification.end_at(end)
+            result = verification.finish()
+            assert (result and (result.seq, result.what)) == broken
+
 
 class TestLines:
     def test_a_line_is_read_back(self) -> None:
@@ -194,7 +209,7 @@ def tampered(draw: st.DrawFn) -> tuple[Rows, Rows]:
             forged = {**draw(st.sampled_from(found)), "what": draw(texts)}
             forged["hash"] = chain.hash_of(forged) if draw(st.booleans()) else forged["hash"]
             changed.insert(place, forged)
-        case "move":
+        case _:
             changed.insert(draw(st.integers(0, len(found) - 1)), changed.pop(place))
     return found, changed
 

@@ -96,7 +96,7 @@ class TestCleaningUp:
         for at in (1.0, 1.5, 3.0, 1.75):
             await mine.commit(ports.Change(audit=(ports.AuditEvent(at=at, what="changed"),)))
         assert await clean(mine, before=2.0) == 0  # nothing is deleted before it is linked
-        await mine.link_audit(limit=9)
+        await mine.link_audit(9)
         assert await clean(mine, before=2.0) == 2
         left = [(row["at"], row["what"]) for row in await rows_of(mine, "audit")]
         assert left == [(3.0, "changed"), (1.75, "changed"), (mine._clock.now(), "audit cut")]
