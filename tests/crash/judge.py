@@ -13,6 +13,7 @@ from typing import Final
 from bot.playground.live.server import SK, Call
 from bot.playground.slack.records import Message
 from bot.playground.world import PROJECT_ID, World
+from bot.store import chain
 from tests.crash.journal import Journal, Row, said_in, shown
 
 BEGIN_WITHIN: Final = 120.0
@@ -24,6 +25,9 @@ SILENT: Final = ("noted", "deny_reason_asked")
 
 UNCHANGED: Final = ("refused", "answered", "nothing opened")
 """Lines of the audit that tell of no new version of a request."""
+
+UNLINKED: Final = {"seq": None, "prev": None, "hash": None}
+"""What a line of the audit holds until it is linked."""
 
 FIRST_LINES: Final = {
     "denied": r"Stop of .* denied by (policy|<@\w+>)",
@@ -59,6 +63,7 @@ class Record:
         self.requests = journal.select("SELECT * FROM requests JOIN operations ON request_id = id ORDER BY created_at")
         self.inbox = {row["key"]: row for row in journal.select("SELECT * FROM inbox")}
         self.trail = journal.select("SELECT * FROM audit ORDER BY id")
+        (self.chain,) = journal.select("SELECT * FROM chain")
 
     def lost(self) -> Iterator[str]:
         """Promise 5: what was acknowledged is on disk, and carried out."""
@@ -219,16 +224,28 @@ class Record:
         """Promise 8: every change has its line, and no line is ever changed."""
         kept = {row["id"]: row for row in self.trail}
         for row in (row for snapshot in self.journal.audits for row in snapshot):
-            if kept.get(row["id"]) != row:
+            now = kept.get(row["id"])
+            if now is None or {**now, **({} if row["hash"] else UNLINKED)} != row:
                 yield f"promise 8: line {row['id']} of the audit was changed where it stood"
         for request in self.requests:
             lines = [row for row in self.trail if row["request_id"] == request["id"] and row["what"] not in UNCHANGED]
             if len(lines) != request["version"]:
                 yield f"promise 8: {len(lines)} lines tell of the {request['version']} versions of {request['id']}"
+        for broken in self._broken_links():
+            yield f"promise 8: line {broken.seq} of the audit is {broken.what}: {broken.shows}"
         acted = [row for row in self.trail if row["actor_user"] is not None and row["what"] != "expired"]
         done = [row for row in self.inbox.values() if row["state"] == "done"]
         if len(acted) != len(done):
             yield f"promise 8: {len(acted)} lines tell of {len(done)} commands and clicks"
+
+    def _broken_links(self) -> Iterator[chain.BrokenLink]:
+        """Verify the audit's chain, which is cut off nowhere: a play is shorter than retention."""
+        verification = chain.Verification(after=chain.ROOT)
+        for row in sorted((row for row in self.trail if row["hash"]), key=lambda row: int(row["seq"])):
+            verification.take({**row, "facts": chain.facts_of(row["facts"])})
+        verification.end_at(chain.Link(seq=self.chain["seq"], hash=self.chain["hash"]))
+        if (broken := verification.finish()) is not None:
+            yield broken
 
     def secrets(self) -> Iterator[str]:
         """Promise 9: no secret is in the database, the log or a message."""
