@@ -11,6 +11,7 @@ import pytest
 from bot.playground import world
 from bot.playground.live import server as live_server
 from bot.playground.live.errors import Trouble, failing
+from bot.playground.slack import transcript
 from bot.playground.slack.acks import Ack
 from bot.playground.slack.records import Message
 from tests.test_crash import DEADLINE, HERE, Child, open_child
@@ -62,7 +63,7 @@ class Conversation:
 
     async def hears(self, words: str) -> None:
         """Wait until these words stand somewhere."""
-        await self.slack.until(lambda found: words in found.transcript(), timeout=DEADLINE)
+        await self.slack.until(lambda found: words in transcript.of(found), timeout=DEADLINE)
 
     async def metrics(self) -> str:
         """Return the metrics."""

@@ -12,6 +12,7 @@ from typing import Final
 import sqlalchemy as sa
 
 from bot.playground import world
+from bot.playground.slack import transcript
 from bot.playground.slack.records import Message
 from bot.store import schema
 from tests.crash import judge
@@ -104,7 +105,7 @@ def story(stage: Stage, journal: ServerJournal) -> str:
     audit: list[Row] = journal.select("SELECT at, what, actor_user, request_id, facts FROM audit ORDER BY id")
     lines = [
         *(f"{one.user} {one.what}: {one.ack.status} {one.ack.error}" for one in journal.deliveries),
-        *(stage.world.slack.workspace.transcript(), *calls),
+        *(transcript.of(stage.world.slack.workspace), *calls),
         *(json.dumps(row) for row in audit),
         *(line for line in log.splitlines() if '"level": "debug"' not in line),
     ]

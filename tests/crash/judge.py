@@ -11,6 +11,7 @@ from collections.abc import Iterator
 from typing import Final
 
 from bot.playground.live.server import SK, Call
+from bot.playground.slack import transcript
 from bot.playground.slack.records import Message
 from bot.playground.world import PROJECT_ID, World
 from tests.crash.journal import Journal, Row, said_in, shown
@@ -235,7 +236,7 @@ class Record:
         slack = self.world.slack
         files = [*self.world.directory.glob("flowbot.db*"), self.world.directory / "stderr.log"]
         written = b"".join(file.read_bytes() for file in files if file.exists()).decode("latin-1")
-        places = {"the files": written, "a message": self.workspace.transcript()}
+        places = {"the files": written, "a message": transcript.of(self.workspace)}
         ours = {slack.bot_token, slack.signing_secret, SK, "not-for-anyone"}
         ours |= {grant for one in self.journal.deliveries for grant in one.grants()}
         for place, text in places.items():

@@ -20,6 +20,7 @@ import uvicorn
 
 from bot.playground import world
 from bot.playground.live.errors import Refusal, Trouble
+from bot.playground.slack import transcript
 from bot.playground.slack.acks import FORM, Ack
 from bot.playground.slack.records import Message, View
 from bot.serve import build, run
@@ -201,7 +202,7 @@ class Stage:
         while not happened():
             if clock.now() - started >= most:  # no more time; what is due by now may still be on its way
                 await asyncio.wait({self._settle()}, timeout=PATIENCE)
-                assert happened(), self.slack.workspace.transcript()
+                assert happened(), transcript.of(self.slack.workspace)
                 break
             # Something that sleeps by the clock, or that a test holds, keeps the bot from settling: then time goes on.
             await asyncio.wait({self._settle()}, timeout=STEP)

@@ -6,6 +6,7 @@ import pytest
 
 from bot.playground import world
 from bot.playground.live.errors import Refusal, from_service, invalid, no_such_flow, not_authenticated, throttled
+from bot.playground.slack import transcript
 from bot.playground.slack.records import Message
 from tests.scenarios.conftest import MAIN, Stage
 
@@ -244,7 +245,7 @@ async def test_promise_9_secrets_that_the_gateway_echoes_are_cut_out(stage: Stag
 
     tables = ("requests", "operations", "replies", "inbox", "audit")
     stored = "\n".join(str(stage.select(f"SELECT * FROM {table}")) for table in tables)  # noqa: S608
-    assert key not in stage.slack.workspace.transcript()
+    assert key not in transcript.of(stage.slack.workspace)
     for secret in (
         key,
         stage.slack.bot_token,

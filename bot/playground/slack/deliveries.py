@@ -13,13 +13,13 @@ from urllib.parse import urlencode
 from bot.playground.slack import blocks as block_kit
 from bot.playground.slack import grants, payloads
 from bot.playground.slack.acks import FORM, Ack, Sent, Wire, signature
-from bot.playground.slack.clock import Clock
 from bot.playground.slack.errors import NotPossible, SlackError
 from bot.playground.slack.grants import ResponseUrls, Triggers
 from bot.playground.slack.records import Channel, Json, Message, Person, View
 from bot.playground.slack.sockets import Sockets
 from bot.playground.slack.web_api.views import checked_content
 from bot.playground.slack.workspace import MOST_VIEWS, SLACKBOT, Workspace
+from bot.usecases import ports
 
 # "Events API", section on retries: at once, after a minute, after five.
 RETRY_WAITS = (0.0, 60.0, 300.0)
@@ -33,7 +33,7 @@ class People:
         self,
         workspace: Workspace,
         *,
-        clock: Clock,
+        clock: ports.Clock,
         signing_secret: str,
         triggers: Triggers,
         response_urls: ResponseUrls,

@@ -18,7 +18,7 @@ from starlette.requests import Request
 from starlette.responses import JSONResponse, PlainTextResponse, Response
 from starlette.routing import Route
 
-from bot.playground.slack.clock import Clock, SystemClock
+from bot.playground.slack import transcript
 from bot.playground.slack.deliveries import People
 from bot.playground.slack.errors import NeverHappened, SlackError
 from bot.playground.slack.faults import RESPONSE_URL, Fault, Faults
@@ -27,6 +27,8 @@ from bot.playground.slack.records import Json
 from bot.playground.slack.sockets import Sockets
 from bot.playground.slack.web_api import api
 from bot.playground.slack.workspace import Workspace
+from bot.serve.clock import SystemClock
+from bot.usecases import ports
 
 T = TypeVar("T")
 
@@ -41,7 +43,7 @@ class SlackStandIn:
     def __init__(
         self,
         *,
-        clock: Clock | None = None,
+        clock: ports.Clock | None = None,
         signing_secret: str = SIGNING_SECRET,
         bot_token: str = BOT_TOKEN,
         app_token: str = APP_TOKEN,
@@ -165,7 +167,7 @@ class SlackStandIn:
                     await woken.wait()
                 return found
         except TimeoutError:
-            story = self.workspace.transcript() or "(nothing was said)"
+            story = transcript.of(self.workspace) or "(nothing was said)"
             raise NeverHappened(f"not within {timeout} seconds; this is what stands there:\n{story}") from None
         finally:
             self.workspace.watchers.remove(woken.set)

@@ -9,7 +9,6 @@ from dataclasses import replace
 from typing import Any
 
 from bot.playground.slack import blocks as block_kit
-from bot.playground.slack import transcript
 from bot.playground.slack.records import Call, Channel, Group, Json, Message, Person, View
 
 SLACKBOT = "USLACKBOT"
@@ -311,10 +310,6 @@ class Workspace:
     def called(self, method: str) -> list[Call]:
         """Return the calls of one method, in order."""
         return [call for call in self.calls if call.method == method]
-
-    def transcript(self) -> str:
-        """Return channels, threads, ephemerals and views as text for people."""
-        return transcript.of(self)
 
 
 def _named(view: View, external_id: str | None) -> bool:
