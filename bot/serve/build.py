@@ -162,14 +162,14 @@ def assemble(
     policy = ReloadedPolicy(settings)
     gate = Gate(current_policy=policy, directory=directory, switch=database, clock=clock)
     finder = FlowFinder(cloud=live, clock=clock)
-    reading = Queries(store=database, finder=finder, gate=gate, directory=directory, clock=clock)
+    queries = Queries(store=database, finder=finder, gate=gate, directory=directory, clock=clock)
     worker = _worker(database, live, gate, finder, notifier, clock, policy.look, _unexpected(registry))
     inbox = Inbox(database, recorded=worker.wake_entry)
     listeners = Listeners(
         record=_counted(inbox, registry),
         returns=returns,
         notifier=notifier,
-        reader=ReadLane(reading=reading, notifier=notifier),
+        reader=ReadLane(queries=queries, notifier=notifier),
         installation=installation,
         clock=clock,
         api_url=settings.slack_api_url,
