@@ -18,6 +18,7 @@ from bot.slack.notifier import Notifier
 from bot.usecases import errors
 from bot.usecases.queries import Queries
 from bot.usecases.query_results import Usable
+from bot.usecases.tasks import TaskSet
 
 AT_ONCE: Final = 8
 """Readings that are carried out side by side."""
@@ -38,7 +39,7 @@ class ReadLane:
         self._queries = queries
         self._notifier = notifier
         self._seats = asyncio.Semaphore(AT_ONCE)
-        self._under_way: set[asyncio.Task[None]] = set()
+        self._under_way = TaskSet()
 
     def begin(
         self, entry: Entry, typed: Typed, command: grammar.ReadCommand, *, page: int = 1, replace: bool = False
@@ -49,9 +50,7 @@ class ReadLane:
         """
         if len(self._under_way) >= MOST_WAITING:
             return messages.too_many()
-        task = asyncio.create_task(self._answer(entry, typed, command, page=page, replace=replace))
-        self._under_way.add(task)
-        task.add_done_callback(self._under_way.discard)
+        self._under_way.start(self._answer(entry, typed, command, page=page, replace=replace))
         return messages.looking(command) if typed.door is Door.SLASH else None
 
     async def help(self, entry: Entry, typed: Typed, verb: verbs.Verb | None) -> Message:
@@ -66,8 +65,7 @@ class ReadLane:
 
     async def drain(self) -> None:
         """Wait for what is under way."""
-        while self._under_way:
-            await asyncio.wait(set(self._under_way))
+        await self._under_way.drain()
 
     async def _answer(
         self, entry: Entry, typed: Typed, command: grammar.ReadCommand, *, page: int, replace: bool
