@@ -24,6 +24,7 @@ from bot.slack.notifier import Notifier
 from bot.slack.reader import ReadLane
 from bot.slack.reply_handles import ReplyHandles
 from bot.usecases import errors, ports
+from bot.usecases.bounded_dict import BoundedDict
 from bot.usecases.ports import Recording
 from bot.usecases.tasks import TaskSet
 
@@ -60,7 +61,7 @@ class Listeners:
         self._clock = clock
         self._api_url = api_url
         self._beside = TaskSet()
-        self._taken: dict[str, None] = {}
+        self._taken: BoundedDict[str, None] = BoundedDict(REMEMBERED)
 
     async def command(self, ack: AsyncAck, body: Body) -> None:
         """Take a slash command."""
@@ -135,8 +136,6 @@ class Listeners:
         """Tell whether a message was taken lately; the inbox knows of the others that are on record."""
         repeated = entry.key in self._taken
         self._taken[entry.key] = None
-        if len(self._taken) > REMEMBERED:
-            del self._taken[next(iter(self._taken))]
         return repeated
 
     async def action(self, ack: AsyncAck, body: Body) -> None:

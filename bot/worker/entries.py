@@ -15,6 +15,7 @@ import structlog
 
 from bot.commands.deliveries import Entry, Submitted, Typed
 from bot.usecases import answers, errors, ports
+from bot.usecases.bounded_dict import BoundedDict
 from bot.usecases.clicks import UseCases
 from bot.usecases.ports import Claimed
 from bot.usecases.tasks import TaskSet
@@ -74,7 +75,7 @@ class Entries:
         self._met = met
         self._commands = turns.Turns[Claimed](seats=AT_ONCE, share=max(1, AT_ONCE // 2))
         self._clicks = turns.Turns[Claimed](seats=CLICKS_AT_ONCE, share=CLICKS_AT_ONCE // 2)
-        self._left_alone: dict[str, None] = {}
+        self._left_alone: BoundedDict[str, None] = BoundedDict(LEFT_ALONE)
         self._draining = False
 
     def take_up(self, claimed: Claimed) -> None:
@@ -216,8 +217,6 @@ class Entries:
     async def _leave_alone(self, entry: Entry, answer: answers.Unexpected) -> None:
         """Tell what cannot be recorded, once, and take the entry up no more."""
         self._left_alone[entry.key] = None
-        if len(self._left_alone) > LEFT_ALONE:
-            del self._left_alone[next(iter(self._left_alone))]
         try:
             await self._telling.answer(entry, answer)
         except Exception as error:  # noqa: BLE001 - noted

@@ -18,6 +18,8 @@ import time
 from collections.abc import Callable, Mapping
 from typing import Final, Literal
 
+from bot.usecases.rate_limit import SlidingWindow
+
 WINDOW: Final = 15 * 60.0
 """How far `X-Sdk-Date` may be from the stand-in's clock, in seconds."""
 
@@ -84,7 +86,7 @@ class Gateway:
 
     def __init__(self, *, now: Callable[[], float], limit_per_minute: int | None = None) -> None:
         self._limit_per_minute = limit_per_minute
-        self._recent: collections.deque[float] = collections.deque()
+        self._let_in = SlidingWindow(60.0)
         self.keys: dict[str, Key] = {}
         self._now = now
         self._failures: collections.Counter[str] = collections.Counter()
@@ -117,11 +119,9 @@ class Gateway:
         """Return the refusal of a call that was let in, where there were too many in the last minute."""
         if self._limit_per_minute is None:
             return None
-        while self._recent and self._recent[0] <= self._now() - 60.0:
-            self._recent.popleft()
-        if len(self._recent) >= self._limit_per_minute:
+        if self._let_in.wait(self._limit_per_minute, now=self._now()):
             return throttled(self._limit_per_minute)
-        self._recent.append(self._now())
+        self._let_in.add(self._now())
         return None
 
     def _objection(self, arrived: Arrived, identity: Identity) -> str | None:

@@ -11,6 +11,8 @@ from collections.abc import Callable, Mapping
 from dataclasses import dataclass, replace
 from typing import Literal
 
+from bot.usecases.rate_limit import SlidingWindow
+
 EVERYTHING = "*"
 RESPONSE_URL = "response_url"
 HANDSHAKE = "handshake"
@@ -48,7 +50,7 @@ class Faults:
         self._now = now
         self._planned: dict[str, deque[Fault]] = defaultdict(deque)
         self._down = False
-        self._seen: dict[tuple[str, str], deque[float]] = defaultdict(deque)
+        self._called: dict[tuple[str, str], SlidingWindow] = {}
 
     def ratelimit(self, method: str = EVERYTHING, *, times: int | None = 1, retry_after: int = 1) -> None:
         """Answer 429 with Retry-After."""
@@ -128,11 +130,9 @@ class Faults:
         if not by_place and method not in PER_MINUTE:
             return 0.0
         most, period = (1, 1.0) if by_place else (PER_MINUTE[method], 60.0)
-        seen = self._seen[method, place if by_place else ""]
+        called = self._called.setdefault((method, place if by_place else ""), SlidingWindow(period))
         now = self._now()
-        while seen and seen[0] <= now - period:
-            seen.popleft()
-        if len(seen) >= most:
-            return seen[0] + period - now
-        seen.append(now)
-        return 0.0
+        wait = called.wait(most, now=now)
+        if not wait:
+            called.add(now)
+        return wait
