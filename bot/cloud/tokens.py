@@ -63,7 +63,7 @@ class _Token:
 
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
-class _Refusal:
+class _RefusedUser:
     failure: CloudFailure
     until: float
 
@@ -83,7 +83,7 @@ class Tokens:
         self._fetching: dict[_Scope, asyncio.Task[SecretStr | CloudFailure]] = {}
         self._turns: collections.defaultdict[tuple[auth.IamUser, str], asyncio.Lock]
         self._turns = collections.defaultdict(asyncio.Lock)
-        self._refused: dict[auth.IamUser, _Refusal] = {}
+        self._refused: dict[auth.IamUser, _RefusedUser] = {}
 
     def secrets(self) -> tuple[str, ...]:
         """Return every token that may still be echoed."""
@@ -136,7 +136,7 @@ class Tokens:
                 self._keep(name, outcome)
                 return outcome.value
             if outcome.http_status == 401:
-                self._refused[scope.user] = _Refusal(failure=outcome, until=self._now() + SPARED)
+                self._refused[scope.user] = _RefusedUser(failure=outcome, until=self._now() + SPARED)
             return outcome
 
     def _keep(self, name: str, token: _Token) -> None:
@@ -181,7 +181,7 @@ class Tokens:
     def _late(self) -> CloudFailure:
         return _said(CloudFailure(fault=Fault.NEVER_SENT, message=f"no answer within {self._timeout:g} seconds"))
 
-    def _from_memory(self, refusal: _Refusal) -> CloudFailure:
+    def _from_memory(self, refusal: _RefusedUser) -> CloudFailure:
         """Return a refusal once more. It has no HTTP status: nobody was asked, so it is no further wrong try."""
         left = refusal.until - self._now()
         message = f"{refusal.failure.message} (not tried again yet: wrong tries lock the user)"

@@ -15,7 +15,7 @@ import click
 from bot.lifecycle.records import APART
 from bot.playground import chat, world
 from bot.playground.slack import transcript
-from bot.playground.slack.records import Message, View
+from bot.playground.slack.records import PostedMessage, View
 from bot.settings import log
 from bot.store import migrate
 
@@ -106,7 +106,7 @@ class Play:
         await self._slack.until(lambda workspace: words in transcript.of(workspace), timeout=PATIENCE)
         self._printer.show()
 
-    async def _card(self, button: str) -> Message:
+    async def _card(self, button: str) -> PostedMessage:
         return await self._slack.until(
             lambda workspace: next((one for one in workspace.messages(PLACE) if button in one.buttons), None),
             timeout=PATIENCE,

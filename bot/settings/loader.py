@@ -105,7 +105,7 @@ def load(environ: Mapping[str, str] | None = None, *, directory: pathlib.Path) -
 
     Raises errors.SettingsInvalid with every problem at once.
     """
-    reading = _Reading(os.environ if environ is None else environ, directory)
+    reading = _Environment(os.environ if environ is None else environ, directory)
     loaded = reading.policy()
     reading.judge_slack()
     cloud = reading.cloud(loaded.projects)
@@ -134,7 +134,7 @@ def load(environ: Mapping[str, str] | None = None, *, directory: pathlib.Path) -
 
 def chooses_socket_mode(environ: Mapping[str, str] | None = None, *, directory: pathlib.Path) -> bool:
     """Tell whether SLACK_APP_TOKEN is set, whatever else is missing or wrong."""
-    return "SLACK_APP_TOKEN" in _Reading(os.environ if environ is None else environ, directory).given
+    return "SLACK_APP_TOKEN" in _Environment(os.environ if environ is None else environ, directory).given
 
 
 def renewed(settings: Settings) -> Settings:
@@ -145,7 +145,7 @@ def renewed(settings: Settings) -> Settings:
     """
     if settings.origin is None:
         return settings
-    reading = _Reading(settings.origin.environ, settings.origin.directory, only=_CLOUD)
+    reading = _Environment(settings.origin.environ, settings.origin.directory, only=_CLOUD)
     cloud = reading.cloud(tuple(settings.policy.projects))
     if reading.problems:
         raise SettingsInvalid(reading.in_order())
@@ -182,7 +182,7 @@ def _in_short(rule: model.Rule) -> str:
     return f'rule "{rule.name}": {rule.effect} {", ".join(rule.verbs)} to {", ".join(rule.who)}{end}'
 
 
-class _Reading:
+class _Environment:
     """One reading of the variables: what they hold, and what was found wrong so far.
 
     `given` has what is set, by name; `values` is None where something of it is wrong by itself.

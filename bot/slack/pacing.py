@@ -25,9 +25,7 @@ class Pacer:
 
     def __init__(self, *, clock: ports.Clock) -> None:
         self._clock = clock
-        self._free_at: BoundedDict[str, float] = BoundedDict(
-            REMEMBERED
-        )  # the next message, if it is not one of a burst
+        self._free_at: BoundedDict[str, float] = BoundedDict(REMEMBERED)  # when the next may leave after a burst
 
     async def turn(self, channel: str) -> None:
         """Return when a message may leave for the channel.

@@ -13,7 +13,7 @@ import sqlalchemy as sa
 
 from bot.playground import world
 from bot.playground.slack import transcript
-from bot.playground.slack.records import Message
+from bot.playground.slack.records import PostedMessage
 from bot.store import schema
 from tests.crash import judge
 from tests.crash.journal import Journal, Row, Shown, shown
@@ -37,7 +37,7 @@ class ServerJournal(Journal):
         """Write down what stands in the audit now."""
         self.audits.append([dict(row) for row in await stage.fetch("SELECT * FROM audit ORDER BY id")])
 
-    def _judge(self, message: Message) -> None:
+    def _judge(self, message: PostedMessage) -> None:
         card = shown(message)
         if card is not None and card.says_standby:
             self.said_done.append((card, frozenset(self.stood_by)))
@@ -65,7 +65,7 @@ class ServerRecord(judge.Record):
         yield from super().lost()
         self.journal.deliveries = everything
 
-    def _private(self) -> Iterator[Message]:
+    def _private(self) -> Iterator[PostedMessage]:
         for user in self.workspace.persons:
             yield from self.workspace.ephemerals(user)
 

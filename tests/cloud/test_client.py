@@ -147,8 +147,8 @@ async def test_keeps_of_a_flow_what_may_be_shown_and_never_its_passphrase(rig: R
         "STANDBY",
         region="cn-north-5",
         sources=[
-            live_server.Source(name="a", protocol="srt-caller", health="DISCONNECTED"),
-            live_server.Source(name="b"),
+            live_server.FlowSource(name="a", protocol="srt-caller", health="DISCONNECTED"),
+            live_server.FlowSource(name="b"),
         ],
         outputs=[live_server.Output(name="o1"), live_server.Output(name="o2", type="other")],
     )

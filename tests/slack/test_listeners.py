@@ -12,7 +12,7 @@ from bot.commands.deliveries import Clicked, Submitted, Typed, Verdict
 from bot.commands.grammar import MAX_REASON, ReadCommand
 from bot.commands.verbs import Door, Verb
 from bot.playground import world
-from bot.playground.slack.records import Message
+from bot.playground.slack.records import PostedMessage
 from bot.playground.slack.server import SlackStandIn
 from bot.slack.listeners import REMEMBERED
 from bot.slack.messages import modals
@@ -72,7 +72,7 @@ def mention(text: str, **event: Any) -> dict[str, Any]:
     return {**MENTION, "event": {**MENTION["event"], "text": f"<@U0FLOWBOT> {text}", **event}}
 
 
-async def told(dispatching: Dispatching, words: str, user: str = "U0ALICE") -> Message:
+async def told(dispatching: Dispatching, words: str, user: str = "U0ALICE") -> PostedMessage:
     """Wait until somebody alone was told something with these words."""
     return await dispatching.slack.until(
         lambda workspace: next((one for one in workspace.ephemerals(user) if words in one.plain), None)

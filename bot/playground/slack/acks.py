@@ -14,7 +14,7 @@ from typing import Any
 
 import aiohttp
 
-from bot.playground.slack.records import Message
+from bot.playground.slack.records import PostedMessage
 from bot.usecases import ports
 
 ACK_SECONDS = 3.0
@@ -47,7 +47,7 @@ class Ack:
     no_retry: bool = False
     attempts: int = 1
     sent: Sent | None = None
-    shown: Message | None = None
+    shown: PostedMessage | None = None
     problems: tuple[str, ...] = ()
 
     @property

@@ -61,7 +61,7 @@ class Line:
                 waiting.set_result(None)
 
 
-class Sockets:
+class AppConnections:
     """The app's connections, oldest first, and what came of them.
 
     `knocks` are the tickets of all handshakes; `strays` the acknowledgements that fit nothing on their connection.

@@ -5,7 +5,7 @@ Reads the workspace and changes nothing.
 
 from collections.abc import Iterator
 
-from bot.playground.slack.records import Channel, Message
+from bot.playground.slack.records import Channel, PostedMessage
 from bot.playground.slack.workspace import Workspace
 
 
@@ -37,7 +37,7 @@ def _channel(workspace: Workspace, channel: Channel) -> Iterator[str]:
                 yield from _message(workspace, reply, "    > ")
 
 
-def _message(workspace: Workspace, message: Message, indent: str) -> Iterator[str]:
+def _message(workspace: Workspace, message: PostedMessage, indent: str) -> Iterator[str]:
     to = f" (only {_name(workspace, message.only_for)} sees this)" if message.only_for else ""
     first, *rest = message.plain.splitlines() or [""]
     yield f"{indent}{_name(workspace, message.user)}{to}: {first}"
