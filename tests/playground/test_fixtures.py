@@ -12,7 +12,6 @@ from starlette.applications import Starlette
 from starlette.routing import Route
 
 from bot.playground.live.server import IAM_DOMAIN, IAM_PASSWORD, IAM_USER, LiveStandIn
-from bot.playground.slack import transcript
 from bot.playground.slack.server import SlackStandIn
 
 if TYPE_CHECKING:
@@ -69,7 +68,7 @@ async def test_a_button_takes_a_flow_off_the_air(slack: SlackStandIn, live: Live
     assert (await slack.people.command("U0PAT", "C0STUDIO", "f1", command="/onair")).ok
     [card] = await slack.until(lambda workspace: workspace.messages("C0STUDIO"))
     assert (await slack.people.click("U0PAT", card, "standby")).ok
-    await slack.until(lambda workspace: "f1 is STANDBY" in transcript.of(workspace))
+    await slack.until(lambda workspace: [one for one in workspace.messages("C0STUDIO") if "f1 is STANDBY" in one.text])
 
     assert live.flows["p1", "f1"].status == "STANDBY"
     assert [call.status for call in live.calls_of("PUT", "/flows/stop")] == [200]
