@@ -18,11 +18,12 @@ from typing import Final, NamedTuple
 import httpx
 from pydantic import SecretStr
 
-from bot.cloud import auth, bodies, wire
+from bot.cloud import bodies, wire
 from bot.cloud.pools import Pools
 from bot.lifecycle.cloud_failure import CloudFailure, Fault
 from bot.policy.model import Project
 from bot.settings import log
+from bot.settings.credentials import IamUser
 
 RENEW_BEFORE: Final = 600.0
 """Seconds before its end in which a token is still used, while a new one is fetched beside the calls."""
@@ -49,7 +50,7 @@ _MEANINGS: Final[Mapping[Fault, Fault]] = {
 class _Scope(NamedTuple):
     """Whose token it is, who gives it, and what for."""
 
-    user: auth.IamUser
+    user: IamUser
     endpoint: str
     project_id: str
 
@@ -81,16 +82,16 @@ class Tokens:
         self._held: dict[str, _Token] = {}
         self._former: dict[str, _Token] = {}
         self._fetching: dict[_Scope, asyncio.Task[SecretStr | CloudFailure]] = {}
-        self._turns: collections.defaultdict[tuple[auth.IamUser, str], asyncio.Lock]
+        self._turns: collections.defaultdict[tuple[IamUser, str], asyncio.Lock]
         self._turns = collections.defaultdict(asyncio.Lock)
-        self._refused: dict[auth.IamUser, _RefusedUser] = {}
+        self._refused: dict[IamUser, _RefusedUser] = {}
 
     def secrets(self) -> tuple[str, ...]:
         """Return every token that may still be echoed."""
         known = (*self._held.values(), *self._former.values())
         return tuple(token.value.get_secret_value() for token in known)
 
-    async def token(self, project: Project, user: auth.IamUser, *, deadline: float) -> SecretStr | CloudFailure:
+    async def token(self, project: Project, user: IamUser, *, deadline: float) -> SecretStr | CloudFailure:
         """Return a token for the project, or why there is none; `deadline` is by the loop's clock."""
         scope = _scope(project, user)
         held = self._held.get(project.name)
@@ -101,7 +102,7 @@ class Tokens:
         return held.value
 
     async def another(
-        self, project: Project, user: auth.IamUser, *, refused: SecretStr, deadline: float
+        self, project: Project, user: IamUser, *, refused: SecretStr, deadline: float
     ) -> SecretStr | CloudFailure:
         """Return a token in place of one that was refused: the one that somebody has fetched since, or a new one."""
         held = self._held.get(project.name)
@@ -188,7 +189,7 @@ class Tokens:
         return dataclasses.replace(refusal.failure, http_status=None, message=message, retry_after=left)
 
 
-def _scope(project: Project, user: auth.IamUser) -> _Scope:
+def _scope(project: Project, user: IamUser) -> _Scope:
     endpoint = user.endpoint or f"https://iam.{project.region}.myhuaweicloud.com"
     return _Scope(user=user, endpoint=endpoint, project_id=project.project_id)
 

@@ -13,13 +13,13 @@ import prometheus_client
 import structlog
 from starlette.types import ASGIApp
 
-from bot.cloud import auth
 from bot.cloud import client as cloud
 from bot.cloud.credentials import CredentialSource
 from bot.cloud.key_lock import LockedCloud
 from bot.commands.deliveries import Entry
 from bot.serve import web
 from bot.serve.clock import SystemClock
+from bot.settings.credentials import Credentials, IamUser
 from bot.settings.loader import Settings
 from bot.slack import app as slack_app
 from bot.slack.directory.people import SlackDirectory
@@ -228,9 +228,9 @@ def _live(settings: Settings, transport: Any, database: store_module.SqlStore, c
     return LockedCloud(cloud=client, keys=lambda project: _key_of(source()[project.name]), store=database, clock=clock)
 
 
-def _key_of(held: auth.Held) -> str:
+def _key_of(held: Credentials) -> str:
     """Return what a key, or an IAM user, goes by in the store: a hash, as it must not stand there."""
-    named = f"{held.domain}/{held.name}" if isinstance(held, auth.IamUser) else held.ak.get_secret_value()
+    named = f"{held.domain}/{held.name}" if isinstance(held, IamUser) else held.ak.get_secret_value()
     return hashlib.sha256(named.encode()).hexdigest()
 
 
