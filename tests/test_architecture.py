@@ -213,6 +213,34 @@ def test_what_a_changing_verb_means_stands_in_its_row_alone() -> None:
     assert found == []
 
 
+def test_no_type_name_stands_in_two_places() -> None:
+    places: dict[str, set[str]] = {}
+    for path in BOT:
+        for name in _types(path):
+            places.setdefault(name.lstrip("_"), set()).add(_name(path))
+    assert {name: sorted(found) for name, found in places.items() if len(found) > 1} == {}
+
+
+def _types(path: pathlib.Path) -> Iterator[str]:
+    """Return the names of classes, type aliases and type variables; what a type variable calls itself agrees."""
+    for node in ast.walk(_tree(path)):
+        match node:
+            case ast.ClassDef(name=name):
+                yield name
+            case ast.AnnAssign(target=ast.Name(id=name), annotation=ast.Name(id="TypeAlias")):
+                yield name
+            case ast.Assign(
+                targets=[ast.Name(id=name)],
+                value=ast.Call(
+                    func=ast.Name(id="TypeVar" | "ParamSpec" | "NewType"), args=[ast.Constant(value=own), *_]
+                ),
+            ):
+                assert own == name
+                yield name
+            case _:
+                pass
+
+
 @pytest.mark.parametrize("module", CORE)
 def test_the_core_has_no_clock_and_no_chance(module: str) -> None:
     paths = list((ROOT / "bot").glob(f"{module}.py"))

@@ -20,7 +20,7 @@ import pytest
 
 from bot.playground import world
 from bot.playground.live.errors import Trouble
-from bot.playground.slack.records import Message
+from bot.playground.slack.records import PostedMessage
 from tests.nursery import Forked, Nursery, QuickClock
 
 MAIN: Final = "ec897482-d24b-4d64-aa39-407980901b2d"
@@ -146,7 +146,7 @@ class Play:
         """Alice asks, and is told that it is being read."""
         assert (await self.slack.people.command("U0ALICE", HERE, "stop main-feed")).ok
 
-    async def card(self) -> Message:
+    async def card(self) -> PostedMessage:
         """Return the card, once it stands with its first reply."""
         card = await self.slack.until(
             lambda workspace: next((one for one in workspace.messages(HERE) if one.buttons), None), timeout=DEADLINE
@@ -154,11 +154,11 @@ class Play:
         await self.says(card, "<@U0CAROL>")
         return card
 
-    async def approves(self, card: Message) -> None:
+    async def approves(self, card: PostedMessage) -> None:
         """Carol approves, and her click is acknowledged."""
         assert (await self.slack.people.click("U0CAROL", card, "approve")).ok
 
-    async def says(self, card: Message, words: str) -> None:
+    async def says(self, card: PostedMessage, words: str) -> None:
         """Wait for a reply under the card."""
         await self.slack.until(
             lambda workspace: any(words in reply.plain for reply in workspace.thread(card)), timeout=DEADLINE
@@ -199,7 +199,7 @@ def play(child: Child) -> Play:
     return Play(child)
 
 
-def newest(play: Play, card: Message) -> str:
+def newest(play: Play, card: PostedMessage) -> str:
     """Return what the card shows."""
     standing = play.slack.workspace.message(HERE, card.ts)
     assert standing is not None

@@ -104,7 +104,7 @@ async def goes_on(desk: Desk) -> None:
         async with asyncio.timeout(10.0):
             await desk.worker.settle()
     while desk.worker._tasks:
-        await asyncio.wait(set(desk.worker._tasks), timeout=10.0)
+        await desk.worker._tasks.drain(within=10.0)
 
 
 async def arrive(desk: Desk, *entries: Entry) -> None:

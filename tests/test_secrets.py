@@ -11,8 +11,9 @@ import pytest
 from bot.playground import world
 from bot.playground.live import server as live_server
 from bot.playground.live.errors import Trouble, failing
+from bot.playground.slack import transcript
 from bot.playground.slack.acks import Ack
-from bot.playground.slack.records import Message
+from bot.playground.slack.records import PostedMessage
 from tests.test_crash import DEADLINE, HERE, Child, open_child
 
 SECURITY_TOKEN = "st-known-to-nobody-0123456789"
@@ -46,7 +47,7 @@ class Conversation:
         self.grants |= grants(ack)
         return ack
 
-    async def asks(self, user: str, text: str) -> Message:
+    async def asks(self, user: str, text: str) -> PostedMessage:
         """Type a command that opens a request, and return its card."""
         known = {card.ts for card in self.slack.workspace.messages(HERE)}
         await self.types(user, text)
@@ -55,14 +56,14 @@ class Conversation:
             timeout=DEADLINE,
         )
 
-    async def presses(self, user: str, card: Message, button: str, words: str) -> None:
+    async def presses(self, user: str, card: PostedMessage, button: str, words: str) -> None:
         """Press a button, and wait until these words stand somewhere."""
         self.grants |= grants(await self.slack.people.click(user, card, button))
         await self.hears(words)
 
     async def hears(self, words: str) -> None:
         """Wait until these words stand somewhere."""
-        await self.slack.until(lambda found: words in found.transcript(), timeout=DEADLINE)
+        await self.slack.until(lambda found: words in transcript.of(found), timeout=DEADLINE)
 
     async def metrics(self) -> str:
         """Return the metrics."""
@@ -123,7 +124,7 @@ async def test_promise_9_our_secrets_are_nowhere(tmp_path: pathlib.Path, form: s
         live_server.AK,
         live_server.SK,
         SECURITY_TOKEN,
-        live_server.Source(name="x").passphrase,
+        live_server.FlowSource(name="x").passphrase,
         *conversation.grants,
     }
 

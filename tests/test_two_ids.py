@@ -16,9 +16,9 @@ from bot.commands.deliveries import Actor
 from bot.commands.verbs import Verb
 from bot.lifecycle import records
 from bot.policy import break_glass, model
-from bot.policy.model import Effect, Kind, Why
+from bot.policy.model import Effect, Kind, Subject, Why
 from bot.usecases import ports
-from bot.usecases.gate import FRESH, Gate, Subject
+from bot.usecases.gate import FRESH, Gate
 from tests.fakes import FakeClock, FakeDirectory
 from tests.policy.test_model import allows_at_most
 from tests.store import examples

@@ -1,21 +1,22 @@
 """Proving to Huawei Cloud who calls: a signature with an access key (SDK-HMAC-SHA256), or the token of an IAM user.
 
-Owns the credentials and the signature. Must not know of flows, replies or retries: one request in, the same request
+Owns the signature. Must not know of flows, replies or retries: one request in, the same request
 with its proof out, no I/O. Where tokens come from is in `tokens`.
 
 Source: the vendor's "API Request Signing Guide", pages "AK/SK Signing and Authentication Algorithm".
 """
 
-import dataclasses
 import datetime
 import hashlib
 import hmac
 from collections.abc import Callable, Generator, Mapping
-from typing import Final, TypeAlias
+from typing import Final
 from urllib.parse import quote, unquote_to_bytes
 
 import httpx
 from pydantic import SecretStr
+
+from bot.settings.credentials import AccessKey
 
 ALGORITHM: Final = "SDK-HMAC-SHA256"
 
@@ -23,38 +24,6 @@ SIGNED: Final = ("content-type", "host", "x-project-id", "x-sdk-date", "x-securi
 """What is signed where it is present. A proxy on the way may change anything else, and would break the signature."""
 
 _UNRESERVED: Final = "~"  # beside letters, digits and "_.-", which quote() leaves alone anyway
-
-
-@dataclasses.dataclass(frozen=True, kw_only=True)
-class Credentials:
-    """An access key: `ak` names it, `sk` signs; a temporary key has a `security_token`. Its repr shows none of them."""
-
-    ak: SecretStr
-    sk: SecretStr
-    security_token: SecretStr | None = None
-
-    def secrets(self) -> tuple[str, ...]:
-        """Return every value that must never be shown."""
-        held = (self.ak, self.sk, self.security_token)
-        return tuple(secret.get_secret_value() for secret in held if secret is not None and secret.get_secret_value())
-
-
-@dataclasses.dataclass(frozen=True, kw_only=True)
-class IamUser:
-    """An IAM user, whom IAM gives tokens: at `endpoint`, or in the project's own region. Its repr shows no password."""
-
-    name: str
-    password: SecretStr
-    domain: str
-    endpoint: str | None = None
-
-    def secrets(self) -> tuple[str, ...]:
-        """Return every value that must never be shown."""
-        return (self.password.get_secret_value(),)
-
-
-Held: TypeAlias = Credentials | IamUser
-"""What calls to a project are made with."""
 
 
 class KeySigner(httpx.Auth):
@@ -65,7 +34,7 @@ class KeySigner(httpx.Auth):
 
     requires_request_body = True
 
-    def __init__(self, credentials: Credentials, *, project_id: str, now: Callable[[], float]) -> None:
+    def __init__(self, credentials: AccessKey, *, project_id: str, now: Callable[[], float]) -> None:
         self._credentials = credentials
         self._project_id = project_id
         self._now = now

@@ -1,14 +1,14 @@
 """How many calls of the last minute were made, so that people who look around never keep a stop waiting.
 
-Pure. Owns the numbers and the window; whether a call is for looking around is its caller's word. Must not know of flows
-or of HTTP.
+Pure. Owns the numbers; whether a call is for looking around is its caller's word. Must not know of flows or of HTTP.
 
 Source: the vendor's Live documentation, "Constraints": 80 calls a minute for each user and each API of flows.
 """
 
-from typing import Final, NamedTuple
+from typing import Final
 
 from bot.usecases.ports import Purpose
+from bot.usecases.rate_limit import SlidingWindow
 
 WINDOW: Final = 60.0
 """Seconds for which a call counts."""
@@ -20,38 +20,23 @@ READS: Final = 40
 """How many of them may be for reading alone."""
 
 
-class _Call(NamedTuple):
-    at: float
-    purpose: Purpose
-
-
 class Budget:
     """The calls made with one account; times are seconds since the epoch (UTC)."""
 
     def __init__(self) -> None:
-        self._calls: list[_Call] = []
+        self._calls = SlidingWindow(WINDOW)
+        self._reads = SlidingWindow(WINDOW)
 
     def spend(self, purpose: Purpose, *, now: float) -> None:
         """Count a call."""
-        self._calls = [*self._within(now), _Call(now, purpose)]
+        self._calls.add(now)
+        if purpose == "read":
+            self._reads.add(now)
 
     def reads_left(self, now: float) -> int:
         """Return how many calls for reading may be made now: those of any purpose use up what the cloud allows."""
-        calls = self._within(now)
-        reads = sum(call.purpose == "read" for call in calls)
-        return max(0, min(READS - reads, CALLS - len(calls)))
+        return max(0, min(READS - self._reads.count(now), CALLS - self._calls.count(now)))
 
     def wait(self, now: float) -> float:
         """Return the seconds until one call for reading may be made, if no other is made before."""
-        calls = self._within(now)
-        reads = [call.at for call in calls if call.purpose == "read"]
-        holding = [times[-limit] for times, limit in ((reads, READS), (_times(calls), CALLS)) if len(times) >= limit]
-        return max((at + WINDOW - now for at in holding), default=0.0)
-
-    def _within(self, now: float) -> list[_Call]:
-        # What seems to come from the future was counted before the clock was set back: it would count for too long.
-        return [call for call in self._calls if now - WINDOW < call.at <= now]
-
-
-def _times(calls: list[_Call]) -> list[float]:
-    return [call.at for call in calls]
+        return max(self._reads.wait(READS, now=now), self._calls.wait(CALLS, now=now))

@@ -23,6 +23,7 @@ from bot.commands.verbs import CHANGES, Verb
 from bot.lifecycle import call_outcome, records
 from bot.lifecycle.cloud_failure import CloudFailure, Fault
 from bot.policy.model import Project
+from bot.settings.credentials import Credentials, IamUser
 from bot.usecases import ports
 from bot.usecases.ports import Purpose
 
@@ -84,14 +85,14 @@ class LiveClient:
         self,
         pools: Pools,
         *,
-        credentials: Callable[[], Mapping[str, auth.Held]],
+        credentials: Callable[[], Mapping[str, Credentials]],
         now: Callable[[], float],
         timeout: float = TIMEOUT,
     ) -> None:
         self._pools = pools
         self._credentials = credentials
-        self._held: Mapping[str, auth.Held] = {}
-        self._before: Mapping[str, auth.Held] = {}
+        self._held: Mapping[str, Credentials] = {}
+        self._before: Mapping[str, Credentials] = {}
         self._tokens = Tokens(pools, now=now, timeout=timeout)
         self._budgets: dict[str, Budget] = {}
         self._now = now
@@ -172,12 +173,12 @@ class LiveClient:
         deadline = self._deadline() if deadline is None else deadline
         call = _Call(project=project, method=method, url=url, purpose=purpose, deadline=deadline)
         budget = self._budget(held)
-        if isinstance(held, auth.IamUser):
+        if isinstance(held, IamUser):
             return await self._with_token(call, held, budget)
         signer = auth.KeySigner(held, project_id=project.project_id, now=self._now)
         return await self._send(call, signer, budget)
 
-    async def _with_token(self, call: _Call, user: auth.IamUser, budget: Budget) -> wire.HttpReply | CloudFailure:
+    async def _with_token(self, call: _Call, user: IamUser, budget: Budget) -> wire.HttpReply | CloudFailure:
         """Send, and once more with another token where the first was refused: Live has not seen the call then."""
         token = await self._tokens.token(call.project, user, deadline=call.deadline)
         if isinstance(token, CloudFailure):
@@ -211,13 +212,13 @@ class LiveClient:
             return reply
         return bodies.failure(reply.http_status, reply.headers, reply.body, secrets=self._secrets())
 
-    def _look(self) -> Mapping[str, auth.Held]:
+    def _look(self) -> Mapping[str, Credentials]:
         found = self._credentials()
         if found != self._held:
             self._before, self._held = self._held, found
         return found
 
-    def _budget(self, held: auth.Held) -> Budget:
+    def _budget(self, held: Credentials) -> Budget:
         """Return that of the account: projects with the same credentials share it, also when these are replaced."""
         account = next(name for name, other in self._held.items() if other == held)
         return self._budgets.setdefault(account, Budget())

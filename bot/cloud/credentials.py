@@ -12,10 +12,10 @@ from typing import Final
 
 import structlog
 
-from bot.cloud import auth
 from bot.policy.file.problems import SettingsInvalid
 from bot.settings import loader
 from bot.settings import log as log_module
+from bot.settings.credentials import Credentials
 
 _OURS: Final = ("HUAWEICLOUD_", "FLOWBOT_PROJECTS__")
 
@@ -38,7 +38,7 @@ class CredentialSource:
         self._held = _by_project(loaded)
         self._seen: _Looks | None = None  # a file may have changed since it was read, so the first call reads again
 
-    def __call__(self) -> Mapping[str, auth.Held]:
+    def __call__(self) -> Mapping[str, Credentials]:
         """Return what is in force; the same object until something has changed."""
         origin = self._settings.origin
         if origin is not None:
@@ -65,19 +65,13 @@ class CredentialSource:
             self._held = held
 
 
-def fixed(held: Mapping[str, auth.Held]) -> Callable[[], Mapping[str, auth.Held]]:
+def fixed(held: Mapping[str, Credentials]) -> Callable[[], Mapping[str, Credentials]]:
     """Return a source of credentials that never change."""
     return lambda: held
 
 
-def _by_project(loaded: loader.Settings) -> Mapping[str, auth.Held]:
-    return MappingProxyType({name: _translated(loaded.credentials_for(name)) for name in loaded.policy.projects})
-
-
-def _translated(found: loader.AccessKey | loader.IamLogin) -> auth.Held:
-    if isinstance(found, loader.IamLogin):
-        return auth.IamUser(**found._asdict())
-    return auth.Credentials(**found._asdict())
+def _by_project(loaded: loader.Settings) -> Mapping[str, Credentials]:
+    return MappingProxyType({name: loaded.credentials_for(name) for name in loaded.policy.projects})
 
 
 def _looks(origin: loader.Origin) -> _Looks:

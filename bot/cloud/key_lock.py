@@ -26,7 +26,7 @@ SAYS_LOCKED: Final = "reach the limit"
 REFRESH: Final = 5.0
 """Seconds for which what the store says of a key is remembered."""
 
-Said = TypeVar("Said")
+Success = TypeVar("Success")
 
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
@@ -64,8 +64,8 @@ class LockedCloud:
         return await self._unless_locked(project, lambda: self._cloud.change(project, flow_id, verb))
 
     async def _unless_locked(
-        self, project: model.Project, call: Callable[[], Awaitable[Said | CloudFailure]]
-    ) -> Said | CloudFailure:
+        self, project: model.Project, call: Callable[[], Awaitable[Success | CloudFailure]]
+    ) -> Success | CloudFailure:
         key = self._keys(project)
         standing = await self._standing(key)
         left = standing.locked_until - self._clock.now()

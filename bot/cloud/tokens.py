@@ -18,11 +18,12 @@ from typing import Final, NamedTuple
 import httpx
 from pydantic import SecretStr
 
-from bot.cloud import auth, bodies, wire
+from bot.cloud import bodies, wire
 from bot.cloud.pools import Pools
 from bot.lifecycle.cloud_failure import CloudFailure, Fault
 from bot.policy.model import Project
 from bot.settings import log
+from bot.settings.credentials import IamUser
 
 RENEW_BEFORE: Final = 600.0
 """Seconds before its end in which a token is still used, while a new one is fetched beside the calls."""
@@ -49,7 +50,7 @@ _MEANINGS: Final[Mapping[Fault, Fault]] = {
 class _Scope(NamedTuple):
     """Whose token it is, who gives it, and what for."""
 
-    user: auth.IamUser
+    user: IamUser
     endpoint: str
     project_id: str
 
@@ -63,7 +64,7 @@ class _Token:
 
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
-class _Refusal:
+class _RefusedUser:
     failure: CloudFailure
     until: float
 
@@ -81,16 +82,16 @@ class Tokens:
         self._held: dict[str, _Token] = {}
         self._former: dict[str, _Token] = {}
         self._fetching: dict[_Scope, asyncio.Task[SecretStr | CloudFailure]] = {}
-        self._turns: collections.defaultdict[tuple[auth.IamUser, str], asyncio.Lock]
+        self._turns: collections.defaultdict[tuple[IamUser, str], asyncio.Lock]
         self._turns = collections.defaultdict(asyncio.Lock)
-        self._refused: dict[auth.IamUser, _Refusal] = {}
+        self._refused: dict[IamUser, _RefusedUser] = {}
 
     def secrets(self) -> tuple[str, ...]:
         """Return every token that may still be echoed."""
         known = (*self._held.values(), *self._former.values())
         return tuple(token.value.get_secret_value() for token in known)
 
-    async def token(self, project: Project, user: auth.IamUser, *, deadline: float) -> SecretStr | CloudFailure:
+    async def token(self, project: Project, user: IamUser, *, deadline: float) -> SecretStr | CloudFailure:
         """Return a token for the project, or why there is none; `deadline` is by the loop's clock."""
         scope = _scope(project, user)
         held = self._held.get(project.name)
@@ -101,7 +102,7 @@ class Tokens:
         return held.value
 
     async def another(
-        self, project: Project, user: auth.IamUser, *, refused: SecretStr, deadline: float
+        self, project: Project, user: IamUser, *, refused: SecretStr, deadline: float
     ) -> SecretStr | CloudFailure:
         """Return a token in place of one that was refused: the one that somebody has fetched since, or a new one."""
         held = self._held.get(project.name)
@@ -136,7 +137,7 @@ class Tokens:
                 self._keep(name, outcome)
                 return outcome.value
             if outcome.http_status == 401:
-                self._refused[scope.user] = _Refusal(failure=outcome, until=self._now() + SPARED)
+                self._refused[scope.user] = _RefusedUser(failure=outcome, until=self._now() + SPARED)
             return outcome
 
     def _keep(self, name: str, token: _Token) -> None:
@@ -181,14 +182,14 @@ class Tokens:
     def _late(self) -> CloudFailure:
         return _said(CloudFailure(fault=Fault.NEVER_SENT, message=f"no answer within {self._timeout:g} seconds"))
 
-    def _from_memory(self, refusal: _Refusal) -> CloudFailure:
+    def _from_memory(self, refusal: _RefusedUser) -> CloudFailure:
         """Return a refusal once more. It has no HTTP status: nobody was asked, so it is no further wrong try."""
         left = refusal.until - self._now()
         message = f"{refusal.failure.message} (not tried again yet: wrong tries lock the user)"
         return dataclasses.replace(refusal.failure, http_status=None, message=message, retry_after=left)
 
 
-def _scope(project: Project, user: auth.IamUser) -> _Scope:
+def _scope(project: Project, user: IamUser) -> _Scope:
     endpoint = user.endpoint or f"https://iam.{project.region}.myhuaweicloud.com"
     return _Scope(user=user, endpoint=endpoint, project_id=project.project_id)
 

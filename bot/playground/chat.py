@@ -11,7 +11,7 @@ from typing import Final
 
 import click
 
-from bot.playground.slack.records import Message
+from bot.playground.slack.records import PostedMessage
 from bot.playground.slack.workspace import Workspace
 
 WIDTH: Final = 96
@@ -52,7 +52,7 @@ class Printer:
         for message in sorted({one.ts: one for one in (*roots, *replies, *everybody)}.values(), key=lambda one: one.ts):
             self._show(message)
 
-    def _show(self, message: Message) -> None:
+    def _show(self, message: PostedMessage) -> None:
         key, now = (message.ts, message.only_for), self._readable(message.plain)
         before = self._printed.get(key)
         if before == now:

@@ -13,7 +13,7 @@ from collections.abc import Iterable, Iterator, Mapping
 from typing import Any, Final
 
 from bot.playground import world
-from bot.playground.live.server import LiveStandIn, Output, Source
+from bot.playground.live.server import FlowSource, LiveStandIn, Output
 from bot.playground.slack.server import SlackStandIn
 from bot.policy import model
 from bot.policy.file import loader as policy_file
@@ -26,7 +26,7 @@ SAMPLE: Final = world.POLICY.replace("approvals = 1\n", 'approvals = 1\nemergenc
 """The sample policy of the page: those on call may pass over the leads."""
 
 _READABLE: Final = re.compile(r"[UWSCG]0([A-Z]{2,})")
-_SOURCES: Final = (Source(name="encoder-1"), Source(name="encoder-2", health="DISCONNECTED"))
+_SOURCES: Final = (FlowSource(name="encoder-1"), FlowSource(name="encoder-2", health="DISCONNECTED"))
 _OUTPUTS: Final = (Output(name="cdn-apac"), Output(name="cdn-eu", type="rtmp-push"), Output(name="archive"))
 
 

@@ -14,7 +14,8 @@ import click
 
 from bot.lifecycle.records import APART
 from bot.playground import chat, world
-from bot.playground.slack.records import Message, View
+from bot.playground.slack import transcript
+from bot.playground.slack.records import PostedMessage, View
 from bot.settings import log
 from bot.store import migrate
 
@@ -102,10 +103,10 @@ class Play:
 
     async def hear(self, words: str) -> None:
         """Wait until the bot has said this in the channel, in a thread or to one person, and print all that is new."""
-        await self._slack.until(lambda workspace: words in workspace.transcript(), timeout=PATIENCE)
+        await self._slack.until(lambda workspace: words in transcript.of(workspace), timeout=PATIENCE)
         self._printer.show()
 
-    async def _card(self, button: str) -> Message:
+    async def _card(self, button: str) -> PostedMessage:
         return await self._slack.until(
             lambda workspace: next((one for one in workspace.messages(PLACE) if button in one.buttons), None),
             timeout=PATIENCE,

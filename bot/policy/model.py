@@ -121,18 +121,35 @@ class Policy:
 
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
-class Question:
-    """What somebody wants to do; `channel` is where the card stands (or would stand).
+class Subject:
+    """What a right is asked for: a verb on a flow; `channel` is where the card stands (or would stand).
 
     `flow_name` is None where the flow could not be read.
     """
 
-    person: Person
     verb: Verb
     project: str
     flow_id: str
     flow_name: str | None
     channel: str
+
+    def asked_by(self, person: Person) -> "Question":
+        """Return the question whether somebody may do this."""
+        return Question(
+            person=person,
+            verb=self.verb,
+            project=self.project,
+            flow_id=self.flow_id,
+            flow_name=self.flow_name,
+            channel=self.channel,
+        )
+
+
+@dataclasses.dataclass(frozen=True, kw_only=True)
+class Question(Subject):
+    """What somebody wants to do."""
+
+    person: Person
 
 
 class Why(enum.StrEnum):

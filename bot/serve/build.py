@@ -13,13 +13,13 @@ import prometheus_client
 import structlog
 from starlette.types import ASGIApp
 
-from bot.cloud import auth
 from bot.cloud import client as cloud
 from bot.cloud.credentials import CredentialSource
 from bot.cloud.key_lock import LockedCloud
 from bot.commands.deliveries import Entry
 from bot.serve import web
 from bot.serve.clock import SystemClock
+from bot.settings.credentials import Credentials, IamUser
 from bot.settings.loader import Settings
 from bot.slack import app as slack_app
 from bot.slack.directory.people import SlackDirectory
@@ -161,14 +161,14 @@ def assemble(
     policy = ReloadedPolicy(settings)
     gate = Gate(current_policy=policy, directory=directory, switch=database, clock=clock)
     finder = FlowFinder(cloud=live, clock=clock)
-    reading = Queries(store=database, finder=finder, gate=gate, directory=directory, clock=clock)
+    queries = Queries(store=database, finder=finder, gate=gate, directory=directory, clock=clock)
     worker = _worker(database, live, gate, finder, notifier, clock, policy.look, _unexpected(registry))
     inbox = Inbox(database, recorded=worker.wake_entry)
     listeners = Listeners(
         record=_counted(inbox, registry),
         returns=returns,
         notifier=notifier,
-        reader=ReadLane(reading=reading, notifier=notifier),
+        reader=ReadLane(queries=queries, notifier=notifier),
         installation=installation,
         clock=clock,
         api_url=settings.slack_api_url,
@@ -246,9 +246,9 @@ def _live(settings: Settings, transport: Any, database: store_module.SqlStore, c
     return LockedCloud(cloud=client, keys=lambda project: _key_of(source()[project.name]), store=database, clock=clock)
 
 
-def _key_of(held: auth.Held) -> str:
+def _key_of(held: Credentials) -> str:
     """Return what a key, or an IAM user, goes by in the store: a hash, as it must not stand there."""
-    named = f"{held.domain}/{held.name}" if isinstance(held, auth.IamUser) else held.ak.get_secret_value()
+    named = f"{held.domain}/{held.name}" if isinstance(held, IamUser) else held.ak.get_secret_value()
     return hashlib.sha256(named.encode()).hexdigest()
 
 

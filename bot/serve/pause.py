@@ -11,7 +11,7 @@ from typing import TypeVar
 from bot.store import opening
 from bot.usecases import ports
 
-Result = TypeVar("Result")
+Answered = TypeVar("Answered")
 
 
 def pause(url: str, *, reason: str, by: str, clock: ports.Clock) -> str:
@@ -26,7 +26,7 @@ def resume(url: str, *, by: str, clock: ports.Clock) -> str:
     return "resumed: the rules decide again" if was_paused else "flowbot was not paused"
 
 
-async def _with(url: str, clock: ports.Clock, work: Callable[[ports.Switch], Awaitable[Result]]) -> Result:
+async def _with(url: str, clock: ports.Clock, work: Callable[[ports.Switch], Awaitable[Answered]]) -> Answered:
     opened = await opening.open_store(url, clock=clock, replica=secrets.token_hex(8), exclusive=False)
     try:
         return await work(opened)

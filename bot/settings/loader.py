@@ -9,7 +9,7 @@ import difflib
 import os
 import pathlib
 from collections.abc import Mapping
-from typing import Any, Final, NamedTuple
+from typing import Any, Final
 
 import pydantic
 from pydantic import SecretStr
@@ -19,6 +19,7 @@ from bot.policy.file import loader as policy_file
 from bot.policy.file.problems import Problem, SettingsInvalid
 from bot.policy.model import Policy
 from bot.settings import variables
+from bot.settings.credentials import AccessKey, Credentials, IamUser
 from bot.settings.variables import PROJECT, LogFormat, LogLevel, Variables
 
 _DEFAULT: Final = Variables.model_construct()
@@ -27,23 +28,6 @@ _USER: Final = ("HUAWEICLOUD_IAM_USER", "HUAWEICLOUD_IAM_PASSWORD", "HUAWEICLOUD
 _IAM: Final = "HUAWEICLOUD_IAM_ENDPOINT"
 _CLOUD: Final = ("HUAWEICLOUD_", "FLOWBOT_PROJECTS__", "SECRETS_DIR")
 """How the variables begin that say with what the cloud is called, and where that may stand."""
-
-
-class AccessKey(NamedTuple):
-    """What calls to one project are signed with."""
-
-    ak: SecretStr
-    sk: SecretStr
-    security_token: SecretStr | None = None
-
-
-class IamLogin(NamedTuple):
-    """Who is given tokens for calls; by IAM in the project's own region where there is no `endpoint`."""
-
-    name: str
-    password: SecretStr
-    domain: str
-    endpoint: str | None = None
 
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
@@ -69,7 +53,7 @@ class Settings:
     slack_signing_secret: SecretStr | None = None
     credentials: AccessKey | None = None
     project_credentials: Mapping[str, AccessKey] = dataclasses.field(default_factory=dict)
-    iam_user: IamLogin | None = None
+    iam_user: IamUser | None = None
     slack_app_token: SecretStr | None = None
     slack_api_url: str = _DEFAULT.slack_api_url
     database_url: str = dataclasses.field(default=_DEFAULT.database_url, repr=False)
@@ -83,7 +67,7 @@ class Settings:
     cases: int = 0
     origin: Origin | None = dataclasses.field(default=None, compare=False)
 
-    def credentials_for(self, project: str) -> AccessKey | IamLogin:
+    def credentials_for(self, project: str) -> Credentials:
         """Return what calls to the project of this name are made with; raises KeyError where there is nothing."""
         found = self.project_credentials.get(project) or self.credentials or self.iam_user
         if found is None:
@@ -92,12 +76,11 @@ class Settings:
 
     def secrets(self) -> tuple[str, ...]:
         """Return every secret in the clear, for cutting them out of what leaves the process."""
-        known = [self.slack_bot_token, self.slack_signing_secret, self.slack_app_token, *(self.credentials or ())]
-        for credentials in self.project_credentials.values():
-            known += credentials
-        if self.iam_user is not None:
-            known.append(self.iam_user.password)
-        return tuple(dict.fromkeys(secret.get_secret_value() for secret in known if secret is not None))
+        slack = (self.slack_bot_token, self.slack_signing_secret, self.slack_app_token)
+        cloud = (self.credentials, *self.project_credentials.values(), self.iam_user)
+        known = [secret.get_secret_value() for secret in slack if secret is not None]
+        known += [secret for credentials in cloud if credentials is not None for secret in credentials.secrets()]
+        return tuple(dict.fromkeys(known))
 
 
 def load(environ: Mapping[str, str] | None = None, *, directory: pathlib.Path) -> Settings:
@@ -105,7 +88,7 @@ def load(environ: Mapping[str, str] | None = None, *, directory: pathlib.Path) -
 
     Raises errors.SettingsInvalid with every problem at once.
     """
-    reading = _Reading(os.environ if environ is None else environ, directory)
+    reading = _Environment(os.environ if environ is None else environ, directory)
     loaded = reading.policy()
     reading.judge_slack()
     cloud = reading.cloud(loaded.projects)
@@ -134,7 +117,7 @@ def load(environ: Mapping[str, str] | None = None, *, directory: pathlib.Path) -
 
 def chooses_socket_mode(environ: Mapping[str, str] | None = None, *, directory: pathlib.Path) -> bool:
     """Tell whether SLACK_APP_TOKEN is set, whatever else is missing or wrong."""
-    return "SLACK_APP_TOKEN" in _Reading(os.environ if environ is None else environ, directory).given
+    return "SLACK_APP_TOKEN" in _Environment(os.environ if environ is None else environ, directory).given
 
 
 def renewed(settings: Settings) -> Settings:
@@ -145,7 +128,7 @@ def renewed(settings: Settings) -> Settings:
     """
     if settings.origin is None:
         return settings
-    reading = _Reading(settings.origin.environ, settings.origin.directory, only=_CLOUD)
+    reading = _Environment(settings.origin.environ, settings.origin.directory, only=_CLOUD)
     cloud = reading.cloud(tuple(settings.policy.projects))
     if reading.problems:
         raise SettingsInvalid(reading.in_order())
@@ -182,7 +165,7 @@ def _in_short(rule: model.Rule) -> str:
     return f'rule "{rule.name}": {rule.effect} {", ".join(rule.verbs)} to {", ".join(rule.who)}{end}'
 
 
-class _Reading:
+class _Environment:
     """One reading of the variables: what they hold, and what was found wrong so far.
 
     `given` has what is set, by name; `values` is None where something of it is wrong by itself.
@@ -322,7 +305,12 @@ def _credentials(values: Variables, projects: tuple[str, ...]) -> dict[str, Any]
     kept = {name: own.get(policy_file.plain(name)) for name in projects}
     shared, user = _pair(values.ak, values.sk, values.security_token), None
     if shared is None and values.iam_user and values.iam_password and values.iam_domain:
-        user = IamLogin(values.iam_user, values.iam_password, values.iam_domain, values.iam_endpoint)
+        user = IamUser(
+            name=values.iam_user,
+            password=values.iam_password,
+            domain=values.iam_domain,
+            endpoint=values.iam_endpoint,
+        )
     return {
         "credentials": shared,
         "iam_user": user,
@@ -331,7 +319,7 @@ def _credentials(values: Variables, projects: tuple[str, ...]) -> dict[str, Any]
 
 
 def _pair(ak: SecretStr | None, sk: SecretStr | None, token: SecretStr | None = None) -> AccessKey | None:
-    return None if ak is None or sk is None else AccessKey(ak, sk, token)
+    return None if ak is None or sk is None else AccessKey(ak=ak, sk=sk, security_token=token)
 
 
 def _named(values: Mapping[str, str], only: tuple[str, ...]) -> dict[str, str]:

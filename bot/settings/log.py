@@ -5,6 +5,7 @@ know where secrets or settings come from. Importing it does nothing. The ids of 
 `structlog.contextvars.bound_contextvars`, and then stand on every line.
 """
 
+import collections
 import contextlib
 import json
 import logging
@@ -140,20 +141,18 @@ class Redaction:
 
     def __init__(self, secrets: Iterable[str]) -> None:
         self._given = frozenset(secret for secret in secrets if secret)
-        self._learned: dict[str, None] = {}
+        self._learned: collections.deque[str] = collections.deque(maxlen=LEARNED)
         self._prepare()
 
     def learn(self, secrets: Iterable[str]) -> None:
         """Cut these secrets out as well; the oldest of very many are forgotten, since tokens are renewed for ever."""
-        new = [secret for secret in secrets if secret and secret not in self._whole]
+        new = dict.fromkeys(secret for secret in secrets if secret and secret not in self._whole)
         if new:
-            self._learned |= dict.fromkeys(new)
-            for oldest in list(self._learned)[:-LEARNED]:
-                del self._learned[oldest]
+            self._learned.extend(new)
             self._prepare()
 
     def _prepare(self) -> None:
-        self._whole = self._given | self._learned.keys()
+        self._whole = self._given.union(self._learned)
         forms = {form for secret in self._whole if len(secret) >= SHORT for form in _forms(secret)}
         longest_first = sorted(forms, key=len, reverse=True)
         self._values = re.compile("|".join(map(re.escape, longest_first)) or r"(?!)")

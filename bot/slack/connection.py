@@ -15,6 +15,7 @@ from aiohttp import WSMsgType
 
 from bot.slack import payloads
 from bot.usecases import ports
+from bot.usecases.tasks import TaskSet
 
 PING_EVERY: Final = 5.0
 """Seconds between two pings."""
@@ -48,7 +49,7 @@ class Connection:
         self._take = take
         self._clock = clock
         self._heard = False
-        self._answering: set[asyncio.Task[None]] = set()
+        self._acknowledging = TaskSet()
         self._greeted: asyncio.Future[bool] = asyncio.get_running_loop().create_future()
         self.leaving = asyncio.Event()
         self.over = asyncio.Event()
@@ -76,8 +77,7 @@ class Connection:
     async def finish(self) -> None:
         """Read no more, acknowledge what was taken, and close."""
         await _ended(*self._tasks)
-        if self._answering:
-            await asyncio.wait(self._answering, timeout=FINISH_WITHIN)
+        await self._acknowledging.drain(within=FINISH_WITHIN)
         await self._socket.close()
 
     async def _read(self) -> None:
@@ -104,9 +104,7 @@ class Connection:
         elif message.get("type") == "disconnect":
             self._leave(str(message.get("reason")))
         elif isinstance(message.get("envelope_id"), str):
-            task = asyncio.create_task(self._answer(message))
-            self._answering.add(task)
-            task.add_done_callback(self._answering.discard)
+            self._acknowledging.start(self._answer(message))
 
     async def _answer(self, envelope: Envelope) -> None:
         acknowledgement = await self._take(envelope)

@@ -8,7 +8,7 @@ import asyncio
 import hashlib
 import hmac
 from collections.abc import Awaitable, Callable
-from typing import Any, Final, Protocol
+from typing import Any, Final
 
 import structlog
 from starlette.requests import ClientDisconnect, Request
@@ -16,6 +16,7 @@ from starlette.responses import PlainTextResponse, Response
 
 from bot.settings.log import Throttle
 from bot.slack import payloads
+from bot.slack.installation import Installation
 from bot.usecases import ports
 
 MAX_BODY: Final = 1024 * 1024
@@ -34,13 +35,6 @@ MAX_AHEAD: Final = 60.0
 """Seconds that a signature may be ahead of our clock."""
 
 log = structlog.get_logger()
-
-
-class Installation(Protocol):
-    """The workspace and, on Enterprise Grid, the organisation in which the app is installed."""
-
-    def teams(self) -> frozenset[str]:
-        """Return their ids; empty while Slack has not told them yet."""
 
 
 class Rejected(Exception):

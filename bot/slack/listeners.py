@@ -4,10 +4,9 @@ Direct lane: help, usage, and modals are answered in the response. Read lane: ac
 Durable lane: the entry is on disk before the acknowledgement. Nothing is decided here.
 """
 
-import asyncio
 import contextlib
 import dataclasses
-from collections.abc import Awaitable, Callable, Coroutine
+from collections.abc import Awaitable, Callable
 from typing import Any, Final, assert_never
 
 import structlog
@@ -25,7 +24,9 @@ from bot.slack.notifier import Notifier
 from bot.slack.reader import ReadLane
 from bot.slack.reply_handles import ReplyHandles
 from bot.usecases import errors, ports
+from bot.usecases.bounded_dict import BoundedDict
 from bot.usecases.ports import Recording
+from bot.usecases.tasks import TaskSet
 
 Body = dict[str, Any]
 
@@ -59,8 +60,8 @@ class Listeners:
         self._installation = installation
         self._clock = clock
         self._api_url = api_url
-        self._telling: set[asyncio.Task[None]] = set()
-        self._taken: dict[str, None] = {}
+        self._beside = TaskSet()
+        self._taken: BoundedDict[str, None] = BoundedDict(REMEMBERED)
 
     async def command(self, ack: AsyncAck, body: Body) -> None:
         """Take a slash command."""
@@ -89,7 +90,7 @@ class Listeners:
         said = await self._take(entry, typed, body)
         await ack()
         if said is not None:
-            self._beside_the_answer(self._tell(entry, said))
+            self._beside.start(self._tell(entry, said))
         return None
 
     async def _bot_user(self, body: Body) -> str | None:
@@ -135,8 +136,6 @@ class Listeners:
         """Tell whether a message was taken lately; the inbox knows of the others that are on record."""
         repeated = entry.key in self._taken
         self._taken[entry.key] = None
-        if len(self._taken) > REMEMBERED:
-            del self._taken[next(iter(self._taken))]
         return repeated
 
     async def action(self, ack: AsyncAck, body: Body) -> None:
@@ -155,7 +154,7 @@ class Listeners:
                 if ready:
                     self._turn(body, *turned)
                 else:
-                    self._beside_the_answer(self._tell(turned[0], messages.starting_up()))
+                    self._beside.start(self._tell(turned[0], messages.starting_up()))
                 return
             entry, clicked = payloads.clicked(body, received_at=self._clock.now())
         except ValueError:
@@ -165,12 +164,12 @@ class Listeners:
         if view is not None:
             await ack()
             self._remember(entry, body)
-            self._beside_the_answer(self._open(entry, view))
+            self._beside.start(self._open(entry, view))
             return
         said = messages.recording(await self._keep(entry, body))
         await ack()
         if said is not None:
-            self._beside_the_answer(self._tell(entry, said))
+            self._beside.start(self._tell(entry, said))
 
     def _turn(self, body: Body, entry: Entry, typed: Typed, page: int) -> None:
         """Show another page of the list in the place of this one."""
@@ -201,14 +200,7 @@ class Listeners:
     async def drain(self) -> None:
         """Wait for what is still to be told."""
         await self._reader.drain()
-        while self._telling:
-            await asyncio.wait(set(self._telling))
-
-    def _beside_the_answer(self, work: Coroutine[Any, Any, None]) -> None:
-        """Do something that a slow Slack may hold up without holding up the acknowledgement."""
-        task = asyncio.create_task(work)
-        self._telling.add(task)
-        task.add_done_callback(self._telling.discard)
+        await self._beside.drain()
 
     async def _tell(self, entry: Entry, said: Message) -> None:
         try:
@@ -222,7 +214,7 @@ class Listeners:
         teams = payloads.teams(body)
         if teams.isdisjoint(self._installation.teams()):
             entry = dataclasses.replace(entry, for_teams=tuple(sorted(teams)))
-            self._beside_the_answer(self._learn())
+            self._beside.start(self._learn())
         return await self._record(entry)
 
     async def _learn(self) -> None:

@@ -3,10 +3,10 @@
 Slack's documentation (rate limits, chat.postMessage) allows short bursts.
 """
 
-import dataclasses
 from typing import Final
 
 from bot.usecases import errors, ports
+from bot.usecases.bounded_dict import BoundedDict
 
 EVERY: Final = 1.0
 """Seconds between two messages in a channel."""
@@ -20,19 +20,12 @@ WAIT_AT_MOST: Final = 10.0
 REMEMBERED: Final = 10_000
 
 
-@dataclasses.dataclass(frozen=True, kw_only=True)
-class _Line:
-    """When the next message may leave, if it is not one of a burst."""
-
-    free_at: float
-
-
 class Pacer:
     """Gives each channel its own pace."""
 
     def __init__(self, *, clock: ports.Clock) -> None:
         self._clock = clock
-        self._lines: dict[str, _Line] = {}
+        self._free_at: BoundedDict[str, float] = BoundedDict(REMEMBERED)  # when the next may leave after a burst
 
     async def turn(self, channel: str) -> None:
         """Return when a message may leave for the channel.
@@ -40,14 +33,10 @@ class Pacer:
         Raises errors.ChatUnavailable, with the time to come back after, when the line is too long.
         """
         now = self._clock.now()
-        line = self._lines.pop(channel, _Line(free_at=0.0))
-        start = max(line.free_at, now - EVERY * (BURST - 1))
+        start = max(self._free_at.get(channel, 0.0), now - EVERY * (BURST - 1))
         wait = start - now
         if wait > WAIT_AT_MOST:
-            self._lines[channel] = line
             raise errors.ChatUnavailable("many messages wait for this channel", retry_after=wait)
-        self._lines[channel] = _Line(free_at=start + EVERY)
-        if len(self._lines) > REMEMBERED:
-            del self._lines[next(iter(self._lines))]
+        self._free_at[channel] = start + EVERY
         if wait > 0:
             await self._clock.sleep(wait)

@@ -1,22 +1,24 @@
 """The read lane: acknowledged at once, answered after, for the asker alone. Nothing of it is durable.
 
-It keeps hold of what it has begun, and decides nothing: what may be seen is for `reading`.
+It keeps hold of what it has begun, and decides nothing: what may be seen is for `queries`.
 """
 
 import asyncio
 import secrets
-from typing import Final, Protocol
+from typing import Final
 
 import structlog
 
 from bot.commands import grammar, verbs
-from bot.commands.deliveries import Actor, Entry, Typed
+from bot.commands.deliveries import Entry, Typed
 from bot.commands.verbs import Door
 from bot.slack import messages
 from bot.slack.messages.message import Message
 from bot.slack.notifier import Notifier
 from bot.usecases import errors
-from bot.usecases.query_results import NotShown, Shown, Usable
+from bot.usecases.queries import Queries
+from bot.usecases.query_results import Usable
+from bot.usecases.tasks import TaskSet
 
 AT_ONCE: Final = 8
 """Readings that are carried out side by side."""
@@ -30,26 +32,14 @@ WHO_WITHIN: Final = 1.0
 log = structlog.get_logger()
 
 
-class Reading(Protocol):
-    """What answers the verbs that read."""
-
-    async def read(
-        self, actor: Actor, typed: Typed, command: grammar.ReadCommand, *, page: int = 1
-    ) -> Shown | NotShown:
-        """Return what the command shows, or why it shows nothing. Raises errors.StoreError."""
-
-    async def usable(self, actor: Actor, channel: str) -> Usable:
-        """Name the verbs that somebody may use in a channel."""
-
-
 class ReadLane:
     """Carries out the verbs that read."""
 
-    def __init__(self, *, reading: Reading, notifier: Notifier) -> None:
-        self._reading = reading
+    def __init__(self, *, queries: Queries, notifier: Notifier) -> None:
+        self._queries = queries
         self._notifier = notifier
         self._seats = asyncio.Semaphore(AT_ONCE)
-        self._under_way: set[asyncio.Task[None]] = set()
+        self._under_way = TaskSet()
 
     def begin(
         self, entry: Entry, typed: Typed, command: grammar.ReadCommand, *, page: int = 1, replace: bool = False
@@ -60,9 +50,7 @@ class ReadLane:
         """
         if len(self._under_way) >= MOST_WAITING:
             return messages.too_many()
-        task = asyncio.create_task(self._answer(entry, typed, command, page=page, replace=replace))
-        self._under_way.add(task)
-        task.add_done_callback(self._under_way.discard)
+        self._under_way.start(self._answer(entry, typed, command, page=page, replace=replace))
         return messages.looking(command) if typed.door is Door.SLASH else None
 
     async def help(self, entry: Entry, typed: Typed, verb: verbs.Verb | None) -> Message:
@@ -70,15 +58,14 @@ class ReadLane:
         usable = Usable(verbs=frozenset(verbs.VERBS), sure=False)
         try:
             async with asyncio.timeout(WHO_WITHIN):
-                usable = await self._reading.usable(entry.actor, typed.channel)
+                usable = await self._queries.usable(entry.actor, typed.channel)
         except TimeoutError:
             log.info("Slack did not say in time who asks for help", entry=entry.key)
         return messages.help_text(verb, usable=usable, door=typed.door, in_thread=typed.thread_ts is not None)
 
     async def drain(self) -> None:
         """Wait for what is under way."""
-        while self._under_way:
-            await asyncio.wait(set(self._under_way))
+        await self._under_way.drain()
 
     async def _answer(
         self, entry: Entry, typed: Typed, command: grammar.ReadCommand, *, page: int, replace: bool
@@ -87,7 +74,7 @@ class ReadLane:
             await self._say(entry, messages.looking(command))
         try:
             async with self._seats:
-                value = await self._reading.read(entry.actor, typed, command, page=page)
+                value = await self._queries.read(entry.actor, typed, command, page=page)
             await self._notifier.show(entry, value, door=typed.door, replace=replace)
         except errors.ChatError as failure:
             log.warning("answer could not be delivered", entry=entry.key, reason=str(failure))

@@ -8,6 +8,7 @@ import dataclasses
 from typing import Final
 
 from bot.usecases import ports
+from bot.usecases.bounded_dict import BoundedDict
 
 RESPONSE_LIVES: Final = 29 * 60.0
 """Seconds that a `response_url` is used; Slack's limit is 30 minutes."""
@@ -35,12 +36,10 @@ class ReplyHandles:
 
     def __init__(self, *, clock: ports.Clock) -> None:
         self._clock = clock
-        self._known: dict[str, Return] = {}
+        self._known: BoundedDict[str, Return] = BoundedDict(REMEMBERED)
 
     def remember(self, key: str, *, response_url: str | None, trigger_id: str | None) -> None:
         """Keep the ways back of a delivery that has just been received."""
-        if len(self._known) >= REMEMBERED:
-            del self._known[next(iter(self._known))]
         self._known[key] = Return(at=self._clock.now(), response_url=response_url, trigger_id=trigger_id)
 
     def use_response_url(self, key: str) -> str | None:

@@ -22,6 +22,7 @@ from bot.slack import failures, messages, payloads
 from bot.slack.connection import CLOSE_WITHIN, Connection, Envelope
 from bot.slack.installation import Installation
 from bot.usecases import errors, ports
+from bot.usecases.tasks import TaskSet
 
 SOCKETS: Final = 2
 """Connections at once, so that one is there while the other is renewed. Slack allows an app ten, over all replicas."""
@@ -80,7 +81,7 @@ class Sockets:
         self._spare: str | None = None
         self._open: set[Connection] = set()
         self._keeping: list[asyncio.Task[None]] = []
-        self._lingering: set[asyncio.Task[None]] = set()
+        self._lingering = TaskSet()
         self._reconnects = Counter(
             "flowbot_socket_reconnects", "Connections to Slack that another one followed.", registry=registry
         )
@@ -103,11 +104,11 @@ class Sockets:
 
     async def stop(self) -> None:
         """Read no more envelopes, acknowledge those that were taken, and close."""
-        for task in (*self._keeping, *self._lingering):
+        for task in self._keeping:
             task.cancel()
         await asyncio.gather(
             *self._keeping,
-            *self._lingering,
+            self._lingering.cancel(),
             *(connection.finish() for connection in self._open),
             return_exceptions=True,
         )
@@ -168,9 +169,7 @@ class Sockets:
         return most * (0.5 + 0.5 * self._chance())
 
     def _let_go(self, connection: Connection) -> None:
-        task = asyncio.create_task(self._finished(connection))
-        self._lingering.add(task)
-        task.add_done_callback(self._lingering.discard)
+        self._lingering.start(self._finished(connection))
 
     async def _finished(self, connection: Connection) -> None:
         await connection.linger()

@@ -22,7 +22,7 @@ from bot.usecases import answers, errors, ports
 
 Columns = dict[str, object]
 
-T = TypeVar("T")
+Column = TypeVar("Column")
 
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
@@ -260,5 +260,5 @@ def _dump(adapter: pydantic.TypeAdapter[Any], value: object) -> str | None:
     return None if value is None else adapter.dump_json(value).decode()
 
 
-def _load(adapter: pydantic.TypeAdapter[T], text: str | None) -> T | None:
+def _load(adapter: pydantic.TypeAdapter[Column], text: str | None) -> Column | None:
     return None if text is None else adapter.validate_json(text)

@@ -13,7 +13,7 @@ from bot.commands.deliveries import Actor
 from bot.commands.verbs import READ, Verb
 from bot.lifecycle import persons, records
 from bot.policy import break_glass, early_refusal, evaluation, freezing, model, protected_flows, rights, voting
-from bot.policy.model import Permission
+from bot.policy.model import Permission, Subject
 from bot.usecases import ports
 
 FRESH: Final = 60.0
@@ -27,20 +27,6 @@ SAME_PERSON: Final = 3600.0
 
 ASKED_AT_MOST: Final = 40
 """Approvers about whom Slack is asked before a request opens; more are taken to be there."""
-
-
-@dataclasses.dataclass(frozen=True, kw_only=True)
-class Subject:
-    """What a right is asked for: a verb on a flow of a project, with its card in a channel.
-
-    `flow_name` is None where the flow could not be read.
-    """
-
-    verb: Verb
-    project: str
-    flow_id: str
-    flow_name: str | None
-    channel: str
 
 
 def subject_of(request: records.Request) -> Subject:
@@ -151,7 +137,7 @@ class Gate:
         return model.Refuse(
             why=model.Why.UNSATISFIABLE,
             rule=decision.rule.name,
-            who_could=evaluation.who_could(self.policy, _question(_member(actor), subject)),
+            who_could=evaluation.who_could(self.policy, subject.asked_by(_member(actor))),
             approvals=decision.approvals,
             candidates=len(there),
         )
@@ -224,7 +210,7 @@ class Gate:
             subject = Subject(
                 verb=Verb.STATUS, project=project, flow_id=flow_id, flow_name=name or None, channel=channel
             )
-            return not isinstance(evaluation.decide(policy, _question(person, subject), groups), model.Refuse)
+            return not isinstance(evaluation.decide(policy, subject.asked_by(person), groups), model.Refuse)
 
         return frozenset(filter(may_read, flows))
 
@@ -298,9 +284,9 @@ class Gate:
         self, policy: model.Policy, actor: Actor, subject: Subject, needed: _Needed, *, max_age: float
     ) -> tuple[model.Question, model.Groups]:
         person = self._directory.person(actor, max_age=max_age)
-        groups = self._members(needed(policy, _question(_member(actor), subject)), max_age=max_age)
+        groups = self._members(needed(policy, subject.asked_by(_member(actor))), max_age=max_age)
         known, members = await asyncio.gather(person, groups)
-        return _question(known, subject), await self._with_persons((known.actor,), members)
+        return subject.asked_by(known), await self._with_persons((known.actor,), members)
 
     async def _with_persons(self, actors: Collection[Actor], members: model.Groups, *users: str) -> model.Groups:
         """Add whom user ids stand for: those of the policy, of the members, and others given."""
@@ -356,15 +342,4 @@ def _member(actor: Actor) -> model.Person:
 
 def _requesters(request: records.Request) -> model.Question:
     """Return what the stored request asks, as its requester asked it."""
-    return _question(_member(request.requester), subject_of(request))
-
-
-def _question(person: model.Person, subject: Subject) -> model.Question:
-    return model.Question(
-        person=person,
-        verb=subject.verb,
-        project=subject.project,
-        flow_id=subject.flow_id,
-        flow_name=subject.flow_name,
-        channel=subject.channel,
-    )
+    return subject_of(request).asked_by(_member(request.requester))

@@ -15,9 +15,10 @@ from bot.lifecycle.records import Flow, ReplyKind, Request
 from bot.lifecycle.states import Event
 from bot.policy import break_glass, channels, evaluation, model, terms
 from bot.policy.break_glass import AnyPermission
+from bot.policy.model import Subject
 from bot.usecases import answers, errors, find_flow, ports, rate_limit, visibility
 from bot.usecases.entry_result import EntryResult, refused, settled
-from bot.usecases.gate import FRESH, Gate, Subject, subject_of
+from bot.usecases.gate import FRESH, Gate, subject_of
 
 TAKE_UP_WITHIN: Final = 60.0
 """Seconds after its receipt within which a command must be taken up to open anything."""

@@ -8,15 +8,17 @@ import asyncio
 import collections
 import contextlib
 import dataclasses
-from collections.abc import Coroutine, Hashable
-from typing import Final, Protocol
+from collections.abc import Callable, Hashable
+from typing import Final
 
 import structlog
 
 from bot.commands.deliveries import Entry, Submitted, Typed
 from bot.usecases import answers, errors, ports
+from bot.usecases.bounded_dict import BoundedDict
 from bot.usecases.clicks import UseCases
 from bot.usecases.ports import Claimed
+from bot.usecases.tasks import TaskSet
 from bot.worker import turns, unexpected
 from bot.worker.deliver import Deliverer
 
@@ -38,30 +40,20 @@ LEFT_ALONE: Final = 10_000
 log = structlog.get_logger()
 
 
-class Around(Protocol):
-    """What entries need of the worker."""
-
-    def wake(self, request_id: str) -> None:
-        """Look at a request now."""
-
-    def start(self, work: Coroutine[None, None, None]) -> None:
-        """Run a piece of work beside this one; a shutdown waits for it."""
-
-    def look_by(self, at: float | None) -> None:
-        """Look for what is due by then."""
-
-
 class Entries:
     """Works off the entries that are taken up.
 
     `taking` are the keys of those that wait or are worked on, `clicks` counts them by the request that they are about,
-    and `stranded` are those that wait for the database.
+    and `stranded` are those that wait for the database. `wake` has a request looked at now, `look_by` all that is due
+    by a time; a shutdown waits for `tasks`.
     """
 
     def __init__(
         self,
         *,
-        around: Around,
+        tasks: TaskSet,
+        wake: Callable[[str], None],
+        look_by: Callable[[float | None], None],
         store: ports.Store,
         service: UseCases,
         telling: Deliverer,
@@ -72,7 +64,9 @@ class Entries:
         self.taking: set[str] = set()
         self.clicks: collections.Counter[str] = collections.Counter()
         self.stranded: dict[str, Claimed] = {}
-        self._around = around
+        self._tasks = tasks
+        self._wake = wake
+        self._look_by = look_by
         self._store = store
         self._service = service
         self._telling = telling
@@ -81,7 +75,7 @@ class Entries:
         self._met = met
         self._commands = turns.Turns[Claimed](seats=AT_ONCE, share=max(1, AT_ONCE // 2))
         self._clicks = turns.Turns[Claimed](seats=CLICKS_AT_ONCE, share=CLICKS_AT_ONCE // 2)
-        self._left_alone: dict[str, None] = {}
+        self._left_alone: BoundedDict[str, None] = BoundedDict(LEFT_ALONE)
         self._draining = False
 
     def take_up(self, claimed: Claimed) -> None:
@@ -95,7 +89,7 @@ class Entries:
         line.add(claimed, lane=lane, person=entry.actor.user)
         turn = None if self._draining else line.take(lane)
         if turn is not None:  # else it waits without a task: thousands would weigh on every acknowledgement
-            self._around.start(self._entry_by_entry(line, lane, turn))
+            self._tasks.start(self._entry_by_entry(line, lane, turn))
 
     def drain(self) -> None:
         """Begin nothing more; other replicas need not wait for what has not begun."""
@@ -136,7 +130,7 @@ class Entries:
             self.taking.discard(claimed.entry.key)
             self.clicks -= collections.Counter([request_id])
             if request_id:
-                self._around.wake(request_id)
+                self._wake(request_id)
 
     async def _decide_and_answer(self, claimed: Claimed) -> None:
         entry = claimed.entry
@@ -144,7 +138,7 @@ class Entries:
             answer = claimed.answer or await self._take(entry)
             claimed = dataclasses.replace(claimed, answer=answer)
             if answer is not None:
-                self._around.look_by(await self._telling.answer(entry, answer))
+                self._look_by(await self._telling.answer(entry, answer))
         except errors.StoreError as failure:
             self.stranded[entry.key] = claimed
             log.warning("entry delayed: database unavailable", entry=entry.key, reason=str(failure))
@@ -158,7 +152,7 @@ class Entries:
             await asyncio.wait({taking, waiting}, return_when=asyncio.FIRST_COMPLETED)
             waiting.cancel()
             if not taking.done():
-                self._around.start(self._say_that_it_takes_long(entry))
+                self._tasks.start(self._say_that_it_takes_long(entry))
         try:
             taken = await taking
         except errors.DecidedBefore:
@@ -169,7 +163,7 @@ class Entries:
             return None
         for touched in (taken.request_id, taken.superseded_id):
             if touched is not None:
-                self._around.wake(touched)
+                self._wake(touched)
         if taken.copy is not None:
             log.info("a copy of a card was clicked", entry=entry.key)
             with contextlib.suppress(errors.ChatError):  # the click counts all the same
@@ -181,8 +175,8 @@ class Entries:
         log.info("entry already decided", entry=entry.key)
         await self._store.postpone_entry(entry.key, until=entry.received_at)
         for request_id in {entry.key, clicked_on(entry)} - {""}:
-            self._around.wake(request_id)
-        self._around.look_by(self._clock.now())
+            self._wake(request_id)
+        self._look_by(self._clock.now())
 
     async def _say_that_it_takes_long(self, entry: Entry) -> None:
         with contextlib.suppress(errors.ChatError):  # a courtesy; the answer itself follows
@@ -223,8 +217,6 @@ class Entries:
     async def _leave_alone(self, entry: Entry, answer: answers.Unexpected) -> None:
         """Tell what cannot be recorded, once, and take the entry up no more."""
         self._left_alone[entry.key] = None
-        if len(self._left_alone) > LEFT_ALONE:
-            del self._left_alone[next(iter(self._left_alone))]
         try:
             await self._telling.answer(entry, answer)
         except Exception as error:  # noqa: BLE001 - noted

@@ -20,6 +20,7 @@ from bot.lifecycle.records import Request
 from bot.usecases import clicks, errors, ports
 from bot.usecases.clicks import UseCases
 from bot.usecases.ports import Claimed
+from bot.usecases.tasks import TaskSet
 from bot.worker import unexpected
 from bot.worker.call import Caller
 from bot.worker.deliver import Deliverer
@@ -91,10 +92,18 @@ class Worker:
         self._clock = clock
         self._look_beside = look_beside
         self._met = unexpected.Errors(count=count)
+        self._tasks = TaskSet(failed=lambda error: self._met.note(error, doing="looking"))
         self._entries = Entries(
-            around=self, store=store, service=service, telling=telling, chat=chat, clock=clock, met=self._met
+            tasks=self._tasks,
+            wake=self.wake,
+            look_by=self.look_by,
+            store=store,
+            service=service,
+            telling=telling,
+            chat=chat,
+            clock=clock,
+            met=self._met,
         )
-        self._tasks: set[asyncio.Task[None]] = set()
         self._doing: dict[str, _Doing] = {}
         self._stranded: set[str] = set()
         self._unrecorded: collections.Counter[str] = collections.Counter()
@@ -114,13 +123,7 @@ class Worker:
             doing.nudge.set()
         elif not self._draining and self._unrecorded[request_id] < unexpected.MOST:
             self._doing[request_id] = _Doing(nudge=asyncio.Event())
-            self.start(self._drive(request_id))
-
-    def start(self, work: Coroutine[None, None, None]) -> None:
-        """Run a piece of work beside this one; a shutdown waits for it."""
-        task = asyncio.create_task(work)
-        self._tasks.add(task)
-        task.add_done_callback(self._ended)
+            self._tasks.start(self._drive(request_id))
 
     def look_by(self, at: float | None) -> None:
         """Look for what is due by then."""
@@ -154,7 +157,7 @@ class Worker:
         """Carry out all that is due by now; return when nothing is left to do at this time."""
         await self._look()
         while self._tasks:
-            await asyncio.wait(set(self._tasks))
+            await self._tasks.wait()
             await self._look()
 
     async def drain(self) -> None:
@@ -162,8 +165,7 @@ class Worker:
         self._draining = True
         log.info("draining: no new work is accepted", in_flight=len(self._tasks))
         self._entries.drain()
-        while self._tasks:
-            await asyncio.wait(set(self._tasks))
+        await self._tasks.drain()
 
     async def let_go(self) -> None:
         """Leave everything that is not in flight to the other replicas, at once."""
@@ -171,11 +173,6 @@ class Worker:
             await self._store.let_go(keeping=self._doing.keys() | self._entries.taking)
         except errors.StoreError as failure:
             log.warning("leases will expire by themselves: database unavailable", reason=str(failure))
-
-    def _ended(self, task: asyncio.Task[None]) -> None:
-        self._tasks.discard(task)
-        if not task.cancelled() and (error := task.exception()) is not None:
-            self._met.note(error, doing="looking")
 
     async def _look(self) -> None:
         """Claim what is due and nobody holds, and take up again what the database kept from being done."""

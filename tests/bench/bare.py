@@ -25,6 +25,7 @@ from bot.cloud import auth
 from bot.playground import world
 from bot.playground.live import server as live_server
 from bot.playground.slack.server import BOT_TOKEN, SIGNING_SECRET
+from bot.settings.credentials import AccessKey
 
 
 def build(kind: str) -> AsyncApp:
@@ -43,7 +44,7 @@ def build(kind: str) -> AsyncApp:
 
 def _stops(app: AsyncApp) -> None:
     project = world.PROJECT_ID
-    keys = auth.Credentials(ak=SecretStr(live_server.AK), sk=SecretStr(live_server.SK))
+    keys = AccessKey(ak=SecretStr(live_server.AK), sk=SecretStr(live_server.SK))
     signer = auth.KeySigner(keys, project_id=project, now=time.time)
     cloud = httpx.AsyncClient(base_url=f"{os.environ['LIVE']}/v1/{project}/", auth=signer, trust_env=False)
 

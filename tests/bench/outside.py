@@ -16,7 +16,7 @@ from bot.playground import world
 from bot.playground.live.errors import Trouble
 from bot.playground.live.server import LiveStandIn
 from bot.playground.slack import payloads
-from bot.playground.slack.records import Message
+from bot.playground.slack.records import PostedMessage
 from bot.playground.slack.server import SlackStandIn
 from tests.bench import senders
 
@@ -134,14 +134,14 @@ class Outside:
             await self.slack.until(functools.partial(self._has_thread, number), timeout=30)
         return count
 
-    def _card(self, number: int) -> Message | None:
+    def _card(self, number: int) -> PostedMessage | None:
         posted = self.slack.workspace.messages(CHANNELS[number])
         return next((message for message in posted if message.buttons), None)
 
     def _has_thread(self, number: int, _: object) -> bool | None:
         return bool(self._thread(number)) or None
 
-    def _thread(self, number: int) -> list[Message]:
+    def _thread(self, number: int) -> list[PostedMessage]:
         card = self._card(number)
         return [] if card is None else list(self.slack.workspace.thread(card))
 
@@ -163,7 +163,7 @@ class Outside:
         card = workspace.post(CHANNELS[number], workspace.bot_user_id, "Stop it?", blocks=[row])
         return await self._timed(number, card, [row])
 
-    async def _timed(self, number: int, card: Message, blocks: Any) -> float:
+    async def _timed(self, number: int, card: PostedMessage, blocks: Any) -> float:
         began = time.time()
         ack = await self.slack.people.click(LEADS[number], card, "approve", stale=blocks, forged=True)
         assert ack.ok, ack

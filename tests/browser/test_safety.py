@@ -6,7 +6,7 @@ import pytest
 from playwright.async_api import Browser, expect
 
 from bot.playground import world
-from bot.playground.live.server import Output, Source
+from bot.playground.live.server import FlowSource, Output
 from bot.playground.page import launch
 from tests.browser.conftest import OpenWindow, messages, opens_thread, types
 
@@ -28,7 +28,7 @@ HOSTILE: Final = (
 def _fill(playground: launch.Playground, number: int, text: str) -> None:
     """Let the text stand wherever a person, a cloud or a bot may put words."""
     workspace, live = playground.world.slack.workspace, playground.world.live
-    sources, outputs = [Source(name=text)], [Output(name=text)]
+    sources, outputs = [FlowSource(name=text)], [Output(name=text)]
     live.add_flow(world.PROJECT_ID, f"cafe000{number}", text, region=text, sources=sources, outputs=outputs)
     mallory = workspace.add_person(f"U0MALLORY{number}", text).id
     workspace.join("C0INCIDENT", mallory)

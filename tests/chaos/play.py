@@ -15,7 +15,7 @@ from bot.playground.live import errors as live_errors
 from bot.playground.live.server import LiveStandIn
 from bot.playground.slack.acks import Ack
 from bot.playground.slack.errors import NotPossible
-from bot.playground.slack.records import Message
+from bot.playground.slack.records import PostedMessage
 from bot.playground.slack.server import SlackStandIn
 from tests import postgres
 from tests.chaos.plan import LEADS, ONCALL, Conversation, Event, Plan, Trouble
@@ -174,7 +174,7 @@ class Play:
                     await self._press(one, one.requester, card, "withdraw")
             await self._seen(lambda: not self._buttons(card))
 
-    async def _asks(self, one: Conversation) -> Message:
+    async def _asks(self, one: Conversation) -> PostedMessage:
         """Type until a card stands there."""
         text = f"stop {one.flow}"
         room = ROOMS[one.number % len(ROOMS)]
@@ -183,7 +183,9 @@ class Play:
             await self._seen(lambda: self._card(room, one.flow) is not None)
         return card
 
-    async def _press(self, one: Conversation, user: str, card: Message, button: str, *, forged: bool = False) -> None:
+    async def _press(
+        self, one: Conversation, user: str, card: PostedMessage, button: str, *, forged: bool = False
+    ) -> None:
         presses = [
             self._insists(one, user, button, lambda: self.slack.people.click(user, card, button, forged=forged))
             for _ in range(2 if one.doubles else 1)
@@ -220,11 +222,11 @@ class Play:
                 while not happened():  # noqa: ASYNC110 - several things may bring it about
                     await asyncio.sleep(0.02)
 
-    def _card(self, room: str, flow: str) -> Message | None:
+    def _card(self, room: str, flow: str) -> PostedMessage | None:
         standing = [one for one in self.slack.workspace.messages(room) if shown(one) is not None]
         return next((one for one in standing if f"`{flow}`" in one.plain), None)
 
-    def _buttons(self, card: Message) -> list[str]:
+    def _buttons(self, card: PostedMessage) -> list[str]:
         standing = self.slack.workspace.message(card.channel, card.ts)
         return (
             [] if standing is None else [each for each in standing.buttons if each in ("approve", "deny", "withdraw")]

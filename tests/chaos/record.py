@@ -12,7 +12,8 @@ from typing import Final
 import sqlalchemy as sa
 
 from bot.playground import world
-from bot.playground.slack.records import Message
+from bot.playground.slack import transcript
+from bot.playground.slack.records import PostedMessage
 from bot.store import schema
 from tests.crash import judge
 from tests.crash.journal import Journal, Row, Shown, shown
@@ -36,7 +37,7 @@ class ServerJournal(Journal):
         """Write down what stands in the audit now."""
         self.audits.append([dict(row) for row in await stage.fetch("SELECT * FROM audit ORDER BY id")])
 
-    def _judge(self, message: Message) -> None:
+    def _judge(self, message: PostedMessage) -> None:
         card = shown(message)
         if card is not None and card.says_standby:
             self.said_done.append((card, frozenset(self.stood_by)))
@@ -64,7 +65,7 @@ class ServerRecord(judge.Record):
         yield from super().lost()
         self.journal.deliveries = everything
 
-    def _private(self) -> Iterator[Message]:
+    def _private(self) -> Iterator[PostedMessage]:
         for user in self.workspace.persons:
             yield from self.workspace.ephemerals(user)
 
@@ -104,7 +105,7 @@ def story(stage: Stage, journal: ServerJournal) -> str:
     audit: list[Row] = journal.select("SELECT at, what, actor_user, request_id, facts FROM audit ORDER BY id")
     lines = [
         *(f"{one.user} {one.what}: {one.ack.status} {one.ack.error}" for one in journal.deliveries),
-        *(stage.world.slack.workspace.transcript(), *calls),
+        *(transcript.of(stage.world.slack.workspace), *calls),
         *(json.dumps(row) for row in audit),
         *(line for line in log.splitlines() if '"level": "debug"' not in line),
     ]

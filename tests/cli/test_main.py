@@ -14,7 +14,7 @@ from click import testing
 
 from bot.cli import main as command_line
 from bot.playground import world
-from bot.playground.slack.records import Message
+from bot.playground.slack.records import PostedMessage
 from bot.store import schema
 from bot.store.engines import file_lock
 from tests.fakes import database_in
@@ -216,7 +216,7 @@ async def test_pause_and_resume_work_beside_a_bot_that_serves(child: Child, tmp_
     await child.world.slack.until(lambda found: found.messages(HERE), timeout=20)
 
 
-def _told_of_the_pause(heard: list[Message]) -> bool:
+def _told_of_the_pause(heard: list[PostedMessage]) -> bool:
     return any("flowbot is paused" in one.plain and "“a rehearsal”" in one.plain for one in heard)
 
 

@@ -6,11 +6,12 @@ from collections.abc import AsyncIterator
 import pytest
 from pydantic import SecretStr
 
-from bot.cloud import auth, client
+from bot.cloud import client
 from bot.cloud.credentials import fixed
 from bot.cloud.pools import Pools
 from bot.playground.live import server as live_server
 from bot.policy.model import Project
+from bot.settings.credentials import AccessKey, Credentials, IamUser
 
 PROJECT_ID = "0123456789abcdef0123456789abcdef"
 FLOW_ID = "ec897482-d24b-4d64-aa39-407980902b1d"
@@ -31,14 +32,14 @@ class TurnedClock:
         self.time += seconds
 
 
-def credentials(*, sk: str = live_server.SK, token: str | None = TOKEN) -> auth.Credentials:
-    return auth.Credentials(
+def credentials(*, sk: str = live_server.SK, token: str | None = TOKEN) -> AccessKey:
+    return AccessKey(
         ak=SecretStr(live_server.AK), sk=SecretStr(sk), security_token=None if token is None else SecretStr(token)
     )
 
 
-def user(endpoint: str, *, password: str = live_server.IAM_PASSWORD) -> auth.IamUser:
-    return auth.IamUser(
+def user(endpoint: str, *, password: str = live_server.IAM_PASSWORD) -> IamUser:
+    return IamUser(
         name=live_server.IAM_USER, password=SecretStr(password), domain=live_server.IAM_DOMAIN, endpoint=endpoint
     )
 
@@ -53,7 +54,9 @@ class Rig:
     http: Pools
     cloud: client.LiveClient
 
-    def client(self, *, held: auth.Held | None = None, timeout: float = 10.0, **others: auth.Held) -> client.LiveClient:
+    def client(
+        self, *, held: Credentials | None = None, timeout: float = 10.0, **others: Credentials
+    ) -> client.LiveClient:
         source = fixed({"hk": held or credentials(), **others})
         return client.LiveClient(self.http, credentials=source, now=self.clock.now, timeout=timeout)
 

@@ -12,7 +12,7 @@ import httpx
 import pytest
 from pydantic import SecretStr
 
-from bot.cloud import auth, client
+from bot.cloud import client
 from bot.cloud.credentials import fixed
 from bot.cloud.pools import Pools
 from bot.commands.verbs import CHANGES, Verb
@@ -22,6 +22,7 @@ from bot.playground.live import errors as live_errors
 from bot.playground.live import server as live_server
 from bot.playground.live.errors import Refusal, Trouble
 from bot.policy.model import Project
+from bot.settings.credentials import AccessKey
 from bot.usecases import ports
 
 from .conftest import FLOW_ID, PROJECT_ID, TOKEN, Rig, credentials
@@ -147,8 +148,8 @@ async def test_keeps_of_a_flow_what_may_be_shown_and_never_its_passphrase(rig: R
         "STANDBY",
         region="cn-north-5",
         sources=[
-            live_server.Source(name="a", protocol="srt-caller", health="DISCONNECTED"),
-            live_server.Source(name="b"),
+            live_server.FlowSource(name="a", protocol="srt-caller", health="DISCONNECTED"),
+            live_server.FlowSource(name="b"),
         ],
         outputs=[live_server.Output(name="o1"), live_server.Output(name="o2", type="other")],
     )
@@ -268,7 +269,7 @@ async def test_each_page_of_a_list_is_a_call_and_a_list_that_is_held_back_is_not
 
 
 async def test_projects_with_the_same_key_share_one_account_and_others_do_not(rig: Rig) -> None:
-    other = auth.Credentials(ak=SecretStr("AKEXAMPLEOTHER000000"), sk=SecretStr("SKEXAMPLEOTHER"))
+    other = AccessKey(ak=SecretStr("AKEXAMPLEOTHER000000"), sk=SecretStr("SKEXAMPLEOTHER"))
     rig.live.add_key(ak="AKEXAMPLEOTHER000000", sk="SKEXAMPLEOTHER")
     shared = Rig(
         live=rig.live, clock=rig.clock, project=rig.project, http=rig.http, cloud=rig.client(sg=credentials(), eu=other)

@@ -7,12 +7,13 @@ from collections.abc import Iterator, Mapping
 import pytest
 from structlog.testing import capture_logs
 
-from bot.cloud import auth, client
+from bot.cloud import client
 from bot.cloud.credentials import CredentialSource, fixed
 from bot.commands.verbs import Verb
 from bot.lifecycle import call_outcome
 from bot.playground.live import server as live_server
 from bot.settings import loader, log
+from bot.settings.credentials import AccessKey, Credentials, IamUser
 
 from .conftest import FLOW_ID, NOON, PROJECT_ID, Rig
 
@@ -56,7 +57,7 @@ def put(directory: pathlib.Path, values: Mapping[str, str]) -> None:
         replace(directory / name, value)
 
 
-def clear(held: auth.Held) -> tuple[str, ...]:
+def clear(held: Credentials) -> tuple[str, ...]:
     return held.secrets()
 
 
@@ -64,7 +65,7 @@ def test_keys_users_and_keys_of_single_projects_go_by_the_name_of_the_project(di
     own = {"FLOWBOT_PROJECTS__SG__AK": "sg-ak", "FLOWBOT_PROJECTS__SG__SK": "sg-sk"}
     found = source(directory, **USER, **own, HUAWEICLOUD_IAM_ENDPOINT="http://127.0.0.1:9/")()
     hk, sg = found["hk"], found["sg"]
-    assert isinstance(hk, auth.IamUser)
+    assert isinstance(hk, IamUser)
     assert (hk.name, hk.secrets(), hk.domain, hk.endpoint) == (
         "bot",
         ("pass word",),
@@ -211,9 +212,9 @@ def test_files_that_are_gone_leave_the_old_credentials(directory: pathlib.Path) 
 def test_a_user_takes_the_place_of_a_key_and_a_key_that_of_a_user(directory: pathlib.Path) -> None:
     put(directory / "secrets", {AK: "ak-1", SK: "sk-1"})
     look = source(directory)
-    assert isinstance(look()["hk"], auth.Credentials)
+    assert isinstance(look()["hk"], AccessKey)
     put(directory / "secrets", {AK: "", SK: "", **USER})
-    assert isinstance(look()["hk"], auth.IamUser)
+    assert isinstance(look()["hk"], IamUser)
     put(directory / "secrets", {AK: "ak-2", SK: "sk-2"})
     assert clear(look()["hk"]) == ("ak-2", "sk-2")
 

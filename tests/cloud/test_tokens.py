@@ -10,7 +10,7 @@ from typing import Any
 import pytest
 from pydantic import SecretStr
 
-from bot.cloud import auth, client, tokens
+from bot.cloud import client, tokens
 from bot.cloud.credentials import fixed
 from bot.commands.verbs import Verb
 from bot.lifecycle import call_outcome, records
@@ -20,6 +20,7 @@ from bot.playground.live import server as live_server
 from bot.playground.live.errors import Refusal, Trouble
 from bot.policy.model import Project
 from bot.settings import log
+from bot.settings.credentials import AccessKey, Credentials
 from bot.usecases import ports
 
 from .conftest import FLOW_ID, NOON, PROJECT_ID, Rig, user
@@ -408,7 +409,7 @@ async def test_a_storm_of_calls_does_not_lock_the_user(rig: Rig) -> None:
 
 
 async def test_another_password_is_tried_at_once(rig: Rig) -> None:
-    held: dict[str, auth.Held] = {"hk": user(rig.live.endpoint, password="s3cr3t-but-wrong")}
+    held: dict[str, Credentials] = {"hk": user(rig.live.endpoint, password="s3cr3t-but-wrong")}
     cloud = client.LiveClient(rig.http, credentials=lambda: dict(held), now=rig.clock.now)
     failed(await cloud.change(rig.project, FLOW_ID, Verb.STOP), Fault.CREDENTIALS)
     held["hk"] = user(rig.live.endpoint)
@@ -416,7 +417,7 @@ async def test_another_password_is_tried_at_once(rig: Rig) -> None:
 
 
 async def test_after_a_change_of_password_the_tokens_of_the_old_one_are_not_used(rig: Rig) -> None:
-    held: dict[str, auth.Held] = {"hk": user(rig.live.endpoint)}
+    held: dict[str, Credentials] = {"hk": user(rig.live.endpoint)}
     cloud = client.LiveClient(rig.http, credentials=lambda: dict(held), now=rig.clock.now)
     succeeded(await cloud.flow(rig.project, FLOW_ID))
     rig.live.add_user(live_server.IAM_USER, "another", live_server.IAM_DOMAIN)
@@ -426,9 +427,9 @@ async def test_after_a_change_of_password_the_tokens_of_the_old_one_are_not_used
 
 
 async def test_from_a_user_to_a_key_and_back(rig: Rig) -> None:
-    key = auth.Credentials(ak=SecretStr("AKEXAMPLEOTHER000000"), sk=SecretStr("SKEXAMPLEOTHER"))
+    key = AccessKey(ak=SecretStr("AKEXAMPLEOTHER000000"), sk=SecretStr("SKEXAMPLEOTHER"))
     rig.live.add_key(ak="AKEXAMPLEOTHER000000", sk="SKEXAMPLEOTHER")
-    held: dict[str, auth.Held] = {"hk": user(rig.live.endpoint)}
+    held: dict[str, Credentials] = {"hk": user(rig.live.endpoint)}
     cloud = client.LiveClient(rig.http, credentials=lambda: dict(held), now=rig.clock.now)
     for each in (held["hk"], key, user(rig.live.endpoint)):
         held["hk"] = each
@@ -456,10 +457,10 @@ async def test_tokens_and_passwords_are_cut_out_of_what_the_cloud_says(rig: Rig)
 
 
 async def test_a_key_that_was_just_replaced_is_still_cut_out(rig: Rig) -> None:
-    first, second = (auth.Credentials(ak=SecretStr(f"AK-{n}-EXAMPLE"), sk=SecretStr(f"SK-{n}")) for n in (1, 2))
+    first, second = (AccessKey(ak=SecretStr(f"AK-{n}-EXAMPLE"), sk=SecretStr(f"SK-{n}")) for n in (1, 2))
     for key in (first, second):
         rig.live.add_key(ak=key.ak.get_secret_value(), sk=key.sk.get_secret_value())
-    held: dict[str, auth.Held] = {"hk": first}
+    held: dict[str, Credentials] = {"hk": first}
     cloud = client.LiveClient(rig.http, credentials=lambda: dict(held), now=rig.clock.now)
     hold = asyncio.Event()
     rig.live.faults.add(Trouble(hold=hold, reply=live_errors.invalid("AK-1-EXAMPLE is bad")))

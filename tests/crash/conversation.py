@@ -17,7 +17,7 @@ from bot.playground.live.errors import Trouble, failing, throttled
 from bot.playground.slack.acks import Ack
 from bot.playground.slack.errors import NotPossible
 from bot.playground.slack.faults import Faults
-from bot.playground.slack.records import Message
+from bot.playground.slack.records import PostedMessage
 from tests.crash.journal import HERE, Journal, shown
 from tests.crash.nursery import Kill, Lives
 from tests.scenarios import policies
@@ -262,7 +262,7 @@ class Play:
                 raise RuntimeError(self.lives.failure)
             await asyncio.sleep(0.003)
 
-    def _cards(self) -> list[Message]:
+    def _cards(self) -> list[PostedMessage]:
         return [one for one in self.slack.workspace.messages(HERE) if shown(one) is not None]
 
     def _told(self, user: str) -> int:

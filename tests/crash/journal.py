@@ -15,7 +15,7 @@ from typing import Any, Final
 from urllib.parse import parse_qs
 
 from bot.playground.slack.acks import Ack
-from bot.playground.slack.records import Message
+from bot.playground.slack.records import PostedMessage
 from bot.playground.slack.workspace import Workspace
 from bot.playground.world import World
 from bot.slack import payloads
@@ -67,7 +67,7 @@ class Shown:
         return self.first.endswith((": STANDBY", ": already STANDBY"))
 
 
-def shown(message: Message) -> Shown | None:
+def shown(message: PostedMessage) -> Shown | None:
     """Return what a card shows; None where the message is no card."""
     for block in message.blocks:
         found = _VERSIONED.fullmatch(str(block.get("block_id")))
@@ -77,7 +77,7 @@ def shown(message: Message) -> Shown | None:
     return None
 
 
-def said_in(workspace: Workspace, channel: str) -> list[Message]:
+def said_in(workspace: Workspace, channel: str) -> list[PostedMessage]:
     """Return what stands in a channel and in its threads."""
     roots = [one for one in workspace.messages(channel) if not one.thread_ts]
     return [*roots, *(reply for root in roots for reply in workspace.thread(root))]
@@ -102,7 +102,7 @@ class Journal:
         self.lost_answers = 0
         self.meddled = False
         self.troubles: tuple[str, ...] = ()
-        self._known: dict[str, Message] = {}
+        self._known: dict[str, PostedMessage] = {}
         world.slack.workspace.watchers.append(self.look)
 
     def note(self, user: str, what: str, ack: Ack) -> None:
@@ -133,7 +133,7 @@ class Journal:
             connection.row_factory = sqlite3.Row
             return [dict(row) for row in connection.execute(query, values)]
 
-    def _judge(self, message: Message) -> None:
+    def _judge(self, message: PostedMessage) -> None:
         card = shown(message)
         if card is not None:
             self._judge_card(card)

@@ -10,8 +10,9 @@ import re
 from collections.abc import Iterator
 from typing import Final
 
-from bot.playground.live.server import SK, Call
-from bot.playground.slack.records import Message
+from bot.playground.live.server import SK, LiveCall
+from bot.playground.slack import transcript
+from bot.playground.slack.records import PostedMessage
 from bot.playground.world import PROJECT_ID, World
 from bot.store import chain
 from tests.crash.journal import Journal, Row, said_in, shown
@@ -99,7 +100,7 @@ class Record:
 
     def calls(self) -> Iterator[str]:
         """Promise 2: a further stop follows only a definite refusal or a reading."""
-        by_flow: dict[str, list[Call]] = collections.defaultdict(list)
+        by_flow: dict[str, list[LiveCall]] = collections.defaultdict(list)
         for call in self.world.live.calls:
             by_flow[call.query.get("flow_id", "")].append(call)
         for flow, calls in by_flow.items():
@@ -116,7 +117,7 @@ class Record:
     def _of(self, flow: str) -> list[Row]:
         return [one for one in self.requests if one["flow_id"] == flow]
 
-    def _begun_by(self, flow: str, call: Call) -> str | None:
+    def _begun_by(self, flow: str, call: LiveCall) -> str | None:
         """Return the request that a stop belongs to: the last one that was decided before it."""
         own = [one for one in self._of(flow) if one["state"] == "approved" and not one["dry_run"]]
         before = [one for one in own if one["decided_at"] <= call.at + self.journal.clocks_differ]
@@ -216,7 +217,7 @@ class Record:
         if len(copies) > allowed:
             yield f"§4: {len(copies)} copies where {allowed} answers of Slack could be lost"
 
-    def _said(self) -> list[Message]:
+    def _said(self) -> list[PostedMessage]:
         said = [one for channel in self.journal.channels for one in said_in(self.workspace, channel)]
         return [one for one in said if one.user == self.workspace.bot_user_id]
 
@@ -252,7 +253,7 @@ class Record:
         slack = self.world.slack
         files = [*self.world.directory.glob("flowbot.db*"), self.world.directory / "stderr.log"]
         written = b"".join(file.read_bytes() for file in files if file.exists()).decode("latin-1")
-        places = {"the files": written, "a message": self.workspace.transcript()}
+        places = {"the files": written, "a message": transcript.of(self.workspace)}
         ours = {slack.bot_token, slack.signing_secret, SK, "not-for-anyone"}
         ours |= {grant for one in self.journal.deliveries for grant in one.grants()}
         for place, text in places.items():

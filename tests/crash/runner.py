@@ -16,6 +16,7 @@ from collections.abc import Iterator
 from typing import Final
 
 from bot.playground import world
+from bot.playground.slack import transcript
 from bot.store import migrate
 from tests.crash.child import QuickClock
 from tests.crash.conversation import Plan, Play, plan
@@ -73,7 +74,7 @@ def _tell(planned: Plan, journal: Journal, directory: pathlib.Path) -> None:
     lines = [
         *(f"— seed {planned.seed} —", str(planned), "deaths: " + "; ".join(journal.deaths)),
         *(f"{one.user} {one.what}: {one.ack.status} {one.ack.error}" for one in journal.deliveries),
-        *(journal.world.slack.workspace.transcript(), *calls),
+        *(transcript.of(journal.world.slack.workspace), *calls),
         *(str(row) for row in journal.select("SELECT at, what, actor_user, request_id, facts FROM audit ORDER BY id")),
         *(str(row) for row in journal.select("SELECT * FROM inbox WHERE state <> 'done'")),
         *(str(row) for row in journal.select("SELECT * FROM requests JOIN operations ON request_id = id")),

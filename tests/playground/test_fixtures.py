@@ -68,7 +68,7 @@ async def test_a_button_takes_a_flow_off_the_air(slack: SlackStandIn, live: Live
     assert (await slack.people.command("U0PAT", "C0STUDIO", "f1", command="/onair")).ok
     [card] = await slack.until(lambda workspace: workspace.messages("C0STUDIO"))
     assert (await slack.people.click("U0PAT", card, "standby")).ok
-    await slack.until(lambda workspace: "f1 is STANDBY" in workspace.transcript())
+    await slack.until(lambda workspace: [one for one in workspace.messages("C0STUDIO") if "f1 is STANDBY" in one.text])
 
     assert live.flows["p1", "f1"].status == "STANDBY"
     assert [call.status for call in live.calls_of("PUT", "/flows/stop")] == [200]

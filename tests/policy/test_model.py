@@ -47,6 +47,11 @@ def ask(user: str, verb: Verb = Verb.STOP, *, kind: Kind = Kind.MEMBER, channel:
     )
 
 
+def test_a_subject_becomes_the_question_of_whoever_asks() -> None:
+    wanted = model.Subject(verb=Verb.STOP, project="hk", flow_id="f-1b2d", flow_name="main-feed", channel="C0HOME")
+    assert wanted.asked_by(person(ALICE)) == ask(ALICE)
+
+
 class TestDecide:
     def test_without_rules_everything_that_changes_is_refused(self) -> None:
         assert evaluation.decide(rules(), ask(ALICE), {}) == model.Refuse(why=Why.NO_RULE)

@@ -15,7 +15,7 @@ from typing import Final
 import asyncpg
 
 from bot.playground import world
-from bot.playground.slack.records import Message
+from bot.playground.slack.records import PostedMessage
 from bot.store import migrate
 from tests import postgres
 from tests.crash.journal import HERE, shown
@@ -84,7 +84,7 @@ class Stage:
         self.balancer.turns = False
         self.balancer.ports = [replica.port for replica in replicas]
 
-    async def asked(self) -> Message:
+    async def asked(self) -> PostedMessage:
         """Let Alice ask for a stop; return its card once nobody holds it."""
         assert (await self.world.slack.people.command("U0ALICE", HERE, f"stop {MAIN}")).ok
         await self.sees("SELECT 1 FROM requests WHERE card_shown = version AND lease_owner IS NULL")
@@ -92,11 +92,11 @@ class Stage:
         [card] = self.world.slack.workspace.with_button(HERE, "approve")
         return card
 
-    async def approved(self, card: Message) -> None:
+    async def approved(self, card: PostedMessage) -> None:
         """Let Carol approve, and wait until it is acknowledged."""
         assert (await self.world.slack.people.click("U0CAROL", card, "approve")).ok
 
-    async def shows_standby(self, card: Message, *, within: float = DEADLINE) -> None:
+    async def shows_standby(self, card: PostedMessage, *, within: float = DEADLINE) -> None:
         """Wait until the card says that the flow is in STANDBY."""
 
         def leads(_: object) -> bool:

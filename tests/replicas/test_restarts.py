@@ -19,7 +19,7 @@ from bot.playground import world
 from bot.playground.live.errors import Trouble
 from bot.playground.live.server import LiveStandIn
 from bot.playground.slack.acks import Ack
-from bot.playground.slack.records import Message
+from bot.playground.slack.records import PostedMessage
 from bot.playground.slack.server import SlackStandIn
 from bot.store import store
 from tests import postgres
@@ -124,12 +124,12 @@ class Load:
         await self.slack.until(lambda workspace: len(workspace.ephemerals("U0BOB")) > told, timeout=DEADLINE)
         self.stopped.append(number)
 
-    def _card(self, number: int) -> Message | None:
+    def _card(self, number: int) -> PostedMessage | None:
         """Return the card of a flow that can be approved, once it stands there."""
         standing = self.slack.workspace.with_button(ROOMS[number % len(ROOMS)], "approve")
         return next((one for one in standing if f"`{flow(number)}`" in one.plain), None)
 
-    def _says_done(self, card: Message) -> bool:
+    def _says_done(self, card: PostedMessage) -> bool:
         standing = self.slack.workspace.message(card.channel, card.ts)
         now = None if standing is None else shown(standing)
         return now is not None and now.says_standby
@@ -159,7 +159,7 @@ async def test_promise_5_replicas_are_restarted_one_after_the_other_and_nobody_n
     assert replies == sum(len(stage.world.slack.workspace.thread(root)) for root in roots)
 
 
-async def on_the_wire(stage: Stage, gate: asyncio.Event) -> Message:
+async def on_the_wire(stage: Stage, gate: asyncio.Event) -> PostedMessage:
     """Let a stop be approved, and return its card once the call has left; its reply waits for the gate."""
     card = await stage.asked()
     stage.world.live.faults.add(Trouble(hold=gate, effect=True), method="PUT")

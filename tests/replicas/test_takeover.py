@@ -14,7 +14,7 @@ from typing import Final
 import pytest
 
 from bot.playground.live.errors import Trouble
-from bot.playground.slack.records import Message
+from bot.playground.slack.records import PostedMessage
 from bot.store import store
 from tests.replicas.stage import Stage
 
@@ -41,7 +41,7 @@ INSTANTS: Final = {
 }
 
 
-async def taken_over(stage: Stage, card: Message) -> float:
+async def taken_over(stage: Stage, card: PostedMessage) -> float:
     """Let the lease lapse, wait for the true card, and return the seconds since the death."""
     died = stage.clock.now()
     stage.clock.step(store.LEASE)

@@ -20,8 +20,9 @@ import uvicorn
 
 from bot.playground import world
 from bot.playground.live.errors import Refusal, Trouble
+from bot.playground.slack import transcript
 from bot.playground.slack.acks import FORM, Ack
-from bot.playground.slack.records import Message, View
+from bot.playground.slack.records import PostedMessage, View
 from bot.serve import build, run
 from bot.store import migrate
 from tests.fakes import FakeClock
@@ -65,7 +66,7 @@ class Stage:
 
     async def asks(
         self, user: str, text: str, *, channel: str = INCIDENT, seen_in: str = INCIDENT, others_wait: bool = False
-    ) -> Message:
+    ) -> PostedMessage:
         """Type a command that opens a request, and return its card once the bot knows where it stands.
 
         `others_wait` says that the bot cannot become quiet: it waits for the clock, or for the test, with another
@@ -80,15 +81,15 @@ class Stage:
         await (self._noted(card) if others_wait else self.quiet())
         return card
 
-    async def presses(self, user: str, card: Message, button: str) -> Ack:
+    async def presses(self, user: str, card: PostedMessage, button: str) -> Ack:
         """Press a button of a card."""
         return await self.slack.people.click(user, card, button)
 
-    async def presses_late(self, user: str, card: Message, button: str) -> Ack:
+    async def presses_late(self, user: str, card: PostedMessage, button: str) -> Ack:
         """Press a button as the card showed it once, whatever it shows by now."""
         return await self.slack.people.click(user, card, button, stale=card.blocks, forged=True)
 
-    async def forges(self, user: str, card: Message, button: str, *, value: str | None = None) -> Ack:
+    async def forges(self, user: str, card: PostedMessage, button: str, *, value: str | None = None) -> Ack:
         """Press a button that the card does not have; it carries the card's request unless told otherwise."""
         carried = value if value is not None else request_of(card)
         label = {"type": "plain_text", "text": button}
@@ -112,7 +113,7 @@ class Stage:
 
     # What stands there
 
-    def cards(self, channel: str = INCIDENT) -> list[Message]:
+    def cards(self, channel: str = INCIDENT) -> list[PostedMessage]:
         """Return the cards in a channel, as they stand now."""
         bot = self.slack.workspace.bot_user_id
         return [
@@ -121,17 +122,17 @@ class Stage:
             if message.user == bot and not message.thread_ts
         ]
 
-    def now(self, card: Message) -> Message:
+    def now(self, card: PostedMessage) -> PostedMessage:
         """Return the card as it stands now."""
         current = self.slack.workspace.message(card.channel, card.ts)
         assert current is not None
         return current
 
-    def reads(self, card: Message) -> str:
+    def reads(self, card: PostedMessage) -> str:
         """Return what the card says now, without its bold type."""
         return self.now(card).plain.replace("*", "")
 
-    def replies(self, card: Message) -> list[str]:
+    def replies(self, card: PostedMessage) -> list[str]:
         """Return what the thread under the card says, reply by reply."""
         return [reply.plain for reply in self.slack.workspace.thread(card)]
 
@@ -153,22 +154,22 @@ class Stage:
 
     # Waiting
 
-    async def shows(self, card: Message, words: str) -> Message:
+    async def shows(self, card: PostedMessage, words: str) -> PostedMessage:
         """Wait until the card reads so, and return it."""
         return await self.slack.until(lambda _: self.now(card) if words in self.reads(card) else None, timeout=PATIENCE)
 
-    async def settles(self, card: Message) -> Message:
+    async def settles(self, card: PostedMessage) -> PostedMessage:
         """Wait until the card has no buttons any more, and return it."""
         return await self.slack.until(lambda _: None if self.now(card).buttons else self.now(card), timeout=PATIENCE)
 
-    async def thread_says(self, card: Message, words: str) -> Message:
+    async def thread_says(self, card: PostedMessage, words: str) -> PostedMessage:
         """Wait until a reply under the card contains the words, and return it."""
         return await self.slack.until(
             lambda workspace: next((reply for reply in workspace.thread(card) if words in reply.plain), None),
             timeout=PATIENCE,
         )
 
-    async def told(self, user: str, words: str, *, channel: str = INCIDENT) -> Message:
+    async def told(self, user: str, words: str, *, channel: str = INCIDENT) -> PostedMessage:
         """Wait until somebody, and nobody else, is told something with these words, and return it."""
         return await self.slack.until(
             lambda workspace: next((one for one in workspace.ephemerals(user, channel) if words in one.plain), None),
@@ -201,7 +202,7 @@ class Stage:
         while not happened():
             if clock.now() - started >= most:  # no more time; what is due by now may still be on its way
                 await asyncio.wait({self._settle()}, timeout=PATIENCE)
-                assert happened(), self.slack.workspace.transcript()
+                assert happened(), transcript.of(self.slack.workspace)
                 break
             # Something that sleeps by the clock, or that a test holds, keeps the bot from settling: then time goes on.
             await asyncio.wait({self._settle()}, timeout=STEP)
@@ -215,7 +216,7 @@ class Stage:
             while self.select("SELECT 1 FROM inbox WHERE state <> 'done' LIMIT 1"):
                 await asyncio.wait({self._settle()}, timeout=STEP)
 
-    async def _noted(self, card: Message) -> None:
+    async def _noted(self, card: PostedMessage) -> None:
         """Wait until the bot has on record where a card stands: Slack shows it before that."""
         async with asyncio.timeout(PATIENCE):
             while not self.select("SELECT 1 FROM requests WHERE card_ts = ?", card.ts):
@@ -266,12 +267,12 @@ class Stage:
         self.live.faults.add(Trouble(reply=reply), method="GET", path="/flows/detail", times=None)
 
 
-def request_of(card: Message) -> str:
+def request_of(card: PostedMessage) -> str:
     """Return the id of the request that a card with buttons is about."""
     return str(next(iter(card.buttons.values()))["value"])
 
 
-async def takes_two(stage: Stage, card: Message) -> None:
+async def takes_two(stage: Stage, card: PostedMessage) -> None:
     """Let both leads approve, and hold the bot to it that one of them is not enough."""
     await stage.presses("U0CAROL", card, "approve")
     await stage.quiet()

@@ -11,7 +11,7 @@ import pytest
 import sqlalchemy as sa
 
 from bot.playground.slack.acks import Ack
-from bot.playground.slack.records import Message
+from bot.playground.slack.records import PostedMessage
 from tests.fakes import FakeClock, until
 from tests.scenarios.conftest import Stage
 
@@ -55,7 +55,7 @@ async def _full(stage: Stage) -> AsyncIterator[None]:
         await writer.run(lambda connection: connection.exec_driver_sql(f"PRAGMA max_page_count = {2**30}").close())
 
 
-async def _card(stage: Stage) -> Message:
+async def _card(stage: Stage) -> PostedMessage:
     card = await stage.asks("U0ALICE", "stop main-feed")
     await stage.quiet()
     return card

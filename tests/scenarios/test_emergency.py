@@ -9,7 +9,7 @@ import pytest
 from bot.lifecycle.records import APART
 from bot.playground import world
 from bot.playground.live.errors import denied, failing
-from bot.playground.slack.records import Message
+from bot.playground.slack.records import PostedMessage
 from tests.scenarios import policies
 from tests.scenarios.conftest import INCIDENT, MAIN, RANDOM, OpenStage, Stage
 from tests.scenarios.test_hostile_texts import HOSTILE
@@ -38,34 +38,34 @@ async def stage(open_stage: OpenStage) -> Stage:
     return await open_stage(POLICY)
 
 
-async def urges(stage: Stage, text: str = ASKED, *, user: str = "U0ALICE", channel: str = INCIDENT) -> Message:
+async def urges(stage: Stage, text: str = ASKED, *, user: str = "U0ALICE", channel: str = INCIDENT) -> PostedMessage:
     """Ask with `--emergency`, and return the card once all about it is told."""
     card = await stage.asks(user, text, channel=channel, seen_in=channel)
     await stage.quiet()
     return stage.now(card)
 
 
-async def presses_first(stage: Stage, card: Message, *, user: str = "U0ALICE") -> Message:
+async def presses_first(stage: Stage, card: PostedMessage, *, user: str = "U0ALICE") -> PostedMessage:
     """Make the first press, and return the next version of the card."""
     await stage.presses(user, card, "emergency_first")
     return await stage.shows(card, "Pressed once")
 
 
-async def confirms(stage: Stage, card: Message, *, user: str = "U0ALICE") -> None:
+async def confirms(stage: Stage, card: PostedMessage, *, user: str = "U0ALICE") -> None:
     """Make the second press, as soon as it counts."""
     await stage.passes(3)
     await stage.presses(user, stage.now(card), "emergency_confirm")
     await stage.quiet()
 
 
-async def uses(stage: Stage, text: str = ASKED, *, user: str = "U0ALICE") -> Message:
+async def uses(stage: Stage, text: str = ASKED, *, user: str = "U0ALICE") -> PostedMessage:
     """Carry an emergency through, and return its card."""
     card = await presses_first(stage, await urges(stage, text, user=user), user=user)
     await confirms(stage, card, user=user)
     return stage.now(card)
 
 
-async def reviews(stage: Stage, card: Message, *, user: str = "U0CAROL", comment: str = "") -> None:
+async def reviews(stage: Stage, card: PostedMessage, *, user: str = "U0CAROL", comment: str = "") -> None:
     """Review an emergency as not justified."""
     await stage.presses(user, stage.now(card), "review")
     view = await stage.opens_for(user)
@@ -247,7 +247,7 @@ async def test_promise_7_no_outsider_uses_presses_denies_or_reviews_one(stage: S
     assert "emergency_first" in stage.now(card).buttons
 
 
-def _with(card: Message, button: str) -> tuple[dict[str, object], ...]:
+def _with(card: PostedMessage, button: str) -> tuple[dict[str, object], ...]:
     element = {**card.buttons["deny"], "action_id": button}
     return ({"type": "actions", "block_id": "x", "elements": [element]},)
 
@@ -454,7 +454,7 @@ async def test_the_home_channel_does_not_learn_the_reason_of_a_card_in_a_private
     assert "archives" not in json.dumps(stage.cards(INCIDENT)[0].blocks)
 
 
-async def _unannounced(stage: Stage) -> Message:
+async def _unannounced(stage: Stage) -> PostedMessage:
     """Let Slack take the card and what is said of it in its channel, and no post after that; press first."""
     await stage.quiet()
     stage.slack.faults.delay(POST, 0, times=2)

@@ -7,7 +7,7 @@ import pytest
 
 from bot.playground import world
 from bot.playground.live.errors import invalid
-from bot.playground.live.server import Output, Source
+from bot.playground.live.server import FlowSource, Output
 from tests.scenarios.conftest import Stage
 
 HOSTILE = (
@@ -62,7 +62,7 @@ async def test_hostile_names_in_the_cloud_ping_nobody(stage: Stage) -> None:
         "cafe0001",
         HOSTILE,
         region=HOSTILE,
-        sources=[Source(name=HOSTILE, protocol=HOSTILE, health=HOSTILE)],
+        sources=[FlowSource(name=HOSTILE, protocol=HOSTILE, health=HOSTILE)],
         outputs=[Output(name=HOSTILE, type=HOSTILE)],
     )
 

@@ -5,7 +5,7 @@ import asyncio
 from bot.playground import world
 from bot.playground.live import server as live_server
 from bot.playground.live.errors import not_authenticated
-from bot.playground.slack.records import Message
+from bot.playground.slack.records import PostedMessage
 from tests.fakes import FakeClock
 from tests.scenarios.conftest import Stage, running
 
@@ -22,7 +22,7 @@ async def _locks(stage: Stage) -> None:
     stage.live.add_key(ak=live_server.AK, sk=live_server.SK)
 
 
-async def _approved_then_locked(stage: Stage) -> tuple[Message, int]:
+async def _approved_then_locked(stage: Stage) -> tuple[PostedMessage, int]:
     """Return a card that is approved while the key is locked, and the number of calls until then."""
     card = await stage.asks("U0ALICE", "stop main-feed")
     await stage.quiet()

@@ -8,31 +8,31 @@ import pytest
 from bot.playground import world
 from bot.playground.slack import payloads
 from bot.playground.slack.acks import Ack
-from bot.playground.slack.records import Message
+from bot.playground.slack.records import PostedMessage
 from tests.scenarios import policies
 from tests.scenarios.conftest import INCIDENT, MAIN, PATIENCE, RANDOM, OpenStage, Stage, running
 
 HOSTILE = "<!channel> <@U0BOB> <http://evil.example|good> `x` *b*"
 
 
-def incident(stage: Stage, channel: str = INCIDENT) -> Message:
+def incident(stage: Stage, channel: str = INCIDENT) -> PostedMessage:
     """Let somebody begin a thread."""
     return stage.slack.workspace.post(channel, "U0BOB", "the picture is frozen")
 
 
 async def mentions(
-    stage: Stage, text: str, *, thread: Message | None = None, channel: str = INCIDENT, user: str = "U0ALICE"
+    stage: Stage, text: str, *, thread: PostedMessage | None = None, channel: str = INCIDENT, user: str = "U0ALICE"
 ) -> Ack:
     """Write a message that begins with the bot's name."""
     return await stage.slack.people.mention(user, channel, text, thread=thread)
 
 
-def cards_in(stage: Stage, thread: Message) -> list[Message]:
+def cards_in(stage: Stage, thread: PostedMessage) -> list[PostedMessage]:
     """Return the cards in a thread, as they stand now."""
     return [one for one in stage.slack.workspace.thread(thread) if any(".flow" in each for each in one.block_ids)]
 
 
-async def asks_in(stage: Stage, thread: Message, text: str, *, user: str = "U0ALICE") -> Message:
+async def asks_in(stage: Stage, thread: PostedMessage, text: str, *, user: str = "U0ALICE") -> PostedMessage:
     """Ask for something in a thread, and return its card once the bot knows where it stands."""
     await mentions(stage, text, thread=thread, user=user)
     card = await stage.slack.until(
@@ -42,7 +42,7 @@ async def asks_in(stage: Stage, thread: Message, text: str, *, user: str = "U0AL
     return card
 
 
-def whispers(stage: Stage, user: str = "U0ALICE", channel: str = INCIDENT) -> list[Message]:
+def whispers(stage: Stage, user: str = "U0ALICE", channel: str = INCIDENT) -> list[PostedMessage]:
     """Return what somebody alone was told in a channel, but for the acknowledgements."""
     heard = stage.slack.workspace.ephemerals(user, channel)
     return [one for one in heard if not one.plain.removeprefix("Dry run: ").startswith("Reading ")]

@@ -6,24 +6,25 @@ import pytest
 
 from bot.playground import world
 from bot.playground.live.errors import Refusal, from_service, invalid, no_such_flow, not_authenticated, throttled
-from bot.playground.slack.records import Message
+from bot.playground.slack import transcript
+from bot.playground.slack.records import PostedMessage
 from tests.scenarios.conftest import MAIN, Stage
 
 STOP = "live:ott:updateFlowStatusStop"
 
 
-async def _approved(stage: Stage) -> Message:
+async def _approved(stage: Stage) -> PostedMessage:
     card = await stage.asks("U0ALICE", "stop main-feed")
     await stage.presses("U0DAVE", card, "approve")
     return card
 
 
-def _shown_in_channel(stage: Stage, card: Message) -> list[str]:
+def _shown_in_channel(stage: Stage, card: PostedMessage) -> list[str]:
     """Return the replies that stand in the channel too."""
     return [one.plain for one in stage.slack.workspace.messages(card.channel) if one.broadcast]
 
 
-async def _failed(stage: Stage, card: Message, *words: str, calls: int = 1) -> str:
+async def _failed(stage: Stage, card: PostedMessage, *words: str, calls: int = 1) -> str:
     """Wait for the outcome; assert that it is told as a failure, everywhere, after so many calls. Return it."""
     outcome = (await stage.thread_says(card, words[0])).plain
     await stage.quiet()
@@ -244,7 +245,7 @@ async def test_promise_9_secrets_that_the_gateway_echoes_are_cut_out(stage: Stag
 
     tables = ("requests", "operations", "replies", "inbox", "audit")
     stored = "\n".join(str(stage.select(f"SELECT * FROM {table}")) for table in tables)  # noqa: S608
-    assert key not in stage.slack.workspace.transcript()
+    assert key not in transcript.of(stage.slack.workspace)
     for secret in (
         key,
         stage.slack.bot_token,

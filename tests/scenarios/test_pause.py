@@ -5,7 +5,7 @@ import asyncio
 import pytest
 
 from bot.playground.live.errors import throttled
-from bot.playground.slack.records import Message
+from bot.playground.slack.records import PostedMessage
 from bot.serve import pause
 
 from .conftest import Stage
@@ -78,7 +78,7 @@ async def test_what_is_approved_and_has_not_begun_is_denied_and_says_why(stage: 
     assert WHY in stage.reads(card)
 
 
-async def _held_up(stage: Stage) -> Message:
+async def _held_up(stage: Stage) -> PostedMessage:
     """Let a request be approved whose call cannot begin yet."""
     card = await stage.asks("U0ALICE", "stop main-feed")
     stage.reads_fail(throttled(80, "5 second"))

@@ -3,7 +3,7 @@
 import pytest
 
 from bot.playground import world
-from bot.playground.slack.records import Message
+from bot.playground.slack.records import PostedMessage
 from tests.scenarios import policies
 from tests.scenarios.conftest import MAIN, OpenStage, Stage
 
@@ -13,7 +13,7 @@ WITH_REASON = policies.HEAD + policies.rule(
 )
 
 
-async def asked_for_the_name(stage: Stage, text: str = "stop main-feed") -> Message:
+async def asked_for_the_name(stage: Stage, text: str = "stop main-feed") -> PostedMessage:
     """Let Alice ask for a protected flow; return what only she is shown."""
     await stage.types("U0ALICE", text)
     offer = await stage.told("U0ALICE", "type the flow's name")
@@ -23,7 +23,7 @@ async def asked_for_the_name(stage: Stage, text: str = "stop main-feed") -> Mess
     return offer
 
 
-async def types_in(stage: Stage, offer: Message, name: str, *, reason: str | None = None) -> None:
+async def types_in(stage: Stage, offer: PostedMessage, name: str, *, reason: str | None = None) -> None:
     """Let Alice press the button, and fill in the modal."""
     await stage.slack.people.click("U0ALICE", offer, "type_name")
     view = await stage.opens_for("U0ALICE")

@@ -8,7 +8,7 @@ import pytest
 
 from bot.playground import world
 from bot.playground.live.errors import invalid
-from bot.playground.slack.records import Message
+from bot.playground.slack.records import PostedMessage
 from tests.scenarios import policies
 from tests.scenarios.conftest import INCIDENT, MAIN, PATIENCE, RANDOM, OpenStage, Stage
 
@@ -21,7 +21,7 @@ READ_DENIED = policies.HEAD + policies.rule(
 READ_SHUT = policies.HEAD + policies.rule("nobody looks", effect="deny", verbs=["read"], who=["media-oncall"])
 
 
-async def reads(stage: Stage, text: str, *, user: str = "U0ALICE", channel: str = INCIDENT) -> Message:
+async def reads(stage: Stage, text: str, *, user: str = "U0ALICE", channel: str = INCIDENT) -> PostedMessage:
     """Type a command that reads once all that was done is on record, and return what it shows."""
     await stage.quiet()
     known = len(stage.heard(user))
@@ -33,17 +33,17 @@ async def reads(stage: Stage, text: str, *, user: str = "U0ALICE", channel: str 
     return await answer(stage, known, user=user)
 
 
-async def answer(stage: Stage, known: int, *, user: str = "U0ALICE") -> Message:
+async def answer(stage: Stage, known: int, *, user: str = "U0ALICE") -> PostedMessage:
     """Wait until somebody was told more than so many things, and return the last."""
 
-    def last() -> Message | None:
+    def last() -> PostedMessage | None:
         mine = [one for one in stage.slack.workspace.ephemerals(user) if not one.plain.startswith("Reading ")]
         return max(mine, key=lambda one: one.ts) if len(stage.heard(user)) > known and mine else None
 
     return await stage.slack.until(lambda _: last(), timeout=PATIENCE)
 
 
-async def stopped(stage: Stage, *, reason: str = "it loops") -> Message:
+async def stopped(stage: Stage, *, reason: str = "it loops") -> PostedMessage:
     """Let Alice ask for a stop and Dave approve it; return the card."""
     card = await stage.asks("U0ALICE", f"stop main-feed because {reason}")
     await stage.presses("U0DAVE", card, "approve")
@@ -52,7 +52,7 @@ async def stopped(stage: Stage, *, reason: str = "it loops") -> Message:
     return card
 
 
-def link_to(card: Message) -> str:
+def link_to(card: PostedMessage) -> str:
     """Return the part of a link that names the card."""
     return f"/archives/{card.channel}/p{card.ts.replace('.', '')}"
 
@@ -347,7 +347,7 @@ async def test_a_rule_that_closes_everything_keeps_the_cloud_from_being_asked(op
 # Whose reasons
 
 
-async def _secret(stage: Stage) -> Message:
+async def _secret(stage: Stage) -> PostedMessage:
     stage.slack.workspace.change_channel(INCIDENT, is_private=True)
     card = await stage.asks("U0ALICE", "stop main-feed because of the buyer")
     await stage.presses("U0CAROL", card, "deny")

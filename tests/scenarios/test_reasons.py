@@ -2,12 +2,12 @@
 
 import pytest
 
-from bot.playground.slack.records import Message
+from bot.playground.slack.records import PostedMessage
 from tests.scenarios import policies
 from tests.scenarios.conftest import OpenStage, Stage
 
 
-async def _asked_why(open_stage: OpenStage, text: str) -> tuple[Stage, Message]:
+async def _asked_why(open_stage: OpenStage, text: str) -> tuple[Stage, PostedMessage]:
     """Let Alice ask without a reason; return what only she is shown."""
     stage = await open_stage(policies.REASON)
     await stage.types("U0ALICE", text)

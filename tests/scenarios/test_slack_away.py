@@ -5,7 +5,7 @@ import asyncio
 import pytest
 
 from bot.playground import world
-from bot.playground.slack.records import Message
+from bot.playground.slack.records import PostedMessage
 from tests.fakes import FakeClock
 from tests.scenarios import policies
 from tests.scenarios.conftest import INCIDENT, RANDOM, OpenStage, Stage, running
@@ -14,7 +14,7 @@ POST, EDIT = "chat.postMessage", "chat.update"
 TWO_CHANNELS = policies.TWO_PROJECTS.replace('channels   = ["C0SG"]', 'channels   = ["C0RANDOM"]')
 
 
-async def _card(stage: Stage) -> Message:
+async def _card(stage: Stage) -> PostedMessage:
     card = await stage.asks("U0ALICE", "stop main-feed")
     await stage.quiet()
     return card

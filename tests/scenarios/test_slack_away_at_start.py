@@ -10,7 +10,7 @@ import pytest
 from bot.playground import world
 from bot.playground.slack import payloads
 from bot.playground.slack.acks import Ack
-from bot.playground.slack.records import Message
+from bot.playground.slack.records import PostedMessage
 from tests.fakes import FakeClock
 from tests.scenarios.conftest import INCIDENT, Stage, running
 
@@ -34,7 +34,7 @@ async def returns(stage: Stage) -> None:
 
 
 @pytest.fixture
-async def card(built: world.World) -> Message:
+async def card(built: world.World) -> PostedMessage:
     """Return a card that stands since before the bot was started anew."""
     async with running(built) as stage:
         return await stage.asks("U0ALICE", "stop main-feed")
@@ -55,7 +55,7 @@ async def test_a_command_is_recorded_and_answered_when_slack_is_back(built: worl
         assert stage.stops() == 1
 
 
-async def test_a_click_is_recorded_and_decided_by_its_time_of_receipt(built: world.World, card: Message) -> None:
+async def test_a_click_is_recorded_and_decided_by_its_time_of_receipt(built: world.World, card: PostedMessage) -> None:
     async with away(built) as stage:
         ack = await stage.presses("U0DAVE", card, "approve")
         pressed_at = stage.world.clock.now()
@@ -71,7 +71,7 @@ async def test_a_click_is_recorded_and_decided_by_its_time_of_receipt(built: wor
 
 
 async def test_a_click_that_slack_kept_from_being_decided_for_too_long_stops_nothing(
-    built: world.World, card: Message
+    built: world.World, card: PostedMessage
 ) -> None:
     async with away(built) as stage:
         await stage.presses("U0DAVE", card, "approve")
@@ -83,7 +83,7 @@ async def test_a_click_that_slack_kept_from_being_decided_for_too_long_stops_not
         assert "Expired" in stage.reads(card)
 
 
-async def test_a_click_that_waits_for_slack_holds_up_no_expiry(built: world.World, card: Message) -> None:
+async def test_a_click_that_waits_for_slack_holds_up_no_expiry(built: world.World, card: PostedMessage) -> None:
     async with away(built) as stage:
         await stage.presses("U0DAVE", card, "approve")
         for _ in range(31):
@@ -167,7 +167,7 @@ async def test_the_next_delivery_asks_slack_anew_at_once(built: world.World) -> 
         assert "main-feed" in stage.reads(card)
 
 
-async def test_it_outlives_a_restart(built: world.World, card: Message) -> None:
+async def test_it_outlives_a_restart(built: world.World, card: PostedMessage) -> None:
     async with away(built) as stage:
         await stage.presses("U0DAVE", card, "approve")
         await foreign(stage, card, "approve", trigger="1.foreign")
@@ -179,7 +179,7 @@ async def test_it_outlives_a_restart(built: world.World, card: Message) -> None:
         assert turned_away(stage) == ["T0ELSEWHERE"]
 
 
-async def foreign(stage: Stage, card: Message, button: str, *, trigger: str) -> Ack:
+async def foreign(stage: Stage, card: PostedMessage, button: str, *, trigger: str) -> Ack:
     """Press a button with a delivery that is signed with our secret, for another workspace that has our app too."""
     value = stage.select("SELECT id FROM requests")[0][0]
     payload = {
@@ -199,7 +199,9 @@ def turned_away(stage: Stage) -> list[str]:
     return [team for (facts,) in rows for team in json.loads(facts)["for_teams"]]
 
 
-async def test_what_turns_out_to_be_for_another_workspace_has_no_effect(built: world.World, card: Message) -> None:
+async def test_what_turns_out_to_be_for_another_workspace_has_no_effect(
+    built: world.World, card: PostedMessage
+) -> None:
     async with away(built) as stage:
         for button in ("approve", "deny"):
             assert (await foreign(stage, card, button, trigger=f"1.{button}")).status == 200

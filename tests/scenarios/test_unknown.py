@@ -9,7 +9,7 @@ import pytest
 
 from bot.playground import world
 from bot.playground.live.errors import failing
-from bot.playground.slack.records import Message
+from bot.playground.slack.records import PostedMessage
 from tests.fakes import FakeClock
 from tests.scenarios.conftest import MAIN, Stage, running
 
@@ -25,7 +25,7 @@ def _lose(stage: Stage, lost: str, *, has_effect: bool, times: int | None = 1) -
     return stage.put_fails(reply, effect=has_effect, times=times)
 
 
-async def _approved(stage: Stage) -> Message:
+async def _approved(stage: Stage) -> PostedMessage:
     card = await stage.asks("U0ALICE", "stop main-feed")
     await stage.quiet()
     await stage.presses("U0DAVE", card, "approve")
@@ -33,7 +33,7 @@ async def _approved(stage: Stage) -> Message:
     return card
 
 
-async def _unknown(stage: Stage) -> Message:
+async def _unknown(stage: Stage) -> PostedMessage:
     """Return the card of a stop that had its effect, whose reply was lost, and whose flow cannot be read."""
     card = await stage.asks("U0ALICE", "stop main-feed")
     await stage.quiet()
@@ -48,7 +48,7 @@ async def _unknown(stage: Stage) -> Message:
     return card
 
 
-def _broadcast(stage: Stage, card: Message) -> list[str]:
+def _broadcast(stage: Stage, card: PostedMessage) -> list[str]:
     return [one.plain for one in stage.slack.workspace.messages(card.channel) if one.broadcast]
 
 

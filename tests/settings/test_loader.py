@@ -12,6 +12,7 @@ from bot.policy import model
 from bot.policy.file import loader as policy_file
 from bot.policy.file.problems import Problem, SettingsInvalid
 from bot.settings import loader, variables
+from bot.settings.credentials import AccessKey, Credentials, IamUser
 
 POLICY = """\
 [projects.hk-1]
@@ -68,8 +69,8 @@ def told(environ: Mapping[str, str], directory: pathlib.Path) -> list[str]:
     return []
 
 
-def clear(found: loader.AccessKey | loader.IamLogin) -> tuple[str, str, str | None]:
-    assert isinstance(found, loader.AccessKey)
+def clear(found: Credentials) -> tuple[str, str, str | None]:
+    assert isinstance(found, AccessKey)
     token = found.security_token
     return found.ak.get_secret_value(), found.sk.get_secret_value(), token.get_secret_value() if token else None
 
@@ -80,7 +81,7 @@ class TestSources:
         assert found == loader.Settings(
             slack_bot_token=SecretStr("xoxb-the-bot"),
             slack_signing_secret=SecretStr("the-signing"),
-            credentials=loader.AccessKey(SecretStr("the-ak"), SecretStr("the-sk")),
+            credentials=AccessKey(ak=SecretStr("the-ak"), sk=SecretStr("the-sk")),
             policy=found.policy,
         )
         assert (found.host, found.port, found.database_url) == ("127.0.0.1", 3000, "sqlite:///flowbot.db")
@@ -207,7 +208,7 @@ class TestSources:
         own = {"FLOWBOT_PROJECTS__EU__AK": "eu-ak", "FLOWBOT_PROJECTS__EU__SK": "eu-sk"}
         found = loader.load({**GOOD, **NO_KEYS, **USER, **own}, directory=directory)
         user = found.credentials_for("hk-1")
-        assert isinstance(user, loader.IamLogin)
+        assert isinstance(user, IamUser)
         assert (user.name, user.password.get_secret_value(), user.domain) == tuple(USER.values())
         assert user.endpoint is None
         assert clear(found.credentials_for("eu")) == ("eu-ak", "eu-sk", None)

@@ -30,6 +30,7 @@ from bot.slack.reader import ReadLane
 from bot.slack.reply_handles import ReplyHandles
 from bot.usecases import query_results
 from bot.usecases.ports import Recording
+from bot.usecases.queries import Queries
 from tests.fakes import FakeClock
 
 COMMAND: dict[str, Any] = {
@@ -73,8 +74,8 @@ MENTION: dict[str, Any] = {
 }
 
 
-class NothingToRead:
-    """A reading that shows nothing, but for what everybody may use."""
+class NothingToRead(Queries):
+    """Queries that show nothing, but for what everybody may use."""
 
     def __init__(self) -> None:
         self.asked: list[tuple[Typed, ReadCommand, int]] = []
@@ -112,8 +113,8 @@ class Dispatching:
         self.notifier = Notifier(
             client=client, session=session, installation=self.installation, returns=returns, pacer=pacer
         )
-        self.reading = NothingToRead()
-        self.reader = ReadLane(reading=self.reading, notifier=self.notifier)
+        self.queries = NothingToRead()
+        self.reader = ReadLane(queries=self.queries, notifier=self.notifier)
         self.listeners = Listeners(
             record=self._record,
             returns=returns,

@@ -9,6 +9,7 @@ from urllib.parse import urlencode
 
 import pytest
 import structlog
+from slack_sdk.web.async_client import AsyncWebClient
 from starlette.requests import Request
 from starlette.responses import PlainTextResponse, Response
 from starlette.types import Message
@@ -16,6 +17,7 @@ from starlette.types import Message
 from bot.playground.slack.acks import FORM, signature
 from bot.slack import guard
 from bot.slack.guard import MAX_BODY, Guard
+from bot.slack.installation import Identity, Installation
 from tests.fakes import FakeClock
 
 SECRET: Final = "shhh-signing"
@@ -28,14 +30,12 @@ JSON: Final = "application/json"
 class Door:
     """A guard, and what it let through."""
 
-    def __init__(self, *teams: str) -> None:
-        self.clock, self.through, self.known = FakeClock(), list[dict[str, Any]](), True
-        self._teams = frozenset(teams or ("T1",))
-        self.guard = Guard(signing_secret=SECRET, installation=self, clock=self.clock, dispatch=self._dispatch)
-
-    def teams(self) -> frozenset[str]:
-        """Return our ids, once Slack has told them."""
-        return self._teams if self.known else frozenset()
+    def __init__(self, team: str = "T1", enterprise: str | None = None, *, known: bool = True) -> None:
+        self.clock, self.through = FakeClock(), list[dict[str, Any]]()
+        installation = Installation(client=AsyncWebClient())
+        if known:
+            installation.identity = Identity(team=team, enterprise=enterprise, bot_user="U0BOT", bot="B0BOT", url="")
+        self.guard = Guard(signing_secret=SECRET, installation=installation, clock=self.clock, dispatch=self._dispatch)
 
     async def _dispatch(self, payload: dict[str, Any]) -> Response:
         self.through.append(payload)
@@ -172,8 +172,7 @@ async def test_the_clickers_own_team_does_not_count() -> None:
 
 
 async def test_what_names_its_workspace_is_let_in_while_we_do_not_know_who_we_are() -> None:
-    door = Door()
-    door.known = False
+    door = Door(known=False)
     click = {"team": {"id": "T2"}, "user": {"id": "U2"}}
 
     assert await door.knock() == (200, "taken")
@@ -184,8 +183,7 @@ async def test_what_names_its_workspace_is_let_in_while_we_do_not_know_who_we_ar
 
 
 async def test_a_signed_challenge_is_answered_also_before_we_know_who_we_are() -> None:
-    door = Door()
-    door.known = False
+    door = Door(known=False)
 
     assert await door.knock(b'{"type":"url_verification","challenge":"c-1"}', kind=JSON) == (200, "c-1")
 

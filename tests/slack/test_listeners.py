@@ -12,7 +12,7 @@ from bot.commands.deliveries import Clicked, Submitted, Typed, Verdict
 from bot.commands.grammar import MAX_REASON, ReadCommand
 from bot.commands.verbs import Door, Verb
 from bot.playground import world
-from bot.playground.slack.records import Message
+from bot.playground.slack.records import PostedMessage
 from bot.playground.slack.server import SlackStandIn
 from bot.slack.listeners import REMEMBERED
 from bot.slack.messages import modals
@@ -72,7 +72,7 @@ def mention(text: str, **event: Any) -> dict[str, Any]:
     return {**MENTION, "event": {**MENTION["event"], "text": f"<@U0FLOWBOT> {text}", **event}}
 
 
-async def told(dispatching: Dispatching, words: str, user: str = "U0ALICE") -> Message:
+async def told(dispatching: Dispatching, words: str, user: str = "U0ALICE") -> PostedMessage:
     """Wait until somebody alone was told something with these words."""
     return await dispatching.slack.until(
         lambda workspace: next((one for one in workspace.ephemerals(user) if words in one.plain), None)
@@ -133,11 +133,11 @@ async def test_no_more_mentions_are_remembered_than_is_of_use(dispatching: Dispa
 
 
 async def test_a_read_is_acknowledged_at_once_and_answered_after(dispatching: Dispatching) -> None:
-    dispatching.reading.gate = asyncio.Event()
+    dispatching.queries.gate = asyncio.Event()
 
     assert "Reading the open requests" in await command(dispatching, "pending")
     assert dispatching.slack.workspace.ephemerals("U0ALICE") == []
-    dispatching.reading.gate.set()
+    dispatching.queries.gate.set()
     await told(dispatching, "No request is open.")
 
     assert dispatching.entries == []
@@ -149,7 +149,7 @@ async def test_a_page_of_the_list_takes_the_place_of_the_one_that_was_clicked(di
     await dispatching.send({**CLICK, "actions": [action]})
     await dispatching.listeners.drain()
 
-    ((typed, asked, page),) = dispatching.reading.asked
+    ((typed, asked, page),) = dispatching.queries.asked
     assert (typed.channel, page) == ("C0INCIDENT", 2)
     assert asked == ReadCommand(verb=Verb.LIST, about="feed", project="hk")
     assert dispatching.entries == []
@@ -164,7 +164,7 @@ async def test_a_button_of_the_list_that_carries_something_else_does_nothing(
     assert (await dispatching.send({**CLICK, "actions": [action]})).status_code == 200
     await dispatching.listeners.drain()
 
-    assert dispatching.reading.asked == []
+    assert dispatching.queries.asked == []
     assert dispatching.entries == []
 
 

@@ -119,8 +119,11 @@ async def test_a_line_that_is_too_long_says_when_to_come_back_and_makes_nobody_w
     await in_order(pacer.turn("C1"))
 
 
-async def test_channels_that_were_quiet_for_longest_are_forgotten_first(pacer: Pacer, mocker: MockerFixture) -> None:
+async def test_channels_that_were_quiet_for_longest_are_forgotten_first(
+    clock: FakeClock, mocker: MockerFixture
+) -> None:
     mocker.patch.object(pacing, "REMEMBERED", 2)
+    pacer = Pacer(clock=clock)
     await burst(pacer, "C1")
     for channel in ("C2", "C3"):
         await pacer.turn(channel)

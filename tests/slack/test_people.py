@@ -344,14 +344,15 @@ async def test_a_group_that_cannot_be_asked_for_is_unknown(asking: Asking, troub
     assert await asking.directory.members(group, max_age=60.0) is None
 
 
-async def test_memory_is_bounded(asking: Asking, mocker: MockerFixture) -> None:
+async def test_memory_is_bounded(mocker: MockerFixture) -> None:
     mocker.patch.object(cache, "REMEMBERED", 2)
-    for user in ("U0ALICE", "U0BOB", "U0CAROL", "U0ALICE"):
-        await asking.kind(user)
+    async with open_directory() as asking:
+        for user in ("U0ALICE", "U0BOB", "U0CAROL", "U0ALICE"):
+            await asking.kind(user)
 
-    assert asking.asked() == 4
-    assert (await asking.directory.person(ALICE, max_age=60.0)).actor == ALICE
-    assert asking.asked() == 4
+        assert asking.asked() == 4
+        assert (await asking.directory.person(ALICE, max_age=60.0)).actor == ALICE
+        assert asking.asked() == 4
 
 
 @pytest.mark.parametrize(

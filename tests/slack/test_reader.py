@@ -49,7 +49,7 @@ async def test_what_is_read_is_told_to_the_asker_alone(dispatching: Dispatching)
     ],
 )
 async def test_a_failure_is_told(dispatching: Dispatching, trouble: Exception, words: str) -> None:
-    dispatching.reading.trouble = trouble
+    dispatching.queries.trouble = trouble
 
     dispatching.reader.begin(ENTRY, TYPED, PENDING)
     await dispatching.reader.drain()
@@ -60,7 +60,7 @@ async def test_a_failure_is_told(dispatching: Dispatching, trouble: Exception, w
 @pytest.mark.parametrize("trouble", [None, errors.StoreError("database unavailable")])
 async def test_when_slack_takes_nothing_nothing_is_raised(dispatching: Dispatching, trouble: Exception | None) -> None:
     dispatching.slack.faults.down()
-    dispatching.reading.trouble = trouble
+    dispatching.queries.trouble = trouble
 
     dispatching.reader.begin(ENTRY, TYPED, PENDING)
     await dispatching.reader.drain()
@@ -69,7 +69,7 @@ async def test_when_slack_takes_nothing_nothing_is_raised(dispatching: Dispatchi
 
 
 async def test_too_many_at_once_are_turned_away(dispatching: Dispatching) -> None:
-    dispatching.reading.gate = asyncio.Event()
+    dispatching.queries.gate = asyncio.Event()
     for _ in range(reader.MOST_WAITING):
         dispatching.reader.begin(ENTRY, TYPED, PENDING)
 
@@ -77,20 +77,20 @@ async def test_too_many_at_once_are_turned_away(dispatching: Dispatching) -> Non
 
     assert said is not None
     assert "Too many requests at once" in said.text
-    dispatching.reading.gate.set()
+    dispatching.queries.gate.set()
     await dispatching.reader.drain()
-    assert len(dispatching.reading.asked) == reader.MOST_WAITING
+    assert len(dispatching.queries.asked) == reader.MOST_WAITING
 
 
 async def test_only_so_many_are_carried_out_side_by_side(dispatching: Dispatching) -> None:
-    dispatching.reading.gate = asyncio.Event()
+    dispatching.queries.gate = asyncio.Event()
     for _ in range(2 * reader.AT_ONCE):
         dispatching.reader.begin(ENTRY, TYPED, PENDING)
     await asyncio.sleep(0)
     await asyncio.sleep(0)
 
-    assert len(dispatching.reading.asked) == reader.AT_ONCE
-    dispatching.reading.gate.set()
+    assert len(dispatching.queries.asked) == reader.AT_ONCE
+    dispatching.queries.gate.set()
     await dispatching.reader.drain()
 
 
@@ -104,7 +104,7 @@ async def test_a_mention_is_told_that_it_is_read_before_it_is_answered(dispatchi
 
 
 async def test_help_that_slack_holds_up_shows_everything_and_says_so(dispatching: Dispatching) -> None:
-    dispatching.reading.gate = asyncio.Event()
+    dispatching.queries.gate = asyncio.Event()
 
     said = await dispatching.reader.help(ENTRY, TYPED, None)
 

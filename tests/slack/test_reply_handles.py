@@ -61,10 +61,11 @@ def test_what_was_never_there_is_no_way_back(kept: reply_handles.ReplyHandles) -
 
 
 def test_the_oldest_are_forgotten_when_there_are_too_many(
-    kept: reply_handles.ReplyHandles, mocker: MockerFixture
+    mocker: MockerFixture,
 ) -> None:
     mocker.patch.object(reply_handles, "REMEMBERED", 2)
-    for key in ("k2", "k3"):
+    kept = reply_handles.ReplyHandles(clock=FakeClock())
+    for key in ("k", "k2", "k3"):
         kept.remember(key, response_url=URL, trigger_id=None)
 
     assert [kept.use_response_url(key) for key in ("k", "k2", "k3")] == [None, URL, URL]

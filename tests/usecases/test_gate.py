@@ -10,9 +10,9 @@ from bot.commands.deliveries import Actor
 from bot.lifecycle import records
 from bot.lifecycle.records import Request, Vote
 from bot.policy import model
-from bot.policy.model import Why
+from bot.policy.model import Subject, Why
 from bot.usecases import gate
-from bot.usecases.gate import FRESH, Subject, subject_of
+from bot.usecases.gate import FRESH, subject_of
 from tests.fakes import ALICE, BOB, BURNS, CAROL, DAVE, EMERGENCY, ERIN, POLICY, Desk, open_desk, policy_of
 
 GROUP = POLICY.replace('approvers = ["media-leads"]', 'approvers = ["S0MEDIAGRP", "U0CAROL"]')

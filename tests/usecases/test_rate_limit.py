@@ -1,11 +1,13 @@
-"""How many commands one person may send: a window that slides, and a memory that stays small."""
+"""A window that slides, and how many commands one person may send; its memory stays small."""
 
 import pytest
+from hypothesis import given
+from hypothesis import strategies as st
 from pytest_mock import MockerFixture
 
 from bot.commands.deliveries import Actor, Entry, Typed
 from bot.usecases import rate_limit
-from bot.usecases.rate_limit import COMMANDS, PEOPLE, WINDOW, CommandLimit
+from bot.usecases.rate_limit import COMMANDS, PEOPLE, WINDOW, CommandLimit, SlidingWindow
 from tests.fakes import FakeClock
 
 
@@ -90,11 +92,32 @@ def test_people_who_are_quiet_for_a_minute_are_forgotten(limit: CommandLimit, cl
     assert len(limit) == 1
 
 
-def test_no_more_people_are_remembered_than_there_is_room_for(limit: CommandLimit, mocker: MockerFixture) -> None:
+def test_no_more_people_are_remembered_than_there_is_room_for(clock: FakeClock, mocker: MockerFixture) -> None:
     mocker.patch.object(rate_limit, "PEOPLE", 3)
+    limit = CommandLimit(clock=clock)
     fill(limit)
     for number in range(5):
         limit.wait(sent(number, f"U{number}"))
 
     assert len(limit) == 3
     assert PEOPLE >= 1_000
+
+
+STEPS = st.lists(st.integers(-90, 90), max_size=60)
+
+
+@given(STEPS, st.integers(1, 10))
+def test_law_a_window_knows_what_happened_within_it_and_when_there_is_room(steps: list[int], most: int) -> None:
+    window, now, kept = SlidingWindow(60.0), 1_000.0, list[float]()
+    for number, step in enumerate(steps):
+        now += step
+        kept = [at for at in kept if now - 60.0 < at <= now]  # what lies ahead never comes back
+
+        assert window.count(now) == len(kept)
+        wait = window.wait(most, now=now)
+        assert wait == (0.0 if len(kept) < most else sorted(kept)[-most] + 60.0 - now)
+        assert not window.has(str(number), now=now)
+
+        window.add(now, key=str(number))
+        kept.append(now)
+        assert window.has(str(number), now=now)

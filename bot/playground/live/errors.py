@@ -18,6 +18,8 @@ import time
 from collections.abc import Callable, Mapping
 from typing import Final, Literal
 
+from bot.usecases.rate_limit import SlidingWindow
+
 WINDOW: Final = 15 * 60.0
 """How far `X-Sdk-Date` may be from the stand-in's clock, in seconds."""
 
@@ -59,7 +61,7 @@ class Arrived:
 
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
-class Identity:
+class Authorization:
     """Who called, as far as the Authorization header could be read."""
 
     ak: str
@@ -84,7 +86,7 @@ class Gateway:
 
     def __init__(self, *, now: Callable[[], float], limit_per_minute: int | None = None) -> None:
         self._limit_per_minute = limit_per_minute
-        self._recent: collections.deque[float] = collections.deque()
+        self._let_in = SlidingWindow(60.0)
         self.keys: dict[str, Key] = {}
         self._now = now
         self._failures: collections.Counter[str] = collections.Counter()
@@ -117,14 +119,12 @@ class Gateway:
         """Return the refusal of a call that was let in, where there were too many in the last minute."""
         if self._limit_per_minute is None:
             return None
-        while self._recent and self._recent[0] <= self._now() - 60.0:
-            self._recent.popleft()
-        if len(self._recent) >= self._limit_per_minute:
+        if self._let_in.wait(self._limit_per_minute, now=self._now()):
             return throttled(self._limit_per_minute)
-        self._recent.append(self._now())
+        self._let_in.add(self._now())
         return None
 
-    def _objection(self, arrived: Arrived, identity: Identity) -> str | None:
+    def _objection(self, arrived: Arrived, identity: Authorization) -> str | None:
         key = self.keys.get(identity.ak)
         if key is None:
             return f"Get secretKey failed,ak:{identity.ak},err:ak not exist"
@@ -138,7 +138,7 @@ class Gateway:
         return _signature_objection(arrived, identity, key, date)
 
 
-def _signature_objection(arrived: Arrived, identity: Identity, key: Key, date: str) -> str | None:
+def _signature_objection(arrived: Arrived, identity: Authorization, key: Key, date: str) -> str | None:
     needed = {"host", "x-sdk-date"} | ({"x-security-token"} if key.security_token else set())
     canonical = rebuild(arrived, identity.signed_headers)
     if canonical is None or not needed <= set(identity.signed_headers):
@@ -150,7 +150,7 @@ def _signature_objection(arrived: Arrived, identity: Identity, key: Key, date: s
     return None if arrived.header("x-security-token") == key.security_token else "decrypt token fail"
 
 
-def identify(arrived: Arrived) -> Identity | None:
+def identify(arrived: Arrived) -> Authorization | None:
     """Read the Authorization header; its list of signed headers must be sorted and without repetition."""
     found = _AUTHORIZATION.fullmatch(arrived.header("authorization") or "")
     if found is None:
@@ -158,7 +158,7 @@ def identify(arrived: Arrived) -> Identity | None:
     names = tuple(found[2].split(";"))
     if list(names) != sorted(set(names)):
         return None
-    return Identity(ak=found[1], signed_headers=names, signature=found[3])
+    return Authorization(ak=found[1], signed_headers=names, signature=found[3])
 
 
 def rebuild(arrived: Arrived, signed_headers: tuple[str, ...]) -> str | None:
@@ -293,7 +293,7 @@ class _Switched:
         return self.method in (None, method) and self.path in (None, path)
 
 
-class Faults:
+class Troubles:
     """Troubles for the next calls, in the order in which they were switched on; one trouble meets one call.
 
     Each takes `times` (None: until `clear`), and the `method` and `path` (after `/v1/{project_id}`) of its calls.

@@ -15,7 +15,7 @@ from collections.abc import Callable
 from typing import Any, Final
 
 from bot.playground.live import errors as live_errors
-from bot.playground.live.errors import Arrived, Faults, Refusal
+from bot.playground.live.errors import Arrived, Refusal, Troubles
 from bot.usecases import ports
 
 PATH: Final = b"/v3/auth/tokens"
@@ -49,7 +49,7 @@ class _User:
 
 
 @dataclasses.dataclass(kw_only=True)
-class _Token:
+class _GivenToken:
     project_id: str
     ends_at: float
     revoked: bool = False
@@ -59,12 +59,12 @@ class Iam:
     """Gives tokens for projects to users who know their passwords. `life` may be changed: it is of tokens to come."""
 
     def __init__(self, *, clock: ports.Clock, changed: Callable[[], None]) -> None:
-        self.faults = Faults()
+        self.faults = Troubles()
         self.life = LIFE
         self._clock = clock
         self._changed = changed
         self._users: dict[tuple[str, str], _User] = {}
-        self._tokens: dict[str, _Token] = {}
+        self._tokens: dict[str, _GivenToken] = {}
         self._calls: list[IamCall] = []
 
     @property
@@ -149,7 +149,7 @@ class Iam:
         now = self._clock.now()
         # Real ones are thousands of characters of base64 in which a slash is a minus.
         value = f"MIITOKENEXAMPLE-{len(self._tokens) + 1:04d}+" + "Zz09-+" * 200 + "=="
-        self._tokens[value] = _Token(project_id=project_id, ends_at=now + self.life)
+        self._tokens[value] = _GivenToken(project_id=project_id, ends_at=now + self.life)
         token = {
             "methods": ["password"],
             "expires_at": _written(now + self.life),

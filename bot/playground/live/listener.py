@@ -15,7 +15,7 @@ from uvicorn.protocols.http.h11_impl import H11Protocol
 from uvicorn.server import ServerState
 
 
-class Listener:
+class LoopbackServer:
     """An HTTP/1.1 server on one port of loopback that can be taken down and put up again.
 
     It is uvicorn's protocol without uvicorn's loop, which polls and takes signals.

@@ -19,8 +19,8 @@ from starlette.responses import HTMLResponse, JSONResponse, Response
 
 from bot.playground.live import errors as live_errors
 from bot.playground.live import iam as live_iam
-from bot.playground.live.errors import Arrived, Faults, Refusal, Trouble
-from bot.playground.live.listener import Listener
+from bot.playground.live.errors import Arrived, Refusal, Trouble, Troubles
+from bot.playground.live.listener import LoopbackServer
 from bot.usecases import ports
 
 AK: Final = "AKEXAMPLE0000000000A"
@@ -39,7 +39,7 @@ ACTIONS: Final[Mapping[tuple[str, str], str]] = {
 
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
-class Source:
+class FlowSource:
     """Where a flow gets its stream from. The passphrase is in Live's own replies, too."""
 
     name: str
@@ -65,18 +65,18 @@ class LiveFlow:
     name: str
     region: str
     status: str
-    sources: tuple[Source, ...]
+    sources: tuple[FlowSource, ...]
     outputs: tuple[Output, ...]
 
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
-class Call:
+class LiveCall:
     """One call in the journal. `status` is None until it is answered, and for ever where the connection was dropped."""
 
     number: int
     at: float
     arrived: Arrived
-    identity: live_errors.Identity | None
+    identity: live_errors.Authorization | None
     status: int | None = None
 
     @property
@@ -113,15 +113,15 @@ class LiveStandIn:
         unknown_flow: UnknownFlow = "404",
         limit_per_minute: int | None = None,
     ) -> None:
-        self.faults = Faults()
+        self.faults = Troubles()
         self.unknown_flow = unknown_flow
         self._clock = clock
         self._gateway = live_errors.Gateway(now=clock.now, limit_per_minute=limit_per_minute)
         self._flows: dict[tuple[str, str], LiveFlow] = {}
-        self._calls: list[Call] = []
+        self._calls: list[LiveCall] = []
         self._denied: dict[str, int] = {}
         self._changed = asyncio.Event()
-        self._listener = Listener(self._serve)
+        self._listener = LoopbackServer(self._serve)
         self.iam = live_iam.Iam(clock=clock, changed=self._change)
         self.add_user(IAM_USER, IAM_PASSWORD, IAM_DOMAIN)
         self.add_key(ak=ak, sk=sk, security_token=security_token)
@@ -146,11 +146,11 @@ class LiveStandIn:
         return MappingProxyType(self._flows)
 
     @property
-    def calls(self) -> tuple[Call, ...]:
+    def calls(self) -> tuple[LiveCall, ...]:
         """Every call that arrived, refused ones too, in order of arrival."""
         return tuple(self._calls)
 
-    def calls_of(self, method: str, path: str) -> tuple[Call, ...]:
+    def calls_of(self, method: str, path: str) -> tuple[LiveCall, ...]:
         """Return the calls of one endpoint; `path` is what follows `/v1/{project_id}`."""
         return tuple(call for call in self._calls if call.method == method and _split(call.arrived.path)[1] == path)
 
@@ -177,7 +177,7 @@ class LiveStandIn:
         status: str = "ACTIVE",
         *,
         region: str = "ap-southeast-3",
-        sources: Sequence[Source] = (Source(name="main"),),
+        sources: Sequence[FlowSource] = (FlowSource(name="main"),),
         outputs: Sequence[Output] = (Output(name="out"),),
     ) -> LiveFlow:
         """Put a flow there, or change it."""
@@ -239,7 +239,7 @@ class LiveStandIn:
             answer = await self.iam.answer(arrived)
             return None if answer is None else _response(*answer)
         number = len(self._calls)
-        call = Call(number=number, at=self._clock.now(), arrived=arrived, identity=live_errors.identify(arrived))
+        call = LiveCall(number=number, at=self._clock.now(), arrived=arrived, identity=live_errors.identify(arrived))
         self._calls.append(call)
         self._change()
         outcome = self._refusal(arrived) or await self._carry_out(arrived)

@@ -12,7 +12,7 @@ from bot.commands import verbs as verb_table
 from bot.playground.page.sight import Sight
 from bot.playground.slack.acks import Ack
 from bot.playground.slack.errors import NotPossible
-from bot.playground.slack.records import Message, View
+from bot.playground.slack.records import PostedMessage, View
 from bot.playground.slack.server import SlackStandIn
 from bot.playground.slack.workspace import SLACKBOT
 
@@ -90,7 +90,7 @@ class Actions:
         user, action = str(given["as"]), str(given["action"])
         target = self._view(given) if "view" in given else self._message(given)
         stale = None
-        if isinstance(target, Message):
+        if isinstance(target, PostedMessage):
             versions, shown = self._workspace.versions(target), int(given["version"])
             stale = versions[shown].blocks if 0 <= shown < len(versions) - 1 else None
         return _told(await self._people.click(user, target, action, value=given.get("value"), stale=stale))
@@ -111,7 +111,7 @@ class Actions:
         self._sight.read(str(given["as"]), str(given["channel"]), str(given["ts"]))
         return {"ok": True}
 
-    def _message(self, given: Mapping[str, Any]) -> Message:
+    def _message(self, given: Mapping[str, Any]) -> PostedMessage:
         message = self._workspace.message(str(given["channel"]), str(given["ts"]))
         if message is None:
             raise NotPossible("the message is gone")

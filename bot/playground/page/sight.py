@@ -7,7 +7,7 @@ import re
 from collections import defaultdict
 from typing import Any, Final
 
-from bot.playground.slack.records import Channel, Message, Person
+from bot.playground.slack.records import Channel, PostedMessage, SlackUser
 from bot.playground.slack.workspace import SLACKBOT, Workspace
 
 Json = dict[str, Any]
@@ -52,7 +52,7 @@ class Sight:
         """Count the unread messages that mention somebody."""
         return sum(self._unread(user, channel)[1] for channel in self._workspace.channels)
 
-    def _person(self, person: Person) -> Json:
+    def _person(self, person: SlackUser) -> Json:
         can = not (person.deleted or person.is_bot or person.is_workflow_bot or person.id == SLACKBOT)
         return {
             "id": person.id,
@@ -89,7 +89,7 @@ class Sight:
         pings = [one for one in new if self._calls(one, user)]
         return len([one for one in new if not one.thread_ts or one.broadcast or one in pings]), len(pings)
 
-    def _calls(self, message: Message, user: str) -> bool:
+    def _calls(self, message: PostedMessage, user: str) -> bool:
         if self._workspace.channels[message.channel].dm_with == user:
             return True
         for found in _MENTION.finditer(message.plain):
@@ -99,7 +99,7 @@ class Sight:
                 return not message.blocks or message.thread_ts is not None  # edits of a card ping nobody
         return False
 
-    def _message(self, message: Message) -> Json:
+    def _message(self, message: PostedMessage) -> Json:
         return {
             "channel": message.channel,
             "ts": message.ts,
@@ -122,7 +122,7 @@ class Sight:
         return {"id": view.id, "hash": view.hash, "depth": depth, "content": view.content, "errors": view.errors}
 
 
-def kind(person: Person) -> str:
+def kind(person: SlackUser) -> str:
     """Say what somebody is, in the words of the policy."""
     if person.deleted:
         return "deactivated"

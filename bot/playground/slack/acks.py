@@ -14,8 +14,8 @@ from typing import Any
 
 import aiohttp
 
-from bot.playground.slack.clock import Clock
-from bot.playground.slack.records import Message
+from bot.playground.slack.records import PostedMessage
+from bot.usecases import ports
 
 ACK_SECONDS = 3.0
 FORM = "application/x-www-form-urlencoded"
@@ -47,7 +47,7 @@ class Ack:
     no_retry: bool = False
     attempts: int = 1
     sent: Sent | None = None
-    shown: Message | None = None
+    shown: PostedMessage | None = None
     problems: tuple[str, ...] = ()
 
     @property
@@ -74,7 +74,7 @@ def signature(secret: str, body: bytes, timestamp: int) -> dict[str, str]:
 class Wire:
     """The connections from Slack to the bot."""
 
-    def __init__(self, *, clock: Clock) -> None:
+    def __init__(self, *, clock: ports.Clock) -> None:
         self._clock = clock
         self._session: aiohttp.ClientSession | None = None
 

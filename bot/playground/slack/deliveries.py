@@ -13,13 +13,13 @@ from urllib.parse import urlencode
 from bot.playground.slack import blocks as block_kit
 from bot.playground.slack import grants, payloads
 from bot.playground.slack.acks import FORM, Ack, Sent, Wire, signature
-from bot.playground.slack.clock import Clock
 from bot.playground.slack.errors import NotPossible, SlackError
 from bot.playground.slack.grants import ResponseUrls, Triggers
-from bot.playground.slack.records import Channel, Json, Message, Person, View
-from bot.playground.slack.sockets import Sockets
+from bot.playground.slack.records import Channel, Json, PostedMessage, SlackUser, View
+from bot.playground.slack.sockets import AppConnections
 from bot.playground.slack.web_api.views import checked_content
 from bot.playground.slack.workspace import MOST_VIEWS, SLACKBOT, Workspace
+from bot.usecases import ports
 
 # "Events API", section on retries: at once, after a minute, after five.
 RETRY_WAITS = (0.0, 60.0, 300.0)
@@ -33,11 +33,11 @@ class People:
         self,
         workspace: Workspace,
         *,
-        clock: Clock,
+        clock: ports.Clock,
         signing_secret: str,
         triggers: Triggers,
         response_urls: ResponseUrls,
-        sockets: Sockets,
+        sockets: AppConnections,
     ) -> None:
         self.request_url = ""
         self.by_socket = False
@@ -95,7 +95,7 @@ class People:
             return self._complain(ack, person, channel, f'{command} failed with the error "{reason}"')
         return self._show_answer(ack, person, channel, typed=f"{command} {text}".strip())
 
-    def _show_answer(self, ack: Ack, person: Person, channel: str, *, typed: str) -> Ack:
+    def _show_answer(self, ack: Ack, person: SlackUser, channel: str, *, typed: str) -> Ack:
         """Show the body of a command's ack, to the person or to all."""
         is_json = "json" in ack.content_type
         answer = ack.json if is_json and ack.body else {"text": ack.body}
@@ -117,7 +117,7 @@ class People:
     async def click(
         self,
         user: str,
-        target: Message | View,
+        target: PostedMessage | View,
         action_id: str,
         *,
         value: Any = None,
@@ -145,11 +145,11 @@ class People:
             self._workspace, person, current, action=done, grants=self._interaction_grants(person, current)
         )
         ack = await self._interaction(payload)
-        if not ack.ok and isinstance(current, Message):
+        if not ack.ok and isinstance(current, PostedMessage):
             return self._complain(ack, person, current.channel, "This app did not respond to what you pressed.")
         return ack
 
-    async def suggest(self, user: str, target: Message | View, action_id: str, query: str = "") -> Ack:
+    async def suggest(self, user: str, target: PostedMessage | View, action_id: str, query: str = "") -> Ack:
         """Type into a menu whose options the bot gives; they are in the ack's JSON."""
         person, current = self._person(user), self._current(target)
         self._can_see(person, current)
@@ -233,7 +233,7 @@ class People:
 
     # Messages and events
 
-    async def mention(self, user: str, channel: str, text: str, *, thread: Message | None = None) -> Ack:
+    async def mention(self, user: str, channel: str, text: str, *, thread: PostedMessage | None = None) -> Ack:
         """Write a message that begins with the bot's name, in a channel or a thread."""
         person, place = self._person(user), self._channel(channel)
         self._is_there(person, place)
@@ -265,7 +265,7 @@ class People:
 
     # What a client allows
 
-    def _person(self, user: str) -> Person:
+    def _person(self, user: str) -> SlackUser:
         if user not in self._workspace.persons:
             raise NotPossible(f"nobody here is called {user}")
         return self._workspace.persons[user]
@@ -275,19 +275,19 @@ class People:
             raise NotPossible(f"there is no channel {channel}")
         return self._workspace.channels[channel]
 
-    def _may_use(self, person: Person) -> None:
+    def _may_use(self, person: SlackUser) -> None:
         if person.deleted:
             raise NotPossible(f"{person.id} is deactivated and has no client")
         if person.is_bot or person.is_workflow_bot:
             raise NotPossible(f"{person.id} is a bot and presses nothing")
 
-    def _is_there(self, person: Person, channel: Channel) -> None:
+    def _is_there(self, person: SlackUser, channel: Channel) -> None:
         if person.id not in channel.members:
             raise NotPossible(f"{person.id} is not in {channel.id}")
         if channel.is_archived:
             raise NotPossible(f"{channel.id} is archived")
 
-    def _can_see(self, person: Person, target: Message | View) -> None:
+    def _can_see(self, person: SlackUser, target: PostedMessage | View) -> None:
         if isinstance(target, View):
             if target.user != person.id:
                 raise NotPossible(f"the view is before {target.user}, not {person.id}")
@@ -296,12 +296,12 @@ class People:
         if target.only_for not in (None, person.id):
             raise NotPossible(f"only {target.only_for} sees that message, not {person.id}")
 
-    def _current(self, target: Message | View) -> Message | View:
+    def _current(self, target: PostedMessage | View) -> PostedMessage | View:
         if isinstance(target, View):
             return self._workspace.view(target.id) or target
         return self._workspace.message(target.channel, target.ts) or target
 
-    def _is_gone(self, target: Message | View) -> bool:
+    def _is_gone(self, target: PostedMessage | View) -> bool:
         if isinstance(target, View):
             return self._workspace.view(target.id) is None
         return self._workspace.message(target.channel, target.ts) is None
@@ -312,18 +312,18 @@ class People:
             raise NotPossible(f"{user} looks at {top.title if top else 'no view'!r}, not at {view.title!r}")
         return top
 
-    def _words(self, target: Message | View) -> str:
+    def _words(self, target: PostedMessage | View) -> str:
         return target.title if isinstance(target, View) else target.plain
 
     # Sending
 
-    def _grants(self, person: Person, channel: str, original: Message | None) -> dict[str, str]:
+    def _grants(self, person: SlackUser, channel: str, original: PostedMessage | None) -> dict[str, str]:
         return {
             "response_url": self._response_urls.issue(channel, person.id, original),
             "trigger_id": self._triggers.issue(person.id),
         }
 
-    def _interaction_grants(self, person: Person, target: Message | View) -> dict[str, str]:
+    def _interaction_grants(self, person: SlackUser, target: PostedMessage | View) -> dict[str, str]:
         if isinstance(target, View):
             return {"trigger_id": self._triggers.issue(person.id)}
         return self._grants(person, target.channel, target)
@@ -352,7 +352,7 @@ class People:
         about = {"Content-Type": content_type, "User-Agent": "Slackbot 1.0 (+https://api.slack.com/robots)"}
         return await self.raw(body, {**about, **self.sign(body), **(extra or {})})
 
-    def _complain(self, ack: Ack, person: Person, channel: str, words: str, *problems: str) -> Ack:
+    def _complain(self, ack: Ack, person: SlackUser, channel: str, words: str, *problems: str) -> Ack:
         """Show Slack's own error to the person."""
         shown = self._workspace.post(channel, SLACKBOT, words, only_for=person.id)
         return replace(ack, shown=shown, problems=problems)

@@ -11,6 +11,8 @@ from collections.abc import Callable, Mapping
 from dataclasses import dataclass, replace
 from typing import Literal
 
+from bot.usecases.rate_limit import SlidingWindow
+
 EVERYTHING = "*"
 RESPONSE_URL = "response_url"
 HANDSHAKE = "handshake"
@@ -27,7 +29,7 @@ PER_SECOND = ("chat.postMessage", RESPONSE_URL)
 
 
 @dataclass(frozen=True, kw_only=True)
-class Fault:
+class SlackFault:
     """One thing going wrong; `left` counts the calls it still hits, None means until it is cleared."""
 
     kind: Kind
@@ -46,41 +48,41 @@ class Faults:
     def __init__(self, *, now: Callable[[], float]) -> None:
         self.enforce_rate_limits = False
         self._now = now
-        self._planned: dict[str, deque[Fault]] = defaultdict(deque)
+        self._planned: dict[str, deque[SlackFault]] = defaultdict(deque)
         self._down = False
-        self._seen: dict[tuple[str, str], deque[float]] = defaultdict(deque)
+        self._called: dict[tuple[str, str], SlidingWindow] = {}
 
     def ratelimit(self, method: str = EVERYTHING, *, times: int | None = 1, retry_after: int = 1) -> None:
         """Answer 429 with Retry-After."""
-        self._plan(method, Fault(kind="ratelimited", left=times, seconds=retry_after))
+        self._plan(method, SlackFault(kind="ratelimited", left=times, seconds=retry_after))
 
     def server_error(self, method: str = EVERYTHING, *, times: int | None = 1) -> None:
         """Answer 500; nothing has happened."""
-        self._plan(method, Fault(kind="server_error", left=times))
+        self._plan(method, SlackFault(kind="server_error", left=times))
 
     def error(self, method: str, code: str, *, times: int | None = 1) -> None:
         """Answer 200 with that error code; nothing has happened."""
-        self._plan(method, Fault(kind="error", left=times, code=code))
+        self._plan(method, SlackFault(kind="error", left=times, code=code))
 
     def drop_before(self, method: str = EVERYTHING, *, times: int | None = 1) -> None:
         """Close the connection; nothing has happened."""
-        self._plan(method, Fault(kind="drop_before", left=times))
+        self._plan(method, SlackFault(kind="drop_before", left=times))
 
     def drop_after(self, method: str = EVERYTHING, *, times: int | None = 1) -> None:
         """Do what was asked, then close the connection without an answer."""
-        self._plan(method, Fault(kind="drop_after", left=times))
+        self._plan(method, SlackFault(kind="drop_after", left=times))
 
     def delay(self, method: str, seconds: float, *, times: int | None = 1, after: bool = False) -> None:
         """Wait on the stand-in's clock before the effect, or between effect and answer."""
-        self._plan(method, Fault(kind="delay", left=times, seconds=seconds, after=after))
+        self._plan(method, SlackFault(kind="delay", left=times, seconds=seconds, after=after))
 
     def hold(self, method: str, gate: asyncio.Event, *, times: int | None = 1, after: bool = False) -> None:
         """Wait until the test sets the event, before the effect or between effect and answer."""
-        self._plan(method, Fault(kind="hold", left=times, gate=gate, after=after))
+        self._plan(method, SlackFault(kind="hold", left=times, gate=gate, after=after))
 
     def lacks(self, method: str, *names: str, of: str = "", times: int | None = 1) -> None:
         """Do what was asked, and leave these fields out of the answer; `of` is the id of the only object without."""
-        self._plan(method, Fault(kind="lacks", left=times, names=names, of=of))
+        self._plan(method, SlackFault(kind="lacks", left=times, names=names, of=of))
 
     def down(self) -> None:
         """Close every connection without an effect, until `up`."""
@@ -98,21 +100,21 @@ class Faults:
         self._planned.clear()
         self._down = False
 
-    def take(self, method: str, *, place: str = "") -> Fault | None:
+    def take(self, method: str, *, place: str = "") -> SlackFault | None:
         """Return what hits this call, and count it; `place` is the channel for limits that go by channel."""
         if self._down:
-            return Fault(kind="drop_before")
+            return SlackFault(kind="drop_before")
         for name in (method, EVERYTHING):
             if self._planned[name]:
                 return self._next(self._planned[name])
         if self.enforce_rate_limits and (wait := self._over_the_limit(method, place)):
-            return Fault(kind="ratelimited", seconds=wait)
+            return SlackFault(kind="ratelimited", seconds=wait)
         return None
 
-    def _plan(self, method: str, fault: Fault) -> None:
+    def _plan(self, method: str, fault: SlackFault) -> None:
         self._planned[method].append(fault)
 
-    def _next(self, planned: deque[Fault]) -> Fault:
+    def _next(self, planned: deque[SlackFault]) -> SlackFault:
         fault = planned[0]
         if fault.left is None:
             return fault
@@ -128,11 +130,9 @@ class Faults:
         if not by_place and method not in PER_MINUTE:
             return 0.0
         most, period = (1, 1.0) if by_place else (PER_MINUTE[method], 60.0)
-        seen = self._seen[method, place if by_place else ""]
+        called = self._called.setdefault((method, place if by_place else ""), SlidingWindow(period))
         now = self._now()
-        while seen and seen[0] <= now - period:
-            seen.popleft()
-        if len(seen) >= most:
-            return seen[0] + period - now
-        seen.append(now)
-        return 0.0
+        wait = called.wait(most, now=now)
+        if not wait:
+            called.add(now)
+        return wait

@@ -9,7 +9,7 @@ from dataclasses import dataclass, replace
 
 from bot.playground.slack import blocks as block_kit
 from bot.playground.slack.errors import SlackError
-from bot.playground.slack.records import Json, Message
+from bot.playground.slack.records import Json, PostedMessage
 from bot.playground.slack.workspace import Workspace
 
 TRIGGER_SECONDS = 3.0
@@ -71,7 +71,7 @@ class ResponseUrls:
         self._base = base
         self._issued: dict[str, ResponseUrl] = {}
 
-    def issue(self, channel: str, user: str, original: Message | None) -> str:
+    def issue(self, channel: str, user: str, original: PostedMessage | None) -> str:
         """Return a new URL for a delivery."""
         secret = self._workspace.next_id("playground-response-")
         key = (original.channel, original.ts) if original else None
@@ -119,7 +119,7 @@ def checked_content(body: Json) -> tuple[list[Json], str]:
     return blocks, text
 
 
-def show(workspace: Workspace, body: Json, *, channel: str, user: str) -> Message:
+def show(workspace: Workspace, body: Json, *, channel: str, user: str) -> PostedMessage:
     """Show an answer of the bot: to that person alone, or to the channel when it says in_channel."""
     blocks, text = checked_content(body)
     in_channel = body.get("response_type") == "in_channel"

@@ -8,7 +8,7 @@ from typing import Any
 
 from bot.playground.slack import blocks as block_kit
 from bot.playground.slack.errors import NotPossible
-from bot.playground.slack.records import Channel, Json, Message, Person, View
+from bot.playground.slack.records import Channel, Json, PostedMessage, SlackUser, View
 from bot.playground.slack.workspace import Workspace
 
 VERIFICATION_TOKEN = "playground-verification-token"  # noqa: S105 - deprecated by Slack, and no secret
@@ -28,7 +28,7 @@ CHOICE_KEYS: Mapping[str, str] = {
 
 
 def command(
-    workspace: Workspace, person: Person, channel: Channel, *, name: str, text: str, grants: Mapping[str, str]
+    workspace: Workspace, person: SlackUser, channel: Channel, *, name: str, text: str, grants: Mapping[str, str]
 ) -> dict[str, str]:
     """Return the form fields of a slash command."""
     enterprise = {"enterprise_id": workspace.enterprise_id, "enterprise_name": "Playground Grid"}
@@ -50,7 +50,7 @@ def command(
 
 
 def block_actions(
-    workspace: Workspace, person: Person, target: Message | View, *, action: Json, grants: Mapping[str, str]
+    workspace: Workspace, person: SlackUser, target: PostedMessage | View, *, action: Json, grants: Mapping[str, str]
 ) -> Json:
     """Return the payload of a click or a choice."""
     return {
@@ -63,7 +63,7 @@ def block_actions(
 
 
 def block_suggestion(
-    workspace: Workspace, person: Person, target: Message | View, *, block_id: str, action_id: str, query: str
+    workspace: Workspace, person: SlackUser, target: PostedMessage | View, *, block_id: str, action_id: str, query: str
 ) -> Json:
     """Return the request for the options of an external menu."""
     return {
@@ -76,7 +76,7 @@ def block_suggestion(
     }
 
 
-def view_submission(workspace: Workspace, person: Person, view: View, *, state: Json, trigger_id: str) -> Json:
+def view_submission(workspace: Workspace, person: SlackUser, view: View, *, state: Json, trigger_id: str) -> Json:
     """Return the payload of a submitted modal."""
     return {
         "type": "view_submission",
@@ -87,7 +87,7 @@ def view_submission(workspace: Workspace, person: Person, view: View, *, state: 
     }
 
 
-def view_closed(workspace: Workspace, person: Person, view: View, *, cleared: bool) -> Json:
+def view_closed(workspace: Workspace, person: SlackUser, view: View, *, cleared: bool) -> Json:
     """Return the payload of a modal that was closed without being submitted."""
     return {
         "type": "view_closed",
@@ -120,7 +120,7 @@ def event_callback(workspace: Workspace, event: Json, *, event_id: str, shared: 
     }
 
 
-def app_mention(workspace: Workspace, message: Message) -> Json:
+def app_mention(workspace: Workspace, message: PostedMessage) -> Json:
     """Return the event of a message that mentions the bot."""
     person = workspace.persons[message.user]
     event: Json = {
@@ -214,7 +214,7 @@ def _option(element: Json, value: Any) -> Json:
     raise NotPossible(f"{element['action_id']} has no option {value!r}")
 
 
-def _common(workspace: Workspace, person: Person, *, at_home: bool) -> Json:
+def _common(workspace: Workspace, person: SlackUser, *, at_home: bool) -> Json:
     """Return what every interaction says of its person and team.
 
     A modal stands before its person at home: a stranger's says their own team and organisation here and in the view,
@@ -236,7 +236,7 @@ def _common(workspace: Workspace, person: Person, *, at_home: bool) -> Json:
     }
 
 
-def _place(workspace: Workspace, target: Message | View) -> Json:
+def _place(workspace: Workspace, target: PostedMessage | View) -> Json:
     if isinstance(target, View):
         container: Json = {"type": "view", "view_id": target.id}
         return {"container": container, "view": _view(workspace, target, {})}

@@ -14,7 +14,7 @@ Json = dict[str, Any]
 
 
 @dataclass(frozen=True, kw_only=True)
-class Person:
+class SlackUser:
     """Whoever can stand behind a message; the flags are those of Slack's user object.
 
     On Enterprise Grid one human may be two of these: one with a workspace's own id, one with the organisation's. Both
@@ -121,7 +121,7 @@ class Channel:
 
 
 @dataclass(frozen=True, kw_only=True)
-class Message:
+class PostedMessage:
     """One message as it stands now; `only_for` makes it an ephemeral of that person."""
 
     channel: str
@@ -220,7 +220,7 @@ class View:
 
 
 @dataclass(frozen=True, kw_only=True)
-class Call:
+class ApiCall:
     """One call of the Web API or of a response URL as the journal keeps it; no response means a lost connection."""
 
     method: str

@@ -18,17 +18,19 @@ from starlette.requests import Request
 from starlette.responses import JSONResponse, PlainTextResponse, Response
 from starlette.routing import Route
 
-from bot.playground.slack.clock import Clock, SystemClock
+from bot.playground.slack import transcript
 from bot.playground.slack.deliveries import People
 from bot.playground.slack.errors import NeverHappened, SlackError
-from bot.playground.slack.faults import RESPONSE_URL, Fault, Faults
+from bot.playground.slack.faults import RESPONSE_URL, Faults, SlackFault
 from bot.playground.slack.grants import ResponseUrls, Triggers
 from bot.playground.slack.records import Json
-from bot.playground.slack.sockets import Sockets
+from bot.playground.slack.sockets import AppConnections
 from bot.playground.slack.web_api import api
 from bot.playground.slack.workspace import Workspace
+from bot.serve.clock import SystemClock
+from bot.usecases import ports
 
-T = TypeVar("T")
+Seen = TypeVar("Seen")
 
 BOT_TOKEN = "xoxb-playground"  # noqa: S105 - a word that no scanner takes for a token
 APP_TOKEN = "xapp-playground"  # noqa: S105
@@ -41,7 +43,7 @@ class SlackStandIn:
     def __init__(
         self,
         *,
-        clock: Clock | None = None,
+        clock: ports.Clock | None = None,
         signing_secret: str = SIGNING_SECRET,
         bot_token: str = BOT_TOKEN,
         app_token: str = APP_TOKEN,
@@ -57,7 +59,7 @@ class SlackStandIn:
         self.faults = Faults(now=self.clock.now)
         triggers = Triggers(now=self.clock.now)
         self._response_urls = ResponseUrls(self.workspace, base=lambda: self.base_url)
-        self.sockets = Sockets(
+        self.sockets = AppConnections(
             clock=self.clock, faults=self.faults, app_id=self.workspace.app_id, changed=self.workspace.changed
         )
         self._api = api.Api(
@@ -154,7 +156,7 @@ class SlackStandIn:
     ) -> None:
         await self.stop()
 
-    async def until(self, happened: Callable[[Workspace], T | None], *, timeout: float = 5) -> T:  # noqa: ASYNC109 - what a test calls it
+    async def until(self, happened: Callable[[Workspace], Seen | None], *, timeout: float = 5) -> Seen:  # noqa: ASYNC109 - what a test calls it
         """Return the first truthy value of `happened`, asked at each change; raise NeverHappened on timeout."""
         woken = asyncio.Event()
         self.workspace.watchers.append(woken.set)
@@ -165,7 +167,7 @@ class SlackStandIn:
                     await woken.wait()
                 return found
         except TimeoutError:
-            story = self.workspace.transcript() or "(nothing was said)"
+            story = transcript.of(self.workspace) or "(nothing was said)"
             raise NeverHappened(f"not within {timeout} seconds; this is what stands there:\n{story}") from None
         finally:
             self.workspace.watchers.remove(woken.set)
@@ -203,7 +205,7 @@ class SlackStandIn:
         return await self._through(fault, request, RESPONSE_URL, args if isinstance(args, dict) else {}, effect)
 
     async def _through(
-        self, fault: Fault | None, request: Request, method: str, args: Json, effect: Callable[[], Json]
+        self, fault: SlackFault | None, request: Request, method: str, args: Json, effect: Callable[[], Json]
     ) -> Response:
         """Carry out a call as the fault has it, and write it down."""
         if fault and not fault.after:
@@ -227,7 +229,7 @@ class SlackStandIn:
         self._api.journal(method, args, answer, response.status_code)
         return response
 
-    async def _wait(self, fault: Fault) -> None:
+    async def _wait(self, fault: SlackFault) -> None:
         """Wait as the fault says, but not longer than the stand-in lives."""
         if fault.kind == "delay":
             waiting = asyncio.ensure_future(self.clock.sleep(fault.seconds))
@@ -257,7 +259,7 @@ async def _set(event: asyncio.Event) -> None:
     await event.wait()
 
 
-def _without(part: Any, fault: Fault) -> Any:
+def _without(part: Any, fault: SlackFault) -> Any:
     """Return an answer, or a part of it, without the fields that the fault leaves out."""
     if isinstance(part, list):
         return [_without(one, fault) for one in part]
@@ -267,7 +269,7 @@ def _without(part: Any, fault: Fault) -> Any:
     return {name: _without(value, fault) for name, value in part.items() if name not in left_out}
 
 
-def _refused(fault: Fault | None) -> Response | None:
+def _refused(fault: SlackFault | None) -> Response | None:
     """Return the answer of a fault that keeps the call from taking effect."""
     if fault is None:
         return None

@@ -15,10 +15,10 @@ from typing import Any, Final, Literal
 from aiohttp import WSMsgType, web
 
 from bot.playground.slack.acks import ACK_SECONDS, Ack, Sent
-from bot.playground.slack.clock import Clock
 from bot.playground.slack.errors import NotPossible
 from bot.playground.slack.faults import HANDSHAKE, Faults
 from bot.playground.slack.records import Json
+from bot.usecases import ports
 
 MOST = 10
 TICKET_SECONDS = 60.0
@@ -61,14 +61,14 @@ class Line:
                 waiting.set_result(None)
 
 
-class Sockets:
+class AppConnections:
     """The app's connections, oldest first, and what came of them.
 
     `knocks` are the tickets of all handshakes; `strays` the acknowledgements that fit nothing on their connection.
     `mute` keeps the hello back; `duplicates` counts the envelopes that are still to be sent twice.
     """
 
-    def __init__(self, *, clock: Clock, faults: Faults, app_id: str, changed: Callable[[], None]) -> None:
+    def __init__(self, *, clock: ports.Clock, faults: Faults, app_id: str, changed: Callable[[], None]) -> None:
         self.lines: list[Line] = []
         self.knocks: list[str] = []
         self.strays: list[Json] = []

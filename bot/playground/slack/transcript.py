@@ -4,28 +4,9 @@ Reads the workspace and changes nothing.
 """
 
 from collections.abc import Iterator
-from typing import Protocol
 
-from bot.playground.slack.records import Channel, Message, Person, View
-
-
-class Workspace(Protocol):
-    """What is read of a workspace; the real one imports this module."""
-
-    persons: dict[str, Person]
-    channels: dict[str, Channel]
-
-    def messages(self, channel: str) -> list[Message]:
-        """Return roots and broadcast replies."""
-
-    def thread(self, root: Message) -> list[Message]:
-        """Return the replies under a root."""
-
-    def ephemerals(self, user: str, channel: str | None = None) -> list[Message]:
-        """Return what only that person sees."""
-
-    def views(self, user: str) -> tuple[View, ...]:
-        """Return the modals open before a person."""
+from bot.playground.slack.records import Channel, PostedMessage
+from bot.playground.slack.workspace import Workspace
 
 
 def of(workspace: Workspace) -> str:
@@ -56,7 +37,7 @@ def _channel(workspace: Workspace, channel: Channel) -> Iterator[str]:
                 yield from _message(workspace, reply, "    > ")
 
 
-def _message(workspace: Workspace, message: Message, indent: str) -> Iterator[str]:
+def _message(workspace: Workspace, message: PostedMessage, indent: str) -> Iterator[str]:
     to = f" (only {_name(workspace, message.only_for)} sees this)" if message.only_for else ""
     first, *rest = message.plain.splitlines() or [""]
     yield f"{indent}{_name(workspace, message.user)}{to}: {first}"

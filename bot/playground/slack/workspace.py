@@ -9,8 +9,7 @@ from dataclasses import replace
 from typing import Any
 
 from bot.playground.slack import blocks as block_kit
-from bot.playground.slack import transcript
-from bot.playground.slack.records import Call, Channel, Group, Json, Message, Person, View
+from bot.playground.slack.records import ApiCall, Channel, Group, Json, PostedMessage, SlackUser, View
 
 SLACKBOT = "USLACKBOT"
 MOST_VIEWS = 3
@@ -43,12 +42,12 @@ class Workspace:
         self.bot_user_id = bot_user_id
         self.bot_id = bot_id
         self.posts_everywhere = posts_everywhere
-        self.persons: dict[str, Person] = {}
+        self.persons: dict[str, SlackUser] = {}
         self.groups: dict[str, Group] = {}
         self.channels: dict[str, Channel] = {}
-        self.calls: list[Call] = []
+        self.calls: list[ApiCall] = []
         self.watchers: list[Callable[[], None]] = []
-        self._messages: dict[tuple[str, str], list[Message]] = {}
+        self._messages: dict[tuple[str, str], list[PostedMessage]] = {}
         self._removed: set[tuple[str, str]] = set()
         self._views: dict[str, tuple[View, ...]] = {}
         self._last_ts = 0
@@ -68,17 +67,19 @@ class Workspace:
 
     # People, groups and places
 
-    def add_person(self, id: str, name: str, *, team_id: str | None = None, **flags: Any) -> Person:
-        """Add a person; flags are those of `Person`. A stranger needs the other team's id."""
+    def add_person(self, id: str, name: str, *, team_id: str | None = None, **flags: Any) -> SlackUser:
+        """Add a person; flags are those of `SlackUser`. A stranger needs the other team's id."""
         organisation = None if flags.get("is_stranger") else self.enterprise_id
-        person = Person(id=id, name=name, team_id=team_id or self.team_id, **({"enterprise_id": organisation} | flags))
+        person = SlackUser(
+            id=id, name=name, team_id=team_id or self.team_id, **({"enterprise_id": organisation} | flags)
+        )
         if person.is_stranger and person.team_id == self.team_id:
             raise ValueError(f"{id} is a stranger of this very team: give team_id=")
         self.persons[id] = person
         self.changed()
         return person
 
-    def change_person(self, id: str, **changes: Any) -> Person:
+    def change_person(self, id: str, **changes: Any) -> SlackUser:
         """Change flags of a person, such as `deleted=True`."""
         self.persons[id] = replace(self.persons[id], **changes)
         self.changed()
@@ -152,16 +153,16 @@ class Workspace:
 
     # Messages
 
-    def post(self, channel: str, user: str, text: str, *, blocks: Sequence[Json] = (), **more: Any) -> Message:
+    def post(self, channel: str, user: str, text: str, *, blocks: Sequence[Json] = (), **more: Any) -> PostedMessage:
         """Add a message under a new ts; blocks get the ids they lack. `more` are fields of `Message`."""
-        message = Message(
+        message = PostedMessage(
             channel=channel, ts=self._new_ts(), user=user, text=text, blocks=self._numbered(blocks), **more
         )
         self._messages[channel, message.ts] = [message]
         self.changed()
         return message
 
-    def edit(self, message: Message, **changes: Any) -> Message:
+    def edit(self, message: PostedMessage, **changes: Any) -> PostedMessage:
         """Replace the current version of a message; blocks get the ids they lack."""
         if "blocks" in changes:
             changes["blocks"] = self._numbered(changes["blocks"])
@@ -170,26 +171,26 @@ class Workspace:
         self.changed()
         return edited
 
-    def remove(self, message: Message) -> None:
+    def remove(self, message: PostedMessage) -> None:
         """Take a message away; its versions stay known."""
         self._removed.add((message.channel, message.ts))
         self.changed()
 
-    def message(self, channel: str, ts: str) -> Message | None:
+    def message(self, channel: str, ts: str) -> PostedMessage | None:
         """Return the message as it stands, ephemerals included; None when there is none or it was removed."""
         if (channel, ts) in self._removed or (channel, ts) not in self._messages:
             return None
         return self._messages[channel, ts][-1]
 
-    def versions(self, message: Message) -> list[Message]:
+    def versions(self, message: PostedMessage) -> list[PostedMessage]:
         """Return every version that a message has had, oldest first."""
         return list(self._messages[message.channel, message.ts])
 
-    def messages(self, channel: str) -> list[Message]:
+    def messages(self, channel: str) -> list[PostedMessage]:
         """Return what stands in the channel itself: roots and broadcast replies, no ephemerals."""
         return [one for one in self._standing(channel) if not one.only_for and (one.broadcast or not one.thread_ts)]
 
-    def thread(self, root: Message) -> list[Message]:
+    def thread(self, root: PostedMessage) -> list[PostedMessage]:
         """Return the replies under a message, no ephemerals."""
         return [
             one
@@ -197,29 +198,29 @@ class Workspace:
             if one.thread_ts == root.ts and one.ts != root.ts and not one.only_for
         ]
 
-    def ephemerals(self, user: str, channel: str | None = None) -> list[Message]:
+    def ephemerals(self, user: str, channel: str | None = None) -> list[PostedMessage]:
         """Return what only that person sees, everywhere or in one channel."""
         channels = [channel] if channel else list(self.channels)
         return [one for place in channels for one in self._standing(place) if one.only_for == user]
 
-    def as_message(self, message: Message) -> Json:
+    def as_message(self, message: PostedMessage) -> Json:
         """Return Slack's message object; a root that has replies names its own thread."""
         replies = [] if message.thread_ts else self.thread(message)
         counted = {"thread_ts": message.ts, "reply_count": len(replies)} if replies else {}
         return message.as_message() | counted
 
-    def seen_by(self, user: str, channel: str) -> list[Message]:
+    def seen_by(self, user: str, channel: str) -> list[PostedMessage]:
         """Return everything that a person sees in a channel, threads and own ephemerals included."""
         if not self.is_in(user, channel):
             return []
         return [one for one in self._standing(channel) if one.only_for in (None, user)]
 
-    def with_button(self, channel: str, action_id: str, *, seen_by: str | None = None) -> list[Message]:
+    def with_button(self, channel: str, action_id: str, *, seen_by: str | None = None) -> list[PostedMessage]:
         """Return the messages that show such a button now, to everybody or to one person, threads included."""
         standing = self.seen_by(seen_by, channel) if seen_by else [m for m in self._standing(channel) if not m.only_for]
         return [one for one in standing if action_id in one.buttons]
 
-    def _standing(self, channel: str) -> list[Message]:
+    def _standing(self, channel: str) -> list[PostedMessage]:
         kept = (key for key in self._messages if key[0] == channel and key not in self._removed)
         return [self._messages[key][-1] for key in kept]
 
@@ -303,18 +304,14 @@ class Workspace:
 
     # The journal
 
-    def record(self, call: Call) -> None:
+    def record(self, call: ApiCall) -> None:
         """Write down a call of the bot."""
         self.calls.append(call)
         self.changed()
 
-    def called(self, method: str) -> list[Call]:
+    def called(self, method: str) -> list[ApiCall]:
         """Return the calls of one method, in order."""
         return [call for call in self.calls if call.method == method]
-
-    def transcript(self) -> str:
-        """Return channels, threads, ephemerals and views as text for people."""
-        return transcript.of(self)
 
 
 def _named(view: View, external_id: str | None) -> bool:

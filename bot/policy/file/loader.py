@@ -60,7 +60,7 @@ def _load(data: bytes, name: str) -> Loaded:
         return Loaded(policy=None, problems=(Problem(where=f"{name}:{line}", what=f"is not TOML: {error}"),))
     except ValueError:  # Python's own bound on the digits of a whole number
         return Loaded(policy=None, problems=(Problem(where=name, what="contains a number with too many digits"),))
-    return _Reading(name, text, raw).result(hashlib.sha256(data).hexdigest())
+    return _PolicyFile(name, text, raw).result(hashlib.sha256(data).hexdigest())
 
 
 _WORDS: Final[Mapping[str, str]] = {
@@ -86,7 +86,7 @@ _LISTS: Final = {"rules": "rule", "cases": "case"}
 _LIMIT: Final[pydantic.TypeAdapter[int]] = pydantic.TypeAdapter(file_keys.Limit)
 
 
-class _Reading:
+class _PolicyFile:
     """One reading of one file: what was found so far, and where it stands."""
 
     def __init__(self, name: str, text: str, raw: dict[str, Any]) -> None:

@@ -12,6 +12,7 @@ import structlog
 
 from bot.slack import failures
 from bot.usecases import errors, ports
+from bot.usecases.bounded_dict import BoundedDict
 
 PATIENCE: Final = 30.0
 """Seconds to wait for Slack's rate limit before older answers count."""
@@ -50,7 +51,7 @@ class Cache(Generic[Said]):
         self._ask = ask
         self._clock = clock
         self._patience = patience
-        self._known: dict[str, Known[Said]] = {}
+        self._known: BoundedDict[str, Known[Said]] = BoundedDict(REMEMBERED)
         self._asking: dict[str, Known[asyncio.Task[Known[Said]]]] = {}
 
     async def get(self, name: str, *, max_age: float, patient: bool = True) -> Said | None:
@@ -119,7 +120,5 @@ class Cache(Generic[Said]):
 
     def keep(self, name: str, answer: Known[Said]) -> None:
         """Remember an answer, unless a later one is remembered."""
-        known = self._known.pop(name, None)
+        known = self._known.get(name)
         self._known[name] = known if known is not None and known.at > answer.at else answer
-        if len(self._known) > REMEMBERED:
-            del self._known[next(iter(self._known))]

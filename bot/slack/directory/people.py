@@ -54,7 +54,7 @@ LIMITED: Final = ("is_restricted", "is_ultra_restricted")
 
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
-class Sight:
+class ChannelVisibility:
     """Who sees a channel: only its members, and perhaps people of other organisations."""
 
     private: bool
@@ -82,7 +82,7 @@ class SlackDirectory:
         groups = Snapshots(ask=self._ask_members, ask_page=self._ask_groups, tier=members, clock=clock)
         self._profiles = Cache(ask=people.answer, clock=clock)
         self._groups = Cache(ask=groups.answer, clock=clock)
-        self._channels = Cache(ask=self._ask_sight, clock=clock)
+        self._channels = Cache(ask=self._ask_visibility, clock=clock)
 
     async def is_ours(self, teams: Collection[str]) -> bool | None:
         """Tell whether one of these is our workspace or organisation; None while Slack has not said which that is.
@@ -164,16 +164,16 @@ class SlackDirectory:
             raise failures.translate(failure) from failure
         return _by_id(said["usergroups"], lambda group: frozenset(group["users"]))
 
-    async def _ask_sight(self, channel: str, since: float) -> Known[Sight]:
+    async def _ask_visibility(self, channel: str, since: float) -> Known[ChannelVisibility]:
         asked_at = self._clock.now()
         try:
             said = await self._client.conversations_info(channel=channel)
         except (SlackApiError, aiohttp.ClientError, TimeoutError) as failure:
             translated = failures.translate(failure)
             if isinstance(translated, errors.ChatRefused) and translated.code == UNSEEN:
-                return Known(said=Sight(private=True, shared=False), at=asked_at)
+                return Known(said=ChannelVisibility(private=True, shared=False), at=asked_at)
             raise translated from failure
-        sight = Sight(private=is_private(said["channel"]), shared=is_shared(said["channel"]))
+        sight = ChannelVisibility(private=is_private(said["channel"]), shared=is_shared(said["channel"]))
         return Known(said=sight, at=asked_at)
 
 

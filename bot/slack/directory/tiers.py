@@ -4,10 +4,10 @@ The tiers of docs.slack.dev, "Rate limits", hold for a method, a workspace and a
 counted here. It only counts: what to do once a tier is used up is for whoever asks.
 """
 
-from collections import deque
 from typing import Final
 
 from bot.usecases import ports
+from bot.usecases.rate_limit import SlidingWindow
 
 WINDOW: Final = 60.0
 """Seconds over which Slack counts."""
@@ -22,14 +22,12 @@ class Tier:
     def __init__(self, *, per_minute: int, clock: ports.Clock) -> None:
         self._most = int(per_minute * SPARE)
         self._clock = clock
-        self._calls: deque[float] = deque(maxlen=self._most)
+        self._calls = SlidingWindow(WINDOW)
 
     def wait(self) -> float:
         """Return the seconds until the next call may leave; 0 where it may leave now."""
-        if len(self._calls) < self._most:
-            return 0.0
-        return min(WINDOW, max(0.0, self._calls[0] + WINDOW - self._clock.now()))  # a clock may be set back
+        return self._calls.wait(self._most, now=self._clock.now())
 
     def count(self) -> None:
         """Count a call that leaves now."""
-        self._calls.append(self._clock.now())
+        self._calls.add(self._clock.now())

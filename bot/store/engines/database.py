@@ -20,15 +20,15 @@ from bot.usecases import errors
 READERS: Final = 4
 """Connections that read at the same time."""
 
-T = TypeVar("T")
-Work = Callable[[sa.Connection], T]
+Returned = TypeVar("Returned")
+Work = Callable[[sa.Connection], Returned]
 """The statements of one transaction. It waits for nothing but its connection, and may run beside the event loop."""
 
 
 class Connections(Protocol):
     """Connections that are alike."""
 
-    async def run(self, work: Work[T]) -> T:
+    async def run(self, work: Work[Returned]) -> Returned:
         """Run the function with one of them, and roll back what it has not committed."""
 
     async def close(self) -> None:
@@ -57,11 +57,11 @@ class Database:
         self._running: set[asyncio.Task[Any]] = set()
         self._closed = False
 
-    async def write_in_turn(self, work: Work[T]) -> T:
+    async def write_in_turn(self, work: Work[Returned]) -> Returned:
         """Run a write of the worker, in its turn: where one connection writes, at most one stands before a `write`."""
         return await self._finish(self._take_turn(work))
 
-    async def write(self, work: Work[T]) -> T:
+    async def write(self, work: Work[Returned]) -> Returned:
         """Run a write that takes no turn.
 
         Raises errors.NotRecorded when nothing was written, errors.Unconfirmed when nobody knows, and what `work`
@@ -69,7 +69,7 @@ class Database:
         """
         return await self._finish(self._transact(work))
 
-    async def read(self, work: Work[T]) -> T:
+    async def read(self, work: Work[Returned]) -> Returned:
         """Run reads on one snapshot."""
         if self._closed:
             raise errors.StoreError("the database is closed")
@@ -86,17 +86,17 @@ class Database:
         await self.readers.close()
         await self.writer.close()
 
-    async def _finish(self, writing: Coroutine[Any, Any, T]) -> T:
+    async def _finish(self, writing: Coroutine[Any, Any, Returned]) -> Returned:
         task = asyncio.create_task(writing)
         self._running.add(task)
         task.add_done_callback(self._running.discard)
         return await asyncio.shield(task)
 
-    async def _take_turn(self, work: Work[T]) -> T:
+    async def _take_turn(self, work: Work[Returned]) -> Returned:
         async with self._turn:
             return await self._transact(work)
 
-    async def _transact(self, work: Work[T]) -> T:
+    async def _transact(self, work: Work[Returned]) -> Returned:
         if self._closed:
             raise errors.NotRecorded("nothing was recorded: the database is closed")
         stage = _Stage()
@@ -115,7 +115,7 @@ class _Stage:
     committing: bool = False
 
 
-def _whole(connection: sa.Connection, work: Work[T], stage: _Stage) -> T:
+def _whole(connection: sa.Connection, work: Work[Returned], stage: _Stage) -> Returned:
     result = work(connection)
     stage.committing = True
     try:

@@ -5,7 +5,7 @@ transaction mode) may stand between: no named statement, no SET but for one tran
 """
 
 import asyncio
-from typing import Any, Final, TypeVar
+from typing import Any, Final
 
 import asyncpg
 import sqlalchemy as sa
@@ -30,12 +30,11 @@ LIMITS: Final = (
 )
 """What the server shall end by itself. It travels with BEGIN: a round trip of its own would cost as much as a write."""
 
-T = TypeVar("T")
 
 _FAILURES: Final = (OSError, asyncpg.PostgresError, asyncpg.InterfaceError, asyncio.IncompleteReadError)
 
 
-class _Connection(asyncpg.Connection):  # type: ignore[misc]  # asyncpg has no types
+class _AsyncpgConnection(asyncpg.Connection):  # type: ignore[misc]  # asyncpg has no types
     """A connection that limits each of its transactions, and that ends soon even where the server hangs."""
 
     async def execute(self, query: str, *args: Any, timeout: float | None = None) -> str:  # noqa: ASYNC109 - asyncpg's
@@ -56,7 +55,7 @@ class Pool:
     def __init__(self, engine: AsyncEngine) -> None:
         self.engine = engine
 
-    async def run(self, work: database.Work[T]) -> T:
+    async def run(self, work: database.Work[database.Returned]) -> database.Returned:
         """Run the function with a connection."""
         async with self.engine.connect() as connection:
             return await connection.run_sync(work)
@@ -82,7 +81,7 @@ def engine(url: sa.URL, *, patience: float, limited: bool = True, **options: Any
         try:
             return await asyncpg.connect(
                 dsn,
-                connection_class=_Connection if limited else asyncpg.Connection,
+                connection_class=_AsyncpgConnection if limited else asyncpg.Connection,
                 statement_cache_size=0,
                 timeout=patience,
             )

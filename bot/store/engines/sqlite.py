@@ -7,14 +7,12 @@ the loop: so there is one for each transaction. It knows no table.
 import asyncio
 import contextvars
 from concurrent.futures import ThreadPoolExecutor
-from typing import Any, TypeVar
+from typing import Any
 
 import sqlalchemy as sa
 from sqlalchemy import event, exc
 
 from bot.store.engines import database
-
-T = TypeVar("T")
 
 
 class Threads:
@@ -26,7 +24,7 @@ class Threads:
         self._free = asyncio.Semaphore(size)
         self._threads = ThreadPoolExecutor(size, thread_name_prefix="sqlite")
 
-    async def run(self, work: database.Work[T]) -> T:
+    async def run(self, work: database.Work[database.Returned]) -> database.Returned:
         """Run the function on a thread. One that has begun goes on there, even when its caller is cancelled."""
         await self._turn()
         try:
@@ -47,7 +45,7 @@ class Threads:
         except TimeoutError:
             raise exc.TimeoutError from None
 
-    def _whole(self, work: database.Work[T]) -> T:
+    def _whole(self, work: database.Work[database.Returned]) -> database.Returned:
         with self.engine.connect() as connection:
             return work(connection)
 

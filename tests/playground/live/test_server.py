@@ -14,6 +14,7 @@ from bot.cloud import auth
 from bot.playground.live import errors as live_errors
 from bot.playground.live import server as live_server
 from bot.playground.live.errors import Refusal, Trouble
+from bot.settings.credentials import AccessKey
 
 P = "0123456789abcdef0123456789abcdef"
 F = "ec897482-d24b-4d64-aa39-407980902b1d"
@@ -56,7 +57,7 @@ class Rig:
         skew: float = 0.0,
         **extra: Any,
     ) -> httpx.Request:
-        held = auth.Credentials(ak=SecretStr(ak), sk=SecretStr(sk), security_token=SecretStr(token) if token else None)
+        held = AccessKey(ak=SecretStr(ak), sk=SecretStr(sk), security_token=SecretStr(token) if token else None)
         signer = auth.KeySigner(held, project_id=project, now=lambda: self.clock.time + skew)
         return next(signer.sync_auth_flow(httpx.Request(method, self.live.endpoint + target, **extra)))
 

@@ -12,7 +12,7 @@ from starlette.requests import Request
 from starlette.responses import Response
 
 from bot.playground.slack.errors import NotPossible
-from bot.playground.slack.records import Message
+from bot.playground.slack.records import PostedMessage
 from bot.playground.slack.server import SlackStandIn
 from tests.playground.slack.slack_world import CARD, START, Bot, TurnedClock, running_bot, running_slack, web_client
 
@@ -34,13 +34,13 @@ async def bot(slack: SlackStandIn) -> AsyncIterator[Bot]:
         yield running
 
 
-async def card(slack: SlackStandIn, channel: str = "C0INCIDENT", **more: Any) -> Message:
+async def card(slack: SlackStandIn, channel: str = "C0INCIDENT", **more: Any) -> PostedMessage:
     """Let the bot post a card."""
     await web_client(slack).chat_postMessage(channel=channel, text="card", blocks=CARD, **more)
     return slack.workspace.seen_by("U0ALICE", channel)[-1]
 
 
-async def whisper(slack: SlackStandIn) -> Message:
+async def whisper(slack: SlackStandIn) -> PostedMessage:
     """Let the bot post a card that Alice alone sees."""
     await web_client(slack).chat_postEphemeral(channel="C0INCIDENT", user="U0ALICE", text="card", blocks=CARD)
     return slack.workspace.ephemerals("U0ALICE")[-1]

@@ -7,7 +7,7 @@ import aiohttp
 import pytest
 from slack_sdk.webhook.async_client import AsyncWebhookClient
 
-from bot.playground.slack.records import Message
+from bot.playground.slack.records import PostedMessage
 from bot.playground.slack.server import SlackStandIn
 from tests.playground.slack.slack_world import CARD, Bot, TurnedClock, running_bot, running_slack, web_client
 
@@ -35,7 +35,7 @@ async def typed(slack: SlackStandIn, bot: Bot, channel: str = "C0INCIDENT") -> s
     return str(bot.heard[-1]["response_url"])
 
 
-async def clicked(slack: SlackStandIn, bot: Bot) -> tuple[str, Message]:
+async def clicked(slack: SlackStandIn, bot: Bot) -> tuple[str, PostedMessage]:
     """Return the response URL of a click of Alice's, and the card."""
     await web_client(slack).chat_postMessage(channel="C0INCIDENT", text="card", blocks=CARD)
     [message] = slack.workspace.messages("C0INCIDENT")

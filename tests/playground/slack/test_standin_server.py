@@ -13,6 +13,7 @@ from starlette.requests import Request
 from starlette.responses import Response
 from starlette.routing import Route
 
+from bot.playground.slack import transcript
 from bot.playground.slack.errors import NeverHappened
 from bot.playground.slack.server import SlackStandIn
 from bot.playground.slack.workspace import Workspace
@@ -100,7 +101,7 @@ async def test_the_transcript_reads_like_a_conversation() -> None:
         await client.chat_postMessage(channel="C0INCIDENT", text="STANDBY", thread_ts=root, reply_broadcast=True)
         await client.chat_postMessage(channel="U0BOB", text="psst")
         await client.views_open(trigger_id=bot.heard[0]["trigger_id"], view=REASON)
-        assert slack.workspace.transcript().splitlines() == [
+        assert transcript.of(slack.workspace).splitlines() == [
             "#incidents (C0INCIDENT)",
             "  flowbot (only alice sees this): Reading it.",
             "  flowbot: Stop *main-feed*?",

@@ -10,6 +10,7 @@ from slack_sdk.models.views import View as ViewModel
 from starlette.requests import Request
 from starlette.responses import JSONResponse, Response
 
+from bot.playground.slack import transcript
 from bot.playground.slack.errors import NotPossible
 from bot.playground.slack.records import View
 from bot.playground.slack.server import SlackStandIn
@@ -210,7 +211,7 @@ async def test_errors_keep_the_view_open_under_their_inputs(slack: SlackStandIn,
     top = slack.workspace.top_view("U0ALICE")
     assert top
     assert (top.errors, ack.problems) == ({"reason": "Say a little more."}, ())
-    assert "Say a little more." in slack.workspace.transcript()
+    assert "Say a little more." in transcript.of(slack.workspace)
     bot.answers(response_action="errors", errors={"other": "Words."})
     assert (await slack.people.submit("U0ALICE", view, {"reason": "no"})).problems
 

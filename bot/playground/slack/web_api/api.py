@@ -9,7 +9,7 @@ from urllib.parse import parse_qsl
 
 from bot.playground.slack.errors import SlackError
 from bot.playground.slack.grants import Triggers
-from bot.playground.slack.records import Call, Json
+from bot.playground.slack.records import ApiCall, Json
 from bot.playground.slack.web_api import chat, reads, views
 from bot.playground.slack.workspace import Workspace
 
@@ -110,7 +110,7 @@ class Api:
         """Write the call into the workspace's journal, without the token."""
         kept = {name: value for name, value in args.items() if name != "token"}
         self._workspace.record(
-            Call(method=method, args=kept, response=response, status=status, at=self._workspace.now())
+            ApiCall(method=method, args=kept, response=response, status=status, at=self._workspace.now())
         )
 
 

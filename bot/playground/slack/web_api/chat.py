@@ -4,7 +4,7 @@ from collections.abc import Callable, Mapping
 
 from bot.playground.slack import blocks as block_kit
 from bot.playground.slack.errors import SlackError
-from bot.playground.slack.records import Channel, Json, Message
+from bot.playground.slack.records import Channel, Json, PostedMessage
 from bot.playground.slack.web_api.args import flag, required, text, visible_channel
 from bot.playground.slack.workspace import Workspace
 
@@ -86,7 +86,7 @@ def get_permalink(workspace: Workspace, args: Json) -> Json:
     return {"channel": channel.id, "permalink": permalink(workspace, message)}
 
 
-def permalink(workspace: Workspace, message: Message) -> str:
+def permalink(workspace: Workspace, message: PostedMessage) -> str:
     """Return the address of a message, as a client opens it."""
     address = f"https://{workspace.domain}.slack.com/archives/{message.channel}/p{message.ts.replace('.', '')}"
     return f"{address}?thread_ts={message.thread_ts}&cid={message.channel}" if message.thread_ts else address
@@ -144,7 +144,7 @@ def _thread(workspace: Workspace, channel: Channel, args: Json) -> str | None:
     return root.ts
 
 
-def _own(workspace: Workspace, channel: Channel, ts: str, *, otherwise: str) -> Message:
+def _own(workspace: Workspace, channel: Channel, ts: str, *, otherwise: str) -> PostedMessage:
     message = workspace.message(channel.id, str(ts))
     if message is None or message.only_for:
         raise SlackError("message_not_found")
