@@ -1,4 +1,4 @@
-"""The Bolt app: every parameter is known to it, and nothing that comes in makes a 5xx."""
+"""The Bolt app: all its listener parameters are known to Bolt, and no input causes a 5xx."""
 
 import asyncio
 import contextlib
@@ -74,7 +74,7 @@ MENTION: dict[str, Any] = {
 
 
 class NothingToRead:
-    """A reading that shows nothing, but for what everybody may use."""
+    """A read use case that shows nothing and allows every verb."""
 
     def __init__(self) -> None:
         self.asked: list[tuple[Typed, ReadCommand, int]] = []
@@ -82,7 +82,7 @@ class NothingToRead:
         self.gate: asyncio.Event | None = None
 
     async def read(self, actor: Actor, typed: Typed, command: ReadCommand, *, page: int = 1) -> query_results.Pending:
-        """Show that no request is open."""
+        """Return an empty list of pending requests."""
         self.asked.append((typed, command, page))
         if self.gate is not None:
             await self.gate.wait()
@@ -91,14 +91,14 @@ class NothingToRead:
         return query_results.Pending(deciding=(), others=())
 
     async def usable(self, actor: Actor, channel: str) -> query_results.Usable:
-        """Name every verb."""
+        """Return every verb."""
         if self.gate is not None:
             await self.gate.wait()
         return query_results.Usable(verbs=frozenset(VERBS))
 
 
 class Dispatching:
-    """The app with an inbox that answers as a test says."""
+    """The app with an inbox whose answer the test sets."""
 
     def __init__(self, slack: SlackStandIn, session: aiohttp.ClientSession) -> None:
         clock = FakeClock()
@@ -222,7 +222,7 @@ async def test_what_was_pressed_or_submitted_and_is_not_ours_is_acknowledged_qui
 
 
 def broken() -> list[dict[str, Any]]:
-    """Return payloads of ours with each part taken out, and with each part of another kind."""
+    """Return our payloads with each part removed in turn, and with each part replaced by another type."""
     found: list[dict[str, Any]] = []
     for payload in (COMMAND, MENTION, CLICK, VIEW):
         found += spoilt(payload)
@@ -230,7 +230,7 @@ def broken() -> list[dict[str, Any]]:
 
 
 def spoilt(payload: dict[str, Any]) -> list[dict[str, Any]]:
-    """Return a value with each part taken out, and with each part of another kind."""
+    """Return a value with each part removed in turn, and with each part replaced by another type."""
     found: list[dict[str, Any]] = []
     for name in payload:
         found += [{**payload, name: wrong} for wrong in (None, 7, "x", [], {}, [None], {"id": None})]
@@ -239,7 +239,7 @@ def spoilt(payload: dict[str, Any]) -> list[dict[str, Any]]:
 
 
 def let_in() -> list[dict[str, Any]]:
-    """Return what of all that the doors let through."""
+    """Return those payloads that both the guard and Socket Mode accept."""
     found = []
     for payload in (*broken(), *spoilt(DIALOG), *({**VIEW, "view": view} for view in spoilt(VIEW["view"]))):
         with contextlib.suppress(ValueError):

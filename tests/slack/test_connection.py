@@ -1,4 +1,4 @@
-"""One WebSocket: its hello, its pings, its acknowledgements, its end. The stand-in is the other side of a real one."""
+"""One WebSocket: hello, pings, acknowledgements, close, over a real socket to the stand-in."""
 
 import asyncio
 from collections.abc import AsyncIterator
@@ -18,7 +18,7 @@ from tests.fakes import FakeClock, in_order, until
 
 
 class Counting(FakeClock):
-    """A clock that counts how often somebody went to sleep by it."""
+    """A clock that counts the sleeps begun."""
 
     def __init__(self) -> None:
         super().__init__()
@@ -29,14 +29,14 @@ class Counting(FakeClock):
         await super().sleep(seconds)
 
     async def turned(self, seconds: float, connection: Connection) -> None:
-        """Turn the hands, and wait until the watch has looked."""
+        """Advance the clock, and wait until the watch has checked the connection."""
         before = self.slept
         self.turn(seconds)
         await until(lambda: self.slept > before or connection.over.is_set())
 
 
 class Wired:
-    """A connection to the stand-in, and what came over it; while `gate` is shut, nothing is acknowledged."""
+    """A connection to the stand-in, and what came over it; while `gate` is closed, nothing is acknowledged."""
 
     def __init__(self, slack: SlackStandIn, session: aiohttp.ClientSession) -> None:
         self.clock = Counting()
@@ -195,7 +195,7 @@ async def test_a_connection_that_answers_lives_on_also_after_a_long_sleep_of_the
     wired: Wired, connection: Connection
 ) -> None:
     for seconds in (PING_EVERY, PING_EVERY, 8 * 3600.0, PING_EVERY, PING_EVERY):
-        assert (await wired.delivers()).ok  # by then, the answer to the ping is here as well
+        assert (await wired.delivers()).ok  # by then, the answer to the ping has arrived too
         await wired.clock.turned(seconds, connection)
 
     assert connection.is_live

@@ -1,4 +1,4 @@
-"""What a failed call to Slack means."""
+"""How failed calls to Slack are classified."""
 
 from typing import Any
 

@@ -1,4 +1,4 @@
-"""The door: what gets a 4xx, with no effect and no word of the body in the log."""
+"""The guard: what gets a 4xx, with no effect and nothing of the body in the log."""
 
 import asyncio
 import json
@@ -26,7 +26,7 @@ JSON: Final = "application/json"
 
 
 class Door:
-    """A guard, and what it let through."""
+    """A guard, and what it accepted."""
 
     def __init__(self, *teams: str) -> None:
         self.clock, self.through, self.known = FakeClock(), list[dict[str, Any]](), True
@@ -34,7 +34,7 @@ class Door:
         self.guard = Guard(signing_secret=SECRET, installation=self, clock=self.clock, dispatch=self._dispatch)
 
     def teams(self) -> frozenset[str]:
-        """Return our ids, once Slack has told them."""
+        """Return our ids once Slack has told them."""
         return self._teams if self.known else frozenset()
 
     async def _dispatch(self, payload: dict[str, Any]) -> Response:
@@ -50,7 +50,7 @@ class Door:
         headers: Mapping[str, str] | None = None,
         chunks: int = 1,
     ) -> tuple[int, str]:
-        """Deliver a body that is signed, unless headers say otherwise; return status and answer."""
+        """Deliver a signed body, with the given headers replaced; return status and answer."""
         signed = signature(SECRET, body, int(self.clock.now()) - age)
         given = {"content-type": kind, **signed, **(headers or {})}
         raw = [(name.lower().encode(), value.encode("latin-1")) for name, value in given.items()]
@@ -73,7 +73,7 @@ async def test_a_signed_delivery_for_us_goes_through_as_slacks_own_dict() -> Non
 
 
 def headers(**changed: str) -> dict[str, str]:
-    """Return headers by their short names."""
+    """Return headers from their short names."""
     names = {"stamp": "X-Slack-Request-Timestamp", "sign": "X-Slack-Signature", "length": "content-length"}
     return {names[name]: value for name, value in changed.items()}
 

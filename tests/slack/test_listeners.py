@@ -1,4 +1,4 @@
-"""The three ways in: what is answered on the spot, what is recorded, and what is said when it was not."""
+"""The three lanes: what is answered at once, what is recorded, and what is said if recording failed."""
 
 import asyncio
 import json
@@ -68,12 +68,12 @@ async def test_a_stop_is_recorded_as_typed_and_never_answered_by_an_empty_200(di
 
 
 def mention(text: str, **event: Any) -> dict[str, Any]:
-    """Return the delivery of a message that begins with the bot's name."""
+    """Return the delivery of a message that begins with a mention of the bot."""
     return {**MENTION, "event": {**MENTION["event"], "text": f"<@U0FLOWBOT> {text}", **event}}
 
 
 async def told(dispatching: Dispatching, words: str, user: str = "U0ALICE") -> Message:
-    """Wait until somebody alone was told something with these words."""
+    """Wait until somebody was sent an ephemeral message with these words."""
     return await dispatching.slack.until(
         lambda workspace: next((one for one in workspace.ephemerals(user) if words in one.plain), None)
     )

@@ -1,4 +1,4 @@
-"""Slack as a place to speak: which call says what, by which way back, and what its failures mean."""
+"""The notifier: which method sends what, by which reply handle, and what failures mean."""
 
 import asyncio
 import dataclasses
@@ -63,12 +63,12 @@ class Speaking:
         )
 
     async def posted(self) -> records.Request:
-        """Post the card and return the request with it."""
+        """Post the card and return the request with its `ts`."""
         ts = await self.notifier.post_card(SEEN)
         return records.Request(**{**vars(SEEN), "card": Card(channel=HERE, ts=ts, shown=1)})
 
     def methods(self) -> list[str]:
-        """Return the calls, without the question who we are."""
+        """Return the calls, without `auth.test`."""
         return [call.method for call in self.slack.workspace.calls if call.method != "auth.test"]
 
 
@@ -88,7 +88,7 @@ def entry(arrival: Arrival | None = None, user: str = "U0ALICE") -> Entry:
 
 
 async def response_url(speaking: Speaking, user: str = "U0ALICE") -> str:
-    """Return a way back as Slack gives one out."""
+    """Return a `response_url` as Slack issues it."""
     speaking.slack.connect("http://127.0.0.1:9/")
     ack = await speaking.slack.people.command(user, HERE, "help")
     assert ack.sent is not None
@@ -336,7 +336,7 @@ async def test_the_channel_hears_what_failed_what_nobody_knows_and_what_did_not_
 
 
 def progress_of(how: OutcomeKind) -> Progress:
-    """Return what an outcome makes of an operation."""
+    """Return the progress that an outcome leads to."""
     return PROGRESS[Progress.RUNNING, transitions.STEP_OF[how]]
 
 

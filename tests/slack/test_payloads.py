@@ -1,4 +1,4 @@
-"""Slack's payloads as values: shapes, keys, and which ways back are trusted."""
+"""Parsing Slack's payloads: shapes, keys, and which reply handles are trusted."""
 
 import json
 from typing import Any, Final
@@ -32,7 +32,7 @@ CLICK: Final[dict[str, Any]] = {
 SLACK: Final = "https://slack.com/api/"
 FORM: Final = "application/x-www-form-urlencoded"
 TEXTS: Final = st.lists(st.sampled_from(["\0", "\\", "u0000", "\\u0000", '"', "{", "n", "\u2028"])).map("".join)
-"""Texts that have a NUL, or look as if, or look like JSON."""
+"""Texts that contain a NUL, something similar to one, or something similar to JSON."""
 
 
 def submission(value: object, callback: str = "deny_reason", metadata: str = "r1") -> dict[str, Any]:
@@ -56,7 +56,7 @@ def test_a_command_without_text_is_an_empty_one() -> None:
 
 
 def mention(**event: object) -> dict[str, Any]:
-    """Return the delivery of a message that begins with the bot's name."""
+    """Return the delivery of a message that begins with a mention of the bot."""
     usual = {"type": "app_mention", "user": "U1", "text": "<@UBOT> stop main", "ts": "5.000200", "channel": "C1"}
     return {"type": "event_callback", "team_id": "T1", "event": {**usual, "team": "T7", **event}}
 
@@ -136,7 +136,7 @@ def test_a_button_of_the_list_carries_page_door_and_command(carried: str) -> Non
 
 @pytest.mark.parametrize("carried", ["", "2", "x slash list", "2 window list", None])
 def test_a_button_of_the_list_that_carries_something_else_is_a_value_error(carried: str | None) -> None:
-    with pytest.raises(ValueError):  # noqa: PT011 - several kinds of it
+    with pytest.raises(ValueError):  # noqa: PT011 - several kinds of ValueError
         payloads.turned({**CLICK, "actions": [{"action_id": "list_later", "value": carried}]}, received_at=5.0)
 
 
@@ -362,10 +362,10 @@ def test_only_slacks_own_way_back_is_trusted(url: object, api: str, trusted: boo
 def test_what_no_database_can_hold_is_not_let_in(text: str, kind: str) -> None:
     body = json.dumps({"team_id": "T1", "text": text})
     if kind == "form":
-        with pytest.raises(ValueError):  # noqa: PT011 - several kinds of it
+        with pytest.raises(ValueError):  # noqa: PT011 - several kinds of ValueError
             payloads.parse(urlencode({"payload": body}).encode(), "application/x-www-form-urlencoded")
     else:
-        with pytest.raises(ValueError):  # noqa: PT011 - several kinds of it
+        with pytest.raises(ValueError):  # noqa: PT011 - several kinds of ValueError
             payloads.parse(body.encode(), "application/json")
 
 
@@ -391,7 +391,7 @@ def test_a_nul_is_found_where_one_is_and_nowhere_else(value: object) -> None:
 
 
 def texts_in(value: object) -> str:
-    """Return all texts within a value, one behind the other."""
+    """Return all texts within a value, joined."""
     if isinstance(value, dict):
         return "".join(f"{name}{texts_in(inner)}" for name, inner in value.items())
     if isinstance(value, list):

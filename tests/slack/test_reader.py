@@ -1,4 +1,4 @@
-"""The read lane: how many at once, what is said when something fails, and help within a second."""
+"""The read lane: how many run at once, what is said when something fails, and help within a second."""
 
 import asyncio
 from collections.abc import AsyncIterator
@@ -30,7 +30,7 @@ async def dispatching() -> AsyncIterator[Dispatching]:
 
 
 def heard(dispatching: Dispatching) -> list[str]:
-    """Return what Alice alone was told."""
+    """Return the ephemeral messages that Alice got."""
     return [one.plain for one in dispatching.slack.workspace.ephemerals("U0ALICE")]
 
 

@@ -1,4 +1,4 @@
-"""The ways back: how long and how often they are used, and that they are never shown."""
+"""Reply handles: how long and how often they are used, and that they are never shown."""
 
 import pytest
 from pytest_mock import MockerFixture
@@ -11,13 +11,13 @@ URL = "https://hooks.slack.com/commands/secret"
 
 @pytest.fixture
 def clock() -> FakeClock:
-    """Return a clock that only the test turns."""
+    """Return a clock that only the test advances."""
     return FakeClock()
 
 
 @pytest.fixture
 def kept(clock: FakeClock) -> reply_handles.ReplyHandles:
-    """Return the ways back of one delivery."""
+    """Return the handles of one delivery."""
     known = reply_handles.ReplyHandles(clock=clock)
     known.remember("k", response_url=URL, trigger_id="1.2.abc")
     return known

@@ -1,4 +1,4 @@
-"""How many calls of a method leave in a minute."""
+"""How many calls of a method may be sent in a minute."""
 
 from bot.slack.directory.tiers import Tier
 from tests.fakes import FakeClock

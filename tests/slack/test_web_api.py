@@ -1,4 +1,4 @@
-"""How Slack stood when it was last asked."""
+"""The result of the last call to Slack."""
 
 import contextlib
 from collections.abc import AsyncIterator
@@ -13,7 +13,7 @@ from bot.slack.web_api import WebApi
 
 @pytest.fixture
 async def slack() -> AsyncIterator[SlackStandIn]:
-    """Run a Slack."""
+    """Run a stand-in for Slack."""
     async with SlackStandIn() as standin:
         yield standin
 

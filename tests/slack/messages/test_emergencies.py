@@ -1,4 +1,4 @@
-"""What is said of an emergency wherever it shows."""
+"""What every message says about an emergency."""
 
 import pytest
 
