@@ -1,4 +1,4 @@
-"""Signatures, against fixed vectors and against the vendor's own signer."""
+"""Signatures, checked against fixed vectors and the vendor's own signer."""
 
 import hashlib
 import string
@@ -14,7 +14,7 @@ from pydantic import SecretStr
 from bot.cloud import auth
 
 with warnings.catch_warnings():
-    warnings.simplefilter("ignore")  # the vendor's package is older than the Pythons that we test on
+    warnings.simplefilter("ignore")  # the vendor's package is older than our versions of Python
     from huaweicloudsdkcore.sdk_request import SdkRequest
     from huaweicloudsdkcore.signer.signer import Signer
 
@@ -182,7 +182,7 @@ def test_an_iam_user_never_prints_the_password() -> None:
 
 
 class VendorKey:
-    """What the vendor's signer asks of credentials."""
+    """The credentials object that the vendor's signer expects."""
 
     ak = AK
     sk = SK
@@ -228,5 +228,5 @@ def test_agrees_with_the_vendors_signer(
 
 
 def hexed(text: str) -> str:
-    """Percent-encode every byte: however a query is spelled on the wire, its meaning is signed."""
+    """Percent-encode every byte: the signature must not depend on how the query is spelled."""
     return "".join(f"%{byte:02x}" for byte in text.encode())

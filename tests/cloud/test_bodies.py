@@ -1,4 +1,4 @@
-"""Error bodies of every shape, and what must never come through."""
+"""Error bodies of every shape, and what must never be shown."""
 
 import json
 import string

@@ -1,4 +1,4 @@
-"""Credentials that are replaced while the bot runs: what is picked up, what is refused, and what is read."""
+"""Credentials replaced while the bot runs: what is noticed, what is refused, and which files are read."""
 
 import pathlib
 import sys
@@ -45,7 +45,7 @@ def source(directory: pathlib.Path, **environ: str) -> CredentialSource:
 
 
 def replace(file: pathlib.Path, text: str) -> None:
-    """Put a new file in the place of another, in one step."""
+    """Replace a file by another in one step."""
     beside = file.with_name(f"{file.name}.new")
     beside.write_text(text)
     beside.rename(file)
@@ -136,7 +136,7 @@ def test_a_variable_of_the_process_wins_over_files_and_stays_as_it_was(
 
 
 OPENED: list[str] | None = None
-"""What was opened since somebody began to watch: a hook of the interpreter cannot be taken away again."""
+"""Files opened since a test began to watch; an audit hook of the interpreter cannot be removed."""
 
 
 def watch(event: str, args: tuple[object, ...]) -> None:
@@ -146,7 +146,7 @@ def watch(event: str, args: tuple[object, ...]) -> None:
 
 @pytest.fixture
 def opened() -> Iterator[list[str]]:
-    """Give the list of all files that are opened."""
+    """Return the list of files opened from now on."""
     global OPENED  # noqa: PLW0603 -- the hook outlives the test
     sys.addaudithook(watch)
     OPENED = []
@@ -262,7 +262,7 @@ async def test_a_replaced_key_starts_no_new_minute_of_reading(rig: Rig, director
 
 @pytest.fixture
 def hidden(monkeypatch: pytest.MonkeyPatch) -> set[str]:
-    """Return what the log was told to cut out."""
+    """Return the secrets that the log was told to hide."""
     told: set[str] = set()
     monkeypatch.setattr(log, "hide", told.update)
     return told

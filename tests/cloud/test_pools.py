@@ -1,4 +1,4 @@
-"""Connections of their own: a project that hangs uses up no other's, and looking around uses up no call's."""
+"""Separate connections: a hanging project uses up no other's, and reads use up no call's."""
 
 import asyncio
 import dataclasses
@@ -32,7 +32,7 @@ def other(rig: Rig) -> Project:
 
 
 async def hang(rig: Rig) -> None:
-    """Wait until so many calls hang that no further one gets a connection."""
+    """Wait until so many calls hang that no other call gets a connection."""
     await rig.live.until(lambda live: len(live.calls) >= 20)
 
 
