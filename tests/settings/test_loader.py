@@ -1,4 +1,4 @@
-"""The settings: where they come from, what is wrong with them, and what never shows."""
+"""The settings: their sources, their problems, and the values that are never shown."""
 
 import dataclasses
 import pathlib
@@ -193,7 +193,7 @@ class TestSources:
         assert told({**GOOD, "SECRETS_DIR": "gone"}, directory) == ["SECRETS_DIR: gone is not a directory"]
 
     def test_a_secrets_directory_that_cannot_be_looked_into_is_a_sentence(self, directory: pathlib.Path) -> None:
-        name = "s" * 300  # longer than any file system takes: even root cannot look there
+        name = "s" * 300  # longer than any file system allows: even root cannot look it up
         (found,) = told({**GOOD, "SECRETS_DIR": name}, directory)
         assert found.startswith(f"SECRETS_DIR: {directory / name} cannot be read: ")
 

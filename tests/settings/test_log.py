@@ -1,4 +1,4 @@
-"""Logging: secrets are searched for in what comes out, by every way in, at debug level."""
+"""Logging: no secret appears in the output, however it is logged, at debug level."""
 
 import collections.abc
 import json
@@ -77,14 +77,14 @@ def nothing_leaks(out: str) -> bool:
 
 
 class Holder:
-    """An object that shows what it holds."""
+    """An object whose repr shows its contents."""
 
     def __repr__(self) -> str:
         return f"<Holder {SECRET}>"
 
 
 class Mute:
-    """An object that cannot be shown."""
+    """An object whose repr raises."""
 
     def __repr__(self) -> str:
         raise ValueError(SECRET)
