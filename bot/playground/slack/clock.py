@@ -1,6 +1,6 @@
-"""What the stand-in asks of time: a reading and a wait, so that tests can turn the hands.
+"""The stand-in's clock, which tests can replace by one that they advance.
 
-Knows nothing of Slack.
+Knows nothing about Slack.
 """
 
 import asyncio
@@ -9,17 +9,17 @@ from typing import Protocol
 
 
 class Clock(Protocol):
-    """A wall clock that can be waited on; a turned clock lets `sleep` return when its hands get there."""
+    """A wall clock that can be waited on; with a test's clock, `sleep` returns once it has been advanced far enough."""
 
     def now(self) -> float:
         """Return the seconds since the epoch, UTC."""
 
     async def sleep(self, seconds: float) -> None:
-        """Return when that many seconds have passed on this clock."""
+        """Return after that many seconds on this clock."""
 
 
 class SystemClock:
-    """The machine's own time."""
+    """The system clock."""
 
     def now(self) -> float:
         """Return the seconds since the epoch, UTC."""

@@ -1,4 +1,4 @@
-"""The whole workspace as readable text: for a failing test, and for the playground's script.
+"""The whole workspace as readable text, for failing tests and for the playground's script.
 
 Reads the workspace and changes nothing.
 """
@@ -10,7 +10,7 @@ from bot.playground.slack.records import Channel, Message, Person, View
 
 
 class Workspace(Protocol):
-    """What is read of a workspace; the real one imports this module."""
+    """The part of a workspace that is read here; the real one imports this module."""
 
     persons: dict[str, Person]
     channels: dict[str, Channel]
@@ -22,14 +22,14 @@ class Workspace(Protocol):
         """Return the replies under a root."""
 
     def ephemerals(self, user: str, channel: str | None = None) -> list[Message]:
-        """Return what only that person sees."""
+        """Return the ephemeral messages of that person."""
 
     def views(self, user: str) -> tuple[View, ...]:
-        """Return the modals open before a person."""
+        """Return the modals that are open for a person."""
 
 
 def of(workspace: Workspace) -> str:
-    """Return every channel in which something was said, and every view that is open."""
+    """Return every channel with messages, and every open view."""
     lines = [line for channel in workspace.channels.values() for line in _channel(workspace, channel)]
     for user in workspace.persons:
         for view in workspace.views(user):
