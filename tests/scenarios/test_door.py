@@ -1,4 +1,4 @@
-"""The door: what is turned away before anything else, and what may stand in a delivery without harm."""
+"""The guard: what it rejects, and what a delivery may contain without harm."""
 
 import contextlib
 import io
@@ -196,7 +196,7 @@ async def test_what_is_too_large_is_turned_away_with_and_without_a_length(stage:
     base = stage.slack.people.request_url
     async with aiohttp.ClientSession() as session:
         for body in (io.BytesIO(b"x" * (1024 * 1024 + 1)), chunks()):
-            with contextlib.suppress(aiohttp.ClientError):  # the door may close before all of it was said
+            with contextlib.suppress(aiohttp.ClientError):  # the server may close before everything was sent
                 async with session.post(base, data=body, headers={"Content-Type": FORM}) as response:
                     assert response.status == 413
     await _nothing_came_of_it(stage)

@@ -1,4 +1,4 @@
-"""Break-glass: two presses in place of approvals, told to everybody before anything is called, and reviewed after."""
+"""Break-glass: two presses instead of approvals, announced before any call, and reviewed afterwards."""
 
 import asyncio
 import json
@@ -34,12 +34,12 @@ DAY: Final = 86_400.0
 
 @pytest.fixture
 async def stage(open_stage: OpenStage) -> Stage:
-    """Run the bot under a rule that two people approve and whose on-call may pass over them."""
+    """Run the bot under a rule that needs two approvals and lets on-call people skip them."""
     return await open_stage(POLICY)
 
 
 async def urges(stage: Stage, text: str = ASKED, *, user: str = "U0ALICE", channel: str = INCIDENT) -> Message:
-    """Ask with `--emergency`, and return the card once all about it is told."""
+    """Ask with `--emergency`, and return the card once everybody was told."""
     card = await stage.asks(user, text, channel=channel, seen_in=channel)
     await stage.quiet()
     return stage.now(card)
@@ -59,7 +59,7 @@ async def confirms(stage: Stage, card: Message, *, user: str = "U0ALICE") -> Non
 
 
 async def uses(stage: Stage, text: str = ASKED, *, user: str = "U0ALICE") -> Message:
-    """Carry an emergency through, and return its card."""
+    """Carry out an emergency, and return its card."""
     card = await presses_first(stage, await urges(stage, text, user=user), user=user)
     await confirms(stage, card, user=user)
     return stage.now(card)
@@ -74,7 +74,7 @@ async def reviews(stage: Stage, card: Message, *, user: str = "U0CAROL", comment
 
 
 def announced(stage: Stage) -> list[str]:
-    """Return what the home channel was told outside of threads."""
+    """Return what was posted in the home channel outside threads."""
     return [one.plain for one in stage.cards(INCIDENT)]
 
 
@@ -388,7 +388,7 @@ async def test_a_rehearsed_emergency_ends_no_real_one(stage: Stage) -> None:
 
 
 async def test_an_approved_stop_that_is_held_up_gives_way(stage: Stage) -> None:
-    """A flow that cannot be read holds up what was approved, and no emergency."""
+    """A flow that cannot be read delays an approved request, but not an emergency."""
     held_up = await stage.asks("U0ALICE", "stop main-feed because it loops")
     stage.reads_fail(failing(500, "live"))
     for lead in ("U0CAROL", "U0DAVE"):
@@ -455,7 +455,7 @@ async def test_the_home_channel_does_not_learn_the_reason_of_a_card_in_a_private
 
 
 async def _unannounced(stage: Stage) -> Message:
-    """Let Slack take the card and what is said of it in its channel, and no post after that; press first."""
+    """Let Slack accept the card and the announcement in its channel, and no later post; then make the first press."""
     await stage.quiet()
     stage.slack.faults.delay(POST, 0, times=2)
     stage.slack.faults.server_error(POST, times=None)
@@ -747,7 +747,7 @@ NEW_APPROVERS: Final = {
     "the set has others": ('["U0CAROL", "U0DAVE"]', '["U0NORA", "U0DAVE"]'),
     "the rule has others": ('approvers = ["media-leads"]', 'approvers = ["U0NORA", "U0DAVE"]'),
 }
-"""What is changed in the policy while an emergency is open or has run."""
+"""Changes of the policy while an emergency is open or has run."""
 
 
 async def _changes_approvers(stage: Stage, how: str) -> str:

@@ -1,4 +1,4 @@
-"""What the cloud does with the call, and that card and thread say that and nothing else."""
+"""What the cloud does with the call, and that card and thread say exactly that."""
 
 import asyncio
 
@@ -19,12 +19,12 @@ async def _approved(stage: Stage) -> Message:
 
 
 def _shown_in_channel(stage: Stage, card: Message) -> list[str]:
-    """Return the replies that stand in the channel too."""
+    """Return the replies that were broadcast to the channel."""
     return [one.plain for one in stage.slack.workspace.messages(card.channel) if one.broadcast]
 
 
 async def _failed(stage: Stage, card: Message, *words: str, calls: int = 1) -> str:
-    """Wait for the outcome; assert that it is told as a failure, everywhere, after so many calls. Return it."""
+    """Wait for the outcome, check that it is shown as a failure everywhere after this many calls, and return it."""
     outcome = (await stage.thread_says(card, words[0])).plain
     await stage.quiet()
     assert all(word in outcome for word in words)

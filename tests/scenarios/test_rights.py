@@ -13,7 +13,7 @@ AGED = 6.0
 
 
 async def _waits(stage: Stage, words: str) -> None:
-    """Assert that the flow was not touched and that Erin, alone, was told so."""
+    """Check that the flow was not touched and that only Erin was told so."""
     (answer,) = stage.heard("U0ERIN")
     assert words in answer
     assert stage.stops() == 0
