@@ -92,7 +92,7 @@ async def copy(stage: Stage) -> None:
     schema.metadata.create_all(engine)
     with engine.begin() as connection:
         for table in schema.metadata.sorted_tables:
-            if rows := [dict(row) for row in await stage.fetch(f"SELECT * FROM {table.name}")]:  # noqa: S608 - our own table names
+            if rows := [dict(row) for row in await stage.fetch(f"SELECT * FROM {table.name}")]:  # noqa: S608 - our tables
                 connection.execute(table.insert(), rows)
     engine.dispose()
 

@@ -91,7 +91,7 @@ class Points:
         os.write(self._said, json.dumps(what).encode() + b"\n")
 
     def trace(self) -> aiohttp.TraceConfig:
-        """Return a trace config that makes each call to Slack pass a point before it is sent and one after its answer."""
+        """Return a trace config that makes each call to Slack pass a point before and after it."""
         config = aiohttp.TraceConfig()
 
         async def before(_session: object, _context: object, call: aiohttp.TraceRequestStartParams) -> None:
