@@ -96,7 +96,7 @@ class CloudContract:
         assert isinstance(flow, records.Flow)
         assert flow.status == "STANDBY"
 
-    async def test_a_second_stop_is_refused_in_the_words_of_the_cloud(self, world: tuple[ports.Cloud, Project]) -> None:
+    async def test_a_second_stop_is_refused_with_the_clouds_message(self, world: tuple[ports.Cloud, Project]) -> None:
         cloud, project = world
         await cloud.change(project, FLOW_ID, Verb.STOP)
         refused = failed(await cloud.change(project, FLOW_ID, Verb.STOP), Fault.REJECTED)
@@ -217,7 +217,7 @@ async def test_a_verb_that_changes_nothing_makes_no_call(rig: Rig) -> None:
     assert rig.live.calls == ()
 
 
-async def test_a_second_start_is_refused_in_the_words_of_the_cloud(rig: Rig) -> None:
+async def test_a_second_start_is_refused_with_the_clouds_message(rig: Rig) -> None:
     refused = failed(await rig.cloud.change(rig.project, FLOW_ID, Verb.START), Fault.REJECTED)
     assert (refused.code, refused.message) == ("LIVE.100011001", "flow task is in active status")
 
@@ -387,7 +387,7 @@ async def test_a_wrong_key_is_told_and_locks_after_five_tries(rig: Rig) -> None:
     assert "forbidden" in outcome.message
 
 
-async def test_a_project_that_is_not_the_paths_is_a_matter_of_credentials(rig: Rig) -> None:
+async def test_a_project_other_than_the_paths_is_a_credentials_failure(rig: Rig) -> None:
     rig.live.faults.add(Trouble(reply=live_errors.wrong_project()))
     failed(await rig.cloud.change(rig.project, FLOW_ID, Verb.STOP), Fault.CREDENTIALS)
 
@@ -519,7 +519,7 @@ async def test_a_200_that_does_not_say_what_happened_is_uncertain(rig: Rig, body
         assert outcome.request_id
 
 
-async def test_a_list_that_is_none_is_uncertain(rig: Rig) -> None:
+async def test_a_reply_without_a_list_is_uncertain(rig: Rig) -> None:
     rig.live.faults.add(Trouble(reply=Refusal(status=200, body={"flows": None})))
     failed(await rig.cloud.flows(rig.project), Fault.UNCERTAIN)
 

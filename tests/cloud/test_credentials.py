@@ -102,7 +102,7 @@ def test_a_dotenv_that_is_replaced_is_picked_up_or_put_there_later(directory: pa
     assert clear(look()["hk"]) == ("ak-3", "sk-3")
 
 
-def test_a_link_that_is_turned_replaces_all_files_at_once_as_kubernetes_does(directory: pathlib.Path) -> None:
+def test_switching_a_link_replaces_all_files_at_once_as_kubernetes_does(directory: pathlib.Path) -> None:
     secrets = directory / "secrets"
     for number in (1, 2):
         (secrets / f"..{number}").mkdir()
@@ -218,7 +218,7 @@ def test_a_user_takes_the_place_of_a_key_and_a_key_that_of_a_user(directory: pat
     assert clear(look()["hk"]) == ("ak-2", "sk-2")
 
 
-def test_settings_that_came_from_nowhere_never_change(directory: pathlib.Path) -> None:
+def test_settings_without_an_origin_never_change(directory: pathlib.Path) -> None:
     loaded = loader.load({**SLACK, AK: "ak-1", SK: "sk-1"}, directory=directory)
     by_hand = loader.Settings(
         slack_bot_token=loaded.slack_bot_token,

@@ -51,9 +51,7 @@ async def test_calls_of_one_project_that_hang_use_up_no_other_project_s_connecti
     await asyncio.gather(*hanging)
 
 
-async def test_readings_for_somebody_s_curiosity_use_up_no_connection_of_a_call(
-    rig: Rig, cloud: client.LiveClient
-) -> None:
+async def test_read_commands_use_up_no_connection_of_a_call(rig: Rig, cloud: client.LiveClient) -> None:
     gate = asyncio.Event()
     rig.live.faults.add(Trouble(hold=gate, effect=True), times=None)
     hanging = [asyncio.create_task(cloud.flow(rig.project, FLOW_ID, purpose="read")) for _ in range(HANGING)]

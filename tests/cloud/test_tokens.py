@@ -229,7 +229,7 @@ async def test_a_stop_whose_token_was_refused_is_sent_once_more_with_a_new_one(
 
 
 @pytest.mark.parametrize("refusal", REFUSALS)
-async def test_never_a_second_time(rig: Rig, cloud: client.LiveClient, refusal: Refusal) -> None:
+async def test_a_refused_new_token_is_not_replaced_again(rig: Rig, cloud: client.LiveClient, refusal: Refusal) -> None:
     rig.live.faults.add(Trouble(reply=refusal), times=None)
     outcome = failed(await cloud.change(rig.project, FLOW_ID, Verb.STOP), Fault.CREDENTIALS)
     assert (outcome.http_status, outcome.request_id) == (401, "live-000002")
@@ -264,7 +264,7 @@ async def test_many_calls_that_are_refused_at_once_fetch_one_token(rig: Rig, clo
         live_errors.failing(503, "gateway"),
     ],
 )
-async def test_other_refusals_are_no_matter_of_the_token(rig: Rig, cloud: client.LiveClient, refusal: Refusal) -> None:
+async def test_other_refusals_do_not_replace_the_token(rig: Rig, cloud: client.LiveClient, refusal: Refusal) -> None:
     rig.live.faults.add(Trouble(reply=refusal))
     assert isinstance(await cloud.change(rig.project, FLOW_ID, Verb.STOP), CloudFailure)
     assert (len(rig.live.calls), len(rig.live.iam.calls)) == (1, 1)
@@ -318,7 +318,7 @@ ANSWERS = [
 
 
 @pytest.mark.parametrize(("trouble", "fault", "message"), ANSWERS)
-async def test_what_iam_answers_is_told_as_what_it_means_for_the_call(
+async def test_failures_of_iam_become_failures_of_the_call(
     rig: Rig, cloud: client.LiveClient, trouble: Trouble, fault: Fault, message: str
 ) -> None:
     rig.live.iam.faults.add(trouble)

@@ -188,7 +188,7 @@ async def test_it_listens_on_loopback_alone(playground: launch.Playground) -> No
         ("do/say", b" " * (server.MOST_BYTES + 1), 413),
     ],
 )
-async def test_what_makes_no_sense_is_a_4xx(
+async def test_invalid_requests_get_a_4xx(
     session: aiohttp.ClientSession, playground: launch.Playground, path: str, body: bytes, status: int
 ) -> None:
     headers = {"origin": playground.url.rstrip("/"), "content-type": "application/json"}
@@ -196,7 +196,7 @@ async def test_what_makes_no_sense_is_a_4xx(
         assert response.status == status
 
 
-async def test_nobody_looks_through_the_eyes_of_a_stranger_to_the_workspace(
+async def test_the_page_shows_no_view_of_an_unknown_person(
     session: aiohttp.ClientSession, playground: launch.Playground
 ) -> None:
     for user in ("", "U0NOBODY", "U0FLOWBOT"):
@@ -272,7 +272,9 @@ async def test_plain_words_mentions_and_other_commands(alice: Window, playground
     assert "<@U0FLOWBOT> stop main-feed" in said
 
 
-async def test_what_no_client_allows_is_said(session: aiohttp.ClientSession, playground: launch.Playground) -> None:
+async def test_actions_that_no_client_allows_are_explained(
+    session: aiohttp.ClientSession, playground: launch.Playground
+) -> None:
     gone = Window(session, playground.url, "U0GONE")
 
     told = await gone.says("/flow stop main-feed")
@@ -450,7 +452,7 @@ def test_it_says_where_it_is_and_leaves_nothing_behind(tmp_path: pathlib.Path, b
     assert [child for child in children if pathlib.Path(f"/proc/{child}").exists()] == []
 
 
-def test_what_is_kept_stays(tmp_path: pathlib.Path) -> None:
+def test_kept_files_stay(tmp_path: pathlib.Path) -> None:
     with subprocess.Popen(  # noqa: S603 - our own command
         [*FLOWBOT, "--port", "0", "--no-open", "--keep", "kept"], cwd=tmp_path, stdout=subprocess.PIPE, text=True
     ) as process:

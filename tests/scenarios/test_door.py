@@ -115,7 +115,7 @@ async def test_another_workspace_is_turned_away(stage: Stage) -> None:
     await _nothing_came_of_it(stage)
 
 
-async def test_what_nobody_takes_is_no_fault_of_ours(stage: Stage) -> None:
+async def test_unhandled_deliveries_are_no_error_of_ours(stage: Stage) -> None:
     action = {"type": "button", "action_id": "of_a_later_version", "block_id": "b", "value": "x"}
     view = {"id": "V1", "type": "modal", "callback_id": "of_a_later_version", "private_metadata": "x"}
     team = {"id": stage.slack.workspace.team_id}

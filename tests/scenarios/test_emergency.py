@@ -289,7 +289,7 @@ async def test_the_requester_withdraws_one(stage: Stage) -> None:
     assert stage.now(card).buttons == {}
 
 
-async def test_a_pending_request_gives_way_and_its_requester_is_told(stage: Stage) -> None:
+async def test_a_pending_request_is_superseded_and_its_requester_is_told(stage: Stage) -> None:
     before = await stage.asks("U0ALICE", "stop main-feed because it loops")
     await stage.presses("U0CAROL", before, "approve")
     await stage.quiet()
@@ -310,7 +310,7 @@ async def test_a_pending_request_gives_way_and_its_requester_is_told(stage: Stag
     assert sorted(whats) == ["asked", "asked", "superseded"]
 
 
-async def test_what_runs_does_not_give_way(stage: Stage) -> None:
+async def test_a_running_request_is_not_superseded(stage: Stage) -> None:
     first = await urges(stage)
     let_go = asyncio.Event()
     stage.put_fails(hold=let_go, effect=True)
@@ -328,7 +328,7 @@ async def test_what_runs_does_not_give_way(stage: Stage) -> None:
 
 
 @pytest.mark.parametrize("pressed", [False, True])
-async def test_an_abandoned_emergency_stands_in_nobodys_way(stage: Stage, pressed: bool) -> None:
+async def test_an_abandoned_emergency_blocks_no_other_request(stage: Stage, pressed: bool) -> None:
     abandoned = await urges(stage)
     if pressed:
         await presses_first(stage, abandoned)
@@ -380,14 +380,14 @@ async def test_of_two_emergencies_at_once_one_stands_and_stops_once(stage: Stage
     assert len([one for one in stage.cards() if "Superseded" in stage.reads(one)]) == 1
 
 
-async def test_a_rehearsed_emergency_ends_no_real_one(stage: Stage) -> None:
+async def test_a_dry_run_emergency_supersedes_no_real_one(stage: Stage) -> None:
     real = await urges(stage)
     await urges(stage, "stop main-feed --dry-run --emergency because of a drill", user="U0BOB")
 
     assert "emergency_first" in stage.now(real).buttons
 
 
-async def test_an_approved_stop_that_is_held_up_gives_way(stage: Stage) -> None:
+async def test_a_delayed_approved_stop_is_superseded(stage: Stage) -> None:
     """A flow that cannot be read delays an approved request, but not an emergency."""
     held_up = await stage.asks("U0ALICE", "stop main-feed because it loops")
     stage.reads_fail(failing(500, "live"))

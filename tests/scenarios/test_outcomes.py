@@ -130,7 +130,7 @@ async def test_promise_4_no_card_says_done_unless_the_cloud_says_done(stage: Sta
     await _failed(stage, card, "accepted, still ACTIVE")
 
 
-async def test_what_is_accepted_and_comes_true_within_half_a_minute_has_succeeded(stage: Stage) -> None:
+async def test_an_accepted_stop_that_takes_effect_within_half_a_minute_succeeds(stage: Stage) -> None:
     stage.put_fails(status="ACTIVE")
     card = await _approved(stage)
     await stage.shows(card, "the cloud accepted it but does not report it done yet")

@@ -75,7 +75,7 @@ async def test_there_is_nothing_else(built: world.World, method: str, path: str,
         assert (await session.request(method, url + path)).status == status
 
 
-async def test_only_a_path_that_is_spelled_as_ours_is_ours(built: world.World) -> None:
+async def test_only_exactly_spelled_paths_are_served(built: world.World) -> None:
     ours = [("GET", "/metrics"), ("GET", "/healthz"), ("GET", "/readyz"), ("POST", "/slack/events")]
     bent = [
         (method, target)
@@ -103,7 +103,7 @@ async def raw_status(url: str, method: str, target: str) -> int:
     return int(status)
 
 
-async def test_how_slack_stood_when_last_asked_is_told_and_makes_nobody_unready(built: world.World) -> None:
+async def test_readyz_reports_slacks_last_status_without_depending_on_it(built: world.World) -> None:
     built.slack.faults.down()
     async with running(built) as (_, url):
         assert await get(f"{url}/readyz") == (200, '{"database":"answers","slack":"away"}')
@@ -112,7 +112,7 @@ async def test_how_slack_stood_when_last_asked_is_told_and_makes_nobody_unready(
         assert await get(f"{url}/readyz") == (200, '{"database":"answers","slack":"connected"}')
 
 
-async def test_slack_being_away_at_first_is_told_and_mends_itself(built: world.World) -> None:
+async def test_slack_being_away_at_the_start_is_logged_and_retried(built: world.World) -> None:
     built.slack.faults.down()
     async with running(built):
         told = await built.slack.people.command("U0ALICE", "C0INCIDENT", "status main-feed")

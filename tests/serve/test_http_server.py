@@ -167,7 +167,7 @@ class TestTime:
         async with running(Limits(head_within=SHORT, write_within=SHORT)) as server:
             assert (await server.said(sent)).startswith(b"HTTP/1.1 408 ")
 
-    async def test_a_caller_who_says_nothing_is_hung_up_on(self) -> None:
+    async def test_a_silent_caller_is_disconnected(self) -> None:
         async with running(Limits(head_within=SHORT)) as server:
             assert await server.said() == b""
 
@@ -234,7 +234,7 @@ class TestConnections:
             assert await answer(at_rest[0]) == b"HTTP/1.1 200 OK | /where"
             assert not second.at_eof()
 
-    async def test_nobody_who_is_being_answered_makes_way(self) -> None:
+    async def test_no_request_being_answered_is_dropped_for_a_new_one(self) -> None:
         async with running(Limits(connections=2)) as server, contextlib.AsyncExitStack() as stack:
             server.gate = asyncio.Event()
             callers = [await stack.enter_async_context(server.caller(WHOLE)) for _ in range(2)]

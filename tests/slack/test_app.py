@@ -154,7 +154,7 @@ def test_every_parameter_of_a_listener_is_known_to_bolt(name: str) -> None:
 
 
 @pytest.mark.parametrize("payload", [COMMAND, MENTION, CLICK, VIEW])
-async def test_what_is_ours_reaches_its_listener(dispatching: Dispatching, payload: dict[str, Any]) -> None:
+async def test_our_deliveries_reach_their_listeners(dispatching: Dispatching, payload: dict[str, Any]) -> None:
     answered = await dispatching.send(payload)
 
     assert answered.status_code == 200
@@ -174,9 +174,7 @@ async def test_what_is_ours_reaches_its_listener(dispatching: Dispatching, paylo
         {"team_id": "T0PLAYGROUND"},
     ],
 )
-async def test_what_is_not_ours_is_not_found_and_does_nothing(
-    dispatching: Dispatching, payload: dict[str, Any]
-) -> None:
+async def test_other_deliveries_get_a_404_and_do_nothing(dispatching: Dispatching, payload: dict[str, Any]) -> None:
     assert (await dispatching.send(payload)).status_code == 404
     assert dispatching.entries == []
 
@@ -211,7 +209,7 @@ DIALOG: dict[str, Any] = {
         {**DIALOG, "type": "workflow_step_edit", "workflow_step": {"step_id": "s"}},
     ],
 )
-async def test_what_was_pressed_or_submitted_and_is_not_ours_is_acknowledged_quietly(
+async def test_foreign_buttons_and_modals_are_acknowledged_silently(
     dispatching: Dispatching, payload: dict[str, Any]
 ) -> None:
     with structlog.testing.capture_logs() as lines:
@@ -248,7 +246,7 @@ def let_in() -> list[dict[str, Any]]:
     return found
 
 
-async def test_no_shape_that_is_let_in_is_a_surprise(dispatching: Dispatching) -> None:
+async def test_no_accepted_shape_raises_an_unexpected_error(dispatching: Dispatching) -> None:
     with structlog.testing.capture_logs() as lines:
         for payload in let_in():
             await dispatching.send(payload)

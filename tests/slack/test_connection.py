@@ -120,7 +120,7 @@ async def test_an_envelope_is_acknowledged_once_it_was_taken(wired: Wired, conne
     assert (await first).ok
 
 
-async def test_what_shall_not_be_acknowledged_is_not(wired: Wired, connection: Connection) -> None:
+async def test_without_an_acknowledgement_none_is_sent(wired: Wired, connection: Connection) -> None:
     refused = asyncio.create_task(wired.delivers(answered=False))
     await until(lambda: wired.taken)
     assert (await wired.delivers()).ok
@@ -148,7 +148,7 @@ async def test_an_envelope_is_acknowledged_on_the_connection_that_brought_it(wir
 
 
 @pytest.mark.parametrize("text", ["no json", "[]", '{"envelope_id": 5}', '{"type": "\\ud800"}', "[" * 100_000])
-async def test_what_nobody_understands_is_left_alone(wired: Wired, connection: Connection, text: str) -> None:
+async def test_unknown_messages_are_ignored(wired: Wired, connection: Connection, text: str) -> None:
     await wired.line.socket.send_str(text)
     await wired.line.socket.send_bytes(b"binary")
 
@@ -168,7 +168,7 @@ async def test_a_disconnect_says_that_it_will_go_and_is_not_yet_the_end(
     assert (await wired.delivers()).ok
 
 
-async def test_the_end_in_good_order_and_a_cut_are_both_the_end(wired: Wired) -> None:
+async def test_a_clean_close_and_a_cut_both_end_the_connection(wired: Wired) -> None:
     for cut in (False, True):
         connection = await wired.open()
         await connection.greeted()

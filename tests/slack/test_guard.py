@@ -114,7 +114,7 @@ BAD: Final = {
 
 
 @pytest.mark.parametrize("case", BAD)
-async def test_bad_input_is_turned_away_and_goes_no_further(case: str, caplog: pytest.LogCaptureFixture) -> None:
+async def test_bad_input_is_rejected_and_not_dispatched(case: str, caplog: pytest.LogCaptureFixture) -> None:
     given, status, reason = BAD[case]
     door = Door()
     caplog.set_level(logging.DEBUG)
@@ -171,7 +171,7 @@ async def test_the_clickers_own_team_does_not_count() -> None:
     assert (await Door().knock(urlencode({"payload": json.dumps(payload)}).encode()))[0] == 403
 
 
-async def test_what_names_its_workspace_is_let_in_while_we_do_not_know_who_we_are() -> None:
+async def test_deliveries_with_a_workspace_are_accepted_while_ours_is_unknown() -> None:
     door = Door()
     door.known = False
     click = {"team": {"id": "T2"}, "user": {"id": "U2"}}
@@ -201,7 +201,7 @@ async def test_a_content_type_is_read_as_http_means_it(kind: str) -> None:
     assert (await Door().knock(b'{"team_id": "T1"}', kind=kind))[0] == 200
 
 
-async def test_a_sender_that_goes_away_in_the_middle_is_no_surprise() -> None:
+async def test_a_sender_that_disconnects_in_the_middle_is_no_error() -> None:
     door = Door()
     raw = [(b"x-slack-signature", b"v0=x"), (b"x-slack-request-timestamp", b"1")]
 

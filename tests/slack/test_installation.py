@@ -81,7 +81,7 @@ async def test_an_organisations_own_installation_may_be_in_no_workspace(
     assert installation.teams() == {"E0GRID"}
 
 
-async def test_whoever_is_nowhere_is_not_known(
+async def test_an_identity_without_team_and_organisation_is_unknown(
     slack: SlackStandIn, installation: Installation, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setitem(api.METHODS, "auth.test", lambda workspace, args: {"user_id": "U0BOT", "team_id": None})

@@ -57,7 +57,7 @@ async def test_help_is_answered_on_the_spot(dispatching: Dispatching, text: str 
 
 
 @pytest.mark.parametrize("text", ["stopp main", "stop", "stop main --nope", "stop main because", "stop main --for 1m"])
-async def test_what_is_not_understood_or_not_there_yet_is_recorded_nowhere(dispatching: Dispatching, text: str) -> None:
+async def test_usage_errors_and_unavailable_commands_are_not_recorded(dispatching: Dispatching, text: str) -> None:
     assert "Nothing was done" in await command(dispatching, text)
     assert dispatching.entries == []
 
@@ -124,7 +124,7 @@ async def test_a_mention_that_is_delivered_again_is_answered_once(dispatching: D
     assert len(dispatching.entries) == (1 if text == "stop main" else 0)
 
 
-async def test_no_more_mentions_are_remembered_than_is_of_use(dispatching: Dispatching) -> None:
+async def test_the_number_of_remembered_mentions_is_limited(dispatching: Dispatching) -> None:
     for number in range(REMEMBERED + 5):
         await dispatching.send(mention("stop main", ts=f"1700000000.{number:06}"))
     await dispatching.listeners.drain()

@@ -158,7 +158,7 @@ async def test_a_failure_is_a_value_of_ours(
     assert getattr(raised.value, "retry_after", None) == (9.0 if fault == "ratelimit" else None)
 
 
-async def test_a_person_is_told_by_the_way_back_first(speaking: Speaking) -> None:
+async def test_a_person_is_answered_by_response_url_first(speaking: Speaking) -> None:
     speaking.returns.remember("k", response_url=await response_url(speaking), trigger_id=None)
 
     await speaking.notifier.answer(entry(), answers.NoSuchRequest())
@@ -169,7 +169,7 @@ async def test_a_person_is_told_by_the_way_back_first(speaking: Speaking) -> Non
 
 
 @pytest.mark.parametrize("trouble", ["gone", "drop", "500"])
-async def test_a_way_back_that_does_not_work_leads_to_an_ephemeral(speaking: Speaking, trouble: str) -> None:
+async def test_a_failing_response_url_leads_to_an_ephemeral(speaking: Speaking, trouble: str) -> None:
     url = await response_url(speaking)
     if trouble == "drop":
         speaking.slack.faults.drop_before("response_url", times=None)

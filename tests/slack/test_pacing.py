@@ -61,7 +61,7 @@ async def test_ten_messages_leave_at_once_and_then_one_a_second(pacer: Pacer, cl
     assert left == list(range(TEN, MOST + 1))
 
 
-async def test_less_than_a_second_lets_nobody_leave(pacer: Pacer, clock: FakeClock) -> None:
+async def test_within_a_second_no_other_message_leaves(pacer: Pacer, clock: FakeClock) -> None:
     await burst(pacer)
     line = Line(pacer, "C1", 1)
 

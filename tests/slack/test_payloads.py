@@ -106,7 +106,7 @@ def test_a_mention_counts_from_when_it_was_written_and_never_from_the_future(
         {"user": 7},
     ],
 )
-def test_what_no_person_wrote_to_the_bot_is_no_mention(event: dict[str, object]) -> None:
+def test_only_messages_written_by_people_are_mentions(event: dict[str, object]) -> None:
     assert payloads.mentioned(mention(**event), bot_user="UBOT", received_at=9.0) is None
 
 
@@ -188,7 +188,7 @@ def test_a_click_in_an_organisation_is_of_a_workspace_or_of_the_organisation(
 
 @pytest.mark.parametrize("kind", ["block_actions", "view_submission"])
 @pytest.mark.parametrize("user", [None, {}, {"id": None}, {"id": 7}, {"id": ""}, "U1", {"team_id": "T1"}])
-def test_what_is_done_in_nobodys_name_is_incomplete(kind: str, user: object) -> None:
+def test_an_interaction_without_a_user_is_incomplete(kind: str, user: object) -> None:
     payload = {**CLICK, **submission("x"), "actions": CLICK["actions"], "type": kind}
     payloads.check(payload)
 
@@ -351,7 +351,7 @@ def test_the_team_of_an_actor_is_found_in_every_shape(payload: dict[str, Any], t
         ("http://[::1]:7/1", "http://[::1]:8/api/", True),
     ],
 )
-def test_only_slacks_own_way_back_is_trusted(url: object, api: str, trusted: bool) -> None:
+def test_only_slacks_own_response_url_is_trusted(url: object, api: str, trusted: bool) -> None:
     found = payloads.response_url({"response_url": url}, api_url=api)
 
     assert found == (url if trusted else None)
@@ -359,7 +359,7 @@ def test_only_slacks_own_way_back_is_trusted(url: object, api: str, trusted: boo
 
 @pytest.mark.parametrize("text", ["stop \0", "stop \ud800"])
 @pytest.mark.parametrize("kind", ["form", "json"])
-def test_what_no_database_can_hold_is_not_let_in(text: str, kind: str) -> None:
+def test_text_that_no_database_can_store_is_rejected(text: str, kind: str) -> None:
     body = json.dumps({"team_id": "T1", "text": text})
     if kind == "form":
         with pytest.raises(ValueError):  # noqa: PT011 - several kinds of ValueError
@@ -370,7 +370,7 @@ def test_what_no_database_can_hold_is_not_let_in(text: str, kind: str) -> None:
 
 
 @pytest.mark.parametrize("text", ["log says \\u0000", "\\\\u0000", "\\x00 \\0 %00 &#0;", "\u2400", '{"a": "\\u0000"}'])
-def test_what_only_looks_like_a_nul_is_let_in(text: str) -> None:
+def test_text_that_only_looks_like_a_nul_is_accepted(text: str) -> None:
     payload = {"type": "block_actions", "message": {"text": text, text: [text]}}
 
     assert payloads.parse(json.dumps(payload).encode(), "application/json") == payload
@@ -400,14 +400,14 @@ def texts_in(value: object) -> str:
 
 
 @pytest.mark.parametrize("field", ["user_id", "channel_id", "team_id", "command", "trigger_id", "response_url"])
-def test_an_id_with_a_nul_is_not_let_in(field: str) -> None:
+def test_an_id_with_a_nul_is_rejected(field: str) -> None:
     fields = {**COMMAND, field: f"{COMMAND.get(field, 'x')}\0"}
 
     with pytest.raises(ValueError, match="NUL"):
         payloads.parse(urlencode(fields).encode(), FORM)
 
 
-def test_a_nul_that_somebody_typed_is_let_in() -> None:
+def test_a_typed_nul_is_accepted() -> None:
     fields = {**COMMAND, "text": "stop \0 main"}
 
     assert payloads.parse(urlencode(fields).encode(), FORM) == fields
@@ -419,6 +419,6 @@ def test_a_form_with_bad_bytes_in_a_field_keeps_the_rest() -> None:
     assert parsed == {"command": "/flow", "text": "�"}
 
 
-def test_a_bare_nul_is_not_let_in() -> None:
+def test_a_bare_nul_is_rejected() -> None:
     with pytest.raises(ValueError, match="NUL"):
         payloads.parse(b"command=/flow&text=\0", "application/x-www-form-urlencoded")

@@ -34,7 +34,7 @@ def heard(dispatching: Dispatching) -> list[str]:
     return [one.plain for one in dispatching.slack.workspace.ephemerals("U0ALICE")]
 
 
-async def test_what_is_read_is_told_to_the_asker_alone(dispatching: Dispatching) -> None:
+async def test_the_result_of_a_read_command_goes_to_the_asker_alone(dispatching: Dispatching) -> None:
     assert dispatching.reader.begin(ENTRY, TYPED, PENDING) is not None
     await dispatching.reader.drain()
 
@@ -48,7 +48,7 @@ async def test_what_is_read_is_told_to_the_asker_alone(dispatching: Dispatching)
         (RuntimeError("nobody foresaw this"), "Something went wrong on my side"),
     ],
 )
-async def test_a_failure_is_told(dispatching: Dispatching, trouble: Exception, words: str) -> None:
+async def test_a_failure_is_reported_to_the_asker(dispatching: Dispatching, trouble: Exception, words: str) -> None:
     dispatching.reading.trouble = trouble
 
     dispatching.reader.begin(ENTRY, TYPED, PENDING)
@@ -82,7 +82,7 @@ async def test_too_many_at_once_are_turned_away(dispatching: Dispatching) -> Non
     assert len(dispatching.reading.asked) == reader.MOST_WAITING
 
 
-async def test_only_so_many_are_carried_out_side_by_side(dispatching: Dispatching) -> None:
+async def test_the_number_of_concurrent_reads_is_limited(dispatching: Dispatching) -> None:
     dispatching.reading.gate = asyncio.Event()
     for _ in range(2 * reader.AT_ONCE):
         dispatching.reader.begin(ENTRY, TYPED, PENDING)

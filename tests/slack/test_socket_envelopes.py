@@ -58,7 +58,7 @@ STRANGE: Final = {
 
 
 @pytest.mark.parametrize("payload", [*STRANGE.values(), ["no", "object"], None], ids=[*STRANGE, "a list", "nothing"])
-async def test_what_the_guard_would_turn_away_has_no_effect(ready: Opened, payload: Any) -> None:
+async def test_what_the_guard_would_reject_has_no_effect(ready: Opened, payload: Any) -> None:
     with structlog.testing.capture_logs() as lines:
         command = await ready.line.deliver("slash_commands", payload, accepts=True)
         event = await ready.line.deliver("events_api", payload)

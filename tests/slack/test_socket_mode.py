@@ -119,7 +119,7 @@ async def ready(opened: Opened) -> Opened:
 # Connecting
 
 
-async def test_two_connections_stand_each_with_its_own_ticket(ready: Opened) -> None:
+async def test_two_connections_are_open_each_with_its_own_ticket(ready: Opened) -> None:
     assert ready.counted("flowbot_socket_connections") == SOCKETS
     assert ready.counted("flowbot_socket_reconnects_total") == 0
     assert sorted(ready.line.knocks) == ["ticket-1", "ticket-2"]  # the preflight's ticket is used
@@ -309,7 +309,7 @@ async def test_a_silent_connection_is_replaced(ready: Opened) -> None:
 
 
 @pytest.mark.parametrize("reason", ["link_disabled", "too_many_websockets"])
-async def test_what_only_an_operator_can_mend_is_told_loudly(ready: Opened, reason: str) -> None:
+async def test_problems_for_an_operator_are_logged_as_errors(ready: Opened, reason: str) -> None:
     with structlog.testing.capture_logs() as lines:
         await ready.line.lines[0].disconnect(reason)
         await ready.line.lines[0].close()
