@@ -13,7 +13,7 @@ from bot.usecases import errors
 if TYPE_CHECKING:
     from bot.settings.loader import Settings
 
-Returned = TypeVar("Returned")
+WorkResult = TypeVar("WorkResult")
 
 NO: Final = 1
 """Exit code where the answer is no."""
@@ -38,7 +38,7 @@ def wrong(lines: Iterable[str]) -> NoReturn:
     sys.exit(WRONG)
 
 
-def or_wrong(work: Callable[[], Returned]) -> Returned:
+def or_wrong(work: Callable[[], WorkResult]) -> WorkResult:
     """Return what the work returns; print an error that flowbot itself raises as one sentence, and exit 2."""
     try:
         return work()

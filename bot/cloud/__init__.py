@@ -1,4 +1,4 @@
-"""Huawei Cloud Live: the only room that knows its API and speaks HTTP with it.
+"""Huawei Cloud Live: the only room that knows its API and calls it over HTTP.
 
-Failures leave it as values. It must not know requests, rules or people.
+Failures are returned as values. It must not know requests, rules or people.
 """

@@ -1,4 +1,4 @@
-"""Proving to Huawei Cloud who calls: a signature with an access key (SDK-HMAC-SHA256), or the token of an IAM user.
+"""Authentication to Huawei Cloud: a signature by access key (SDK-HMAC-SHA256), or an IAM user's token.
 
 Owns the signature. Must not know of flows, replies or retries: one request in, the same request
 with its proof out, no I/O. Where tokens come from is in `tokens`.
@@ -21,13 +21,13 @@ from bot.settings.credentials import AccessKey
 ALGORITHM: Final = "SDK-HMAC-SHA256"
 
 SIGNED: Final = ("content-type", "host", "x-project-id", "x-sdk-date", "x-security-token")
-"""What is signed where it is present. A proxy on the way may change anything else, and would break the signature."""
+"""Headers that are signed if present. A proxy may change any other header, which would break the signature."""
 
-_UNRESERVED: Final = "~"  # beside letters, digits and "_.-", which quote() leaves alone anyway
+_UNRESERVED: Final = "~"  # besides letters, digits and "_.-", which quote() never encodes
 
 
 class KeySigner(httpx.Auth):
-    """Signs each request for one project, anew for each try: the cloud takes a signature for 15 minutes only.
+    """Signs each request for one project, again for each try: the cloud accepts a signature for 15 minutes only.
 
     `now` returns seconds since the epoch (UTC).
     """
@@ -40,7 +40,7 @@ class KeySigner(httpx.Auth):
         self._now = now
 
     def auth_flow(self, request: httpx.Request) -> Generator[httpx.Request, httpx.Response, None]:
-        """Send the request once, signed over the URL that goes out."""
+        """Sign the URL as it will be sent, and send the request once."""
         held = self._credentials
         request.headers["X-Project-Id"] = self._project_id
         request.headers["X-Sdk-Date"] = timestamp(self._now())
@@ -58,7 +58,7 @@ class KeySigner(httpx.Auth):
 
 
 class TokenBearer(httpx.Auth):
-    """Shows the token that was given for one project."""
+    """Adds a token to each request for one project."""
 
     def __init__(self, token: SecretStr, *, project_id: str) -> None:
         self._token = token
@@ -72,14 +72,14 @@ class TokenBearer(httpx.Auth):
 
 
 def timestamp(seconds: float) -> str:
-    """Return seconds since the epoch the way `X-Sdk-Date` has them, `20250102T030405Z`."""
+    """Return seconds since the epoch in the format of `X-Sdk-Date`, `20250102T030405Z`."""
     return datetime.datetime.fromtimestamp(seconds, datetime.UTC).strftime("%Y%m%dT%H%M%SZ")
 
 
 def canonical_request(*, method: str, target: str, headers: Mapping[str, str], body: bytes) -> str:
     """Return the text whose hash is signed.
 
-    `target` is the path and query as they are sent, percent-encoded; `headers` are the ones to sign, and no others.
+    `target` is the path and query as sent, percent-encoded; `headers` are the headers to sign and no others.
     """
     path, _, query = target.partition("?")
     lines = sorted((name.lower(), value.strip()) for name, value in headers.items())
@@ -109,13 +109,13 @@ def authorization(*, ak: str, signed_headers: Mapping[str, str], signature: str)
 
 
 def _canonical_path(path: str) -> str:
-    # The slash at the end is in the signature only: it is not sent.
+    # The final slash is in the signature only; it is not sent.
     encoded = quote(unquote_to_bytes(path), safe="/" + _UNRESERVED)
     return encoded if encoded.endswith("/") else encoded + "/"
 
 
 def _canonical_query(query: str) -> str:
-    # Sorted as bytes before they are encoded again: "%" sorts below every letter that it may stand for.
+    # Sort as bytes before encoding: "%" sorts before every character that it may replace.
     pairs = sorted(
         (unquote_to_bytes(name), unquote_to_bytes(value))
         for name, _, value in (piece.partition("=") for piece in query.split("&") if piece)

@@ -1,6 +1,6 @@
-"""What the cloud's replies say: refusals translated into `errors.CloudFailure`, and text made fit to be shown.
+"""Parse the cloud's replies: translate refusals into `CloudFailure`, and make text safe to show.
 
-Pure. Owns the spellings of error bodies and the meaning of their codes. Must not know how a reply was fetched.
+Pure. Owns the formats of error bodies and the meaning of their codes. Must not know how a reply was fetched.
 
 Sources: the vendor's Live API reference, page "Error Codes"; API Gateway user guide, the same; IAM API reference, page
 "Status Codes"; and bodies quoted in issues of the vendor's SDKs and Terraform provider.
@@ -19,7 +19,7 @@ from bot.lifecycle.cloud_failure import CloudFailure, Fault
 REDACTED: Final = "[redacted]"
 WITHHELD: Final = "(the reply holds settings of the flow and is not quoted)"
 MESSAGE_LIMIT: Final = 500
-"""About how many characters of the cloud's message are kept."""
+"""Approximate maximum length of the cloud's message."""
 
 _CODES: Final = ("error_code", "errorCode", "code", "result_code")
 _MESSAGES: Final = ("error_msg", "errorMsg", "errorMessage", "error_message", "message", "result_msg")
@@ -28,13 +28,13 @@ _NAME_LIMIT: Final = 200
 
 _DENIED: Final = frozenset({"LIVE.100011003", "PAP5.0001"})  # both come as a 401, too
 _THROTTLED: Final = frozenset({"LIVE.100011007", "APIGW.0308", "APIG.0308"})  # the first comes as a 500
-_INVALID: Final = "LIVE.100011001"  # the generic one: only its message tells what is wrong
-_NO_RESOURCE: Final = "LIVE.103011019"  # a 404 in the vendor's table, a 400 in the wild
-_INVALID_CONTENT: Final = "LIVE.103011016"  # a 403 that is about the request, not about rights
-_DATABASE: Final = "LIVE.103011021"  # a fault of the server that comes as a 400
+_INVALID: Final = "LIVE.100011001"  # generic: only its message says what is wrong
+_NO_RESOURCE: Final = "LIVE.103011019"  # a 404 in the vendor's table, a 400 in practice
+_INVALID_CONTENT: Final = "LIVE.103011016"  # a 403 about the request, not about rights
+_DATABASE: Final = "LIVE.103011021"  # a server error that comes as a 400
 
 _TOKEN_REFUSED: Final = frozenset({"APIGW.0307", "APIG.0307"})
-_NO_ENTRY: Final = frozenset({"APIGW.0301", "APIG.0301"})  # for signatures and tokens alike: the message tells
+_NO_ENTRY: Final = frozenset({"APIGW.0301", "APIG.0301"})  # for signatures and tokens alike: the message tells which
 _STALE: Final = re.compile(r"\btoken expires\b|\bdecrypt token fail", re.IGNORECASE)
 
 _NO_FLOW: Final = re.compile(r"\bflow\b.*\bnot (?:exist|found)\b", re.IGNORECASE)
@@ -49,7 +49,7 @@ _SETTINGS: Final = re.compile(r"passphrase", re.IGNORECASE)
 def failure(http_status: int, headers: Mapping[str, str], body: bytes, *, secrets: Iterable[str]) -> CloudFailure:
     """Translate a reply that is not a success.
 
-    `headers` are looked up in lower case. Every value of `secrets` is cut out of what is kept of the cloud's words.
+    `headers` are looked up in lower case. Every value in `secrets` is cut out of the cloud's words.
     """
     hidden = tuple(secrets)
     text = body.decode("utf-8-sig", "replace")
@@ -70,7 +70,7 @@ def failure(http_status: int, headers: Mapping[str, str], body: bytes, *, secret
 
 
 def unreadable(http_status: int, headers: Mapping[str, str], body: bytes, *, secrets: Iterable[str]) -> CloudFailure:
-    """Tell of a success whose body does not say what it must: nobody knows what came of it. The body is the message."""
+    """Return the failure for a success with an unusable body: its outcome is uncertain. The body is the message."""
     hidden = tuple(secrets)
     text = body.decode("utf-8-sig", "replace")
     return CloudFailure(
@@ -82,17 +82,18 @@ def unreadable(http_status: int, headers: Mapping[str, str], body: bytes, *, sec
 
 
 def request_id(headers: Mapping[str, str], *, secrets: Iterable[str]) -> str | None:
-    """Return the cloud's id of a call, which its support asks for."""
+    """Return the cloud's request id, which its support asks for."""
     return _request_id(headers, (), tuple(secrets))
 
 
 def classify(http_status: int, *, code: str | None, message: str) -> Fault:
-    """Say what a refusal means for what may be done next; status and code overlap, so the order matters."""
+    """Classify a refusal by what may be done next; status and code overlap, so the order matters."""
     if http_status == 429 or code in _THROTTLED:
         return Fault.THROTTLED
     if code == _DATABASE or http_status == 408 or not 400 <= http_status < 500:
-        # A database may fail after the change. Taking that for a definite no would end the request as failed with the
-        # flow perhaps stopped; taking it as uncertain costs one read. A 408 and a redirect say as little.
+        # A database error may come after the change. Treating it as a definite refusal would end the request as failed
+        # although the flow may have stopped; treating it as uncertain costs one read. A 408 and a redirect say as
+        # little.
         return Fault.UNCERTAIN
     if http_status in (401, 403):
         return _no_entry(http_status, code)
@@ -114,25 +115,26 @@ def _no_entry(http_status: int, code: str | None) -> Fault:
 
 def _is_missing(http_status: int, code: str | None, message: str) -> bool:
     if http_status == 404:
-        # The gateway's own 404 is about the API: a wrong host, or a region without flows. It says nothing of the flow.
+        # The gateway's own 404 is about the API: a wrong host, or a region without Live. It says nothing about the
+        # flow.
         return code is None or not code.startswith(("APIGW.", "APIG."))
     return code == _NO_RESOURCE or (code == _INVALID and _NO_FLOW.search(message) is not None)
 
 
 def shown(text: str, *, secrets: Iterable[str], limit: int = MESSAGE_LIMIT) -> str:
-    """Return text fit to be shown and stored: no secrets or control characters, one line, about `limit` characters.
+    """Return text that is safe to show and store: no secrets or control characters, one line, about `limit` characters.
 
-    Text that quotes a passphrase is withheld whole.
+    Text that quotes a passphrase is withheld completely.
     """
     hidden = tuple(secrets)
-    # Twice: cleaning may change a secret's look, and may put together one that control characters kept apart.
+    # Cut twice: cleaning may change how a secret is written, or join one that control characters split.
     line = " ".join(plain(_redacted(text, hidden)).split())
     line = _redacted(line, (*hidden, *(" ".join(plain(secret).split()) for secret in hidden)))
     return WITHHELD if _SETTINGS.search(line) else _shortened(line, limit)
 
 
 def plain(text: str) -> str:
-    """Return text without control, formatting and surrogate characters; white space of any kind becomes a space."""
+    """Return text without control, formatting and surrogate characters; any white space becomes a space."""
     spaced = "".join(" " if character.isspace() else character for character in text)
     if spaced.isascii() and spaced.isprintable():
         return spaced
@@ -144,14 +146,13 @@ def _redacted(text: str, secrets: Iterable[str]) -> str:
     if spellings:
         longest_first = sorted(spellings, key=len, reverse=True)
         text = re.sub("|".join(re.escape(spelling) for spelling in longest_first), REDACTED, text)
-    # The gateway echoes what it took for the canonical request, and so the token as it saw it: perhaps not ours letter
-    # by letter.
+    # The gateway echoes the canonical request as it parsed it, so its copy of the token may not be identical to ours.
     text = _TOKEN.sub(rf"\1{REDACTED}", text)
     return _SIGNATURE.sub(rf"\1{REDACTED}", text)
 
 
 def _spellings(secret: str) -> tuple[str, ...]:
-    """Return the secret as it stands, in a URL, and in JSON that escapes its slashes and could not be parsed."""
+    """Return the spellings of a secret: as is, in a URL, and in JSON with escaped slashes that could not be parsed."""
     return secret, quote(secret, "", errors="replace"), secret.replace("/", "\\/")
 
 
@@ -176,14 +177,14 @@ def _parsed(text: str) -> object:
 
 
 def _objects(value: object) -> Iterator[Mapping[str, object]]:
-    """Yield a JSON object, then the objects right inside it: some services wrap their error in one."""
+    """Yield a JSON object, then the objects directly inside it: some services wrap their error in one."""
     if isinstance(value, dict):
         yield value
         yield from (inner for inner in value.values() if isinstance(inner, dict))
 
 
 def _first(fields: Iterable[Mapping[str, object]], names: Iterable[str]) -> str:
-    """Return the first text, or whole number as text, that stands under one of the names."""
+    """Return the first text, or integer as text, under one of the names."""
     spellings = tuple(names)
     for field in fields:
         for name in spellings:
@@ -203,7 +204,7 @@ def _request_id(
 
 
 def _retry_after(headers: Mapping[str, str], message: str) -> float | None:
-    """Return the seconds to wait: what the header says, else the whole window of a throttling policy."""
+    """Return the seconds to wait: the header's value, else the whole window of a throttling policy."""
     header = headers.get("retry-after", "").strip()
     if header.isascii() and header.isdigit() and len(header) < 10:
         return float(header)
@@ -212,7 +213,7 @@ def _retry_after(headers: Mapping[str, str], message: str) -> float | None:
         and (until := _http_date(header)) is not None
         and (sent := _http_date(headers.get("date", ""))) is not None
     ):
-        return max(0.0, until - sent)  # against the cloud's own clock: ours may be off
+        return max(0.0, until - sent)  # relative to the cloud's clock: ours may be off
     window = _WINDOW.search(message)
     return float(window[1]) * _UNITS[window[2].lower()] if window else None
 

@@ -1,4 +1,4 @@
-"""How many calls of the last minute were made, so that people who look around never keep a stop waiting.
+"""The budget of calls per minute: reads for people may use only part of it, so that stops never wait.
 
 Pure. Owns the numbers; whether a call is for looking around is its caller's word. Must not know of flows or of HTTP.
 
@@ -14,10 +14,10 @@ WINDOW: Final = 60.0
 """Seconds for which a call counts."""
 
 CALLS: Final = 80
-"""Calls within the window that the cloud carries out."""
+"""Calls per window that the cloud allows."""
 
 READS: Final = 40
-"""How many of them may be for reading alone."""
+"""How many of them reads for people may use."""
 
 
 class Budget:
@@ -34,9 +34,9 @@ class Budget:
             self._reads.add(now)
 
     def reads_left(self, now: float) -> int:
-        """Return how many calls for reading may be made now: those of any purpose use up what the cloud allows."""
+        """Return how many reads may be made now; calls for any purpose use up the cloud's limit."""
         return max(0, min(READS - self._reads.count(now), CALLS - self._calls.count(now)))
 
     def wait(self, now: float) -> float:
-        """Return the seconds until one call for reading may be made, if no other is made before."""
+        """Return the seconds until one read may be made, if no other call is made before."""
         return max(self._reads.wait(READS, now=now), self._calls.wait(CALLS, now=now))

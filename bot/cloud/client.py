@@ -1,8 +1,8 @@
 """Huawei Cloud Live over HTTP: `ports.Cloud` for flows.
 
-Owns the endpoints, the deadline of a try, and what is kept of a reply. Repeats nothing but a call whose token was
-refused, once: what a failure means for the next step is decided elsewhere. Must not know of requests for approval, of
-Slack, or of the store; httpx and the vendor's spellings stop here.
+Owns the endpoints, the deadline of a try, and what is kept of a reply. Its only retry is one with a new token after a
+refused one; the caller decides what any other failure means. Must not know approvals, Slack or the store; httpx and the
+vendor's names stop here.
 
 Source: the vendor's Media Live API reference, pages ListFlows, ShowFlowDetail and "Stopping a Flow Task".
 """
@@ -28,13 +28,13 @@ from bot.usecases import ports
 from bot.usecases.ports import Purpose
 
 TIMEOUT: Final = 10.0
-"""How long one try may take, in seconds, from the first thought of connecting to the last byte of the reply."""
+"""Maximum seconds for one try, from connecting to the last byte of the reply."""
 
 PAGE: Final = 100
 MAX_PAGES: Final = 50
 
 _DIRECT: Final[Mapping[str, None]] = {
-    "http://": None,  # plain HTTP is for loopback alone, under whatever name
+    "http://": None,  # plain HTTP is for loopback only, under whatever name
     "all://localhost": None,
     "all://127.0.0.1": None,
     "all://[::1]": None,
@@ -43,7 +43,7 @@ _DIRECT: Final[Mapping[str, None]] = {
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
 class _Call:
-    """One call, before anybody has proved who makes it; `deadline` is by the loop's clock."""
+    """One call before authentication; `deadline` is by the event loop's clock."""
 
     project: Project
     method: str
@@ -55,10 +55,10 @@ class _Call:
 def open_client() -> Pools:
     """Return the clients of all projects; the caller closes them.
 
-    The environment's proxy and certificate variables count, since many companies let nothing out without them; loopback
-    never goes through a proxy, which would take it for its own.
+    The environment's proxy and certificate variables apply, since many companies allow no other way out; loopback never
+    goes through a proxy, which would take it for its own.
     """
-    trusted = httpx.create_ssl_context(trust_env=True)  # shared: each takes memory, and a while to read
+    trusted = httpx.create_ssl_context(trust_env=True)  # shared: each takes memory and time to load
 
     def open_one() -> httpx.AsyncClient:
         return httpx.AsyncClient(
@@ -74,11 +74,11 @@ def open_client() -> Pools:
 
 
 class LiveClient:
-    """`ports.Cloud`. Never raises what the network or the cloud does: those are failures, as values.
+    """`ports.Cloud` over HTTP. Failures of the network or the cloud are returned as values, never raised.
 
-    `credentials` is asked at each try, and answers by the project's name; `now` returns seconds since the epoch (UTC);
-    `timeout` is in seconds. Calls whose purpose is to read are held back once they have used up their share of what the
-    cloud allows; all others go out whatever was spent. Each project has connections of its own for either purpose.
+    `credentials` is called for each try with the project's name; `now` returns seconds since the epoch (UTC); `timeout`
+    is in seconds. Reads for people are refused once they have used up their share of the budget; all other calls are
+    always sent. Each project has separate connections for reads and for calls.
     """
 
     def __init__(
@@ -119,7 +119,7 @@ class LiveClient:
         )
 
     async def flows(self, project: Project, *, purpose: Purpose = "stop") -> tuple[ports.FlowName, ...] | CloudFailure:
-        """Read the names of all flows, page by page; all pages together are one try, and each is a call."""
+        """Read the names of all flows, page by page. All pages together are one try; each page counts as a call."""
         deadline = self._deadline()
         found: dict[str, ports.FlowName] = {}
         for page in range(MAX_PAGES):
@@ -137,13 +137,13 @@ class LiveClient:
             total = fields.get("total")
             if len(found) == before or (isinstance(total, int) and page * PAGE + len(rows) >= total):
                 return tuple(found.values())
-        # A list that is cut short would let a flow look as if it did not exist.
+        # A truncated list would make a flow look as if it did not exist.
         return CloudFailure(
             fault=Fault.UNCERTAIN, message=f"the list of flows did not end after {MAX_PAGES} pages of {PAGE}"
         )
 
     async def change(self, project: Project, flow_id: str, verb: Verb) -> call_outcome.Accepted | CloudFailure:
-        """Ask once for what a changing verb does to a flow."""
+        """Call once what a changing verb does to a flow."""
         # No body, and no content type for one: the gateway would hash what was not signed.
         reply = await self._call(project, "PUT", f"/flows/{CHANGES[verb].call}?flow_id={quote(flow_id, safe='')}")
         if isinstance(reply, CloudFailure):
@@ -162,13 +162,13 @@ class LiveClient:
     async def _call(
         self, project: Project, method: str, target: str, *, purpose: Purpose = "stop", deadline: float | None = None
     ) -> wire.HttpReply | CloudFailure:
-        """Make one try with the credentials in force now; the time that a token takes is part of it."""
+        """Make one try with the current credentials; fetching a token counts towards its time."""
         held = self._look().get(project.name)
         if held is None:
             return CloudFailure(
                 fault=Fault.CREDENTIALS, message=f"there are no credentials for the project {project.name}"
             )
-        # The URL is text that is already encoded: httpx's `params` would turn a space into "+".
+        # The URL is already encoded: httpx's `params` would turn a space into "+".
         url = f"{project.endpoint}/v1/{quote(project.project_id, safe='')}{target}"
         deadline = self._deadline() if deadline is None else deadline
         call = _Call(project=project, method=method, url=url, purpose=purpose, deadline=deadline)
@@ -179,7 +179,7 @@ class LiveClient:
         return await self._send(call, signer, budget)
 
     async def _with_token(self, call: _Call, user: IamUser, budget: Budget) -> wire.HttpReply | CloudFailure:
-        """Send, and once more with another token where the first was refused: Live has not seen the call then."""
+        """Send with a token, and once more with a new one if it was refused: Live has not seen the call then."""
         token = await self._tokens.token(call.project, user, deadline=call.deadline)
         if isinstance(token, CloudFailure):
             return token
@@ -194,7 +194,7 @@ class LiveClient:
     async def _send(self, call: _Call, proof: httpx.Auth, budget: Budget) -> wire.HttpReply | CloudFailure:
         now = self._now()
         if call.purpose == "read" and budget.reads_left(now) == 0:
-            limit = f"flowbot's own limit: reading takes at most {READS} of the {CALLS} calls that a minute has"
+            limit = f"flowbot's own limit: reads may use at most {READS} of the {CALLS} calls per minute"
             return CloudFailure(fault=Fault.THROTTLED, message=limit, retry_after=budget.wait(now))
         budget.spend(call.purpose, now=now)
         try:
@@ -219,13 +219,13 @@ class LiveClient:
         return found
 
     def _budget(self, held: Credentials) -> Budget:
-        """Return that of the account: projects with the same credentials share it, also when these are replaced."""
+        """Return the account's budget; projects with the same credentials share it, even after these are replaced."""
         account = next(name for name, other in self._held.items() if other == held)
         return self._budgets.setdefault(account, Budget())
 
     def _secrets(self) -> tuple[str, ...]:
-        # Of every project, not only the one that is called: they may share a gateway. And of those that were just
-        # replaced: the reply may be to a call that was made with them.
+        # The secrets of every project, since they may share a gateway, and of credentials just replaced, since the
+        # reply may be to a call made with them.
         known = {secret for held in (self._before, self._held) for each in held.values() for secret in each.secrets()}
         return (*known, *self._tokens.secrets())
 
@@ -238,13 +238,13 @@ def _text(fields: Mapping[str, object], name: str) -> str:
 
 
 def _whole(fields: Mapping[str, object], name: str) -> str:
-    """Return a text at its full length: rules match on a flow's whole name."""
+    """Return a text at its full length: rules match a flow's whole name."""
     value = fields.get(name)
     return bodies.plain(value).strip() if isinstance(value, str) else ""
 
 
 def _is_about(fields: Mapping[str, object], flow_id: str) -> bool:
-    # Where the reply names a flow it must be ours; ids are hex, which people also type in capitals.
+    # The reply's flow must be ours; ids are hex, which people also type in capitals.
     named = _text(fields, "flow_id")
     return not named or named.casefold() == flow_id.casefold()
 
@@ -258,7 +258,7 @@ def _names(rows: list[object]) -> list[ports.FlowName]:
 
 
 def _parts(fields: Mapping[str, object], name: str, *, protocol: str, health: str | None) -> tuple[records.Part, ...]:
-    """Keep what may be shown of sources and outputs, field by field: a source also carries its passphrase."""
+    """Keep what may be shown of sources and outputs, field by field: a source also contains its passphrase."""
     rows = fields.get(name)
     return tuple(
         records.Part(

@@ -1,7 +1,7 @@
-"""What the calls to each project are made with, as the files of the settings have it now.
+"""The current credentials of each project, from the files of the settings.
 
-Temporary keys are renewed by replacing a file while the bot runs. Owns when those files are looked at and read again.
-Must not know what they look like inside, nor what is called.
+Temporary keys are renewed by replacing a file while the bot runs. Owns when those files are checked and read again.
+Must not know their format or the calls.
 """
 
 import contextlib
@@ -25,12 +25,12 @@ log = structlog.get_logger()
 
 
 class CredentialSource:
-    """Credentials by the project's name: call it at each try.
+    """Credentials by the project's name; call it for each try.
 
-    Each call looks at `.env` and at the secrets directory, and reads them only where one of their files was replaced. A
-    replacement that cannot be used is logged once, and the old credentials stay. The variables of a running process
-    cannot change: whoever gives keys that way has to restart the bot. Files that belong together are best replaced
-    together: one `.env` by renaming another over it, a directory by the link that leads to it.
+    Each call checks `.env` and the secrets directory, and reads them again only if a file was replaced. An unusable
+    replacement is logged once, and the old credentials stay. Variables of a running process cannot change, so
+    credentials given that way need a restart. To replace several files at once, rename a new `.env` over the old one,
+    or switch the link that leads to the directory.
     """
 
     def __init__(self, loaded: loader.Settings) -> None:
@@ -39,12 +39,12 @@ class CredentialSource:
         self._seen: _Looks | None = None  # a file may have changed since it was read, so the first call reads again
 
     def __call__(self) -> Mapping[str, Credentials]:
-        """Return what is in force; the same object until something has changed."""
+        """Return the current credentials; the same object until something has changed."""
         origin = self._settings.origin
         if origin is not None:
             looks = _looks(origin)
             if looks != self._seen:
-                self._seen = looks  # from before the reading: what changes while we read is seen the next time
+                self._seen = looks  # taken before reading, so that a change during the read is noticed next time
                 self._read()
         return self._held
 
@@ -75,7 +75,7 @@ def _by_project(loaded: loader.Settings) -> Mapping[str, Credentials]:
 
 
 def _looks(origin: loader.Origin) -> _Looks:
-    """Return what changes when a file that may hold credentials is written or replaced."""
+    """Return a value that changes when a file that may contain credentials is written or replaced."""
     files = [origin.directory / ".env"]
     with contextlib.suppress(OSError):
         files += sorted(file for file in origin.secrets.iterdir() if file.name.upper().startswith(_OURS))
@@ -84,7 +84,7 @@ def _looks(origin: loader.Origin) -> _Looks:
 
 def _look(file: pathlib.Path) -> tuple[str, int, int, int, int] | None:
     try:
-        found = file.stat()  # of what a link leads to: Kubernetes replaces secrets by turning one
+        found = file.stat()  # follows links: Kubernetes replaces secrets by switching one
     except OSError:
         return None
     return str(file), found.st_mtime_ns, found.st_ctime_ns, found.st_size, found.st_ino

@@ -1,6 +1,6 @@
-"""A key that the cloud has locked, or is about to lock, is not used: ports.Cloud in front of the real one.
+"""A `ports.Cloud` in front of the real one that does not use a key the cloud has locked, or is about to lock.
 
-Five bad tries in a row lock an access key for five minutes (Huawei Cloud, API Gateway's FAQ on signing). The lock is
+Five failed tries in a row lock an access key for five minutes (Huawei Cloud, API Gateway's FAQ on signing). The lock is
 kept in the store, so that replicas share it.
 """
 
@@ -21,10 +21,10 @@ BAD_TRIES: Final = 5
 LOCKED_FOR: Final = 300.0
 
 SAYS_LOCKED: Final = "reach the limit"
-"""What the gateway's message contains once the key is locked."""
+"""Part of the gateway's message once the key is locked."""
 
 REFRESH: Final = 5.0
-"""Seconds for which what the store says of a key is remembered."""
+"""Seconds for which the store's answer about a key is cached."""
 
 Success = TypeVar("Success")
 
@@ -36,7 +36,7 @@ class _Remembered:
 
 
 class LockedCloud:
-    """Lets calls through, unless the key that they would use is locked."""
+    """Passes calls on, unless the key that they would use is locked."""
 
     def __init__(
         self, *, cloud: ports.Cloud, keys: Callable[[model.Project], str], store: ports.KeyStore, clock: ports.Clock
@@ -60,7 +60,7 @@ class LockedCloud:
         return await self._unless_locked(project, lambda: self._cloud.flows(project, purpose=purpose))
 
     async def change(self, project: model.Project, flow_id: str, verb: Verb) -> call_outcome.Accepted | CloudFailure:
-        """Ask once for what a changing verb does to a flow."""
+        """Call once what a changing verb does to a flow."""
         return await self._unless_locked(project, lambda: self._cloud.change(project, flow_id, verb))
 
     async def _unless_locked(
@@ -84,9 +84,9 @@ class LockedCloud:
         return known.standing
 
     async def _note(self, key: str, message: str | None) -> None:
-        """Count a bad try (`message`), or forget those before a good one; a call that began before a lock ends none.
+        """Count a failed try (`message`), or reset the count; a success that began before the lock does not end it.
 
-        What the cloud said counts more than the count: without a database this replica counts for itself.
+        The cloud saying that the key is locked overrides the count. Without a database, this replica counts alone.
         """
         says_locked = message is not None and SAYS_LOCKED in message
         until = self._clock.now() + LOCKED_FOR

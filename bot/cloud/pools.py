@@ -1,6 +1,6 @@
-"""HTTP clients to the cloud, one for each party: what hangs uses up no other's connections.
+"""HTTP clients to the cloud, one per party, so that calls that hang use up no other party's connections.
 
-Must not know what a party is: its caller names it.
+The caller decides what a party is.
 """
 
 import types
@@ -10,7 +10,7 @@ import httpx
 
 
 class Pools:
-    """Clients that are opened when they are used first, and closed together."""
+    """Clients that are opened on first use and closed together."""
 
     def __init__(self, open_one: Callable[[], httpx.AsyncClient]) -> None:
         self._open_one = open_one

@@ -1,7 +1,7 @@
-"""Tokens of IAM users, each for one project: fetched when one is needed, kept, and renewed before they expire.
+"""Tokens of IAM users, one per project: fetched on demand, cached, and renewed before they expire.
 
-Owns IAM's endpoint for tokens and what its refusals mean. Must not know of Live. Whatever goes wrong here, the call
-that wanted the token was never sent. A token is a secret, and so is the password.
+Owns IAM's endpoint for tokens and the meaning of its refusals. Must not know Live. If anything fails here, the call
+that needed the token was never sent. Tokens and passwords are secrets.
 
 Source: the vendor's IAM API reference, page "Obtaining a User Token Through Password Authentication".
 """
@@ -26,21 +26,21 @@ from bot.settings import log
 from bot.settings.credentials import IamUser
 
 RENEW_BEFORE: Final = 600.0
-"""Seconds before its end in which a token is still used, while a new one is fetched beside the calls."""
+"""Seconds before its expiry in which a token is still used, while a new one is fetched in the background."""
 
 RENEW_AFTER: Final = 23 * 3600.0
-"""Seconds after which a token is renewed, whatever it says of its end."""
+"""Seconds after which a token is renewed, whatever its expiry says."""
 
 UNDATED: Final = 60.0
-"""Seconds for which a token is used that does not tell its end, or one that has passed by our clock."""
+"""Seconds for which a token is used that has no expiry, or one already past by our clock."""
 
 SPARED: Final = 300.0
-"""Seconds for which a refused password is not shown to IAM again: a few wrong tries lock the user."""
+"""Seconds for which a refused password is not tried again: a few wrong tries lock the user."""
 
 _USABLE: Final = re.compile(r"[\x21-\x7e]+")
 
 _MEANINGS: Final[Mapping[Fault, Fault]] = {
-    # The call to Live has not left, so nothing is in doubt; and what IAM does not find or like is who is asking.
+    # The call to Live was not sent, so nothing is uncertain; whatever IAM does not find or accept concerns the user.
     Fault.UNCERTAIN: Fault.NEVER_SENT,
     Fault.NOT_FOUND: Fault.CREDENTIALS,
     Fault.REJECTED: Fault.CREDENTIALS,
@@ -48,7 +48,7 @@ _MEANINGS: Final[Mapping[Fault, Fault]] = {
 
 
 class _Scope(NamedTuple):
-    """Whose token it is, who gives it, and what for."""
+    """Whose token it is, who issues it, and what for."""
 
     user: IamUser
     endpoint: str
@@ -70,7 +70,7 @@ class _RefusedUser:
 
 
 class Tokens:
-    """The tokens of all projects. Failures are values.
+    """The tokens of all projects. Failures are returned as values.
 
     `now` returns seconds since the epoch (UTC); `timeout` is how many seconds IAM may take.
     """
@@ -87,12 +87,12 @@ class Tokens:
         self._refused: dict[IamUser, _RefusedUser] = {}
 
     def secrets(self) -> tuple[str, ...]:
-        """Return every token that may still be echoed."""
+        """Return every token that a reply may still echo."""
         known = (*self._held.values(), *self._former.values())
         return tuple(token.value.get_secret_value() for token in known)
 
     async def token(self, project: Project, user: IamUser, *, deadline: float) -> SecretStr | CloudFailure:
-        """Return a token for the project, or why there is none; `deadline` is by the loop's clock."""
+        """Return a token for the project, or the failure; `deadline` is by the event loop's clock."""
         scope = _scope(project, user)
         held = self._held.get(project.name)
         if held is None or held.scope != scope or self._now() >= held.ends_at:
@@ -104,7 +104,7 @@ class Tokens:
     async def another(
         self, project: Project, user: IamUser, *, refused: SecretStr, deadline: float
     ) -> SecretStr | CloudFailure:
-        """Return a token in place of one that was refused: the one that somebody has fetched since, or a new one."""
+        """Return a replacement for a refused token: one fetched since, or a new one."""
         held = self._held.get(project.name)
         if held is not None and held.value == refused:
             self._former[project.name] = self._held.pop(project.name)
@@ -118,7 +118,7 @@ class Tokens:
             return self._late()
 
     def _fetch(self, name: str, scope: _Scope) -> asyncio.Task[SecretStr | CloudFailure]:
-        """Return the one fetch that is under way for all who want this token."""
+        """Return the fetch in progress, shared by all who need this token; start one if there is none."""
         fetching = self._fetching.get(scope)
         if fetching is None:
             fetching = self._fetching[scope] = asyncio.create_task(self._fetched(name, scope))
@@ -126,7 +126,7 @@ class Tokens:
         return fetching
 
     async def _fetched(self, name: str, scope: _Scope) -> SecretStr | CloudFailure:
-        # One at a time with the same password: were it wrong, each project's try would count towards the lock.
+        # One at a time per password: if it is wrong, each project's try would count towards the lock.
         async with self._turns[scope.user, scope.endpoint]:
             refusal = self._refused.get(scope.user)
             if refusal is not None and self._now() < refusal.until:
@@ -183,7 +183,7 @@ class Tokens:
         return _said(CloudFailure(fault=Fault.NEVER_SENT, message=f"no answer within {self._timeout:g} seconds"))
 
     def _from_memory(self, refusal: _RefusedUser) -> CloudFailure:
-        """Return a refusal once more. It has no HTTP status: nobody was asked, so it is no further wrong try."""
+        """Return a cached refusal. It has no HTTP status: IAM was not asked, so it is not another wrong try."""
         left = refusal.until - self._now()
         message = f"{refusal.failure.message} (not tried again yet: wrong tries lock the user)"
         return dataclasses.replace(refusal.failure, http_status=None, message=message, retry_after=left)
@@ -212,5 +212,5 @@ def _ends_at(fields: Mapping[str, object]) -> float | None:
 
 
 def _said(failure: CloudFailure) -> CloudFailure:
-    """Say who failed: an operator would look for the fault in Live."""
+    """Name IAM in the message: an operator would look for the fault in Live."""
     return dataclasses.replace(failure, message=": ".join(filter(None, ("IAM gave no token", failure.message))))

@@ -1,6 +1,6 @@
-"""One exchange over HTTP: a reply of bounded length, or what its loss means.
+"""One HTTP exchange: a reply of bounded length, or what its loss means.
 
-Must not know what is asked, nor what the words of a reply mean: those are in `bodies`.
+Must not know what the request is for, nor the meaning of a reply's content, which is in `bodies`.
 """
 
 import dataclasses
@@ -23,12 +23,12 @@ NEVER_SENT: Final = (
     httpx.UnsupportedProtocol,
     httpx.InvalidURL,
 )
-"""Errors after which the other side has certainly seen nothing."""
+"""Errors after which the request certainly never reached the server."""
 
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
 class HttpReply:
-    """What came back; its repr shows neither headers nor body, which may hold secrets."""
+    """A reply; its repr shows neither headers nor body, which may contain secrets."""
 
     http_status: int
     headers: httpx.Headers = dataclasses.field(repr=False)
@@ -36,11 +36,11 @@ class HttpReply:
 
     @property
     def succeeded(self) -> bool:
-        """Whether the other side says so."""
+        """Whether the status is a success."""
         return 200 <= self.http_status < 300
 
     def fields(self) -> Mapping[str, object]:
-        """Return the JSON object of the body; none where it cannot be read."""
+        """The JSON object in the body; empty if it cannot be parsed."""
         try:
             value = json.loads(self.body)
         except (ValueError, RecursionError):
@@ -49,10 +49,10 @@ class HttpReply:
 
 
 def phases(timeout: float) -> httpx.Timeout:
-    """Return the bounds of the parts of a try that takes at most `timeout` seconds.
+    """Return httpx timeouts for a try that takes at most `timeout` seconds.
 
-    Connecting (an address, then TLS) and waiting for a free connection end well before the whole try does. So a try
-    that never left ends with an error that says so; past the deadline the call may have been carried out.
+    Connecting (an address, then TLS) and waiting for a free connection end well before the whole try. So a try that
+    never left fails with an error that says so; past the deadline the call may have been carried out.
     """
     return httpx.Timeout(timeout, connect=timeout * 0.3, pool=timeout * 0.2)
 
@@ -65,15 +65,15 @@ async def exchange(client: httpx.AsyncClient, request: httpx.Request, *, auth: h
         async for chunk in response.aiter_bytes():
             body += chunk
             if len(body) > MAX_BODY:
-                break  # what came of it cannot be read
+                break  # too long to be parsed
     finally:
         await response.aclose()
     return HttpReply(http_status=response.status_code, headers=response.headers, body=bytes(body))
 
 
 def lost(fault: Fault, error: Exception, *, secrets: Iterable[str]) -> CloudFailure:
-    """Tell of an exchange that brought no reply."""
-    # h11 quotes the header that it will not send, and that may be a key with a stray newline.
+    """Return the failure for an exchange without a reply."""
+    # h11 quotes the header that it refuses to send, which may be a key with a stray newline.
     quotable = str(error) and not isinstance(error, httpx.LocalProtocolError)
     words = f"{type(error).__name__}: {error}" if quotable else type(error).__name__
     return CloudFailure(fault=fault, message=bodies.shown(words, secrets=secrets))

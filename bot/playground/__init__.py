@@ -1,1 +1,1 @@
-"""The stand-ins for the outside world, for tests, `flowbot playground` and its page."""
+"""Stand-ins for Slack and Huawei Cloud Live, for tests, `flowbot playground` and its page."""

@@ -1,6 +1,6 @@
-"""A workspace as a chat in a terminal: prints what is new or has changed since it last looked.
+"""A channel as a chat in the terminal: prints what is new or has changed since the last time.
 
-Knows how Slack's notations read, and nothing of the bot.
+Knows how to display Slack's notation, and nothing about the bot.
 """
 
 import html
@@ -17,7 +17,7 @@ from bot.playground.slack.workspace import Workspace
 WIDTH: Final = 96
 
 NAME: Final = 10
-"""Columns for who speaks."""
+"""Columns for the speaker's name."""
 
 _DATE: Final = re.compile(r"<!date\^[^|>]*\|([^>]*)>")
 _GROUP: Final = re.compile(r"<!subteam\^([A-Z0-9]+)>")
@@ -27,7 +27,7 @@ _LINK: Final = re.compile(r"<(https?://[^|>]*)\|([^>]*)>")
 
 
 class Printer:
-    """Prints one channel, with its threads and what single people see in it."""
+    """Prints one channel, with its threads and the messages that only one person sees."""
 
     def __init__(self, workspace: Workspace, *, place: str, echo: Callable[[str], None]) -> None:
         self._workspace = workspace
@@ -40,12 +40,12 @@ class Printer:
         self._echo("\n" + click.style(f"── {words} ", bold=True) + "─" * max(0, WIDTH - len(words) - 4))
 
     def act(self, user: str, words: str) -> None:
-        """Print what somebody does."""
+        """Print an action of a person."""
         self._echo("")
         self._line(self._name(user), words, "")
 
     def show(self) -> None:
-        """Print every message that is new, and every one that reads otherwise than before."""
+        """Print every message that is new or has changed."""
         everybody = [one for user in self._workspace.persons for one in self._workspace.ephemerals(user, self._place)]
         roots = self._workspace.messages(self._place)
         replies = [reply for root in roots for reply in self._workspace.thread(root)]

@@ -1,6 +1,6 @@
-"""The bot as a process of its own, `python -m bot serve`, so that killing it is real.
+"""The bot as a separate process, `python -m bot serve`, so that killing it is real.
 
-Owns the process, its environment and its log. Knows nothing of the page, nor of what the bot does.
+Owns the process, its environment and its log. Knows nothing about the page or what the bot does.
 """
 
 import asyncio
@@ -33,7 +33,7 @@ _OURS_TOO: Final = frozenset({"DATABASE_URL", "HOST", "PORT", "SECRETS_DIR"})
 
 
 class Process(Protocol):
-    """A bot that runs, as much of `asyncio.subprocess.Process` as is used here."""
+    """A running bot: the part of `asyncio.subprocess.Process` that is used here."""
 
     @property
     def pid(self) -> int:
@@ -41,20 +41,20 @@ class Process(Protocol):
 
     @property
     def returncode(self) -> int | None:
-        """How it ended, once it has."""
+        """The exit code, once it has ended."""
 
     @property
     def stderr(self) -> asyncio.StreamReader | None:
-        """What it says."""
+        """The stream of its log."""
 
     def kill(self) -> None:
-        """End it at once."""
+        """Kill it."""
 
     def terminate(self) -> None:
         """Ask it to drain and end."""
 
     async def wait(self) -> int:
-        """Return how it ended, once it has."""
+        """Wait until it ends, and return its exit code."""
 
 
 Launch = Callable[[Mapping[str, str], pathlib.Path], Awaitable[Process]]
@@ -62,14 +62,14 @@ Launch = Callable[[Mapping[str, str], pathlib.Path], Awaitable[Process]]
 
 
 class NotStarted(errors.FlowbotError):
-    """The bot ended before it was ready; carries what it said."""
+    """The bot ended before it was ready; the message is its output."""
 
 
 class BotProcess:
     """One bot that can be started, killed and started again.
 
-    `changed` is called at each change of its state or log, `connected` with its address whenever it has come up;
-    `launch` runs it.
+    `changed` is called whenever its state or log changes, `connected` with its address whenever it is ready; `launch`
+    runs it.
     """
 
     def __init__(
@@ -106,14 +106,14 @@ class BotProcess:
                 await self._start()
 
     async def kill(self) -> None:
-        """End it at once, as the kernel would: nothing is drained, nothing is said."""
+        """Kill it, without a graceful shutdown."""
         async with self._turn:
             if self._process and self.pid is not None:
                 self._process.kill()
                 await self._ended("killed")
 
     async def stop(self) -> None:
-        """Let it drain and end."""
+        """Let it finish its work and end."""
         async with self._turn:
             if not self._process or self.pid is None:
                 return
@@ -144,7 +144,7 @@ class BotProcess:
         self._set("ready")
 
     def _variables(self) -> dict[str, str]:
-        """Return the bot's environment: this world's settings, and none of ours that stand around."""
+        """Return the bot's environment: the settings of this world, and none from outside."""
         secrets = self._directory / "secrets"
         secrets.mkdir(exist_ok=True)
         outside = {
@@ -156,7 +156,7 @@ class BotProcess:
         return {**outside, **self._environ, **own}
 
     async def _read(self, process: Process) -> None:
-        """Take in the log until the process has ended."""
+        """Read the log until the process has ended."""
         stream = process.stderr
         while stream is not None and (line := await stream.readline()):
             record = _record(line)
@@ -176,7 +176,7 @@ class BotProcess:
         if self._reading:
             await self._reading
         if self._serving and self._serving.done() and not self._serving.cancelled():
-            self._serving.exception()  # it may have been told to nobody
+            self._serving.exception()  # nobody may have waited for it
         self._set(state)
 
     def _set(self, state: State) -> None:
@@ -200,7 +200,7 @@ async def launch(environ: Mapping[str, str], directory: pathlib.Path) -> Process
 
 
 def _end_with_parent() -> None:
-    """Ask the kernel for a SIGTERM once the playground is gone, in whatever way: nothing is to be left behind."""
+    """Ask the kernel for a SIGTERM when the playground ends, however it ends, so that no process is left behind."""
     ctypes.CDLL(None).prctl(PR_SET_PDEATHSIG, signal.SIGTERM)
 
 
@@ -218,7 +218,7 @@ def _words(record: Mapping[str, Any]) -> str:
 
 
 async def _ready(url: str) -> None:
-    """Return once the bot says that it is ready; in Socket Mode it listens before Slack can reach it."""
+    """Wait until the bot is ready; in Socket Mode it listens before Slack can reach it."""
     async with aiohttp.ClientSession() as session:
         while True:
             async with session.get(f"{url}/readyz") as response:

@@ -1,6 +1,6 @@
-"""A sample world made to fit a policy: every id that the policy names exists, and some people whom it does not name.
+"""A sample world for a policy: every id in the policy exists, and some people who are not in it.
 
-Pure, apart from what it puts into the stand-ins. It must not know what the rules decide.
+Pure, except that it adds to the stand-ins. It must not know what the rules decide.
 """
 
 import dataclasses
@@ -23,7 +23,7 @@ GROUP_SIZE: Final = 2
 """Sample people in each user group."""
 
 SAMPLE: Final = world.POLICY.replace("approvals = 1\n", 'approvals = 1\nemergency = ["media-oncall"]\n')
-"""The sample policy of the page: those on call may pass over the leads."""
+"""The sample policy of the page: the on-call people may skip the leads' approval in an emergency."""
 
 _READABLE: Final = re.compile(r"[UWSCG]0([A-Z]{2,})")
 _SOURCES: Final = (FlowSource(name="encoder-1"), FlowSource(name="encoder-2", health="DISCONNECTED"))
@@ -32,7 +32,7 @@ _OUTPUTS: Final = (Output(name="cdn-apac"), Output(name="cdn-eu", type="rtmp-pus
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
 class Scene:
-    """What the playground starts with: the policy, its text with `{endpoint}` in it, and who and what is there."""
+    """What the playground starts with: the policy, its text with the placeholder `{endpoint}`, people and flows."""
 
     policy: model.Policy
     text: str
@@ -100,7 +100,7 @@ def _furnish(found: model.Policy, slack: SlackStandIn, live: LiveStandIn) -> Non
 
 
 def _add_outsiders(slack: SlackStandIn) -> None:
-    """Add one person of each kind that no rule lets do anything, unless the policy has that id."""
+    """Add one person of each kind that no rule allows anything, unless the policy has that id."""
     others: dict[str, dict[str, Any]] = {
         "U0NORA": {"name": "nora"},
         "U0GUEST": {"name": "gus-guest", "is_restricted": True},
@@ -114,7 +114,7 @@ def _add_outsiders(slack: SlackStandIn) -> None:
 
 
 def _entries(found: model.Policy) -> Iterable[str]:
-    """Return every user and group id of the policy once, in the order of the file."""
+    """Return every user and group id of the policy once, in file order."""
     named = [entry for entries in found.people.values() for entry in entries]
     for rule in found.rules:
         named += [*rule.who, *rule.excluded, *rule.approvers, *rule.notify, *rule.emergency]
@@ -122,7 +122,7 @@ def _entries(found: model.Policy) -> Iterable[str]:
 
 
 def _names(found: model.Policy) -> dict[str, str]:
-    """Give each id a name to read: its own letters, else the first set that it is in and a number."""
+    """Return a readable name for each id: its own letters, or its first set and a number."""
     names: dict[str, str] = {}
     for entry in _entries(found):
         readable = _READABLE.fullmatch(entry)
@@ -150,7 +150,7 @@ def _fresh(stem: str, taken: Iterable[str], *, numbered: bool = False) -> str:
 
 
 def _flow_names(found: model.Policy, project: str) -> list[str]:
-    """Return names of sample flows: usual ones, and one for each pattern in a rule for this project."""
+    """Return names of sample flows: usual ones, and one for each pattern in this project's rules."""
     rules = [rule for rule in found.rules if project in (rule.projects or (project,))]
     patterns = [glob for rule in rules for glob in (*rule.flows, *rule.protected)]
     fitting = [
@@ -162,7 +162,7 @@ def _flow_names(found: model.Policy, project: str) -> list[str]:
 
 
 def _toml(raw: Mapping[str, Any]) -> str:
-    """Write a policy file anew, as plain as TOML can be."""
+    """Write a policy file again, as simple TOML."""
     lines = list(_pairs({key: value for key, value in raw.items() if key not in ("projects", "people", "rules")}))
     for name, project in raw["projects"].items():
         lines += [f"[projects.{_quoted(name)}]", *_pairs(project), ""]

@@ -1,5 +1,4 @@
-"""`flowbot playground --script`: some conversations, played by the real bot between the stand-ins, and printed like a
-chat.
+"""`flowbot playground --script`: plays conversations with the real bot and prints them like a chat.
 
 Every line was sent over a socket: what a person typed or pressed, or what the bot answered.
 """
@@ -22,7 +21,7 @@ from bot.store import migrate
 PLACE: Final = "C0INCIDENT"
 
 PATIENCE: Final = 8.0
-"""Seconds after which a line that does not come ends the play."""
+"""Seconds to wait for a line before giving up."""
 
 POLICY: Final = """\
 [projects.hk]
@@ -64,7 +63,7 @@ async def _play() -> None:
 
 
 class Play:
-    """The stage: lets people act, waits for what the bot says, and prints both."""
+    """Lets people act, waits for the bot's answers, and prints both."""
 
     def __init__(self, built: world.World) -> None:
         self._slack = built.slack
@@ -77,13 +76,13 @@ class Play:
         self._printer.title(title)
 
     async def types(self, user: str, text: str, *, until: str) -> None:
-        """Let somebody type a command, and wait until the bot has said this."""
+        """Type a command as `user`, and wait until the bot has said `until`."""
         self._printer.act(user, f"/flow {text}")
         await self._slack.people.command(user, PLACE, text)
         await self.hear(until)
 
     async def presses(self, user: str, button: str, *, until: str) -> None:
-        """Let somebody press a button of the card, once it is there, and wait until the bot has said this."""
+        """Press a button of the card as `user`, and wait until the bot has said `until`."""
         card = await self._card(button)
         label = card.buttons[button]["text"]["text"]
         self._printer.act(user, f"presses [{label}]")
@@ -91,9 +90,9 @@ class Play:
         await self.hear(until)
 
     async def fills_in(self, user: str, values: Mapping[str, str], *, until: str) -> None:
-        """Let somebody fill in the modal that the bot has opened for them, its fields by `block_id`."""
+        """Submit the modal open for `user` with values by `block_id`, and wait until the bot has said `until`."""
         view: View = await self._slack.until(lambda workspace: workspace.top_view(user), timeout=PATIENCE)
-        self._printer.act(user, f"answers “{view.title}” with: {'; '.join(values.values())}")
+        self._printer.act(user, f"submits “{view.title}”: {'; '.join(values.values())}")
         await self._slack.people.submit(user, view, values)
         await self.hear(until)
 
@@ -102,7 +101,7 @@ class Play:
         await self._clock.sleep(seconds)
 
     async def hear(self, words: str) -> None:
-        """Wait until the bot has said this in the channel, in a thread or to one person, and print all that is new."""
+        """Wait until the bot has said this, wherever it is visible, and print everything new."""
         await self._slack.until(lambda workspace: words in transcript.of(workspace), timeout=PATIENCE)
         self._printer.show()
 
@@ -113,24 +112,24 @@ class Play:
         )
 
     def close(self) -> None:
-        """Print what the cloud was asked."""
-        self._printer.title("What Huawei Cloud Live was asked for")
+        """Print the calls that changed something in the cloud."""
+        self._printer.title("Calls to Huawei Cloud Live")
         for call in self._live.calls:
             if call.method == "PUT":
                 click.echo(f"  {call.method} …{call.path[-11:]}  →  {call.status}")
 
 
 async def two_approvals(play: Play) -> None:
-    """The main job: asked, approved by one of two, approved by the other, stopped."""
-    play.scene("1. A stop that two leads approve")
+    """The usual case: request, first approval, second approval, stopped."""
+    play.scene("1. A stop with two approvals")
     await play.types("U0ALICE", "stop main-feed because the encoder loops", until="asks to stop `main-feed`")
     await play.presses("U0CAROL", "approve", until="approved by <@U0CAROL>")
     await play.presses("U0DAVE", "approve", until="`main-feed` is now STANDBY")
 
 
 async def the_wrong_people(play: Play) -> None:
-    """Nothing opens for what is stopped already; who lacks the right learns who has it; a guest gets a bare no."""
-    play.scene("2. What is refused")
+    """A stopped flow needs no request, people without the right learn who has it, and a guest learns nothing."""
+    play.scene("2. Refusals")
     await play.types("U0BOB", "stop main-feed because it still loops", until="already STANDBY")
     await play.types("U0CAROL", "stop backup-feed", until="No rule lets you stop `backup-feed`")
     await play.types("U0GUEST", "stop backup-feed", until="You may not do this here")
@@ -139,15 +138,15 @@ async def the_wrong_people(play: Play) -> None:
 
 
 async def a_denial(play: Play) -> None:
-    """One deny ends a request, with a reason if the denier gives one."""
-    play.scene("3. A request that is denied")
+    """One denial ends a request; the denier may give a reason."""
+    play.scene("3. A denied request")
     await play.presses("U0DAVE", "deny", until="<@U0DAVE> denied the request")
     await play.fills_in("U0DAVE", {"reason": "it carries the main audience now"}, until="<@U0DAVE> says why")
 
 
 async def break_glass(play: Play) -> None:
-    """Nobody is there to approve: two presses, seconds apart, and a lead's verdict afterwards."""
-    play.scene("4. Break-glass, and its review")
+    """Nobody is there to approve: two presses, a few seconds apart, and a lead's review afterwards."""
+    play.scene("4. Break-glass and its review")
     await play.types(
         "U0ALICE", "stop backup-feed --emergency because it shows a wrong country's feed", until="uses `--emergency`"
     )

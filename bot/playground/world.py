@@ -1,6 +1,6 @@
-"""A whole world on loopback: the real bot, as `serve` builds it, between the stand-ins for Slack and for Live.
+"""A whole world on loopback: the real bot, built by `serve`, between the stand-ins for Slack and Live.
 
-Owns the sample people, channels and policy. The bot's own behaviour is nowhere in here.
+Owns the sample people, channels and policy. It does not reimplement any behaviour of the bot.
 """
 
 import asyncio
@@ -46,16 +46,16 @@ verbs     = ["stop"]
 who       = ["media-leads"]
 approvals = 0
 """
-"""The sample policy; `{endpoint}` is where Live stands."""
+"""The sample policy; `{endpoint}` is the address of Live."""
 
 
 Furnish: TypeAlias = Callable[[SlackStandIn, live_server.LiveStandIn], None]
-"""Puts people, groups, channels and flows into the stand-ins."""
+"""Adds people, groups, channels and flows to the stand-ins."""
 
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
 class World:
-    """The stand-ins, and the settings with which a bot finds them."""
+    """The stand-ins, and the settings that lead a bot to them."""
 
     slack: SlackStandIn
     live: live_server.LiveStandIn
@@ -64,24 +64,24 @@ class World:
     environ: Mapping[str, str]
 
     def settings(self) -> loader.Settings:
-        """Read the settings as a bot that starts now would."""
+        """Load the settings as a bot that starts now would."""
         return loader.load(self.environ, directory=self.directory)
 
     @contextlib.asynccontextmanager
     async def bot(self) -> AsyncIterator[serving.Bot]:
-        """Run the real bot and connect Slack to it, until the context ends."""
+        """Run the real bot and connect Slack to it until the context ends."""
         async with serving.build(self.settings(), clock=self.clock) as bot, _listening(bot) as url:
             await self.connect(url)
             yield bot
 
     async def connect(self, url: str) -> None:
-        """Let Slack deliver to the bot, and wait until it has opened all of its sockets, if any."""
+        """Point Slack at the bot, and wait until the bot has opened its sockets in Socket Mode."""
         self.deliver_to(url)
         if self.slack.people.by_socket:
             await self.slack.until(lambda _: len(self.slack.sockets.lines) >= SOCKETS)
 
     def deliver_to(self, url: str) -> None:
-        """Let Slack deliver to the bot that listens there, or over the sockets that it opens."""
+        """Deliver to the bot at this URL, or over its sockets in Socket Mode."""
         if "SLACK_APP_TOKEN" in self.environ:
             self.slack.connect_socket()
         else:
@@ -89,7 +89,7 @@ class World:
 
 
 def sample(slack: SlackStandIn, live: live_server.LiveStandIn) -> None:
-    """Put the sample people, channels and flows there."""
+    """Add the sample people, channels and flows."""
     settle(slack)
     live.add_flow(PROJECT_ID, "ec897482-d24b-4d64-aa39-407980901b2d", "main-feed")
     live.add_flow(PROJECT_ID, "7d1f0a53-6c1e-4a1c-8f0e-2b9d4c7a3e55", "backup-feed")
@@ -106,10 +106,10 @@ async def build(
     socket: bool = False,
     **environ: str,
 ) -> AsyncIterator[World]:
-    """Open a world whose files are in `directory`: the sample people, channels and flows, and no bot yet.
+    """Open a world with its files in `directory`: sample people, channels and flows, and no bot yet.
 
-    `furnish` puts others there; `{endpoint}` in the policy is where Live stands; `socket` chooses
-    Socket Mode.
+    `furnish` replaces the samples; `{endpoint}` in the policy becomes the address of Live; `socket` chooses Socket
+    Mode.
     """
     clock = clock or SystemClock()
     async with SlackStandIn(clock=clock) as slack, live_server.LiveStandIn(clock=clock) as live:
@@ -128,7 +128,7 @@ async def build(
 
 
 def settle(slack: SlackStandIn) -> None:
-    """Put the sample people, groups and channels into the workspace."""
+    """Add the sample people, groups and channels to the workspace."""
     workspace = slack.workspace
     for person in ("alice", "bob", "carol", "dave", "erin"):
         workspace.add_person(f"U0{person.upper()}", person)
@@ -145,7 +145,7 @@ def settle(slack: SlackStandIn) -> None:
 
 @contextlib.asynccontextmanager
 async def _listening(bot: serving.Bot) -> AsyncIterator[str]:
-    """Serve the bot's app on a port of loopback."""
+    """Serve the bot's app on a loopback port."""
     listener = run.listen("127.0.0.1", 0)
     server = run.Server(run.server_config(bot.app))
     serving = asyncio.create_task(server.serve(sockets=[listener]))

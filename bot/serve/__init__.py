@@ -1,4 +1,4 @@
 """The composition root: builds the bot from its settings, serves its HTTP routes, and shuts it down in reverse.
 
-It wires rooms together. It must not decide anything.
+It connects the rooms. It must not decide anything.
 """

@@ -50,7 +50,7 @@ from bot.worker.requests import Worker
 SLACK_TIMEOUT: Final = aiohttp.ClientTimeout(total=10.0, connect=5.0)
 
 DRAIN_WITHIN: Final = 7.0
-"""Seconds from the beginning of a shutdown for which it waits for what is in flight: it ends within ten."""
+"""Seconds from the start of a shutdown to wait for work in progress; the whole shutdown takes at most ten."""
 
 log = structlog.get_logger()
 
@@ -82,23 +82,23 @@ class Bot:
         self._drain_by: float | None = None
 
     def start(self) -> None:
-        """Begin to write what arrives and to carry out what is due."""
+        """Start writing what arrives and carrying out what is due."""
         running = (self._inbox.run(), self._worker.run(), self._linker.run())
         self._tasks = [asyncio.create_task(one) for one in running]
         if self.sockets is not None:
             self.sockets.start()
 
     async def settle(self) -> None:
-        """Return when nothing is left to do at this time."""
+        """Return when nothing is due any more."""
         await self._worker.settle()
 
     def count_down(self) -> None:
-        """Count the seconds of a shutdown from now on; without it they count from `stop`."""
+        """Start the time limit of a shutdown now; otherwise it starts with `stop`."""
         if self._drain_by is None:
             self._drain_by = asyncio.get_running_loop().time() + DRAIN_WITHIN
 
     async def stop(self) -> None:
-        """Take nothing more, finish what is in flight, and let go."""
+        """Accept nothing more, finish the work in progress, and release what it holds."""
         self.count_down()
         if self.sockets is not None:
             await self.sockets.stop()
@@ -114,7 +114,7 @@ class Bot:
                 await self._listeners.drain()
                 await self._worker.drain()
         except TimeoutError:
-            log.warning("work still in flight at shutdown; it resumes once its lease has expired")
+            log.warning("work still in progress at shutdown; it resumes once its lease has expired")
         await self._worker.let_go()
         await self._linker.catch_up()
 
@@ -123,9 +123,8 @@ class Bot:
 async def build(settings: Settings, *, clock: ports.Clock | None = None) -> AsyncIterator[Bot]:
     """Build the bot, start it, and stop it when the context ends.
 
-    Raises errors.StoreError when the database cannot be used, errors.RevisionMismatch when it is older than the code,
-    and errors.SettingsInvalid when Slack does not know a token. Slack or the cloud being away keeps nobody from
-    starting.
+    Raises errors.StoreError if the database cannot be used, errors.RevisionMismatch if it is older than the code, and
+    errors.SettingsInvalid if Slack rejects a token. It starts even while Slack or the cloud cannot be reached.
     """
     clock = clock or SystemClock()
     async with contextlib.AsyncExitStack() as stack:
@@ -151,7 +150,7 @@ def assemble(
     session: aiohttp.ClientSession,
     live: ports.Cloud,
 ) -> Bot:
-    """Wire the parts together."""
+    """Connect the parts."""
     client = _client(settings, session)
     installation = Installation(client=client)
     returns = ReplyHandles(clock=clock)
@@ -208,7 +207,7 @@ def _notifier(
 
 
 def _client(settings: Settings, session: aiohttp.ClientSession) -> WebApi:
-    """Return slack_sdk's client without its retries, which would post twice; the worker repeats what was lost."""
+    """Return slack_sdk's client without its retries, which would post twice; the worker retries instead."""
     return WebApi(
         token=settings.slack_bot_token.get_secret_value(),
         base_url=settings.slack_api_url,
@@ -247,14 +246,14 @@ def _live(settings: Settings, transport: Any, database: store_module.SqlStore, c
 
 
 def _key_of(held: Credentials) -> str:
-    """Return what a key, or an IAM user, goes by in the store: a hash, as it must not stand there."""
+    """Return the store's name for a key or IAM user: a hash, because the original must not be stored."""
     named = f"{held.domain}/{held.name}" if isinstance(held, IamUser) else held.ak.get_secret_value()
     return hashlib.sha256(named.encode()).hexdigest()
 
 
 def _copies(registry: prometheus_client.CollectorRegistry) -> Callable[[str], None]:
     counter = prometheus_client.Counter(
-        "flowbot_copies", "Posts whose answer was lost, and clicks on copies of cards.", ["what"], registry=registry
+        "flowbot_copies", "Posts whose response was lost, and clicks on copies of cards.", ["what"], registry=registry
     )
     return lambda what: counter.labels(what=what).inc()
 
@@ -268,7 +267,7 @@ def _unexpected(registry: prometheus_client.CollectorRegistry) -> Callable[[str]
 
 def _counted(inbox: Inbox, registry: prometheus_client.CollectorRegistry) -> Any:
     recordings = prometheus_client.Counter(
-        "flowbot_recordings", "Deliveries of the durable lane, by what became of them.", ["result"], registry=registry
+        "flowbot_recordings", "Deliveries of the durable lane, by result.", ["result"], registry=registry
     )
 
     counters = {recording: recordings.labels(result=recording) for recording in Recording}

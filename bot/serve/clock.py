@@ -1,16 +1,16 @@
-"""The clock of the machine."""
+"""The system clock."""
 
 import asyncio
 import time
 
 
 class SystemClock:
-    """ports.Clock on the machine's time."""
+    """ports.Clock on system time."""
 
     def now(self) -> float:
         """Return the seconds since the epoch (UTC)."""
         return time.time()
 
     async def sleep(self, seconds: float) -> None:
-        """Return after so many seconds."""
+        """Sleep for this many seconds."""
         await asyncio.sleep(seconds)

@@ -1,6 +1,6 @@
-"""The HTTP port: uvicorn with limits, since nothing says that a proxy stands in front.
+"""The HTTP server: uvicorn with limits, because it may not be behind a proxy.
 
-Owns how many bytes and how much time a request may take, and how many connections may be open. Knows no path and no
+Owns how many bytes and how much time a request may take, and how many connections may be open. It knows no path and no
 delivery.
 """
 
@@ -22,22 +22,22 @@ from uvicorn.server import ServerState
 from bot.settings.log import Throttle
 
 CLOSE_WITHIN: Final = 3
-"""Seconds that a shutdown waits for connections that are still open."""
+"""Seconds that a shutdown waits for open connections."""
 
 RESERVED: Final = 160
-"""File descriptors kept for the database, for calls to Slack and to the cloud, and for the process itself."""
+"""File descriptors reserved for the database, calls to Slack and the cloud, and the process itself."""
 
 FEWEST: Final = 16
-"""Connections that are allowed however few descriptors there are."""
+"""Connections that are always allowed, however few descriptors there are."""
 
 WANTED: Final = 4096
-"""File descriptors that the process asks for, where the system lets it have them."""
+"""File descriptors that the process asks the system for."""
 
 ACCEPTED_AT_ONCE: Final = 16
-"""Connections taken in one turn of the event loop, so that the limit is looked at before the descriptors are gone."""
+"""Connections accepted per turn of the event loop, so that the limit is checked before the descriptors run out."""
 
 PIPELINED: Final = 8
-"""Requests that may wait behind the one being answered on a connection. Neither Slack nor proxies send any."""
+"""Requests that may wait behind the one being answered on a connection. Neither Slack nor proxies pipeline any."""
 
 Phase = Literal["head", "body", "idle"]
 
@@ -46,44 +46,44 @@ log = structlog.get_logger()
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
 class Limits:
-    """What one connection may take, and how many there may be. Times are in seconds."""
+    """Limits of one connection, and of their number. Times are in seconds."""
 
     head_bytes: int = 16 * 1024
-    """Request line and headers, and likewise trailers and the framing of a chunked body."""
+    """Request line and headers; also trailers and the framing of a chunked body."""
 
     head_within: float = 5.0
-    """From the opening of the connection, or the first byte of a later request, to the end of the headers."""
+    """From opening the connection, or the first byte of a later request, to the end of the headers."""
 
     body_within: float = 10.0
-    """From the end of the headers to the end of the body, also of one that nobody reads."""
+    """From the end of the headers to the end of the body, even if nobody reads it."""
 
     write_within: float = 10.0
-    """For a caller to take the answer."""
+    """For the client to read the response."""
 
     idle: float = 75.0
-    """Between two requests: longer than proxies keep a connection, so that none is closed as it is used again."""
+    """Between two requests: longer than proxies keep a connection, so that none is closed while it is reused."""
 
     connections: int = 2000
 
 
 class Server(uvicorn.Server):
-    """uvicorn, with signals left to us: it would end the process with the signal's own exit code."""
+    """uvicorn without its signal handling, which would end the process with the signal's own exit code."""
 
     def finish(self) -> None:
-        """Stop accepting and answer what is in flight."""
+        """Stop accepting, and answer the requests in progress."""
         self.should_exit = True
 
     @contextlib.contextmanager
     def capture_signals(self) -> Iterator[None]:
-        """Leave the signals alone."""
+        """Leave signals alone."""
         yield
 
 
 class Config(uvicorn.Config):
-    """uvicorn's settings, with our limits."""
+    """uvicorn's settings with our limits."""
 
     def __init__(self, app: ASGIApp, *, limits: Limits) -> None:
-        """Use the C parser, our logging, and the plain loop (uvloop's p99 was far longer)."""
+        """Use the C parser, our logging, and the plain asyncio loop (uvloop's p99 was much longer)."""
         super().__init__(
             app,
             http=HttpConnection,
@@ -104,12 +104,12 @@ class Config(uvicorn.Config):
 
 
 def config(app: ASGIApp, *, limits: Limits | None = None) -> Config:
-    """Return how uvicorn serves the app; without limits, those that fit the descriptors of this process."""
+    """Return uvicorn's settings for the app; the default limits fit the file descriptors of this process."""
     return Config(app, limits=limits or Limits(connections=_connections()))
 
 
 def raise_descriptor_limit() -> None:
-    """Let the process open as many files as it wants, or as the system lets it."""
+    """Raise the limit of open files to what the process wants, as far as the system allows."""
     soft, hard = resource.getrlimit(resource.RLIMIT_NOFILE)
     wanted = WANTED if hard == resource.RLIM_INFINITY else min(WANTED, hard)
     if soft != resource.RLIM_INFINITY and soft < wanted:
@@ -124,12 +124,12 @@ def _connections() -> int:
 
 
 class Listener(socket.socket):
-    """A listening socket from which one turn of the event loop takes a few connections, not a whole backlog."""
+    """A listening socket that accepts only a few connections per turn of the event loop, not the whole backlog."""
 
     _taken = 0
 
     def accept(self) -> tuple[socket.socket, Any]:
-        """Return the next connection. Raises BlockingIOError after a few, and when there is none."""
+        """Return the next connection. Raises BlockingIOError after a few, or if there is none."""
         if self._taken >= ACCEPTED_AT_ONCE:
             self._taken = 0
             raise BlockingIOError
@@ -144,7 +144,8 @@ class Listener(socket.socket):
 def listen(host: str, port: int) -> Listener:
     """Return a listening socket.
 
-    asyncio sets TCP_NODELAY only on sockets that it makes; without it an answer in two writes waits 40 ms for an ack.
+    asyncio sets TCP_NODELAY only on sockets that it creates; without it, a response in two writes waits 40 ms for an
+    ACK.
     """
     family = socket.AF_INET6 if ":" in host else socket.AF_INET
     listener = Listener(fileno=socket.create_server((host, port), family=family).detach())
@@ -155,8 +156,8 @@ def listen(host: str, port: int) -> Listener:
 class HttpConnection(HttpToolsProtocol):
     """One connection, within limits.
 
-    At the limit of connections a newcomer takes the place of the one that has waited longest, first among those that
-    have not sent a whole request. Where all others are being answered, the newcomer is refused.
+    At the limit of connections, a new one replaces the one that has waited longest, preferring those without a complete
+    request. If all others are being answered, the new one is refused.
     """
 
     config: Config
@@ -180,10 +181,10 @@ class HttpConnection(HttpToolsProtocol):
         self._deadline: asyncio.TimerHandle | None = None
         self._lingering: asyncio.TimerHandle | None = None
 
-    # What asyncio calls
+    # Called by asyncio
 
     def connection_made(self, transport: asyncio.Transport) -> None:  # type: ignore[override]
-        """Take the connection, or refuse it."""
+        """Accept the connection, or refuse it."""
         super().connection_made(transport)
         if len(self.connections) > self._limits.connections:
             oldest = next((other for phase in self._waiting.values() for other in phase), self)
@@ -192,7 +193,7 @@ class HttpConnection(HttpToolsProtocol):
             self._watch()
 
     def connection_lost(self, exc: Exception | None) -> None:
-        """Let go of everything that waits."""
+        """Release everything that waits for the connection."""
         super().connection_lost(exc)
         self._unset_keepalive_if_required()
         self._stop_waiting()
@@ -201,7 +202,7 @@ class HttpConnection(HttpToolsProtocol):
             self._lingering.cancel()
 
     def data_received(self, data: bytes) -> None:
-        """Parse what has come, unless it is too much."""
+        """Parse the data, unless it is too much."""
         if self._is_over:
             return
         self._unset_keepalive_if_required()
@@ -211,7 +212,7 @@ class HttpConnection(HttpToolsProtocol):
         try:
             self.parser.feed_data(data)
         except httptools.HttpParserUpgrade:
-            self.cycle.keep_alive = False  # it is answered in HTTP/1.1, and nothing after it is read
+            self.cycle.keep_alive = False  # it is answered as HTTP/1.1, and nothing after it is read
         except httptools.HttpParserError:
             self._refuse(b"400 Bad Request", "malformed requests")
         if self._framing > self._limits.head_bytes:
@@ -220,21 +221,21 @@ class HttpConnection(HttpToolsProtocol):
             self._watch()
 
     def pause_writing(self) -> None:
-        """Give a caller who does not read some time."""
+        """Start the time limit for a client that does not read."""
         super().pause_writing()
         self._linger()
 
     def resume_writing(self) -> None:
-        """Take the time away again from a caller who reads."""
+        """Stop the time limit once the client reads."""
         super().resume_writing()
         if self._lingering is not None and not self._is_over:
             self._lingering.cancel()
             self._lingering = None
 
-    # What the parser calls
+    # Called by the parser
 
     def on_headers_complete(self) -> None:
-        """Start the answer, unless the headers are too large or too many requests wait for theirs."""
+        """Start the response, unless the headers are too large or too many requests wait."""
         if self._framing > self._limits.head_bytes and self._head() > self._limits.head_bytes:
             self._refuse(b"431 Request Header Fields Too Large", "too large headers")
             raise _NoMore
@@ -242,26 +243,26 @@ class HttpConnection(HttpToolsProtocol):
             self._drop("too many requests at once on a connection")
             raise _NoMore
         super().on_headers_complete()
-        self.scope["raw_path"] = self.url.partition(b"?")[0]  # as it was sent, also where that is no path
+        self.scope["raw_path"] = self.url.partition(b"?")[0]  # as sent, even if it is not a valid path
         self._phase = "body"
         self._framing = 0
 
     def on_body(self, body: bytes) -> None:
-        """Take a part of the body; how long the body may be is for whoever reads it."""
+        """Pass on a part of the body; its reader limits the length."""
         self._framing -= len(body)
         super().on_body(body)
 
     def on_message_complete(self) -> None:
-        """Note that the request is there whole."""
+        """Note that the request is complete."""
         super().on_message_complete()
         self._phase = "idle"
         self._number += 1
         self._framing = 0
 
-    # What the answer calls
+    # Called by the response
 
     def on_response_complete(self) -> None:
-        """Wait for the next request, or let a caller take the last answer, but not for ever."""
+        """Wait for the next request, or for the client to read the last response, within a time limit."""
         super().on_response_complete()
         if self.transport.is_closing():
             self._linger()
@@ -269,7 +270,7 @@ class HttpConnection(HttpToolsProtocol):
             self._watch()
 
     def timeout_keep_alive_handler(self) -> None:
-        """Close an idle connection, also one whose caller has never taken the answer."""
+        """Close an idle connection, even if the client never read the response."""
         super().timeout_keep_alive_handler()
         self._linger()
 
@@ -281,7 +282,7 @@ class HttpConnection(HttpToolsProtocol):
 
     @property
     def _is_answering(self) -> bool:
-        """Tell whether a request that is there whole has no whole answer yet."""
+        """Whether a complete request has no complete response yet."""
         unanswered = self.cycle is not None and not self.cycle.response_complete
         return bool(self.pipeline) or (unanswered and self._phase != "body")
 
@@ -289,7 +290,7 @@ class HttpConnection(HttpToolsProtocol):
         return len(self.url) + sum(len(name) + len(value) for name, value in self.headers)
 
     def _watch(self) -> None:
-        """Give what has begun to arrive its time, and an idle connection too."""
+        """Start the time limit for what has begun to arrive, or for an idle connection."""
         is_answering = self._is_answering
         if self._phase == "idle":
             self._stop_timing()
@@ -324,9 +325,9 @@ class HttpConnection(HttpToolsProtocol):
             self._drop("slow requests" if self._phase == "body" else "silent connections")
 
     def _refuse(self, status: bytes, why: str) -> None:
-        """Answer a request that goes no further, and read nothing more: what still comes is thrown away for a while.
+        """Refuse a request and read no more of it; what still arrives is discarded for a while.
 
-        To close at once would take the answer away from a caller who is still sending.
+        Closing at once would lose the response for a client that is still sending.
         """
         if self._is_over:
             return
@@ -358,4 +359,4 @@ class HttpConnection(HttpToolsProtocol):
 
 
 class _NoMore(Exception):
-    """Keeps the parser from going on."""
+    """Stops the parser."""

@@ -1,6 +1,6 @@
-"""The pause, from the command line: it is written to the database, beside whatever serves it.
+"""`flowbot pause` and `flowbot resume`, which write the pause to the database of a running bot.
 
-Owns the sentences of `flowbot pause` and `flowbot resume`. Who reads the pause, and what it denies, is for the gate.
+Owns the sentences of both commands. The gate reads the pause and decides what it denies.
 """
 
 import asyncio
@@ -15,13 +15,13 @@ Answered = TypeVar("Answered")
 
 
 def pause(url: str, *, reason: str, by: str, clock: ports.Clock) -> str:
-    """Deny every changing verb from now on, and say so. Raises errors.StoreError."""
+    """Deny every changing verb from now on, and return the confirmation. Raises errors.StoreError."""
     asyncio.run(_with(url, clock, lambda switch: switch.pause(ports.Pause(at=clock.now(), reason=reason, by=by))))
     return "paused: every stop and start is denied from now on, even if approved but not yet begun"
 
 
 def resume(url: str, *, by: str, clock: ports.Clock) -> str:
-    """End the pause, and say so. Raises errors.StoreError."""
+    """End the pause, and return the confirmation. Raises errors.StoreError."""
     was_paused = asyncio.run(_with(url, clock, lambda switch: switch.resume(at=clock.now(), by=by)))
     return "resumed: the rules decide again" if was_paused else "flowbot was not paused"
 

@@ -42,7 +42,7 @@ async def _serve(settings: Settings) -> None:
         if early.is_set():
             finish()
         gc.collect()
-        gc.freeze()  # what was built for good is never looked through again: full collections made the slowest answers
+        gc.freeze()  # exempts what was built from garbage collection: full collections caused the slowest answers
         log.info("serving", host=settings.host, port=listener.getsockname()[1])
         await server.serve(sockets=[listener])
 
@@ -53,7 +53,7 @@ def _on_signals(stop: Callable[[], None]) -> None:
 
 
 def _listen(settings: Settings) -> socket.socket:
-    """Open the port before anything else, so that a wrong one is a sentence and not a half-started bot."""
+    """Open the port first, so that a wrong one is an error message and not a half-started bot."""
     try:
         return listen(settings.host, settings.port)
     except OSError as error:

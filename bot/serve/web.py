@@ -1,6 +1,6 @@
-"""The doors of the bot: where Slack's deliveries come in, what is checked at the start, and what operators ask.
+"""HTTP routes and Socket Mode: where deliveries arrive, the checks at startup, and the endpoints for operators.
 
-Built from the settings by `serve`; knows nothing of requests.
+Built from the settings by `serve`; knows nothing about requests.
 """
 
 import asyncio
@@ -26,13 +26,13 @@ from bot.slack.web_api import WebApi
 from bot.usecases import errors, ports
 
 READY_WITHIN: Final = 2.0
-"""Seconds that the database may take to be called ready."""
+"""Seconds for the database to answer a readiness check."""
 
 log = structlog.get_logger()
 
 
 async def introduce(installation: Installation) -> None:
-    """Let Slack say who we are. Raises errors.SettingsInvalid when it does not accept the bot token."""
+    """Ask Slack who we are. Raises errors.SettingsInvalid if it rejects the bot token."""
     try:
         identity = await installation.learn()
     except errors.ChatRefused as refused:
@@ -47,12 +47,12 @@ async def introduce(installation: Installation) -> None:
 
 
 async def preflight(connecting: Sockets) -> None:
-    """Let Slack look at the app token. Raises errors.SettingsInvalid when it does not accept it."""
+    """Check the app token with Slack. Raises errors.SettingsInvalid if Slack rejects it."""
     try:
         await connecting.preflight()
     except errors.ChatRefused as refused:
         what = (
-            f"Slack does not open Socket Mode for it ({refused.code}); copy an app-level token with the scope"
+            f"Slack does not accept it for Socket Mode ({refused.code}); copy an app-level token with the scope"
             " connections:write from the app's page “Basic Information”"
         )
         raise SettingsInvalid((Problem(where="SLACK_APP_TOKEN", what=what),)) from refused
@@ -64,7 +64,7 @@ Dispatch = Callable[[dict[str, Any]], Awaitable[Response]]
 
 
 def guard(settings: Settings, installation: Installation, clock: ports.Clock, dispatch: Dispatch) -> Guard | None:
-    """Return what takes deliveries by HTTP; None in Socket Mode."""
+    """Return the guard for deliveries over HTTP; None in Socket Mode."""
     if settings.slack_app_token is not None or settings.slack_signing_secret is None:
         return None
     return Guard(
@@ -83,7 +83,7 @@ def sockets(
     dispatch: Dispatch,
     registry: prometheus_client.CollectorRegistry,
 ) -> Sockets | None:
-    """Return what takes deliveries over WebSockets; None without an app token."""
+    """Return the WebSockets for Socket Mode; None without an app token."""
     if settings.slack_app_token is None:
         return None
     return Sockets(
@@ -104,7 +104,7 @@ def routes(
     registry: prometheus_client.CollectorRegistry,
     web_api: WebApi,
 ) -> ASGIApp:
-    """Return the ASGI app: Slack's deliveries where they come by HTTP, and what operators ask."""
+    """Return the ASGI app: Slack's deliveries, unless they come by Socket Mode, and the endpoints for operators."""
 
     async def alive(_: Request) -> Response:
         return PlainTextResponse("alive")
@@ -138,7 +138,7 @@ def routes(
 
 
 def _exact(rest: ASGIApp) -> ASGIApp:
-    """Let only paths through that were sent as they are spelled here: a proxy may compare less than we decode."""
+    """Accept only paths sent exactly as spelled here: a proxy's access rules may decode a path less than we do."""
 
     async def app(scope: Scope, receive: Receive, send: Send) -> None:
         if scope["type"] == "http" and scope["raw_path"] != scope["path"].encode():
@@ -150,7 +150,7 @@ def _exact(rest: ASGIApp) -> ASGIApp:
 
 
 def _short_way(at_the_door: Guard, rest: ASGIApp, *, path: str) -> ASGIApp:
-    """Hand deliveries to the guard itself: Starlette's own way there is a fifth of what an acknowledgement costs."""
+    """Pass deliveries directly to the guard: Starlette's routing would be a fifth of the cost of an acknowledgement."""
     raw = path.encode()
 
     async def app(scope: Scope, receive: Receive, send: Send) -> None:

@@ -1,4 +1,4 @@
-"""How this process is set up: its settings, from the environment and files, and its log with secrets cut out.
+"""The settings of this process, from the environment and files, and its log, with secrets cut out.
 
-It must not build anything, nor ask the network.
+It must not build anything or use the network.
 """

@@ -1,7 +1,7 @@
-"""Every setting, frozen: environment variables, a `.env` file, a secrets directory, and the policy file that they name.
+"""Load all settings from environment variables, a `.env` file, a secrets directory and the policy file.
 
-It finds everything that is wrong in one go. No text of it holds a value that may be a secret. It must not know what the
-settings are used for, and it imports nothing that makes `flowbot check` slow.
+It reports everything that is wrong at once. No text contains a value that may be a secret. It must not know what the
+settings are used for, and imports nothing that makes `flowbot check` slow.
 """
 
 import dataclasses
@@ -27,12 +27,12 @@ _KEYS: Final = ("HUAWEICLOUD_SDK_AK", "HUAWEICLOUD_SDK_SK")
 _USER: Final = ("HUAWEICLOUD_IAM_USER", "HUAWEICLOUD_IAM_PASSWORD", "HUAWEICLOUD_IAM_DOMAIN")
 _IAM: Final = "HUAWEICLOUD_IAM_ENDPOINT"
 _CLOUD: Final = ("HUAWEICLOUD_", "FLOWBOT_PROJECTS__", "SECRETS_DIR")
-"""How the variables begin that say with what the cloud is called, and where that may stand."""
+"""Prefixes of the variables for the cloud's credentials, and of the one that says where they may be."""
 
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
 class Origin:
-    """Where settings were read from: variables, the directory of `.env`, and the directory of secrets."""
+    """Where settings were read from: variables, the directory of `.env`, and the secrets directory."""
 
     environ: Mapping[str, str] = dataclasses.field(repr=False)
     directory: pathlib.Path
@@ -41,11 +41,11 @@ class Origin:
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
 class Settings:
-    """What the bot runs with. `credentials` are for every project that has none of its own in `project_credentials`.
+    """The settings of the bot. `credentials` apply to every project without its own in `project_credentials`.
 
-    Without them, the tokens of `iam_user` are. `log_format` is None where the terminal decides. `defects` fail
-    `flowbot check` alone, `warnings` nothing. So many `cases` of the policy hold. `origin` is None where the settings
-    were made by hand.
+    Without either, the tokens of `iam_user` do. With `log_format` None, the terminal decides. `defects` fail only
+    `flowbot check`; `warnings` fail nothing. `cases` is the number of passed cases of the policy. `origin` is None for
+    settings made by hand.
     """
 
     slack_bot_token: SecretStr
@@ -68,14 +68,14 @@ class Settings:
     origin: Origin | None = dataclasses.field(default=None, compare=False)
 
     def credentials_for(self, project: str) -> Credentials:
-        """Return what calls to the project of this name are made with; raises KeyError where there is nothing."""
+        """Return the credentials for the named project; raises KeyError if there are none."""
         found = self.project_credentials.get(project) or self.credentials or self.iam_user
         if found is None:
             raise KeyError(project)
         return found
 
     def secrets(self) -> tuple[str, ...]:
-        """Return every secret in the clear, for cutting them out of what leaves the process."""
+        """Return every secret in clear text, to be cut out of logs and messages."""
         slack = (self.slack_bot_token, self.slack_signing_secret, self.slack_app_token)
         cloud = (self.credentials, *self.project_credentials.values(), self.iam_user)
         known = [secret.get_secret_value() for secret in slack if secret is not None]
@@ -84,9 +84,9 @@ class Settings:
 
 
 def load(environ: Mapping[str, str] | None = None, *, directory: pathlib.Path) -> Settings:
-    """Read the settings and the policy; `directory` is where relative paths start and `.env` may be.
+    """Load the settings and the policy; `directory` is the base of relative paths and may contain `.env`.
 
-    Raises errors.SettingsInvalid with every problem at once.
+    Raises errors.SettingsInvalid with all problems at once.
     """
     reading = _Environment(os.environ if environ is None else environ, directory)
     loaded = reading.policy()
@@ -121,9 +121,9 @@ def chooses_socket_mode(environ: Mapping[str, str] | None = None, *, directory: 
 
 
 def renewed(settings: Settings) -> Settings:
-    """Return the settings with the cloud's credentials as the files have them now; all else stays.
+    """Return the settings with the cloud's credentials read again from files; all else stays.
 
-    Variables count as they were at the start: nobody can change those of a running process. Raises
+    Variables keep their values from the start, as those of a running process cannot change. Raises
     errors.SettingsInvalid.
     """
     if settings.origin is None:
@@ -136,7 +136,7 @@ def renewed(settings: Settings) -> Settings:
 
 
 def check_report(outcome: Settings | SettingsInvalid) -> tuple[str, ...]:
-    """Compose the lines of `flowbot check`: what is wrong and where, else what was found."""
+    """Return the lines of `flowbot check`: every problem and where it is, else a summary."""
     if isinstance(outcome, SettingsInvalid):
         return tuple(map(str, outcome.problems))
     warnings = [f"warning: {warning}" for warning in outcome.warnings]
@@ -166,9 +166,9 @@ def _in_short(rule: model.Rule) -> str:
 
 
 class _Environment:
-    """One reading of the variables: what they hold, and what was found wrong so far.
+    """One reading of the variables: their values, and the problems found so far.
 
-    `given` has what is set, by name; `values` is None where something of it is wrong by itself.
+    `given` has the variables that are set, by name; `values` is None if one of them is invalid by itself.
     """
 
     def __init__(self, environ: Mapping[str, str], directory: pathlib.Path, *, only: tuple[str, ...] = ("",)) -> None:
@@ -187,7 +187,7 @@ class _Environment:
         )
 
     def validate(self, *places: Mapping[str, str]) -> Variables | None:
-        """Return what the places hold, of which the first wins."""
+        """Return the values from these places; the first one wins."""
         sources = tuple(map(variables.Source, places))
         try:
             return Variables(_build_sources=(sources, {}))
@@ -201,7 +201,7 @@ class _Environment:
         try:
             if not path.is_file():
                 return {}
-            from dotenv import dotenv_values  # here, as most deployments have no such file
+            from dotenv import dotenv_values  # imported here because most deployments have no such file
 
             return {name: value for name, value in dotenv_values(path, interpolate=False).items() if value}
         except (OSError, UnicodeDecodeError):
@@ -239,7 +239,7 @@ class _Environment:
         self.problems.append(Problem(where=where, what=what))
 
     def in_order(self) -> tuple[Problem, ...]:
-        """Return the problems in the order of the table of variables; first what cannot be read at all."""
+        """Return the problems in the order of the table of variables, after places that could not be read."""
         return tuple(sorted(self.problems, key=lambda problem: variables.position(problem.where.split(",")[0])))
 
     def policy(self) -> policy_file.Loaded:
@@ -258,7 +258,7 @@ class _Environment:
             self.wrong("SLACK_SIGNING_SECRET", "is missing")
 
     def cloud(self, projects: tuple[str, ...]) -> dict[str, Any]:
-        """Judge what belongs together, and return the fields of `Settings` that are about the cloud."""
+        """Check credentials that belong together, and return the fields of `Settings` about the cloud."""
         own = self.judge_own(projects)
         lacking = [name for name in projects if policy_file.plain(name) not in own]
         iam = [name for name in (*_USER, _IAM) if name in self.given]
@@ -277,7 +277,7 @@ class _Environment:
         return {} if self.values is None else _credentials(self.values, projects)
 
     def judge_own(self, projects: tuple[str, ...]) -> frozenset[str]:
-        """Judge the keys of single projects, and return the plain form of the names of these projects."""
+        """Check the keys of single projects, and return the normalised names of these projects."""
         stems = dict.fromkeys(name[:-4] for name in sorted(self.given) if PROJECT.fullmatch(name))
         own = {stem: policy_file.plain(stem.removeprefix("FLOWBOT_PROJECTS__")) for stem in stems}
         for stem, name in own.items():
@@ -300,7 +300,7 @@ class _Environment:
 
 
 def _credentials(values: Variables, projects: tuple[str, ...]) -> dict[str, Any]:
-    """Return the fields of `Settings` that are about the cloud; half of a pair is none."""
+    """Return the fields of `Settings` about the cloud; half of a pair is ignored."""
     own = {policy_file.plain(name): _pair(keys.ak, keys.sk) for name, keys in values.projects.items()}
     kept = {name: own.get(policy_file.plain(name)) for name in projects}
     shared, user = _pair(values.ak, values.sk, values.security_token), None
@@ -323,7 +323,7 @@ def _pair(ak: SecretStr | None, sk: SecretStr | None, token: SecretStr | None = 
 
 
 def _named(values: Mapping[str, str], only: tuple[str, ...]) -> dict[str, str]:
-    """Keep what begins so and is not blank, and write the variables of single projects in one way."""
+    """Return the values that are not blank and whose names have one of these prefixes, with normalised names."""
     named = {}
     for name, value in values.items():
         known = name.upper().replace("-", "_") if PROJECT.fullmatch(name) else name

@@ -1,8 +1,8 @@
-"""Logging: one way out for our own records and for those of every library, with secrets cut out on the way.
+"""Logging: one output for our own records and those of every library, with secrets cut out.
 
-Owns the set-up of structlog and of the standard library's `logging`, and knows what a secret looks like. It must not
-know where secrets or settings come from. Importing it does nothing. The ids of a request are bound once, with
-`structlog.contextvars.bound_contextvars`, and then stand on every line.
+Owns the configuration of structlog and of the standard library's `logging`, and knows what a secret looks like. It must
+not know where secrets or settings come from. Importing it does nothing. The ids of a request are bound once, with
+`structlog.contextvars.bound_contextvars`, and appear on every line.
 """
 
 import collections
@@ -21,27 +21,27 @@ import structlog
 REDACTED: Final = "[redacted]"
 
 SHORT: Final = 6
-"""A secret of fewer characters is cut out only where it is a whole value: within text it could be any word."""
+"""A shorter secret is cut out only if it is a whole value: within text it could be any word."""
 
 LEARNED: Final = 200
-"""How many secrets are kept in mind that became known after the start."""
+"""Maximum number of remembered secrets that became known after the start."""
 
 FLOORS: Final[Mapping[str, int]] = {
-    # Bolt prints whole bodies: at INFO when a signature is wrong, at WARNING when its middleware does not answer.
+    # Bolt logs whole bodies: at INFO for a wrong signature, at WARNING if its middleware does not answer.
     "slack_bolt": logging.ERROR,
-    # Slack's SDK prints what it sends and gets at DEBUG, and response URLs at INFO.
+    # Slack's SDK logs what it sends and receives at DEBUG, and response URLs at INFO.
     "slack_sdk": logging.WARNING,
-    # Headers and addresses of every call to the cloud and to Slack.
+    # Headers and URLs of every call to the cloud and to Slack.
     "httpx": logging.WARNING,
     "httpcore": logging.WARNING,
     "aiohttp": logging.WARNING,
-    # Statements with their parameters, which hold what people wrote.
+    # Statements with their parameters, which contain what people wrote.
     "sqlalchemy": logging.WARNING,
     "asyncio": logging.INFO,
-    # Two lines at each start about where it found its own files.
+    # Two lines at each start about the location of its own files.
     "alembic": logging.WARNING,
 }
-"""The least level at which a library is heard, however talkative we are told to be."""
+"""The minimum level for each library, whatever the configured level."""
 
 _SENSITIVE: Final = (
     "authorization|proxy-authorization|x-auth-token|x-security-token|x-subject-token|x-slack-signature|cookie|set-cookie"
@@ -49,7 +49,7 @@ _SENSITIVE: Final = (
 )
 _SENSITIVE_NAME: Final = re.compile(_SENSITIVE, re.IGNORECASE)
 
-# What is a secret by its shape; safe on a rendered line too, since none reaches past a quote.
+# Secrets recognised by their shape; safe on a rendered line too, since no match extends past a quote.
 _SHAPES: Final = (
     (re.compile(r"(?:xox[a-z]|xapp|xwfp)-[\w.%-]+", re.IGNORECASE), REDACTED),
     (
@@ -58,8 +58,8 @@ _SHAPES: Final = (
     ),
     (re.compile(r"\b\d{6,}\.\d{6,}\.[0-9a-f]{16,}\b", re.IGNORECASE), REDACTED),
 )
-# What is a secret by the name before it. Quoted, it ends with a quote that has as many backslashes as the first one: a
-# `repr` may hold another. A header's value may hold spaces and commas, so without quotes it ends with its line.
+# Secrets recognised by the name before them. A quoted one ends at a quote with as many backslashes as the first, since
+# a `repr` may contain another. A header's value may contain spaces and commas, so unquoted it ends with its line.
 _NAMED: Final = (
     (
         re.compile(
@@ -80,12 +80,12 @@ _in_force: "Redaction | None" = None
 
 
 def configure(*, fmt: Format, level: str, secrets: Iterable[str]) -> None:
-    """Send every record of this process to stderr, and nothing anywhere else.
+    """Send every record of this process to stderr, and nowhere else.
 
-    `level` is a name as in `logging`, in any case. Handlers that others have installed are taken away: uvicorn is to be
-    started with `log_config=None`. An exception that nobody catches is logged as well, rather than printed as it is.
+    `level` is a name as in `logging`, in any case. Other handlers are removed: start uvicorn with `log_config=None`.
+    Uncaught exceptions are logged too, rather than printed unredacted.
     """
-    global _in_force  # noqa: PLW0603 - logging is one for the process, and what it hides as well
+    global _in_force  # noqa: PLW0603 - logging is global to the process, and so are the secrets that it hides
     redaction = _in_force = Redaction(secrets)
     chain: list[structlog.typing.Processor] = [
         structlog.contextvars.merge_contextvars,
@@ -112,10 +112,10 @@ def configure(*, fmt: Format, level: str, secrets: Iterable[str]) -> None:
 
 
 class Throttle:
-    """Lets one of many like lines pass, so that a flood of them fills no disk."""
+    """Limits repeated log lines, so that a flood of them does not fill the disk."""
 
     def __init__(self, *, every: float = 60.0) -> None:
-        """Let the first line of a kind pass, and then one in so many seconds."""
+        """Let the first line of each kind pass, and then one every `every` seconds."""
         self._every = every
         self._passed: dict[str, float] = {}
         self._suppressed: dict[str, int] = {}
@@ -131,13 +131,13 @@ class Throttle:
 
 
 def hide(secrets: Iterable[str]) -> None:
-    """Cut these secrets out of every record from now on: for what is read or given after the start."""
+    """Cut these secrets out of every later record; for secrets that become known after the start."""
     if _in_force is not None:
         _in_force.learn(secrets)
 
 
 class Redaction:
-    """Cuts secrets out of anything that can be logged: the given ones by value, others by their shape or name."""
+    """Cuts secrets out of anything that can be logged: given ones by value, others by shape or name."""
 
     def __init__(self, secrets: Iterable[str]) -> None:
         self._given = frozenset(secret for secret in secrets if secret)
@@ -145,7 +145,7 @@ class Redaction:
         self._prepare()
 
     def learn(self, secrets: Iterable[str]) -> None:
-        """Cut these secrets out as well; the oldest of very many are forgotten, since tokens are renewed for ever."""
+        """Cut these secrets out as well; beyond a limit the oldest are forgotten, since tokens are renewed for ever."""
         new = dict.fromkeys(secret for secret in secrets if secret and secret not in self._whole)
         if new:
             self._learned.extend(new)
@@ -158,7 +158,7 @@ class Redaction:
         self._values = re.compile("|".join(map(re.escape, longest_first)) or r"(?!)")
 
     def line(self, text: str) -> str:
-        """Cut secrets out of a rendered line, and leave it well-formed."""
+        """Cut secrets out of a rendered line, and keep it well-formed."""
         text = self._values.sub(REDACTED, text)
         for shape, instead in _SHAPES:
             text = shape.sub(instead, text)
@@ -173,7 +173,7 @@ class Redaction:
         return self.line(text)
 
     def value(self, value: object, *, depth: int = 0) -> object:
-        """Return the value with secrets cut out of it and of whatever it holds; of objects, what `repr` shows."""
+        """Return the value with secrets cut out of it and its contents; of other objects, their redacted `repr`."""
         if isinstance(value, str):
             return self.text(value)
         if value is None or isinstance(value, bool | int | float):
@@ -182,7 +182,7 @@ class Redaction:
             return {self.text(_name(name)): self._named(name, each, depth=depth + 1) for name, each in value.items()}
         if depth < _MAX_DEPTH and isinstance(value, list | tuple | set | frozenset):
             items = list(value)
-            if len(items) == 2:  # a header, in a list of headers
+            if len(items) == 2:  # a header in a list of headers
                 return [self.value(items[0], depth=depth + 1), self._named(items[0], items[1], depth=depth + 1)]
             return [self.value(each, depth=depth + 1) for each in items]
         return self.text(repr(value))
@@ -196,13 +196,13 @@ class Redaction:
 
 
 class _Formatter(structlog.stdlib.ProcessorFormatter):
-    """Renders a record: redacted before it is rendered, value by value, and once more as a line."""
+    """Renders a record: redacts each value before rendering, and then the whole line."""
 
     def __init__(self, redaction: Redaction, chain: list[structlog.typing.Processor], fmt: Format) -> None:
         self._redaction = redaction
         renderer: structlog.typing.Processor = structlog.processors.JSONRenderer()
         if fmt == "console":
-            # Pretty tracebacks would show the local variables.
+            # Pretty tracebacks would show local variables.
             plain = structlog.dev.plain_traceback
             renderer = structlog.dev.ConsoleRenderer(colors=sys.stderr.isatty(), exception_formatter=plain)
         processors: list[structlog.typing.Processor] = [
@@ -215,7 +215,7 @@ class _Formatter(structlog.stdlib.ProcessorFormatter):
 
     def format(self, record: logging.LogRecord) -> str:
         copy = logging.makeLogRecord(record.__dict__)
-        # As whole values: once they are in the message, a short secret is a word like any other.
+        # Before formatting: within the message, a short secret is a word like any other.
         if isinstance(copy.args, Mapping):
             copy.args = {name: self._argument(value) for name, value in copy.args.items()}
         elif copy.args:
@@ -230,7 +230,7 @@ class _Handler(logging.StreamHandler[Any]):
     """Writes to stderr."""
 
     def handleError(self, record: logging.LogRecord) -> None:
-        """Tell that a record was lost. The standard library would print its arguments, secrets and all."""
+        """Report that a record was lost. The standard library would print its arguments, including secrets."""
         problem = sys.exc_info()[0]
         name = "an error" if problem is None else problem.__name__
         with contextlib.suppress(OSError, ValueError):
@@ -250,7 +250,7 @@ def _take_over(handler: logging.Handler, level: str) -> None:
 
 
 def _is_heard(record: logging.LogRecord) -> bool:
-    """Hold libraries to their floor whatever level their loggers have: Bolt gives each of its own the root's."""
+    """Apply a library's minimum level, even if its loggers have a lower one: Bolt copies the root's to its own."""
     return record.levelno >= FLOORS.get(record.name.partition(".")[0], logging.NOTSET)
 
 
@@ -261,7 +261,7 @@ def _log_uncaught(kind: type[BaseException], problem: BaseException, traceback: 
 
 
 def _forms(secret: str) -> Iterable[str]:
-    """Return the secret as it is, and as it stands in a URL, in JSON and in a `repr`."""
+    """Return the secret as is, and as written in a URL, in JSON and in a `repr`."""
     as_bytes = secret.encode(errors="replace")
     in_a_url = urllib.parse.quote(as_bytes, safe=""), urllib.parse.quote_plus(as_bytes)
     return secret, *in_a_url, json.dumps(secret)[1:-1], repr(secret)[1:-1], repr(as_bytes)[2:-1]

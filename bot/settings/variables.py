@@ -1,7 +1,7 @@
-"""Every environment variable: its name, its meaning, its default and its allowed values.
+"""Every environment variable: its name, meaning, default and allowed values.
 
-README's table and `.env.example` are made of it. It must not know where values come from, nor which of them belong
-together: that is `settings`.
+README's table and `.env.example` are generated from it. It must not know where values come from, nor which of them
+belong together: that is in `loader`.
 """
 
 import dataclasses
@@ -21,7 +21,7 @@ LogFormat = Literal["json", "console"]
 LogLevel = Literal["debug", "info", "warning", "error", "critical"]
 
 PROJECT: Final = re.compile(r"FLOWBOT_PROJECTS__(?P<name>.+)__(?P<key>AK|SK)", re.IGNORECASE)
-"""How the variables of one project are called; its name may hold the delimiter too."""
+"""The names of one project's variables; the project's name may contain the delimiter too."""
 
 
 def _match(text: str, pattern: str, what: str) -> str:
@@ -101,7 +101,7 @@ class ProjectKeys(pydantic.BaseModel):
 
 
 class Variables(BaseSettings):
-    """What the variables hold, each checked by itself; `projects` go by name as the variables write it."""
+    """The values of the variables, each checked by itself; `projects` is keyed by the name in the variable."""
 
     model_config = SettingsConfigDict(
         case_sensitive=True, extra="ignore", frozen=True, hide_input_in_errors=True, validate_default=False
@@ -140,7 +140,7 @@ class Variables(BaseSettings):
     iam_endpoint: HostUrl | None = Field(
         None,
         alias="HUAWEICLOUD_IAM_ENDPOINT",
-        description="where tokens come from; by default IAM in the project's region",
+        description="IAM endpoint that issues tokens; by default in the project's region",
     )
     projects: dict[str, ProjectKeys] = Field({}, alias="FLOWBOT_PROJECTS")
     config: pathlib.Path = Field(pathlib.Path("flowbot.toml"), alias="FLOWBOT_CONFIG", description="the policy file")
@@ -148,7 +148,7 @@ class Variables(BaseSettings):
         "sqlite:///flowbot.db",
         alias="DATABASE_URL",
         description="where requests and the audit are stored",
-        repr=False,  # it may hold a password
+        repr=False,  # it may contain a password
     )
     host: str = Field("127.0.0.1", alias="HOST", description="address to listen on")
     port: Port = Field(3000, alias="PORT", description="port to listen on; 0 takes any free one")
@@ -159,17 +159,17 @@ class Variables(BaseSettings):
         "info", alias="FLOWBOT_LOG_LEVEL", description="debug, info, warning, error or critical"
     )
     secrets_dir: pathlib.Path = Field(
-        pathlib.Path("/run/secrets"),  # where Docker and Podman mount them; used if it is there
+        pathlib.Path("/run/secrets"),  # where Docker and Podman mount them; used if it exists
         alias="SECRETS_DIR",
         description="directory with one file for each secret, named like the variable",
     )
 
 
 class Source(EnvSettingsSource):
-    """Variables from one place, read already, so that each place says by itself what cannot be read.
+    """Variables from one place, already read, so that each place reports its own errors.
 
-    The sources of pydantic-settings would expand `${…}` inside a secret of `.env`, give up on the first file of the
-    secrets directory that is no text, pass over links that lead out of it in silence, and cut `A__B__AK` at the wrong
+    The sources of pydantic-settings would expand `${…}` inside a secret of `.env`, stop at the first file of the
+    secrets directory that is not text, silently skip links that lead out of it, and split `A__B__AK` in the wrong
     place.
     """
 
@@ -191,7 +191,7 @@ class Source(EnvSettingsSource):
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
 class Variable:
-    """One variable of the environment, as README and `.env.example` tell of it."""
+    """One environment variable, as described in README and `.env.example`."""
 
     name: str
     meaning: str
@@ -220,14 +220,14 @@ def is_known(name: str) -> bool:
 
 
 def position(name: str) -> int:
-    """Return the place of a variable in the table, and -1 for what is none, such as a file."""
+    """Return the position of a variable in the table, or -1 for anything else, such as a file."""
     known = _OWN[0].name if PROJECT.fullmatch(name) else name
     return list(DEFAULTS).index(known) if known in DEFAULTS else -1
 
 
 def env_example() -> str:
-    """Compose `.env.example`."""
-    lines = ["# Copy this to .env and fill it in. A line that starts with # is not read."]
+    """Return the text of `.env.example`."""
+    lines = ["# Copy this to .env and fill it in. Lines that start with # are comments."]
     for variable in VARIABLES:
         name = variable.name.replace("<NAME>", "HK")
         lines += ["", f"# {variable.meaning}", f"#{name}={variable.default}"]

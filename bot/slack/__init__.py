@@ -1,5 +1,5 @@
-"""Slack: its deliveries in, its messages out, its directory of people.
+"""Slack: incoming deliveries, outgoing messages, and the directory of people.
 
-The only room that knows Slack's API, ids and limits; every word that a user reads is in `messages`. It must not decide
+The only room that knows Slack's API, ids and limits; `messages` holds every word that a user reads. It must not decide
 anything about requests.
 """

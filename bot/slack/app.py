@@ -1,7 +1,7 @@
-"""The Bolt app: which listener takes what, and how an answer of Bolt's becomes one of HTTP's.
+"""The Bolt app: maps deliveries to listeners, and Bolt's answers to HTTP responses.
 
-Both doors of Slack call `dispatch` with the parsed payload, so that Bolt's own parsing, signature check and body
-logging stay out of the way; `process_before_response` makes a listener's acknowledgement the answer.
+HTTP and Socket Mode both call `dispatch` with the parsed payload, which bypasses Bolt's own parsing, signature check
+and body logging. `process_before_response` makes a listener's acknowledgement the response.
 """
 
 import logging
@@ -27,18 +27,19 @@ COMMAND: Final = manifest.COMMAND
 ANYTHING: Final = re.compile(r"")
 
 NO_PROXY: Final = "http://127.0.0.1:9"
-"""Leads nowhere. Bolt makes a client for each delivery, which looks for a proxy in the environment unless it has one:
-a sixth of what an acknowledgement costs. Nobody speaks through that client; ours is the notifier's."""
+"""An address where nothing listens. Bolt creates a client per delivery, and without a proxy setting each one searches
+the environment for it, a sixth of the cost of an acknowledgement. That client is never used; calls go through the
+notifier's."""
 
 log = structlog.get_logger()
 
 
 def build(*, client: AsyncWebClient, installation: Installation, listeners: Listeners) -> AsyncApp:
-    """Return the app with its listeners."""
+    """Return the app with its listeners registered."""
 
     async def authorize() -> AuthorizeResult:
         identity = installation.identity
-        if identity is None:  # what is signed is taken all the same, and waits for it
+        if identity is None:  # a signed delivery is accepted anyway, and waits for the identity
             return AuthorizeResult(enterprise_id=None, team_id=None, bot_token=client.token)
         return AuthorizeResult(
             enterprise_id=identity.enterprise,
@@ -49,7 +50,7 @@ def build(*, client: AsyncWebClient, installation: Installation, listeners: List
         )
 
     logger = logging.getLogger("slack_bolt.flowbot")
-    logger.setLevel(logging.ERROR)  # its warnings hold bodies, or warn of what is meant here
+    logger.setLevel(logging.ERROR)  # its warnings contain bodies, or warn of what we do on purpose
     app = AsyncApp(
         name="flowbot",
         logger=logger,
@@ -72,19 +73,19 @@ def build(*, client: AsyncWebClient, installation: Installation, listeners: List
 
 
 async def _on_error(error: Exception) -> BoltResponse:
-    """Answer what no listener took, and what one stumbled over, without a 500 and without the body."""
+    """Answer unhandled deliveries and failed listeners without a 500 and without the body."""
     if isinstance(error, BoltUnhandledRequestError):
-        return BoltResponse(status=404, body="flowbot does not take this")
+        return BoltResponse(status=404, body="flowbot does not handle this")
     error_id = secrets.token_hex(4)
-    log.error("a listener failed", exc_info=error, error_id=error_id)
+    log.error("unexpected error in a listener", exc_info=error, error_id=error_id)
     return BoltResponse(status=200, body=messages.unexpected(error_id).text)
 
 
 async def dispatch(app: AsyncApp, payload: dict[str, Any]) -> Response:
-    """Hand a parsed payload to Bolt, and return what it answers."""
+    """Pass a parsed payload to Bolt, and return its answer."""
     try:
         answered = await app.async_dispatch(AsyncBoltRequest(body=payload, mode="socket_mode"))
-    except Exception as surprise:  # noqa: BLE001 - Bolt's own error handling stumbles over shapes that Slack never sends
+    except Exception as surprise:  # noqa: BLE001 - Bolt's error handling itself fails on shapes that Slack never sends
         log.warning("delivery rejected", status=400, reason="malformed", error=type(surprise).__name__)
         return Response("malformed", status_code=400)
     return Response(

@@ -1,7 +1,7 @@
-"""One WebSocket to Slack: its hello, its pings, its envelopes with their acknowledgements, its end.
+"""One WebSocket to Slack: hello, pings, envelopes and their acknowledgements, close.
 
-It knows neither tickets nor what an envelope means. Each envelope is acknowledged on the connection that brought it;
-whether Slack takes an acknowledgement from another one is not documented.
+It knows nothing about tickets or the meaning of an envelope. An envelope is acknowledged on the connection that
+delivered it; whether Slack accepts the acknowledgement on another one is not documented.
 """
 
 import asyncio
@@ -18,31 +18,31 @@ from bot.usecases import ports
 from bot.usecases.tasks import TaskSet
 
 PING_EVERY: Final = 5.0
-"""Seconds between two pings."""
+"""Seconds between pings."""
 
 UNANSWERED: Final = 2
-"""Pings in a row after which nothing at all was heard, not even Slack's own pings: the connection is dead."""
+"""Consecutive pings without hearing anything, Slack's own pings included, after which the connection counts as dead."""
 
 FINISH_WITHIN: Final = 3.0
-"""Seconds that the end waits for acknowledgements; each has two."""
+"""Seconds to wait for pending acknowledgements when closing; each has two."""
 
 CLOSE_WITHIN: Final = 1.0
-"""Seconds that Slack has to answer our close."""
+"""Seconds to wait for Slack to answer our close."""
 
 LINGER: Final = 30.0
-"""Seconds that a connection is still read after its successor said hello, if Slack does not close it before."""
+"""Seconds to keep reading a connection after its successor said hello, unless Slack closes it first."""
 
 ENDS: Final = (WSMsgType.CLOSE, WSMsgType.CLOSING, WSMsgType.CLOSED, WSMsgType.ERROR)
 
 Envelope = dict[str, Any]
 Take = Callable[[Envelope], Awaitable[dict[str, Any] | None]]
-"""Takes an envelope and returns its acknowledgement, or None where Slack shall see none."""
+"""Handles an envelope and returns its acknowledgement, or None to send none."""
 
 log = structlog.get_logger()
 
 
 class Connection:
-    """A WebSocket that was just opened; `reason` says why it is to be left, once `leaving` is set."""
+    """A newly opened WebSocket. Once `leaving` is set, `reason` says why the connection must be replaced."""
 
     def __init__(self, socket: aiohttp.ClientWebSocketResponse, *, take: Take, clock: ports.Clock) -> None:
         self._socket = socket
@@ -57,16 +57,16 @@ class Connection:
         self._tasks = [asyncio.create_task(self._read()), asyncio.create_task(self._watch())]
 
     async def greeted(self) -> bool:
-        """Wait for the hello; False when the connection ended without."""
+        """Wait for the hello; return False if the connection ended without one."""
         return await asyncio.shield(self._greeted)
 
     @property
     def is_live(self) -> bool:
-        """Whether envelopes can come."""
+        """Whether envelopes can arrive."""
         return self._greeted.done() and self._greeted.result() and not self.over.is_set()
 
     async def linger(self) -> None:
-        """Take what Slack still sends here, until it closes the connection or for half a minute; then finish."""
+        """Handle what Slack still sends here until it closes the connection, for at most 30 seconds; then finish."""
         waits = [asyncio.ensure_future(self.over.wait()), asyncio.ensure_future(self._clock.sleep(LINGER))]
         try:
             await asyncio.wait(waits, return_when=asyncio.FIRST_COMPLETED)
@@ -75,7 +75,7 @@ class Connection:
             await self.finish()
 
     async def finish(self) -> None:
-        """Read no more, acknowledge what was taken, and close."""
+        """Stop reading, finish the pending acknowledgements, and close."""
         await _ended(*self._tasks)
         await self._acknowledging.drain(within=FINISH_WITHIN)
         await self._socket.close()
@@ -116,9 +116,9 @@ class Connection:
             log.warning("connection closed before the acknowledgement", reason=type(failure).__name__)
 
     async def _watch(self) -> None:
-        """Ping, and end a connection over which nothing comes any more.
+        """Ping, and end the connection when nothing is heard any more.
 
-        It counts pings, not seconds: after a machine has slept, the first look must not end what is alive.
+        It counts pings, not seconds: after the machine has slept, the first check must not end a healthy connection.
         """
         unanswered = 0
         while unanswered < UNANSWERED:

@@ -1,4 +1,4 @@
-"""What a failed call to Slack means: a definite no, or try again. slack_sdk's and aiohttp's exceptions stop here."""
+"""Classify failed calls to Slack as final or retryable. Exceptions of slack_sdk and aiohttp stop here."""
 
 from typing import Final
 
@@ -47,23 +47,23 @@ FINAL: Final = frozenset(
         "view_too_large",
     }
 )
-"""Error codes that asking again does not change. Any other may pass: what waits is told when it has passed."""
+"""Error codes that a retry does not change. Any other may pass, and the message is sent again later."""
 
 OPERATORS: Final = frozenset(
     {"invalid_auth", "not_authed", "token_revoked", "token_expired", "account_inactive", "missing_scope"}
 )
-"""Error codes that an operator mends: what waits is told once the token is good again."""
+"""Error codes that an operator has to fix; waiting messages are sent once the token works again."""
 
 OPERATOR_TIME: Final = 60.0
 """Seconds before Slack is asked again after one of them."""
 
 
 def translate(failure: Exception) -> errors.ChatError:
-    """Return our error for one of slack_sdk's or of its transport's."""
+    """Return our error for an exception of slack_sdk or its transport."""
     if not isinstance(failure, SlackApiError):
         return errors.ChatUnavailable(type(failure).__name__)
     response = failure.response
-    # slack_sdk hands over aiohttp's own response where it could not read the body, and text where the body is text.
+    # slack_sdk passes on aiohttp's own response if it could not read the body, and a string if the body is text.
     status = int(getattr(response, "status_code", None) or getattr(response, "status", None) or 200)
     data = getattr(response, "data", None)
     said = data.get("error") if isinstance(data, dict) else None

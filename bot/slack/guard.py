@@ -1,7 +1,7 @@
-"""The guard: what stands before everything else on the way in.
+"""The guard: the first check of every HTTP delivery.
 
-It checks size, signature, age and workspace, reads the body once, and hands Slack's dict on. Bad input gets a 4xx
-with a short reason, no record and no effect. It never logs a body, and does not know what a delivery means.
+It checks size, signature, age and workspace, reads the body once, and passes Slack's dict on. Bad input gets a 4xx with
+a short reason, no record and no effect. It never logs a body, and does not know what a delivery means.
 """
 
 import asyncio
@@ -20,25 +20,25 @@ from bot.slack.installation import Installation
 from bot.usecases import ports
 
 MAX_BODY: Final = 1024 * 1024
-"""Bytes that a delivery may have; Slack's own are far smaller."""
+"""Maximum bytes of one delivery; Slack's own are far smaller."""
 
 MAX_BODIES: Final = 64 * 1024 * 1024
-"""Bytes that all deliveries may have that are being read at a time."""
+"""Maximum bytes of all deliveries being read at the same time."""
 
 BODY_WITHIN: Final = 5.0
-"""Seconds within which a delivery must be there whole."""
+"""Seconds within which the whole delivery must arrive."""
 
 MAX_AGE: Final = 300.0
-"""Seconds that a signature may be old (Slack's own advice)."""
+"""Maximum age of a signature in seconds, as Slack recommends."""
 
 MAX_AHEAD: Final = 60.0
-"""Seconds that a signature may be ahead of our clock."""
+"""Maximum seconds that a signature may be ahead of our clock."""
 
 log = structlog.get_logger()
 
 
 class Rejected(Exception):
-    """A delivery that goes no further, with the status and the reason that its sender gets."""
+    """A rejected delivery, with the status and the reason for its sender."""
 
     def __init__(self, status: int, reason: str) -> None:
         super().__init__(reason)
@@ -47,7 +47,7 @@ class Rejected(Exception):
 
 
 class Guard:
-    """An endpoint that lets only Slack's own deliveries for our workspace through."""
+    """An endpoint that accepts only deliveries that Slack signed for our workspace."""
 
     def __init__(
         self,
@@ -65,7 +65,7 @@ class Guard:
         self._throttle = Throttle()
 
     async def receive(self, request: Request) -> Response:
-        """Check a delivery and hand it on."""
+        """Check a delivery and dispatch it."""
         try:
             body = await self._body(request)
             self._check_signature(request, body)
@@ -124,7 +124,7 @@ class Guard:
             raise Rejected(401, "the signature does not fit")
 
     def _check_team(self, payload: dict[str, Any]) -> None:
-        """Turn away what is for another workspace; while ours is unknown, the worker compares before it decides."""
+        """Reject a delivery for another workspace; while ours is unknown, the worker checks before it decides."""
         if payloads.is_foreign(payload, ours=self._installation.teams()):
             raise Rejected(403, "another workspace")
 

@@ -1,6 +1,6 @@
-"""Who we are in Slack: the workspace, the organisation and the bot user, as `auth.test` tells them.
+"""Who we are in Slack: workspace, organisation and bot user, as `auth.test` returns them.
 
-Asked once; asked again as long as Slack has not answered, for all who wait for that at once.
+Asked until Slack has answered once; callers that wait at the same time share one call.
 """
 
 import asyncio
@@ -18,7 +18,7 @@ from bot.usecases import errors
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
 class Identity:
-    """What `auth.test` says; `url` is the workspace's address, with a slash at the end."""
+    """The answer of `auth.test`; `url` is the workspace's address, with a trailing slash."""
 
     team: str
     enterprise: str | None
@@ -28,7 +28,7 @@ class Identity:
 
 
 class Installation:
-    """Learns and remembers who we are."""
+    """Asks who we are, and remembers it."""
 
     def __init__(self, *, client: AsyncWebClient) -> None:
         self._client = client
@@ -36,9 +36,9 @@ class Installation:
         self.identity: Identity | None = None
 
     async def learn(self) -> Identity:
-        """Ask Slack who we are.
+        """Return who we are, asking Slack if it is not known yet.
 
-        Raises errors.ChatRefused when the token is no good, errors.ChatUnavailable when Slack does not answer.
+        Raises errors.ChatRefused if the token is invalid, errors.ChatUnavailable if Slack does not answer.
         """
         if self.identity is None:
             if self._asking is None or self._asking.done():
@@ -48,11 +48,11 @@ class Installation:
 
     @property
     def is_asking(self) -> bool:
-        """Whether Slack is being asked right now."""
+        """Whether a call to Slack is in progress."""
         return self._asking is not None and not self._asking.done()
 
     async def is_ours(self, teams: Collection[str], *, within: float) -> bool | None:
-        """Tell whether one of these ids is ours; None where Slack has not said so within this many seconds."""
+        """Tell whether one of these ids is ours; None if Slack does not answer within this many seconds."""
         if self.identity is None:
             with contextlib.suppress(errors.ChatError, TimeoutError):
                 async with asyncio.timeout(within):
@@ -74,7 +74,7 @@ class Installation:
                 raise errors.ChatRefused(str(translated)) from failure
             raise translated from failure
         data = said.data if isinstance(said.data, dict) else {}
-        team = data.get("team_id") or data.get("enterprise_id")  # an organisation's installation may be in no workspace
+        team = data.get("team_id") or data.get("enterprise_id")  # an organisation's installation may have no workspace
         if not isinstance(team, str):
             raise errors.ChatUnavailable("auth.test answered without a team")
         self.identity = Identity(

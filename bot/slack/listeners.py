@@ -1,6 +1,6 @@
-"""What Bolt calls: each listener acknowledges, and hands a value on.
+"""Bolt's listeners: each acknowledges a delivery and passes it on as a value.
 
-Direct lane: help, usage, and modals are answered in the response. Read lane: acknowledged at once, and answered after.
+Direct lane: help, usage and modals are answered in the response. Read lane: acknowledged at once, answered later.
 Durable lane: the entry is on disk before the acknowledgement. Nothing is decided here.
 """
 
@@ -31,16 +31,16 @@ from bot.usecases.tasks import TaskSet
 Body = dict[str, Any]
 
 REMEMBERED: Final = 2_000
-"""Mentions of which a further delivery is known by their key."""
+"""Number of mentions whose keys are remembered to recognise a repeated delivery."""
 
 LEARN_WITHIN: Final = 1.5
-"""Seconds that somebody who wants to read waits for Slack to say which workspace is ours, while that is unknown."""
+"""Seconds that a read command waits for Slack to say which workspace is ours, while that is unknown."""
 
 log = structlog.get_logger()
 
 
 class Listeners:
-    """The ways in: a command, a mention, a pressed button, a submitted modal."""
+    """The listeners for commands, mentions, buttons and modals."""
 
     def __init__(
         self,
@@ -64,18 +64,18 @@ class Listeners:
         self._taken: BoundedDict[str, None] = BoundedDict(REMEMBERED)
 
     async def command(self, ack: AsyncAck, body: Body) -> None:
-        """Take a slash command."""
+        """Handle a slash command."""
         entry, typed = payloads.typed(body, received_at=self._clock.now())
         ready = await self._is_ready_for(typed, body)
         said = await self._take(entry, typed, body) if ready else messages.starting_up()
         await (_say(ack, said) if said is not None else ack())
 
     async def mention(self, ack: AsyncAck, body: Body) -> BoltResponse | None:
-        """Take a message that begins with the bot's name.
+        """Handle a message that begins with the bot's name.
 
-        Nobody reads the acknowledgement of an event, so that every answer is told beside it. Slack is not asked to
-        deliver once more what was not recorded: its sender has been told. Only what cannot be answered yet, and is
-        nothing to be recorded, is left to it to deliver again.
+        Nobody reads the acknowledgement of an event, so every answer is a message of its own. If recording failed, the
+        sender is told and Slack is not asked to redeliver. Only what can be neither answered nor recorded yet is left
+        for Slack to redeliver.
         """
         bot_user = await self._bot_user(body)
         if bot_user is None:
@@ -94,25 +94,25 @@ class Listeners:
         return None
 
     async def _bot_user(self, body: Body) -> str | None:
-        """Return how messages name the bot, as Slack has told us, or as the event itself tells."""
+        """Return the user id by which messages mention the bot, from Slack or from the event itself."""
         if self._installation.identity is None and (named := payloads.authorized_bot(body)) is not None:
             return named
         await self._is_ours(body)
         return None if self._installation.identity is None else self._installation.identity.bot_user
 
     async def _is_ready_for(self, typed: Typed, body: Body) -> bool:
-        """Tell whether what was typed can be taken now: only what changes something may wait for Slack on record."""
+        """Tell whether a command can be handled now; only commands that change something may wait in the inbox."""
         if not payloads.teams(body).isdisjoint(self._installation.teams()):
             return True
         reads = isinstance(grammar.parse(typed.text), grammar.ReadCommand | grammar.HelpCommand)
         return not reads or await self._is_ours(body)
 
     async def _is_ours(self, body: Body) -> bool:
-        """Tell whether a delivery is for our workspace; Slack is given a moment to say which that is."""
+        """Tell whether a delivery is for our workspace, waiting a moment for Slack to say which one is ours."""
         return await self._installation.is_ours(payloads.teams(body), within=LEARN_WITHIN) is True
 
     async def _take(self, entry: Entry, typed: Typed, body: Body) -> Message | None:
-        """Do what was typed asks for, and return what its sender is told at once."""
+        """Carry out or record a command, and return the immediate answer."""
         parsed = grammar.parse(typed.text)
         match parsed:
             case grammar.HelpCommand():
@@ -133,15 +133,15 @@ class Listeners:
                 assert_never(parsed)
 
     def _is_repeated(self, entry: Entry) -> bool:
-        """Tell whether a message was taken lately; the inbox knows of the others that are on record."""
+        """Tell whether a message was handled recently; the inbox recognises repeats of recorded ones."""
         repeated = entry.key in self._taken
         self._taken[entry.key] = None
         return repeated
 
     async def action(self, ack: AsyncAck, body: Body) -> None:
-        """Take a pressed button.
+        """Handle a pressed button.
 
-        Slack ignores what the acknowledgement says, so whatever went wrong is told by `response_url`.
+        Slack ignores the content of the acknowledgement, so problems are reported by `response_url`.
         """
         if body.get("type") != "block_actions":
             await ack()  # a dialog, or a button of an attachment: we have neither
@@ -172,14 +172,14 @@ class Listeners:
             self._beside.start(self._tell(entry, said))
 
     def _turn(self, body: Body, entry: Entry, typed: Typed, page: int) -> None:
-        """Show another page of the list in the place of this one."""
+        """Replace a page of the list by another one."""
         parsed = grammar.parse(typed.text)
         if isinstance(parsed, grammar.ReadCommand):
             self._remember(entry, body)
             self._reader.begin(entry, typed, parsed, page=page, replace=True)
 
     async def view(self, ack: AsyncAck, body: Body) -> None:
-        """Take a submitted modal; what is wrong with it is answered in the response."""
+        """Handle a submitted modal; errors in its fields are shown in the modal."""
         try:
             entry, submitted = payloads.submitted(body, received_at=self._clock.now())
         except ValueError:
@@ -198,7 +198,7 @@ class Listeners:
                 await ack(response_action="errors", errors=modals.unconfirmed(submitted.modal))
 
     async def drain(self) -> None:
-        """Wait for what is still to be told."""
+        """Wait until all answers are delivered."""
         await self._reader.drain()
         await self._beside.drain()
 
@@ -209,7 +209,7 @@ class Listeners:
             log.warning("answer could not be delivered", entry=entry.key, reason=str(failure))
 
     async def _keep(self, entry: Entry, body: Body) -> Recording:
-        """Record an entry; where nobody knows yet which workspace is ours, with those that the delivery is for."""
+        """Record an entry; while our workspace is unknown, together with the ids that the delivery is for."""
         self._remember(entry, body)
         teams = payloads.teams(body)
         if teams.isdisjoint(self._installation.teams()):
@@ -231,12 +231,12 @@ class Listeners:
 
 
 def _later() -> BoltResponse:
-    """Return what makes Slack deliver an event again."""
+    """Return a response that makes Slack redeliver an event."""
     return BoltResponse(status=503, body="not ready yet")
 
 
 def _modal_behind(clicked: Clicked, body: Body) -> dict[str, object] | None:
-    """Return the modal that a button opens at once; None where what the button does is recorded."""
+    """Return the modal that a button opens at once; None for buttons whose click is recorded."""
     if clicked.button is Button.ADD_REASON:
         return modals.add_reason(clicked.request_id)
     if clicked.button is Button.TYPE_NAME:
@@ -245,23 +245,23 @@ def _modal_behind(clicked: Clicked, body: Body) -> dict[str, object] | None:
 
 
 def _wrong_name(submitted: Submitted) -> dict[str, str]:
-    """Return, as Slack shows it, that no name was typed; whether it is the flow's is found out by reading the cloud."""
+    """Return the modal's error for a missing name; whether the name is right is known once the flow was read."""
     return modals.name_empty() if submitted.modal is Modal.TYPE_NAME and submitted.name is None else {}
 
 
 def _wrong_verdict(submitted: Submitted) -> dict[str, str]:
-    """Return that a review lacks its verdict, as Slack shows it."""
+    """Return the modal's error for a review without a verdict."""
     missing = submitted.modal is Modal.REVIEW and submitted.verdict is None
     return modals.verdict_missing() if missing else {}
 
 
 def _wrong_reason(submitted: Submitted) -> dict[str, str]:
-    """Return what is wrong with what was typed in a modal, as Slack shows it; only a request needs a reason."""
+    """Return the modal's error for the typed reason; only a new request must have one."""
     if submitted.reason is None:
         return modals.reason_empty() if submitted.modal is Modal.ADD_REASON else {}
     wrong = grammar.judge_reason(submitted.reason)
     if wrong is UsageProblem.OPTION_IN_REASON and submitted.modal in (Modal.DENY_REASON, Modal.REVIEW):
-        return {}  # nothing is typed after it that an option could belong to
+        return {}  # no command follows that an option could belong to
     return {} if wrong is None else modals.reason_wrong(wrong)
 
 

@@ -1,7 +1,7 @@
-"""The manifest of the Slack app: its command, scopes and events, for each of the two doors. Pure.
+"""The Slack app's manifest for HTTP or Socket Mode: command, scopes and events. Pure.
 
-`manifest.yml` is what `flowbot manifest --url` prints for a placeholder host. Imports nothing, so that the command line
-stays quick.
+`manifest.yml` is what `flowbot manifest --url` prints for a placeholder host. Imports no other module, to keep the
+command line fast.
 """
 
 import json
@@ -10,7 +10,7 @@ from typing import Any, Final
 COMMAND: Final = "/flow"
 
 PATH: Final = "/slack/events"
-"""Where the HTTP door stands."""
+"""The path that Slack posts to."""
 
 PLACEHOLDER: Final = "https://flowbot.example.com"
 
@@ -23,33 +23,34 @@ SCOPES: Final = (
     "usergroups:read",
     "users:read",
 )
-"""What the bot token may do, and no more; `connections:write` belongs to the app token, for which no manifest asks."""
+"""The scopes of the bot token, and no more; `connections:write` is for the app token, which the manifest does not
+cover."""
 
 EVENTS: Final = ("app_mention",)
 
 HEADER: Final = {
     False: "# The Slack app. api.slack.com/apps → Create New App → From a manifest.",
     True: (
-        "# The Slack app. Replace flowbot.example.com by your host, then: api.slack.com/apps → Create New App → From a"
-        " manifest."
+        "# The Slack app. Replace flowbot.example.com with your host, then: api.slack.com/apps → Create New App → From"
+        " a manifest."
     ),
 }
 
 
 def of(*, url: str | None) -> dict[str, Any]:
-    """Return the manifest for deliveries to the bot at `url`, or over Socket Mode where there is none."""
+    """Return the manifest for deliveries to `url`, or for Socket Mode if it is None."""
     address = None if url is None else url.rstrip("/").removesuffix(PATH) + PATH
     return {
         "_metadata": {"major_version": 1},
         "display_information": {
             "name": "flowbot",
-            "description": "Stop live media flows, through a gate.",
+            "description": "Stop live media flows, with approvals.",
             "background_color": "#1f2933",
         },
         "features": {
             "app_home": {
                 "home_tab_enabled": False,
-                "messages_tab_enabled": True,  # where people find the DMs that they get from the bot
+                "messages_tab_enabled": True,  # where people find direct messages from the bot
                 "messages_tab_read_only_enabled": True,
             },
             "bot_user": {"display_name": "flowbot", "always_online": True},
@@ -75,7 +76,7 @@ def of(*, url: str | None) -> dict[str, Any]:
 
 
 def text(*, url: str | None) -> str:
-    """Return the manifest as YAML, with a line that says what to do with it."""
+    """Return the manifest as YAML, with a comment on how to use it."""
     return "\n".join((HEADER[url == PLACEHOLDER], *_lines(of(url=url), ""))) + "\n"
 
 
@@ -84,7 +85,7 @@ def _at(name: str, address: str | None) -> dict[str, str]:
 
 
 def _lines(value: dict[str, Any], indent: str) -> list[str]:
-    """Write a mapping in YAML's block style; each scalar as JSON, which YAML takes as it is."""
+    """Write a mapping in YAML's block style, with each scalar as JSON, which is valid YAML."""
     lines: list[str] = []
     for name, inner in value.items():
         if isinstance(inner, dict):

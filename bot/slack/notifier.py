@@ -1,7 +1,6 @@
-"""Slack as a place to speak: posts and edits cards, replies in their threads, answers people.
+"""Sends messages to Slack: cards and their edits, replies in threads, answers to people.
 
-It composes nothing itself: every word comes from `messages`. slack_sdk repeats nothing here: what was lost is told
-again by the worker.
+Every word comes from `messages`. slack_sdk's retries are off: the worker sends again what was lost.
 """
 
 from collections.abc import Callable
@@ -26,7 +25,7 @@ from bot.usecases import answers, errors, query_results
 TRANSPORT: Final = (SlackApiError, aiohttp.ClientError, TimeoutError)
 
 Counted = Literal["post unanswered", "copy clicked"]
-"""What is counted: posts whose answer was lost, each a possible copy, and clicks on copies of cards."""
+"""What is counted: posts whose response was lost, each of which may be a duplicate, and clicks on copies of cards."""
 
 log = structlog.get_logger()
 
@@ -57,16 +56,16 @@ class Notifier:
         return await self._post(request.card.channel, card, thread_ts=request.card.thread)
 
     async def edit_card(self, request: records.Request) -> None:
-        """Make the card show the request as seen."""
+        """Update the card to show the given request."""
         card = messages.card(request, workspace_url=await self._workspace_url())
         await self._call(
             "chat.update", channel=request.card.channel, ts=request.card.ts, text=card.text, blocks=list(card.blocks)
         )
 
     async def reply(self, request: records.Request, reply: records.Reply) -> str:
-        """Post one reply under the card, in the channel as well where nobody may miss it, and return its `ts`.
+        """Post one reply in the card's thread and return its `ts`; important ones are broadcast to the channel.
 
-        What is announced in another channel stands there by itself.
+        An announcement for another channel is posted there as a message of its own.
         """
         said = messages.reply(request, reply, workspace_url=await self._workspace_url())
         home = request.emergency.announced_in if request.emergency is not None else None
@@ -77,18 +76,18 @@ class Notifier:
         return await self._post(request.card.channel, said, thread_ts=root, reply_broadcast=wide or None)
 
     async def reply_privately(self, request: records.Request, reply: records.Reply) -> None:
-        """Tell the requester in a DM what cannot be told under the card."""
+        """Tell the requester in a DM what cannot be told in the card's thread."""
         said = messages.reply(request, reply, workspace_url=await self._workspace_url())
         await self._post(request.requester.user, said)
 
     async def retire_copy(self, channel: str, ts: str, card: answers.CardLink) -> None:
-        """Turn a copy of a card into a link to the card."""
+        """Replace a copy of a card with a link to the card."""
         self._count("copy clicked")
         said = messages.copy(card, workspace_url=await self._workspace_url())
         await self._call("chat.update", channel=channel, ts=ts, text=said.text, blocks=list(said.blocks))
 
     async def answer(self, entry: Entry, answer: answers.AnyAnswer) -> None:
-        """Tell one person: by `response_url` while it is known, else ephemerally where they were, else in a DM."""
+        """Answer one person: by `response_url` while it is valid, else ephemerally in their channel, else in a DM."""
         if isinstance(answer, answers.DenyReasonAsked):
             return await self._ask_why(entry, answer)
         if isinstance(answer, answers.ReviewAsked) and await self._ask_for_review(entry, answer):
@@ -101,25 +100,25 @@ class Notifier:
     async def show(
         self, entry: Entry, value: query_results.Shown | query_results.NotShown, *, door: Door, replace: bool = False
     ) -> None:
-        """Show somebody alone what they asked to see."""
+        """Show the result of a read command to the person who asked."""
         said = messages.show(value, door=door, workspace_url=await self._workspace_url())
         await self.say_to(entry, said, replace=replace)
 
     async def say_to(self, entry: Entry, said: Message, *, replace: bool = False) -> None:
-        """Tell the sender of an entry something that only they see, in the place of what they clicked if so wished."""
+        """Send the sender of an entry a message that only they see; `replace` replaces the message they clicked."""
         if await self._respond(entry.key, said, replace=replace) or await self._whisper(entry, said):
             return
         await self._post(entry.actor.user, said)
 
     async def open_modal(self, key: str, view: dict[str, object]) -> bool:
-        """Open a modal for the sender of an entry; tell whether there was still time for it."""
+        """Open a modal for the sender of an entry; return whether it opened in time."""
         trigger = self._returns.take_trigger(key)
         if trigger is None:
             return False
         try:
             await self._call("views.open", trigger_id=trigger, view=view)
         except errors.ChatError as failure:
-            log.info("a modal was not opened", entry=key, reason=str(failure))
+            log.info("modal could not be opened", entry=key, reason=str(failure))
             return False
         return True
 

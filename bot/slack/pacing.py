@@ -1,6 +1,6 @@
-"""How fast flowbot posts: about one message a second in a channel, as Slack asks; no channel waits for another.
+"""Rate limit for posting: about one message per second and channel, as Slack asks.
 
-Slack's documentation (rate limits, chat.postMessage) allows short bursts.
+Slack allows short bursts (docs: rate limits, chat.postMessage). No channel waits for another.
 """
 
 from typing import Final
@@ -12,25 +12,25 @@ EVERY: Final = 1.0
 """Seconds between two messages in a channel."""
 
 BURST: Final = 10
-"""Messages that may follow each other at once after a pause."""
+"""Messages that may be sent in a row after a pause."""
 
 WAIT_AT_MOST: Final = 10.0
-"""Seconds that a message waits in line; what would wait longer comes back later."""
+"""Seconds that a message waits in line; one that would wait longer is retried later."""
 
 REMEMBERED: Final = 10_000
 
 
 class Pacer:
-    """Gives each channel its own pace."""
+    """Limits the rate of each channel."""
 
     def __init__(self, *, clock: ports.Clock) -> None:
         self._clock = clock
         self._free_at: BoundedDict[str, float] = BoundedDict(REMEMBERED)  # when the next may leave after a burst
 
     async def turn(self, channel: str) -> None:
-        """Return when a message may leave for the channel.
+        """Wait until a message may be sent to the channel.
 
-        Raises errors.ChatUnavailable, with the time to come back after, when the line is too long.
+        Raises errors.ChatUnavailable with `retry_after` if the line is too long.
         """
         now = self._clock.now()
         start = max(self._free_at.get(channel, 0.0), now - EVERY * (BURST - 1))

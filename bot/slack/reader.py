@@ -1,4 +1,4 @@
-"""The read lane: acknowledged at once, answered after, for the asker alone. Nothing of it is durable.
+"""The read lane: acknowledged at once, answered later, for the asker alone. Not durable.
 
 It keeps hold of what it has begun, and decides nothing: what may be seen is for `queries`.
 """
@@ -21,19 +21,19 @@ from bot.usecases.query_results import Usable
 from bot.usecases.tasks import TaskSet
 
 AT_ONCE: Final = 8
-"""Readings that are carried out side by side."""
+"""Read commands that run at the same time."""
 
 MOST_WAITING: Final = 200
-"""Readings that may be under way or waiting."""
+"""Read commands that may be running or waiting."""
 
 WHO_WITHIN: Final = 1.0
-"""Seconds that help waits for Slack to say who asks."""
+"""Seconds that help waits for Slack to say who is asking."""
 
 log = structlog.get_logger()
 
 
 class ReadLane:
-    """Carries out the verbs that read."""
+    """Runs read commands in the background."""
 
     def __init__(self, *, queries: Queries, notifier: Notifier) -> None:
         self._queries = queries
@@ -44,9 +44,9 @@ class ReadLane:
     def begin(
         self, entry: Entry, typed: Typed, command: grammar.ReadCommand, *, page: int = 1, replace: bool = False
     ) -> Message | None:
-        """Begin to read, and return what is acknowledged until then; `replace` puts the answer in a list's place.
+        """Start a read command and return the acknowledgement; `replace` puts the result in place of the clicked list.
 
-        A mention has no acknowledgement that anybody reads: there it is told before the answer.
+        Nobody reads the acknowledgement of a mention, so it is sent as a message instead.
         """
         if len(self._under_way) >= MOST_WAITING:
             return messages.too_many()
@@ -54,17 +54,17 @@ class ReadLane:
         return messages.looking(command) if typed.door is Door.SLASH else None
 
     async def help(self, entry: Entry, typed: Typed, verb: verbs.Verb | None) -> Message:
-        """Return how to use a verb, or which verbs the asker may use; all of them where Slack does not say in time."""
+        """Return help for one verb, or for those that the asker may use; for all if Slack does not answer in time."""
         usable = Usable(verbs=frozenset(verbs.VERBS), sure=False)
         try:
             async with asyncio.timeout(WHO_WITHIN):
                 usable = await self._queries.usable(entry.actor, typed.channel)
         except TimeoutError:
-            log.info("Slack did not say in time who asks for help", entry=entry.key)
+            log.info("Slack did not say in time who is asking for help", entry=entry.key)
         return messages.help_text(verb, usable=usable, door=typed.door, in_thread=typed.thread_ts is not None)
 
     async def drain(self) -> None:
-        """Wait for what is under way."""
+        """Wait until all running commands are answered."""
         await self._under_way.drain()
 
     async def _answer(
@@ -81,7 +81,7 @@ class ReadLane:
         except errors.StoreError as failure:
             log.warning("the database could not be read", entry=entry.key, reason=str(failure))
             await self._say(entry, messages.unreadable())
-        except Exception as surprise:  # whoever asked is told, as of every other failure
+        except Exception as surprise:  # the asker is told, as with any other failure
             error_id = secrets.token_hex(4)
             log.error("unexpected error in a read command", exc_info=surprise, error_id=error_id)
             await self._say(entry, messages.unexpected(error_id))

@@ -1,7 +1,6 @@
-"""The ways back to whoever sent a delivery: `response_url` and trigger id, in memory only and never longer than Slack
-honours them.
+"""Reply handles: the `response_url` and trigger id of each delivery, kept in memory only while Slack accepts them.
 
-Both are secrets of a kind: they are neither stored nor logged.
+Both let anyone who has them act as the bot, so they are neither stored nor logged.
 """
 
 import dataclasses
@@ -23,7 +22,7 @@ REMEMBERED: Final = 20_000
 
 @dataclasses.dataclass(kw_only=True)
 class Return:
-    """How one delivery can be answered, `at` when it was received."""
+    """The reply handles of one delivery, received at `at`."""
 
     at: float
     response_url: str | None = dataclasses.field(repr=False)
@@ -32,18 +31,18 @@ class Return:
 
 
 class ReplyHandles:
-    """Remembers the ways back by the key of the delivery's entry."""
+    """Remembers reply handles by the key of their entry."""
 
     def __init__(self, *, clock: ports.Clock) -> None:
         self._clock = clock
         self._known: BoundedDict[str, Return] = BoundedDict(REMEMBERED)
 
     def remember(self, key: str, *, response_url: str | None, trigger_id: str | None) -> None:
-        """Keep the ways back of a delivery that has just been received."""
+        """Remember the handles of a delivery that has just been received."""
         self._known[key] = Return(at=self._clock.now(), response_url=response_url, trigger_id=trigger_id)
 
     def use_response_url(self, key: str) -> str | None:
-        """Return the delivery's `response_url` while it may be used, and count the use."""
+        """Return the `response_url` while it may be used, and count the use."""
         known = self._known.get(key)
         if known is None or known.uses >= RESPONSE_USES or not 0 <= self._clock.now() - known.at <= RESPONSE_LIVES:
             return None
@@ -51,7 +50,7 @@ class ReplyHandles:
         return known.response_url
 
     def take_trigger(self, key: str) -> str | None:
-        """Return the delivery's trigger id while it may be used; it can be used once."""
+        """Return the trigger id while it may be used; it works once."""
         known = self._known.get(key)
         if known is None or not 0 <= self._clock.now() - known.at <= TRIGGER_LIVES:
             return None

@@ -1,8 +1,8 @@
-"""The door without a public address: Socket Mode, over two WebSockets that are kept open.
+"""Socket Mode, which needs no public address: two WebSockets to Slack, kept open.
 
-Owns tickets, reconnecting, and what is acknowledged. slack_sdk's client is not used here: it closes a connection before
-it opens the next, tries a spent ticket for ever, acknowledges on whichever connection is current, and ends without
-waiting for anybody; its loops leave no place to mend that from outside.
+Owns tickets, reconnecting and acknowledgements. slack_sdk's client is not used: it closes a connection before it opens
+the next, retries a used ticket for ever, acknowledges on whichever connection is current, and stops without waiting for
+running handlers. None of that can be changed from outside.
 """
 
 import asyncio
@@ -25,17 +25,18 @@ from bot.usecases import errors, ports
 from bot.usecases.tasks import TaskSet
 
 SOCKETS: Final = 2
-"""Connections at once, so that one is there while the other is renewed. Slack allows an app ten, over all replicas."""
+"""Connections kept open, so that one works while the other is renewed. Slack allows ten per app, all replicas
+together."""
 
 OPEN_WITHIN: Final = 10.0
 """Seconds for the handshake and the hello."""
 
 SHORTEST: Final = 1.0
 LONGEST: Final = 60.0
-"""Seconds between two tries to connect, at first and at most."""
+"""Minimum and maximum seconds between two attempts to connect."""
 
 SETTLED: Final = 60.0
-"""Seconds after which a connection counts as having worked; one that ends sooner is not followed at once for ever."""
+"""Seconds after which a connection counts as having worked; after a shorter one the next attempt backs off."""
 
 REFUSALS: Final = failures.OPERATORS | {
     *(
@@ -46,19 +47,19 @@ REFUSALS: Final = failures.OPERATORS | {
         "enterprise_is_restricted",
     ),
 }
-"""Error codes of `apps.connections.open` that say that the token is not one for it."""
+"""Error codes of `apps.connections.open` that mean that the token cannot open connections."""
 
 OPERATORS: Final = {
     "link_disabled": "Socket Mode is switched off in the Slack app's settings; switch it on, or unset SLACK_APP_TOKEN",
     "too_many_websockets": "the Slack app has its ten connections already; run fewer replicas",
 }
-"""What Slack closes a connection for that only an operator can mend."""
+"""Reasons for a close that only an operator can fix."""
 
 log = structlog.get_logger()
 
 
 class Sockets:
-    """The connections: each is replaced when Slack says that it will go, when it ends, or when it falls silent."""
+    """The connections; each is replaced when Slack announces its end, when it ends, or when it falls silent."""
 
     def __init__(
         self,
@@ -83,7 +84,7 @@ class Sockets:
         self._keeping: list[asyncio.Task[None]] = []
         self._lingering = TaskSet()
         self._reconnects = Counter(
-            "flowbot_socket_reconnects", "Connections to Slack that another one followed.", registry=registry
+            "flowbot_socket_reconnects", "Connections to Slack that were replaced.", registry=registry
         )
         connections = Gauge(
             "flowbot_socket_connections", "Connections over which Slack reaches flowbot.", registry=registry
@@ -93,17 +94,17 @@ class Sockets:
     async def preflight(self) -> None:
         """Get the first ticket.
 
-        Raises errors.ChatRefused when the app token is no good, errors.ChatUnavailable when Slack does not answer.
+        Raises errors.ChatRefused if the app token is invalid, errors.ChatUnavailable if Slack does not answer.
         """
         self._spare = await self._ticket()
 
     def start(self) -> None:
-        """Begin to connect, and to take what comes."""
+        """Start connecting and handling envelopes."""
         self._session = aiohttp.ClientSession(timeout=aiohttp.ClientTimeout(total=None), middlewares=[_once])
         self._keeping = [asyncio.create_task(self._keep(self._session)) for _ in range(SOCKETS)]
 
     async def stop(self) -> None:
-        """Read no more envelopes, acknowledge those that were taken, and close."""
+        """Stop reading, acknowledge the envelopes already read, and close."""
         for task in self._keeping:
             task.cancel()
         await asyncio.gather(
@@ -117,13 +118,13 @@ class Sockets:
 
     @property
     def live(self) -> int:
-        """Count the connections over which Slack can reach us."""
+        """The number of connections over which Slack can reach us."""
         return sum(connection.is_live for connection in self._open)
 
     # Keeping a connection open
 
     async def _keep(self, session: aiohttp.ClientSession) -> None:
-        """Keep one connection open for ever, each followed by the next."""
+        """Keep one connection open for ever, replacing it as needed."""
         failed = 0
         old: Connection | None = None
         while True:
@@ -146,7 +147,7 @@ class Sockets:
             await self._after(fresh.reason, failed)
 
     async def _after(self, reason: str, failed: int) -> None:
-        """Say why a connection is followed by another, and wait where that should not be at once."""
+        """Log why a connection is replaced, and wait if the next one should not follow at once."""
         if reason in OPERATORS:
             log.error(OPERATORS[reason], reason=reason)
             await self._clock.sleep(LONGEST)
@@ -176,7 +177,7 @@ class Sockets:
         self._open.discard(connection)
 
     async def _connect(self, session: aiohttp.ClientSession) -> Connection:
-        """Open a connection with a ticket of its own, and return it once Slack has said hello.
+        """Open a connection with a new ticket, and return it once Slack has said hello.
 
         Raises errors.ChatError.
         """
@@ -187,7 +188,7 @@ class Sockets:
         try:
             async with asyncio.timeout(OPEN_WITHIN):
                 return await self._greeted(session, url)
-        except aiohttp.WSServerHandshakeError as failure:  # its text has the ticket
+        except aiohttp.WSServerHandshakeError as failure:  # its text contains the ticket
             raise errors.ChatUnavailable(f"the handshake ended with {failure.status}") from None
         except (aiohttp.ClientError, OSError, TimeoutError) as failure:
             raise errors.ChatUnavailable(type(failure).__name__) from None
@@ -215,7 +216,7 @@ class Sockets:
         return connection
 
     async def _ticket(self) -> str:
-        """Get an address that is good for one connection. Raises errors.ChatError."""
+        """Get a URL that is valid for one connection. Raises errors.ChatError."""
         try:
             said = await self._client.apps_connections_open(app_token=self._app_token)
         except (SlackApiError, aiohttp.ClientError, TimeoutError) as failure:
@@ -231,12 +232,12 @@ class Sockets:
     # Envelopes
 
     async def _take(self, envelope: Envelope) -> dict[str, Any] | None:
-        """Hand an envelope on, and return its acknowledgement."""
+        """Dispatch an envelope, and return its acknowledgement."""
         answered = await self._answer(envelope.get("payload"))
         return _acknowledgement(envelope, answered)
 
     async def _answer(self, payload: object) -> Response:
-        """Answer as the guard of the HTTP door would; the socket itself stands for the signature."""
+        """Answer as the HTTP guard would; the socket itself takes the place of the signature."""
         if not isinstance(payload, dict):
             return _turned_away(400, "malformed")
         if payloads.is_foreign(payload, ours=self._installation.teams()):
@@ -249,7 +250,7 @@ class Sockets:
 
 
 async def _once(request: aiohttp.ClientRequest, handler: aiohttp.ClientHandlerType) -> aiohttp.ClientResponse:
-    """Keep aiohttp from repeating a handshake whose connection broke: its ticket may be spent."""
+    """Keep aiohttp from retrying a handshake after the connection broke: its ticket may be used up."""
     try:
         return await handler(request)
     except (aiohttp.ServerDisconnectedError, aiohttp.ClientOSError) as failure:
@@ -262,10 +263,11 @@ def _turned_away(status: int, reason: str) -> Response:
 
 
 def _acknowledgement(envelope: Envelope, answered: Response) -> dict[str, Any] | None:
-    """Return what Slack gets for an answer, or None where no acknowledgement is the better one.
+    """Return the acknowledgement for a response, or None if it is better to send none.
 
-    A refused command is answered with a sentence. A refused click gets nothing, as then Slack says that it failed. A
-    refused event is acknowledged, since sending it again helps nobody; one that comes too early is sent again.
+    A refused command is acknowledged with a message. A refused click is not acknowledged, so that Slack shows it as
+    failed. A refused event is acknowledged, because redelivery would not help; one that is not ready yet is left for
+    redelivery.
     """
     if answered.status_code != 200:
         if envelope.get("type") == "slash_commands":

@@ -1,4 +1,4 @@
-"""Slack's Web API, and how Slack stood when it was last asked anything."""
+"""Slack's Web API client, with the result of its last call."""
 
 from typing import Any, Literal
 
@@ -10,16 +10,16 @@ from slack_sdk.web.async_slack_response import AsyncSlackResponse
 from bot.slack import failures
 
 SlackStanding = Literal["unknown", "connected", "away", "refused"]
-"""`unknown` before the first call, `refused` where the token is; any other answer of Slack's is `connected`."""
+"""`unknown` before the first call, `refused` if the token is; any other answer from Slack means `connected`."""
 
 
 class WebApi(AsyncWebClient):
-    """slack_sdk's client, which remembers what came of the last call."""
+    """slack_sdk's client, which remembers how its last call went."""
 
     standing: SlackStanding = "unknown"
 
     async def api_call(self, api_method: str, **arguments: Any) -> AsyncSlackResponse:
-        """Call a method, whichever way it is spelled. Raises what slack_sdk raises."""
+        """Call a method, and remember how the call went. Raises what slack_sdk raises."""
         try:
             answer = await super().api_call(api_method, **arguments)
         except SlackApiError as failure:
@@ -35,5 +35,5 @@ class WebApi(AsyncWebClient):
 def _standing(failure: SlackApiError) -> SlackStanding:
     data = getattr(failure.response, "data", None)
     if not isinstance(data, dict) or "error" not in data:
-        return "away"  # something in between has answered, or Slack's own front
+        return "away"  # a proxy in between answered, or Slack's own front end
     return "refused" if data["error"] in failures.OPERATORS - {"missing_scope"} else "connected"

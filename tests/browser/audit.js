@@ -1,4 +1,4 @@
-// What can be found by looking at a page: controls without a name, text that is too pale, ids that stand twice.
+// Checks by looking at the page: controls without a name, text with too little contrast, duplicate ids.
 
 () => {
   const shown = (node) => node.checkVisibility({ opacityProperty: true, visibilityProperty: true });

@@ -1,6 +1,6 @@
-"""A real browser before the playground's page: Debian's chromium, one window for each person who looks.
+"""A real browser at the playground's page: Debian's chromium, one window per person.
 
-A window keeps everything that its console and its content policy complain of; a test fails that leaves any of it.
+A window collects everything that its console and its content policy report; a test that leaves any report fails.
 """
 
 import os
@@ -26,7 +26,7 @@ ARGUMENTS: Final = (
 )
 
 PATIENCE: Final = 15_000
-"""Milliseconds for something to show, on a machine that others use too."""
+"""Milliseconds for something to appear, on a machine that others use too."""
 
 WATCH: Final = """
 window.complaints = [];
@@ -35,15 +35,15 @@ document.addEventListener("securitypolicyviolation", (event) => window.complaint
 
 
 def pytest_configure(config: pytest.Config) -> None:
-    """Make the marker known."""
+    """Register the marker."""
     config.addinivalue_line("markers", "browser: needs chromium")
 
 
 class OpenWindow(Protocol):
-    """Opens a window in which somebody looks at the page."""
+    """Opens windows on the page."""
 
     def __call__(self, user: str, **context: Any) -> Awaitable[Page]:
-        """Return the page; `context` is for the browser, such as `color_scheme`."""
+        """Return the page as `user` sees it; `context` is for the browser, such as `color_scheme`."""
 
 
 @pytest_asyncio.fixture(scope="session", loop_scope="session")
@@ -70,7 +70,7 @@ async def playground(tmp_path: pathlib.Path, nursery: Nursery) -> AsyncIterator[
 
 @pytest_asyncio.fixture(loop_scope="session")
 async def open_window(chromium: Browser, playground: launch.Playground) -> AsyncIterator[OpenWindow]:
-    """Open windows, and see at the end that none had anything to complain of."""
+    """Return what opens windows, and check at the end that none reported anything."""
     pages: list[Page] = []
     complaints: list[str] = []
 
@@ -93,18 +93,18 @@ async def open_window(chromium: Browser, playground: launch.Playground) -> Async
 
 
 async def types(page: Page, text: str) -> None:
-    """Write a line and send it."""
+    """Type a line and send it."""
     await page.locator("#composer-input").fill(text)
     await page.locator("#composer-input").press("Enter")
 
 
 def messages(page: Page) -> Locator:
-    """Return what stands in the channel."""
+    """Return the messages of the channel."""
     return page.locator("#messages")
 
 
 async def presses(page: Page, button: str) -> None:
-    """Press a button of the newest card, and say yes in the dialog."""
+    """Press a button of the newest card, and confirm its dialog."""
     await messages(page).get_by_role("button", name=button).last.click()
     await page.get_by_role("dialog").get_by_role("button", name=button).click()
 
@@ -116,5 +116,5 @@ async def opens_thread(page: Page) -> Locator:
 
 
 def stops(playground: launch.Playground) -> int:
-    """Count the calls of the stop API."""
+    """Return the number of calls of the stop API."""
     return len(playground.world.live.calls_of("PUT", "/flows/stop"))

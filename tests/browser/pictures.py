@@ -1,6 +1,6 @@
-"""`poe pictures`: the README's pictures of the page, in the light and in the dark, the same at each run.
+"""`poe pictures`: takes the README's pictures of the page, light and dark, identical at each run.
 
-Times, process ids and request ids stand still. Two machines may still differ in their fonts.
+Times, process ids and request ids are fixed. Two machines may still differ in their fonts.
 """
 
 import asyncio
@@ -25,7 +25,7 @@ SIZES: Final[dict[str, ViewportSize]] = {
 MOST_BYTES: Final = 150_000
 
 ONE_WAY: Final = ("--disable-partial-raster", "--num-raster-threads=1", "--force-color-profile=srgb")
-"""Without these the edges of a few letters differ from run to run."""
+"""Without these, the edges of a few letters differ from run to run."""
 
 STAND_STILL: Final = """() => {
     const write = (where, words) => document.querySelectorAll(where).forEach((one) => { one.textContent = words; });

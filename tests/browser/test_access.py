@@ -1,4 +1,4 @@
-"""The page for everybody: by keyboard alone, by ear, on a phone, in the light and in the dark."""
+"""Accessibility of the page: by keyboard alone, by screen reader, on a phone, light and dark."""
 
 import pathlib
 from typing import Final, Literal
@@ -19,7 +19,7 @@ MOST_TABS: Final = 80
 
 
 async def _tabs_to(page: Page, name: str) -> None:
-    """Press Tab until the control with this name has the focus."""
+    """Press Tab until the named control has the focus."""
     wanted = page.get_by_role("button", name=name).last
     for _ in range(MOST_TABS):
         await page.keyboard.press("Tab")
@@ -148,26 +148,26 @@ async def test_a_full_channel_scrolls_by_itself_and_the_page_stays_where_it_is(
     assert await messages(page).evaluate("node => node.scrollHeight > node.clientHeight")
 
 
-async def test_the_other_side_of_the_glass_is_a_tab_on_a_phone(open_window: OpenWindow) -> None:
+async def test_the_control_panel_is_a_tab_on_a_phone(open_window: OpenWindow) -> None:
     page = await open_window("U0ALICE", viewport=PHONE)
-    glass = page.get_by_role("complementary", name="Behind the glass")
-    await expect(glass).to_be_hidden()
+    panel = page.get_by_role("complementary", name="Control panel")
+    await expect(panel).to_be_hidden()
 
-    await page.get_by_role("button", name="Glass", exact=True).click()
+    await page.get_by_role("button", name="Panel", exact=True).click()
 
-    await expect(glass.get_by_role("button", name="Kill the bot now")).to_be_in_viewport(ratio=1)
+    await expect(panel.get_by_role("button", name="Kill the bot now")).to_be_in_viewport(ratio=1)
     await expect(messages(page)).to_be_hidden()
     await page.get_by_role("button", name="Chat", exact=True).click()
     await expect(messages(page)).to_be_visible()
 
 
-async def test_the_glass_can_be_folded_away(open_window: OpenWindow) -> None:
+async def test_the_control_panel_can_be_hidden(open_window: OpenWindow) -> None:
     page = await open_window("U0ALICE")
-    toggle = page.get_by_role("button", name="Behind the glass")
+    toggle = page.get_by_role("button", name="Control panel")
 
     await toggle.click()
 
-    await expect(page.get_by_role("complementary", name="Behind the glass")).to_be_hidden()
+    await expect(page.get_by_role("complementary", name="Control panel")).to_be_hidden()
     await expect(toggle).to_have_attribute("aria-expanded", "false")
 
 
@@ -180,7 +180,7 @@ async def test_what_a_screen_reader_finds(open_window: OpenWindow) -> None:
           - text: Acting as
           - combobox "Acting as"
           - link "Second window"
-          - button "Behind the glass" [expanded]
+          - button "Control panel" [expanded]
         """
     )
     await expect(page.get_by_role("navigation", name="Channels")).to_match_aria_snapshot(

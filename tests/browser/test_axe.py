@@ -1,6 +1,6 @@
-"""axe-core's rules, at everything that the page can show: nothing serious or critical, and nothing moderate either.
+"""axe-core's rules, for everything that the page can show: no serious, critical or moderate violation.
 
-What axe cannot know of this page is in `test_access` and `audit.js`.
+What axe cannot check on this page is in `test_access` and `audit.js`.
 """
 
 from typing import Final, Literal
@@ -23,11 +23,11 @@ SCHEMES: Final = ("light", "dark")
 Scheme = Literal["light", "dark"]
 
 BEHIND: Final = ("landmark-one-main", "page-has-heading-one")
-"""What a phone keeps in the chat, which is behind whatever else one looks at there."""
+"""On a phone these are in the chat, which is hidden while another tab is open."""
 
 
 async def _finds(page: Page, *, but: tuple[str, ...] = ()) -> list[str]:
-    """Return what axe has to complain of, each with the rule, its weight and the first places."""
+    """Return axe's violations, each with the rule, its impact and the first places."""
     found = await AXE.run(page, options={"resultTypes": ["violations"]})
     return [
         f"{one['impact']} {one['id']}: {one['help']}: {node['html'][:200]}: {node['failureSummary']}"
@@ -105,6 +105,6 @@ async def test_axe_finds_nothing_on_a_phone(open_window: OpenWindow, scheme: Sch
     await messages(page).get_by_role("button", name="Approve Stop").click()
     assert await _finds(page) == []
     await page.get_by_role("button", name="Go Back").click()
-    await page.get_by_role("button", name="Glass", exact=True).click()
+    await page.get_by_role("button", name="Panel", exact=True).click()
     await _unfolds(page)
     assert await _finds(page, but=BEHIND) == []

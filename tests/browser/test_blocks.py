@@ -1,4 +1,4 @@
-"""What apps can show besides what flowbot shows today: menus, modals on modals, direct messages, rich text, links."""
+"""What apps other than flowbot can show: menus, stacked modals, direct messages, rich text, links."""
 
 from typing import Any
 

@@ -1,4 +1,4 @@
-"""Break-glass in the page: two presses on two versions of the card, and the modal of its review."""
+"""Break-glass on the page: two presses on two versions of the card, and the review modal."""
 
 import pytest
 from playwright.async_api import expect

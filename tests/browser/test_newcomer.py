@@ -1,4 +1,4 @@
-"""What README tells a newcomer to do: the command that it prints, the address that the command prints, three clicks."""
+"""What README tells a newcomer to do: run the command, open the printed URL, click three times."""
 
 import asyncio
 import contextlib
@@ -37,7 +37,7 @@ document.addEventListener("keydown", (pressed) => {
 
 @contextlib.asynccontextmanager
 async def _as_told(directory: pathlib.Path) -> AsyncIterator[str]:
-    """Run README's command until Ctrl-C, and return the address that it prints."""
+    """Run README's command until Ctrl-C, and return the URL that it prints."""
     assert README.count(COMMAND) == 1
     flowbot = pathlib.Path(sys.executable).with_name("flowbot")
     process = await asyncio.create_subprocess_exec(
@@ -70,7 +70,7 @@ async def test_a_newcomer_stops_a_flow_with_approval(chromium: Browser, tmp_path
         await page.evaluate(FIRST_CARD)
         await types(page, typed)
         await expect(messages(page).get_by_role("button", name=button)).to_be_visible()
-        print(f"first card {await page.evaluate('window.firstCardAfter'):.0f} ms after Enter")  # noqa: T201 - a measure
+        print(f"first card {await page.evaluate('window.firstCardAfter'):.0f} ms after Enter")  # noqa: T201 - a measurement
         await page.get_by_label("Acting as").select_option("U0CAROL")
         await expect(page.get_by_label("Acting as")).to_have_value("U0CAROL")
         await messages(page).get_by_role("button", name=button).click()

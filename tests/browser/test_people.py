@@ -1,4 +1,4 @@
-"""People at the page: who asks, who approves, who is refused, and what each of them alone sees."""
+"""People on the page: who asks, who approves, who is refused, and what each of them sees."""
 
 import pytest
 from playwright.async_api import expect
@@ -21,7 +21,7 @@ async def test_two_people_in_two_windows_stop_a_flow(playground: launch.Playgrou
     thread = await opens_thread(alice)
     await expect(thread).to_contain_text("@carol approved the stop of main-feed")
     await expect(thread).to_contain_text("main-feed is now STANDBY")
-    await expect(alice.get_by_label("Behind the glass").locator(".flows")).to_contain_text("STANDBY")
+    await expect(alice.get_by_label("Control panel").locator(".flows")).to_contain_text("STANDBY")
     assert stops(playground) == 1
 
 
@@ -68,7 +68,7 @@ async def test_a_deactivated_person_has_no_client(open_window: OpenWindow) -> No
 
     await expect(greta.locator("#composer-input")).to_be_disabled()
     await expect(greta.locator("#composer-input")).to_have_accessible_name(
-        "greta-who-left is deactivated and has no client any more"
+        "greta-who-left is deactivated and can no longer use Slack"
     )
 
 
@@ -115,7 +115,7 @@ async def test_who_is_called_finds_a_mark_and_loses_it_by_looking(
     await types(alice, "/flow stop main-feed")
     await expect(alice.get_by_label("Acting as").get_by_role("option", name="dave")).to_contain_text("1 new")
 
-    await alice.get_by_role("button", name="Act as dave, who was called").click()
+    await alice.get_by_role("button", name="Act as dave, who was mentioned").click()
 
     await expect(alice.get_by_label("Acting as")).to_have_value("U0DAVE")
     await expect(messages(alice).get_by_role("button", name="Deny")).to_be_visible()

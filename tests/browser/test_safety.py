@@ -1,4 +1,4 @@
-"""Hostile texts at every place where words from outside are shown: they stay words."""
+"""Hostile texts wherever text from outside is shown: they stay text."""
 
 from typing import Any, Final
 
@@ -26,7 +26,7 @@ HOSTILE: Final = (
 
 
 def _fill(playground: launch.Playground, number: int, text: str) -> None:
-    """Let the text stand wherever a person, a cloud or a bot may put words."""
+    """Put the text wherever a person, a cloud or a bot can put text."""
     workspace, live = playground.world.slack.workspace, playground.world.live
     sources, outputs = [FlowSource(name=text)], [Output(name=text)]
     live.add_flow(world.PROJECT_ID, f"cafe000{number}", text, region=text, sources=sources, outputs=outputs)

@@ -1,4 +1,4 @@
-"""What goes wrong, switched on behind the glass: what people see of it, and what the bot does when it is over."""
+"""Failures switched on in the control panel: what people see, and what the bot does afterwards."""
 
 import re
 
@@ -24,9 +24,9 @@ async def test_a_lost_reply_is_never_told_as_done_on_a_guess(
 
     await presses(carol, "Approve Stop")
 
-    # Unknown, until a reading of the flow says STANDBY: both are the truth.
+    # It may say unknown until the flow, read back, says STANDBY; both are true.
     await expect(messages(alice)).to_contain_text(re.compile("unknown|STANDBY", re.IGNORECASE))
-    calls = alice.get_by_label("Behind the glass").locator(".cloud")
+    calls = alice.get_by_label("Control panel").locator(".cloud")
     await expect(calls.get_by_role("listitem").filter(has_text="PUT")).to_contain_text("no answer")
     assert stops(playground) == 1
 
@@ -61,7 +61,7 @@ async def test_a_slow_cloud_shows_as_calling(playground: launch.Playground, open
 
     await presses(carol, "Approve Stop")
 
-    await expect(carol.get_by_label("Behind the glass").locator(".requests")).to_contain_text("running")
+    await expect(carol.get_by_label("Control panel").locator(".requests")).to_contain_text("running")
     await expect(messages(carol)).to_contain_text("Stopped main-feed (…1b2d) in hk: STANDBY")
 
 
@@ -97,8 +97,8 @@ async def test_rights_that_are_taken_away_are_gone_at_the_next_press(
 ) -> None:
     carol = await open_window("U0CAROL")
     await carol.get_by_text("People’s rights").click()
-    await carol.get_by_label("What carol is").select_option("guest")
-    # Before anybody asks: a request looks at its approvers, and a press may go by that answer for five seconds.
+    await carol.get_by_label("Account type: carol").select_option("guest")
+    # Before anybody asks: a request looks up its approvers, and a press may use that answer for five seconds.
     await playground.world.slack.people.command("U0ALICE", "C0INCIDENT", "stop main-feed")
 
     await presses(carol, "Approve Stop")

@@ -1,4 +1,4 @@
-"""A server that is restarted, and a nursery."""
+"""A server that can be restarted, and a nursery."""
 
 from collections.abc import Iterator
 

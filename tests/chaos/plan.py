@@ -1,4 +1,4 @@
-"""What a seed stands for: who asks for what, and what goes wrong when. Drawn, not played."""
+"""The plan of a seed: who asks for what, and what goes wrong when. Drawn, not played."""
 
 import dataclasses
 import enum
@@ -8,7 +8,7 @@ from typing import Final
 CONVERSATIONS: Final = 30
 
 ONCALL: Final = [f"U0ONCALL{number:02}" for number in range(CONVERSATIONS)]
-"""Who asks: somebody else each time, so that it is plain to whom an answer belongs."""
+"""The requesters, a different one each time, so that each answer clearly belongs to one."""
 
 LEADS: Final = ["U0CAROL", "U0DAVE"]
 
@@ -16,7 +16,7 @@ ENDINGS: Final = ("approve",) * 8 + ("deny", "withdraw", "race")
 
 
 class Trouble(enum.StrEnum):
-    """What may go wrong."""
+    """A kind of failure."""
 
     KILL = "kill -9, and a new process in its place"
     STOP = "SIGSTOP for a while, then SIGCONT"
@@ -54,13 +54,13 @@ class Conversation:
 
     @property
     def flow(self) -> str:
-        """What for."""
+        """The flow to stop."""
         return f"feed-{self.number:02}"
 
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
 class Event:
-    """A trouble that comes once so many conversations have begun, to a replica, for `seconds` of the bot's."""
+    """A trouble for a replica once this many conversations have begun, for `seconds` of the bot's clock."""
 
     trouble: Trouble
     after: int
@@ -78,7 +78,7 @@ class Plan:
 
 
 def plan(seed: int) -> Plan:
-    """Draw what happens."""
+    """Draw the plan of a seed."""
     chance = random.Random(seed)
     conversations = tuple(
         Conversation(

@@ -1,6 +1,6 @@
-"""One seed, played: people talk to two replicas while things go wrong.
+"""Plays one seed: people talk to two replicas while things go wrong.
 
-People do as people do: what was not acknowledged, or had no effect, is asked and pressed again. Nothing is judged here.
+They act as people do: what was not acknowledged, or had no effect, is tried again. Nothing is judged here.
 """
 
 import asyncio
@@ -26,19 +26,19 @@ from tests.replicas.nursery import Replica
 from tests.replicas.stage import Stage
 
 RATE: Final = 5.0
-"""Seconds of the bot's in a real one."""
+"""Seconds of the bot's clock per real second."""
 
 AT_ONCE: Final = 5
-"""Conversations side by side."""
+"""Conversations at the same time."""
 
 PATIENCE: Final = 180.0
 """Real seconds for a seed, on a machine that others use too."""
 
 SEEN_WITHIN: Final = 4.0
-"""Real seconds after which somebody asks or presses again."""
+"""Real seconds after which somebody tries again."""
 
 CALM: Final = 3
-"""How often in a row nothing has to be owed."""
+"""How many times in a row nothing must be owed."""
 
 ROOMS: Final = [f"C0ROOM{number:02}" for number in range(20)]
 
@@ -58,7 +58,7 @@ PENDING: Final = (
 
 
 def furnish(slack: SlackStandIn, live: LiveStandIn) -> None:
-    """Put the people, channels and flows of a seed there."""
+    """Add the people, channels and flows of a seed."""
     world.sample(slack, live)
     for user in ONCALL:
         slack.workspace.add_person(user, user.lower())
@@ -70,7 +70,7 @@ def furnish(slack: SlackStandIn, live: LiveStandIn) -> None:
 
 
 class Seat:
-    """Where one replica lives after the other."""
+    """The place of one replica after another."""
 
     def __init__(self, name: str, play: "Play") -> None:
         self.name = name
@@ -101,7 +101,7 @@ class Seat:
         await self._ending.aclose()
 
     async def leave(self) -> None:
-        """End whatever lives here."""
+        """End the replica here, if any."""
         await self._ending.aclose()
 
 
@@ -117,7 +117,7 @@ class Play:
         self._chance = random.Random(plan.seed)
 
     def seated(self) -> None:
-        """Let Slack deliver to whoever lives."""
+        """Let Slack deliver to the running replicas."""
         self.stage.balancer.ports = [seat.lives.port for seat in self.seats if seat.lives is not None]
 
     @contextlib.asynccontextmanager
@@ -131,7 +131,7 @@ class Play:
                 await seat.leave()
 
     async def takes_place(self) -> None:
-        """Play to the end, and return when nothing is owed any more. Raises TimeoutError."""
+        """Play to the end, and return once nothing is owed. Raises TimeoutError."""
         waiting = asyncio.Queue[Conversation]()
         for conversation in self.plan.conversations:
             waiting.put_nowait(conversation)
@@ -143,7 +143,7 @@ class Play:
         async with asyncio.timeout(PATIENCE):
             await self._settles()
 
-    # — people —
+    # People
 
     async def _talk(self, waiting: "asyncio.Queue[Conversation]") -> None:
         while not waiting.empty():
@@ -175,7 +175,7 @@ class Play:
             await self._seen(lambda: not self._buttons(card))
 
     async def _asks(self, one: Conversation) -> PostedMessage:
-        """Type until a card stands there."""
+        """Type until a card appears."""
         text = f"stop {one.flow}"
         room = ROOMS[one.number % len(ROOMS)]
         while (card := self._card(room, one.flow)) is None:
@@ -193,7 +193,7 @@ class Play:
         await asyncio.gather(*presses)
 
     async def _insists(self, one: Conversation, user: str, what: str, act: Callable[[], Awaitable[Ack]]) -> None:
-        """Type or press until it is acknowledged, or impossible by now."""
+        """Type or press until it is acknowledged, or no longer possible."""
         while True:
             try:
                 ack = await act()
@@ -204,10 +204,10 @@ class Play:
                 break
             await asyncio.sleep(0.05)
         if one.repeats:
-            await self.slack.people.replay(ack)  # as Slack may, whatever the bot says to it
+            await self.slack.people.replay(ack)  # Slack may do so, whatever the bot answered
 
     async def _says_why(self, user: str) -> None:
-        """Close the modal that may have come; the reason is optional."""
+        """Close the modal if it is open; the reason is optional."""
         while (view := self.slack.workspace.top_view(user)) is not None:
             with contextlib.suppress(NotPossible):
                 self.journal.note(
@@ -216,10 +216,10 @@ class Play:
             self.slack.workspace.clear_views(user)
 
     async def _seen(self, happened: Callable[[], bool]) -> None:
-        """Wait for a while until something shows."""
+        """Wait a while for something to appear."""
         with contextlib.suppress(TimeoutError):
             async with asyncio.timeout(SEEN_WITHIN):
-                while not happened():  # noqa: ASYNC110 - several things may bring it about
+                while not happened():  # noqa: ASYNC110 - several things may cause it
                     await asyncio.sleep(0.02)
 
     def _card(self, room: str, flow: str) -> PostedMessage | None:
@@ -233,7 +233,7 @@ class Play:
         )
 
     async def _settles(self) -> None:
-        """Return when nothing is owed any more; what nobody has decided is withdrawn by whoever asked."""
+        """Return once nothing is owed; undecided requests are withdrawn by their requesters."""
         calm = 0
         while calm < CALM:
             calm = 0 if await self.stage.fetch(OWED) else calm + 1
@@ -245,7 +245,7 @@ class Play:
                 if card is not None and "withdraw" in card.buttons:
                     await self._press(one, one.requester, card, "withdraw")
 
-    # — troubles —
+    # Troubles
 
     async def _meets(self, event: Event) -> None:
         async with self._begins:

@@ -1,7 +1,7 @@
-"""What is written down of a seed, and judged: the journal and the judge of the crash suite, on a server.
+"""The record of a seed and its verdict: the journal and the judge of the crash suite, with a database server.
 
-Once a seed has settled, its database is copied into a file, where the judge looks. While it goes on, what is seen in
-the workspace is held against the cloud alone.
+Once a seed has settled, its database is copied into a file for the judge. Until then, the workspace is compared with
+the cloud only.
 """
 
 import json
@@ -20,11 +20,11 @@ from tests.crash.journal import Journal, Row, Shown, shown
 from tests.replicas.stage import Stage
 
 NOT_RECORDED: Final = ("Nothing was recorded", "I could not confirm")
-"""How somebody is told that an acknowledgement is none."""
+"""How people are told that a command may not have been recorded."""
 
 
 class ServerJournal(Journal):
-    """One seed, written down."""
+    """The journal of one seed."""
 
     clocks_differ = 20.0
 
@@ -34,7 +34,7 @@ class ServerJournal(Journal):
         super().__init__(built)
 
     async def keep_audit(self, stage: Stage) -> None:
-        """Write down what stands in the audit now."""
+        """Keep the current audit."""
         self.audits.append([dict(row) for row in await stage.fetch("SELECT * FROM audit ORDER BY id")])
 
     def _judge(self, message: PostedMessage) -> None:
@@ -44,18 +44,18 @@ class ServerJournal(Journal):
 
 
 class ServerRecord(judge.Record):
-    """What a seed has left."""
+    """The record of one seed."""
 
     journal: ServerJournal
 
     def copies(self) -> Iterator[str]:
-        """Product.md §4; an answer of Slack that came too late is lost as well."""
+        """Product.md §4; an answer from Slack that came too late counts as lost."""
         log = (self.world.directory / "stderr.log").read_text()
         self.journal.lost_answers += log.count("Slack failed; trying again later")
         yield from super().copies()
 
     def lost(self) -> Iterator[str]:
-        """Promise 5, but for what was told to be unrecorded: each has its message, or died with its replica."""
+        """Promise 5, except for what people were told is unrecorded: each has its message, or died with its replica."""
         missing = [one for one in self.journal.deliveries if one.ack.ok and one.key not in self.inbox]
         told = sum(words.plain.startswith(NOT_RECORDED) for words in self._private())
         if len(missing) > told + len(self.journal.deaths):
@@ -70,7 +70,7 @@ class ServerRecord(judge.Record):
             yield from self.workspace.ephemerals(user)
 
     def cards(self) -> Iterator[str]:
-        """Promise 4, also of every card that ever said so."""
+        """Promise 4, for every version of a card."""
         yield from super().cards()
         flows = {request["id"]: request["flow_name"] for request in self.requests}
         for card, stood_by in self.journal.said_done:
@@ -78,7 +78,7 @@ class ServerRecord(judge.Record):
                 yield f"promise 4: the card of {card.request_id} said STANDBY, and the cloud never did"
 
     def calls(self) -> Iterator[str]:
-        """Promise 2, and in the plainest words: no flow is stopped again after a stop that had its effect."""
+        """Promise 2 in its simplest form: no flow is stopped again after a stop that worked."""
         yield from super().calls()
         for request in self.requests:
             again = [call for call in self.world.live.calls_of("PUT", "/flows/stop") if call.status == 400]
@@ -87,19 +87,19 @@ class ServerRecord(judge.Record):
 
 
 async def copy(stage: Stage) -> None:
-    """Copy the database into the file where the journal looks."""
+    """Copy the database into the journal's file."""
     file = pathlib.Path(stage.world.directory) / "flowbot.db"
     engine = sa.create_engine(f"sqlite:///{file}")
     schema.metadata.create_all(engine)
     with engine.begin() as connection:
         for table in schema.metadata.sorted_tables:
-            if rows := [dict(row) for row in await stage.fetch(f"SELECT * FROM {table.name}")]:  # noqa: S608 - ours
+            if rows := [dict(row) for row in await stage.fetch(f"SELECT * FROM {table.name}")]:  # noqa: S608 - our tables
                 connection.execute(table.insert(), rows)
     engine.dispose()
 
 
 def story(stage: Stage, journal: ServerJournal) -> str:
-    """Tell what took place, for whoever has to find out why."""
+    """Return what happened, for debugging."""
     log = (stage.world.directory / "stderr.log").read_text()
     calls = [f"{one.at:.2f} {one.method} {one.path} {dict(one.query)} {one.status}" for one in stage.world.live.calls]
     audit: list[Row] = journal.select("SELECT at, what, actor_user, request_id, facts FROM audit ORDER BY id")

@@ -1,8 +1,9 @@
-"""Two replicas on one server while everything fails in an order drawn from a seed: processes are killed or stand still,
-the database restarts, Slack and the cloud cut connections, clocks are wrong. Afterwards every promise holds.
+"""Every promise holds after chaos: two replicas on one server while everything fails in an order drawn from a seed.
 
-FLOWBOT_CHAOS_SEEDS=200 pytest tests/chaos      so many seeds
-FLOWBOT_CHAOS_SEED=17 pytest tests/chaos        one of them
+Processes are killed or stopped, the database restarts, Slack and the cloud drop connections, clocks are wrong.
+
+    FLOWBOT_CHAOS_SEEDS=200 pytest tests/chaos    number of seeds
+    FLOWBOT_CHAOS_SEED=17 pytest tests/chaos      one of them
 """
 
 import os
@@ -27,7 +28,7 @@ def seeds() -> list[int]:
 
 
 async def played(planned: plan.Plan, stage: Stage, server: postgres.Server) -> tuple[record.ServerJournal, list[str]]:
-    """Play a seed, and return what was written down and which promises were broken."""
+    """Play a seed, and return its journal and the broken promises."""
     journal = record.ServerJournal(stage.world, channels=["C0INCIDENT", *play.ROOMS])
     going = play.Play(planned, stage, journal, server)
     wrong: list[str] = []

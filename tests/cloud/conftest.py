@@ -20,7 +20,7 @@ TOKEN = "SECURITYTOKENEXAMPLE/0+1=="
 
 
 class TurnedClock:
-    """A clock that stands still until somebody turns it; a sleep turns it."""
+    """A clock that only the test advances; a sleep advances it too."""
 
     def __init__(self) -> None:
         self.time = NOON
@@ -46,7 +46,7 @@ def user(endpoint: str, *, password: str = live_server.IAM_PASSWORD) -> IamUser:
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
 class Rig:
-    """A stand-in with the flow `main-feed`, the project as the policy has it, and a client over real HTTP."""
+    """A stand-in with the flow `main-feed`, the project as in the policy, and a client over real HTTP."""
 
     live: live_server.LiveStandIn
     clock: TurnedClock

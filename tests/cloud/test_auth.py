@@ -1,4 +1,4 @@
-"""Signatures, against fixed vectors and against the vendor's own signer."""
+"""Signatures, checked against fixed vectors and the vendor's own signer."""
 
 import hashlib
 import string
@@ -15,7 +15,7 @@ from bot.cloud import auth
 from bot.settings.credentials import AccessKey
 
 with warnings.catch_warnings():
-    warnings.simplefilter("ignore")  # the vendor's package is older than the Pythons that we test on
+    warnings.simplefilter("ignore")  # the vendor's package is older than our versions of Python
     from huaweicloudsdkcore.sdk_request import SdkRequest
     from huaweicloudsdkcore.signer.signer import Signer
 
@@ -170,7 +170,7 @@ def test_a_token_goes_out_as_it_is_with_its_project_and_no_signature() -> None:
 
 
 class VendorKey:
-    """What the vendor's signer asks of credentials."""
+    """The credentials object that the vendor's signer expects."""
 
     ak = AK
     sk = SK
@@ -216,5 +216,5 @@ def test_agrees_with_the_vendors_signer(
 
 
 def hexed(text: str) -> str:
-    """Percent-encode every byte: however a query is spelled on the wire, its meaning is signed."""
+    """Percent-encode every byte: the signature must not depend on how the query is spelled."""
     return "".join(f"%{byte:02x}" for byte in text.encode())

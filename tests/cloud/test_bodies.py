@@ -1,4 +1,4 @@
-"""Error bodies of every shape, and what must never come through."""
+"""Error bodies of every shape, and what must never be shown."""
 
 import json
 import string
@@ -240,7 +240,7 @@ JSON = st.recursive(
 @given(
     status=st.integers(100, 999), body=st.binary(max_size=2_000) | JSON.map(lambda value: json.dumps(value).encode())
 )
-def test_no_body_whatever_is_a_crash(status: int, body: bytes) -> None:
+def test_no_body_makes_it_crash(status: int, body: bytes) -> None:
     for found in (bodies.failure(status, {}, body, secrets=SECRETS), bodies.unreadable(status, {}, body, secrets=())):
         assert len(found.message) <= bodies.MESSAGE_LIMIT + 1
         assert found.message.isprintable() or not found.message.isascii()

@@ -1,4 +1,4 @@
-"""The share of the cloud's calls that reading may take, by a clock that is handed in."""
+"""The share of the calls that reads may use."""
 
 import pytest
 from hypothesis import given

@@ -41,7 +41,7 @@ Speaker = Callable[[asyncio.StreamReader, asyncio.StreamWriter], Awaitable[None]
 
 @contextlib.asynccontextmanager
 async def peer(speak: Speaker) -> AsyncIterator[str]:
-    """Give the base URL of somebody who speaks as told, once per connection, and then hangs up."""
+    """Run a server that handles each connection with `speak` and then closes it; return its base URL."""
     talks: set[asyncio.Task[None]] = set()
 
     async def talk(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
@@ -68,7 +68,7 @@ async def peer(speak: Speaker) -> AsyncIterator[str]:
 class CloudContract:
     """What every `ports.Cloud` does.
 
-    A subclass gives `world`: a cloud, and a project with the one flow `main-feed`, ACTIVE.
+    A subclass provides `world`: a cloud, and a project with the one flow `main-feed`, ACTIVE.
     """
 
     @pytest.fixture
@@ -97,7 +97,7 @@ class CloudContract:
         assert isinstance(flow, records.Flow)
         assert flow.status == "STANDBY"
 
-    async def test_a_second_stop_is_refused_in_the_words_of_the_cloud(self, world: tuple[ports.Cloud, Project]) -> None:
+    async def test_a_second_stop_is_refused_with_the_clouds_message(self, world: tuple[ports.Cloud, Project]) -> None:
         cloud, project = world
         await cloud.change(project, FLOW_ID, Verb.STOP)
         refused = failed(await cloud.change(project, FLOW_ID, Verb.STOP), Fault.REJECTED)
@@ -218,7 +218,7 @@ async def test_a_verb_that_changes_nothing_makes_no_call(rig: Rig) -> None:
     assert rig.live.calls == ()
 
 
-async def test_a_second_start_is_refused_in_the_words_of_the_cloud(rig: Rig) -> None:
+async def test_a_second_start_is_refused_with_the_clouds_message(rig: Rig) -> None:
     refused = failed(await rig.cloud.change(rig.project, FLOW_ID, Verb.START), Fault.REJECTED)
     assert (refused.code, refused.message) == ("LIVE.100011001", "flow task is in active status")
 
@@ -230,7 +230,7 @@ async def test_a_start_whose_reply_is_lost_is_uncertain(rig: Rig) -> None:
     assert rig.status() == "ACTIVE"
 
 
-# The share of those who only read
+# The share of reads
 
 
 async def spend(rig: Rig, times: int, *, purpose: ports.Purpose, project: Project | None = None) -> list[object]:
@@ -388,7 +388,7 @@ async def test_a_wrong_key_is_told_and_locks_after_five_tries(rig: Rig) -> None:
     assert "forbidden" in outcome.message
 
 
-async def test_a_project_that_is_not_the_paths_is_a_matter_of_credentials(rig: Rig) -> None:
+async def test_a_project_other_than_the_paths_is_a_credentials_failure(rig: Rig) -> None:
     rig.live.faults.add(Trouble(reply=live_errors.wrong_project()))
     failed(await rig.cloud.change(rig.project, FLOW_ID, Verb.STOP), Fault.CREDENTIALS)
 
@@ -420,7 +420,7 @@ async def test_a_redirect_is_not_followed(rig: Rig) -> None:
     assert len(rig.live.calls) == 1
 
 
-# Lost and strange answers
+# Lost and malformed replies
 
 
 async def test_nobody_listening_means_never_sent(rig: Rig) -> None:
@@ -439,7 +439,7 @@ async def test_a_connection_that_is_cut_after_sending_is_uncertain(rig: Rig, eff
     outcome = failed(await rig.cloud.change(rig.project, FLOW_ID, Verb.STOP), Fault.UNCERTAIN)
     assert outcome.http_status is None
     assert rig.status() == ("STANDBY" if effect else "ACTIVE")
-    assert len(rig.live.calls) == 1  # nothing was repeated behind our back
+    assert len(rig.live.calls) == 1  # httpx repeated nothing
 
 
 async def test_a_read_that_is_cut_is_uncertain_too(rig: Rig) -> None:
@@ -450,7 +450,7 @@ async def test_a_read_that_is_cut_is_uncertain_too(rig: Rig) -> None:
 async def test_no_answer_in_time_is_uncertain_and_the_call_may_still_be_carried_out(rig: Rig) -> None:
     await rig.cloud.flow(
         rig.project, FLOW_ID
-    )  # connects, so that a slow machine does not run out of time before the call
+    )  # connects first, so that a slow machine does not run out of time before the call
     gate = asyncio.Event()
     rig.live.faults.add(Trouble(hold=gate, effect=True))
     outcome = failed(await rig.client(timeout=0.3).change(rig.project, FLOW_ID, Verb.STOP), Fault.UNCERTAIN)
@@ -463,7 +463,7 @@ async def test_no_answer_in_time_is_uncertain_and_the_call_may_still_be_carried_
 async def test_an_answer_in_drips_is_cut_off_by_the_deadline_of_the_whole_try(rig: Rig) -> None:
     async def drip(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
         writer.write(b"HTTP/1.1 200 OK\r\nContent-Length: 1000000\r\n\r\n")
-        while True:  # each phase is lively: only the sum is too long
+        while True:  # each read is fast; only the sum is too long
             writer.write(b" ")
             await asyncio.sleep(0)
 
@@ -520,7 +520,7 @@ async def test_a_200_that_does_not_say_what_happened_is_uncertain(rig: Rig, body
         assert outcome.request_id
 
 
-async def test_a_list_that_is_none_is_uncertain(rig: Rig) -> None:
+async def test_a_reply_without_a_list_is_uncertain(rig: Rig) -> None:
     rig.live.faults.add(Trouble(reply=Refusal(status=200, body={"flows": None})))
     failed(await rig.cloud.flows(rig.project), Fault.UNCERTAIN)
 
@@ -554,7 +554,7 @@ async def test_an_endless_answer_is_not_read_to_its_end(rig: Rig) -> None:
 
     async with peer(flood) as endpoint:
         outcome = failed(await rig.cloud.change(at(rig.project, endpoint), FLOW_ID, Verb.STOP), Fault.UNCERTAIN)
-    assert outcome.http_status == 200  # the reply was given up, not the try
+    assert outcome.http_status == 200  # only reading the reply stopped, not the call
 
 
 # Proxies

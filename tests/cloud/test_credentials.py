@@ -1,4 +1,4 @@
-"""Credentials that are replaced while the bot runs: what is picked up, what is refused, and what is read."""
+"""Credentials replaced while the bot runs: what is noticed, what is refused, and which files are read."""
 
 import pathlib
 import sys
@@ -46,7 +46,7 @@ def source(directory: pathlib.Path, **environ: str) -> CredentialSource:
 
 
 def replace(file: pathlib.Path, text: str) -> None:
-    """Put a new file in the place of another, in one step."""
+    """Replace a file by another in one step."""
     beside = file.with_name(f"{file.name}.new")
     beside.write_text(text)
     beside.rename(file)
@@ -103,7 +103,7 @@ def test_a_dotenv_that_is_replaced_is_picked_up_or_put_there_later(directory: pa
     assert clear(look()["hk"]) == ("ak-3", "sk-3")
 
 
-def test_a_link_that_is_turned_replaces_all_files_at_once_as_kubernetes_does(directory: pathlib.Path) -> None:
+def test_switching_a_link_replaces_all_files_at_once_as_kubernetes_does(directory: pathlib.Path) -> None:
     secrets = directory / "secrets"
     for number in (1, 2):
         (secrets / f"..{number}").mkdir()
@@ -137,7 +137,7 @@ def test_a_variable_of_the_process_wins_over_files_and_stays_as_it_was(
 
 
 OPENED: list[str] | None = None
-"""What was opened since somebody began to watch: a hook of the interpreter cannot be taken away again."""
+"""Files opened since a test began to watch; an audit hook of the interpreter cannot be removed."""
 
 
 def watch(event: str, args: tuple[object, ...]) -> None:
@@ -147,7 +147,7 @@ def watch(event: str, args: tuple[object, ...]) -> None:
 
 @pytest.fixture
 def opened() -> Iterator[list[str]]:
-    """Give the list of all files that are opened."""
+    """Return the list of files opened from now on."""
     global OPENED  # noqa: PLW0603 -- the hook outlives the test
     sys.addaudithook(watch)
     OPENED = []
@@ -219,7 +219,7 @@ def test_a_user_takes_the_place_of_a_key_and_a_key_that_of_a_user(directory: pat
     assert clear(look()["hk"]) == ("ak-2", "sk-2")
 
 
-def test_settings_that_came_from_nowhere_never_change(directory: pathlib.Path) -> None:
+def test_settings_without_an_origin_never_change(directory: pathlib.Path) -> None:
     loaded = loader.load({**SLACK, AK: "ak-1", SK: "sk-1"}, directory=directory)
     by_hand = loader.Settings(
         slack_bot_token=loaded.slack_bot_token,
@@ -263,7 +263,7 @@ async def test_a_replaced_key_starts_no_new_minute_of_reading(rig: Rig, director
 
 @pytest.fixture
 def hidden(monkeypatch: pytest.MonkeyPatch) -> set[str]:
-    """Return what the log was told to cut out."""
+    """Return the secrets that the log was told to hide."""
     told: set[str] = set()
     monkeypatch.setattr(log, "hide", told.update)
     return told

@@ -1,4 +1,4 @@
-"""A key that the cloud has locked is not used, by this replica or another, and everybody hears until when."""
+"""A key that the cloud has locked is not used by any replica, and messages say until when."""
 
 import asyncio
 import dataclasses
@@ -31,20 +31,20 @@ OTHERS = [
 
 
 class FakeKeys:
-    """ports.KeyStore in memory; `away` is the database not to be asked."""
+    """ports.KeyStore in memory; `away` makes it fail."""
 
     def __init__(self) -> None:
         self.standings: dict[str, KeyStanding] = {}
         self.away = False
 
     async def key_standing(self, key: str) -> KeyStanding:
-        """Return how the key stands."""
+        """Return the state of the key."""
         if self.away:
             raise errors.StoreError("away")
         return self.standings.get(key, KeyStanding())
 
     async def bad_try(self, key: str, *, most: int, says_locked: bool, locked_until: float) -> KeyStanding:
-        """Count a bad try."""
+        """Count a failed try."""
         if self.away:
             raise errors.NotRecorded("away")
         before = self.standings.get(key, KeyStanding())
@@ -56,7 +56,7 @@ class FakeKeys:
         return standing
 
     async def good_try(self, key: str) -> KeyStanding:
-        """Forget the bad tries so far."""
+        """Reset the count of failed tries."""
         if self.away:
             raise errors.NotRecorded("away")
         if key in self.standings:
@@ -78,11 +78,11 @@ class Rig:
         self.mine, self.theirs = self.replica(), self.replica()
 
     def replica(self, key: str = "hash") -> LockedCloud:
-        """Return one more replica."""
+        """Return another replica."""
         return LockedCloud(cloud=self.cloud, keys=lambda _: key, store=self.keys, clock=self.clock)
 
     async def reads(self, *replies: object, by: LockedCloud | None = None) -> object:
-        """Read a flow once for each reply, or once; return what the last reading got."""
+        """Read a flow once per reply, or once; return the last result."""
         got: object = None
         for reply in replies or (None,):
             if reply is not None:
@@ -91,7 +91,7 @@ class Rig:
         return got
 
     async def refuses(self, by: LockedCloud | None = None) -> CloudFailure:
-        """Return the refusal of a call, which must not have reached the cloud."""
+        """Return the refusal of a call that must not have reached the cloud."""
         before = len(self.cloud.calls)
         got = await self.reads(by=by)
         assert isinstance(got, CloudFailure)

@@ -1,4 +1,4 @@
-"""Connections of their own: a project that hangs uses up no other's, and looking around uses up no call's."""
+"""Separate connections: a hanging project uses up no other's, and reads use up no call's."""
 
 import asyncio
 import dataclasses
@@ -32,7 +32,7 @@ def other(rig: Rig) -> Project:
 
 
 async def hang(rig: Rig) -> None:
-    """Wait until so many calls hang that no further one gets a connection."""
+    """Wait until so many calls hang that no other call gets a connection."""
     await rig.live.until(lambda live: len(live.calls) >= 20)
 
 
@@ -51,9 +51,7 @@ async def test_calls_of_one_project_that_hang_use_up_no_other_project_s_connecti
     await asyncio.gather(*hanging)
 
 
-async def test_readings_for_somebody_s_curiosity_use_up_no_connection_of_a_call(
-    rig: Rig, cloud: client.LiveClient
-) -> None:
+async def test_read_commands_use_up_no_connection_of_a_call(rig: Rig, cloud: client.LiveClient) -> None:
     gate = asyncio.Event()
     rig.live.faults.add(Trouble(hold=gate, effect=True), times=None)
     hanging = [asyncio.create_task(cloud.flow(rig.project, FLOW_ID, purpose="read")) for _ in range(HANGING)]

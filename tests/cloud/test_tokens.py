@@ -31,12 +31,12 @@ DAY = 24 * 3600.0
 
 @pytest.fixture
 def cloud(rig: Rig) -> client.LiveClient:
-    """Give a client with an IAM user in place of a key."""
+    """Return a client with an IAM user instead of a key."""
     return rig.client(held=user(rig.live.endpoint))
 
 
 def shown(rig: Rig) -> list[str | None]:
-    """Return the token of each call that Live got, by its number in the order in which IAM gave them."""
+    """Return the token of each call to Live, by the order in which IAM issued them."""
     given = rig.live.iam.tokens
     seen = [call.arrived.header("x-auth-token") for call in rig.live.calls]
     return [token if token not in given else str(given.index(token) + 1) for token in seen]
@@ -121,7 +121,7 @@ async def test_a_token_is_renewed_beside_the_call_before_it_expires(
     succeeded(await cloud.flow(rig.project, FLOW_ID))  # however long IAM takes
     hold.set()
     await rig.live.until(lambda live: len(live.iam.calls) == 2 and live.iam.calls[1].status == 201)
-    for _ in range(50):  # the answer of IAM is on its way
+    for _ in range(50):  # IAM's reply is on its way
         succeeded(await cloud.flow(rig.project, FLOW_ID))
     assert shown(rig)[-1] == "2"
     assert len(rig.live.iam.calls) == 2
@@ -148,7 +148,7 @@ async def test_a_token_that_has_expired_is_not_shown(rig: Rig, cloud: client.Liv
 async def test_a_token_without_a_usable_end_is_used_for_a_minute(
     rig: Rig, cloud: client.LiveClient, told: object
 ) -> None:
-    succeeded(await rig.client(held=user(rig.live.endpoint)).flow(rig.project, FLOW_ID))  # one that Live takes
+    succeeded(await rig.client(held=user(rig.live.endpoint)).flow(rig.project, FLOW_ID))  # one that Live accepts
     reply = answered(201, {"token": {"expires_at": told}}, X_Subject_Token=rig.live.iam.tokens[0])
     rig.live.iam.faults.add(reply, times=2)
     for seconds in (0, 29):
@@ -230,7 +230,7 @@ async def test_a_stop_whose_token_was_refused_is_sent_once_more_with_a_new_one(
 
 
 @pytest.mark.parametrize("refusal", REFUSALS)
-async def test_never_a_second_time(rig: Rig, cloud: client.LiveClient, refusal: Refusal) -> None:
+async def test_a_refused_new_token_is_not_replaced_again(rig: Rig, cloud: client.LiveClient, refusal: Refusal) -> None:
     rig.live.faults.add(Trouble(reply=refusal), times=None)
     outcome = failed(await cloud.change(rig.project, FLOW_ID, Verb.STOP), Fault.CREDENTIALS)
     assert (outcome.http_status, outcome.request_id) == (401, "live-000002")
@@ -265,7 +265,7 @@ async def test_many_calls_that_are_refused_at_once_fetch_one_token(rig: Rig, clo
         live_errors.failing(503, "gateway"),
     ],
 )
-async def test_other_refusals_are_no_matter_of_the_token(rig: Rig, cloud: client.LiveClient, refusal: Refusal) -> None:
+async def test_other_refusals_do_not_replace_the_token(rig: Rig, cloud: client.LiveClient, refusal: Refusal) -> None:
     rig.live.faults.add(Trouble(reply=refusal))
     assert isinstance(await cloud.change(rig.project, FLOW_ID, Verb.STOP), CloudFailure)
     assert (len(rig.live.calls), len(rig.live.iam.calls)) == (1, 1)
@@ -296,7 +296,7 @@ async def test_when_no_new_token_is_to_be_had_the_refused_call_was_never_sent(
     assert rig.status() == "ACTIVE"
 
 
-# IAM says no, or nothing
+# IAM refuses, or does not answer
 
 
 def iam_says(status: int, message: str) -> Trouble:
@@ -319,7 +319,7 @@ ANSWERS = [
 
 
 @pytest.mark.parametrize(("trouble", "fault", "message"), ANSWERS)
-async def test_what_iam_answers_is_told_as_what_it_means_for_the_call(
+async def test_failures_of_iam_become_failures_of_the_call(
     rig: Rig, cloud: client.LiveClient, trouble: Trouble, fault: Fault, message: str
 ) -> None:
     rig.live.iam.faults.add(trouble)
@@ -446,7 +446,7 @@ async def test_tokens_and_passwords_are_cut_out_of_what_the_cloud_says(rig: Rig)
     succeeded(await cloud.flow(rig.project, FLOW_ID))
     rig.live.revoke_tokens()
     succeeded(await cloud.flow(rig.project, FLOW_ID))
-    for token in rig.live.iam.tokens:  # also the one that was just replaced
+    for token in rig.live.iam.tokens:  # including the one just replaced
         rig.live.faults.add(Trouble(reply=live_errors.invalid(f"bad {token} and {live_server.IAM_PASSWORD}.")))
         outcome = failed(await cloud.change(rig.project, FLOW_ID, Verb.STOP), Fault.REJECTED)
         assert outcome.message == "bad [redacted] and [redacted]."
@@ -482,7 +482,7 @@ async def test_nothing_prints_a_token_or_a_password(
     rig.live.iam.faults.add(Trouble(drop=True), times=None)
     rig.live.revoke_tokens()
     outcomes.append(await cloud.change(rig.project, FLOW_ID, Verb.STOP))
-    held: Any = cloud._tokens  # the very values
+    held: Any = cloud._tokens  # the cached values themselves
     texts = (repr(outcomes), repr(held._held), repr(held._former), repr(user("")), caplog.text)
     secrets = (*rig.live.iam.tokens, live_server.IAM_PASSWORD)
     assert [secret for secret in secrets for text in texts if secret in text] == []

@@ -1,4 +1,4 @@
-"""One exchange: how much of a reply is read, and what is said of one that is lost."""
+"""One exchange: how much of a reply is read, and the failure for a lost one."""
 
 import asyncio
 

@@ -1,7 +1,7 @@
-"""The bot that is killed: the real one as `serve` wires it, in a forked process, with its own end at a counted point.
+"""The bot to be killed: the real one as built by `serve`, in a forked process that dies at a counted point.
 
-Owns the points at which a process can end, the clock that lets bot time pass quickly, and the process that forks bots.
-It must not know what is played, nor what has to hold.
+Owns the points at which a process can die, a clock that runs fast, and the process that forks bots. It must not know
+what is played, nor what must hold.
 """
 
 import asyncio
@@ -30,30 +30,31 @@ from bot.store import opening, store
 from bot.usecases import ports
 
 QUICKER: Final = 15.0
-"""Seconds of the bot's clock in a real one: backoffs and last looks cost little, and nobody turns any hands."""
+"""Seconds of the bot's clock per real second: backoffs and delayed checks take little time, and nobody has to advance
+it."""
 
 LARGEST_JOB: Final = 65_536
 
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
 class QuickClock:
-    """ports.Clock that runs faster than the machine's since `epoch`; `slept` of 1.0 is for sleeps in real seconds."""
+    """ports.Clock that runs faster than real time from `epoch` on; with `slept` 1.0, sleeps take real seconds."""
 
     epoch: float
     slept: float = QUICKER
 
     def now(self) -> float:
-        """Return the seconds since the epoch (UTC), as this clock has them."""
+        """Return the seconds since the epoch (UTC) by this clock."""
         return self.epoch + (time.time() - self.epoch) * QUICKER
 
     async def sleep(self, seconds: float) -> None:
-        """Return after so many seconds."""
+        """Sleep for this many seconds of this clock."""
         await asyncio.sleep(seconds / self.slept)
 
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
 class Job:
-    """One life of a bot: where it lives, and at which of its points it ends (None: at none)."""
+    """One life of a bot: its world, and the point at which it dies (None: at none)."""
 
     environ: Mapping[str, str]
     directory: str
@@ -61,17 +62,17 @@ class Job:
     kill_at: int | None
 
     def dump(self) -> bytes:
-        """Write it for `load`."""
+        """Serialize it for `load`."""
         return json.dumps({**dataclasses.asdict(self), "environ": dict(self.environ)}).encode()
 
     @classmethod
     def load(cls, written: bytes) -> "Job":
-        """Read what `dump` wrote."""
+        """Return what `dump` serialized."""
         return cls(**json.loads(written))
 
 
 class Points:
-    """Counts the points that the process passes, and ends it at one of them as the kernel would."""
+    """Counts the points that the process passes, and kills it at one of them, as the kernel would."""
 
     def __init__(self, *, kill_at: int | None, said: int) -> None:
         self.passed = 0
@@ -86,11 +87,11 @@ class Points:
             os.kill(os.getpid(), signal.SIGKILL)
 
     def say(self, what: Mapping[str, object]) -> None:
-        """Tell whoever started this process."""
+        """Report to the process that started this one."""
         os.write(self._said, json.dumps(what).encode() + b"\n")
 
     def trace(self) -> aiohttp.TraceConfig:
-        """Return what makes each call to Slack pass a point before it leaves and one after its answer has come."""
+        """Return a trace config that makes each call to Slack pass a point before and after it."""
         config = aiohttp.TraceConfig()
 
         async def before(_session: object, _context: object, call: aiohttp.TraceRequestStartParams) -> None:
@@ -105,7 +106,7 @@ class Points:
 
 
 class Counted:
-    """A port each of whose asynchronous methods passes a point before and after."""
+    """Wraps a port so that each of its asynchronous methods passes a point before and after."""
 
     def __init__(self, port: object, points: Points, name: str) -> None:
         self._port = port
@@ -128,7 +129,7 @@ class Counted:
 
 
 async def live(job: Job, points: Points) -> None:
-    """Run the bot until it is killed; say on which port once it listens."""
+    """Run the bot until it is killed; report its port once it listens."""
     read = loader.load(job.environ, directory=pathlib.Path(job.directory))
     log.configure(fmt="json", level="debug", secrets=read.secrets())
     clock = QuickClock(epoch=job.epoch)
@@ -151,10 +152,10 @@ async def live(job: Job, points: Points) -> None:
 
 
 def breed(orders: socket.socket, be_born: Callable[[bytes, int], NoReturn]) -> None:
-    """Fork a bot for each job that comes, until nobody can order any more; then end them all.
+    """Fork a bot for each job received, until no more can come; then kill them all.
 
-    To be called in a process of its own that has no event loop and no threads. The reply to a job is the process id;
-    the descriptor that comes with it is where the bot speaks, and closes when it is dead.
+    Call it in a process without an event loop or threads. The reply to a job is the process id, with a descriptor from
+    which the bot's reports can be read; it closes when the bot is dead.
     """
     os.setpgid(0, 0)
     signal.signal(signal.SIGCHLD, signal.SIG_IGN)
@@ -173,20 +174,20 @@ def breed(orders: socket.socket, be_born: Callable[[bytes, int], NoReturn]) -> N
 
 
 def be_born(written: bytes, said: int) -> NoReturn:
-    """Live as a job says, in a process that was just forked."""
+    """Run a job in a process that was just forked."""
     job = Job.load(written)
     points = Points(kill_at=job.kill_at, said=said)
     to_the_end(live(job, points), points, directory=job.directory)
 
 
 def to_the_end(life: Coroutine[None, None, None], points: Points, *, directory: str) -> NoReturn:
-    """Run a bot whose log goes to a file, and end the process with it."""
+    """Run a bot with its log in a file, and end the process with it."""
     try:
         errors = os.open(pathlib.Path(directory) / "stderr.log", os.O_WRONLY | os.O_CREAT | os.O_APPEND, 0o600)
         os.dup2(errors, sys.stderr.fileno())
         asyncio.run(life)
         points.say({"ended": True})
-    except BaseException:  # noqa: BLE001 - it goes to whoever has to know why there is no bot
+    except BaseException:  # noqa: BLE001 - it is reported to whoever waits for the bot
         points.say({"failed": traceback.format_exc()})
     finally:
         os._exit(1)

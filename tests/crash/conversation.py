@@ -1,7 +1,7 @@
-"""What is played: a conversation of several people drawn from a seed, the troubles in it, and the deaths of the bot.
+"""A conversation of several people drawn from a seed, with troubles and deaths of the bot.
 
-People do as people do: what was not acknowledged is pressed again, and what they were told not to have opened is asked
-for again. Nothing is judged here.
+People act as people do: what was not acknowledged is pressed again, and what was not opened is asked for again. Nothing
+is judged here.
 """
 
 import asyncio
@@ -28,10 +28,10 @@ PATIENCE: Final = 30.0
 """Real seconds for a whole play, on a machine that others use too."""
 
 MOST_POINTS: Final = (110, 60, 40)
-"""How far a first, second and third life come, counted in points."""
+"""How many points a first, second and third life reach at most."""
 
 CALM: Final = 3
-"""How often in a row nothing has to be owed: a lease is taken for a moment only to see that there is nothing to do."""
+"""How many times in a row nothing must be owed: a lease may be held for a moment just to find nothing to do."""
 
 HELD: Final = (
     *("PUT", "lost PUT", "chat.postMessage", "chat.update", "users.info", "response_url", "auth.test"),
@@ -53,12 +53,12 @@ OF_THE_CLOUD: Final[Mapping[str, tuple[Trouble, int]]] = {
     "reading fails": (Trouble(reply=failing(500, "live")), 1),
 }
 TROUBLES: Final = (*OF_SLACK, *OF_THE_CLOUD, "started again")
-"""What may go wrong beside the deaths; "started again" is somebody at the console, after the stop."""
+"""What may go wrong besides the deaths; "started again" is somebody at the console, after the stop."""
 
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
 class Plan:
-    """One play, as its seed has it."""
+    """One play, as drawn from its seed."""
 
     seed: int
     policy: str
@@ -114,7 +114,7 @@ def plan(seed: int) -> Plan:
 
 
 def _kills(chance: random.Random) -> tuple[Kill, ...]:
-    """Draw how the lives end, each earlier than the one before."""
+    """Draw how the lives end, each earlier than the previous one."""
     lives = chance.choice((1, 1, 1, 2, 2, 3))
     return tuple(_kill(chance, most) for most in MOST_POINTS[:lives])
 
@@ -139,7 +139,7 @@ class Play:
         self._ends = time.monotonic() + PATIENCE
 
     async def takes_place(self) -> None:
-        """Play it to its end, and return when nothing is owed any more. Raises TimeoutError."""
+        """Play to the end, and return once nothing is owed. Raises TimeoutError."""
         self.journal.troubles = self.plan.troubles
         for trouble in self.plan.troubles:
             self._meet(trouble)
@@ -183,7 +183,7 @@ class Play:
             await asyncio.gather(*presses)
 
     async def _asks(self, user: str, text: str, *, opens: bool = True) -> None:
-        """Type until a card stands there or somebody says why not."""
+        """Type until a card appears or somebody is told why not."""
         for _ in range(3):
             told = self._told(user)
             await self._insists(user, text, lambda: self.slack.people.command(user, HERE, text))
@@ -194,7 +194,7 @@ class Play:
                 return
 
     async def _presses(self, user: str, button: str, *, forged: bool = False) -> None:
-        """Press until it is acknowledged, or until there is no such button any more."""
+        """Press until it is acknowledged, or the button is gone."""
 
         async def press() -> Ack:
             cards = self.slack.workspace.with_button(HERE, button)
@@ -205,7 +205,7 @@ class Play:
         await self._insists(user, button, press)
 
     async def _says_why(self, user: str) -> None:
-        """Fill in the modal, if it still comes."""
+        """Fill in the modal, if it opens."""
         for _ in range(50):
             if (view := self.slack.workspace.top_view(user)) is not None:
                 said = dict.fromkeys(view.buttons, "main audience")
@@ -229,12 +229,12 @@ class Play:
             await asyncio.sleep(0.005)
 
     async def _delivers_again(self, ack: Ack) -> None:
-        """Deliver the very same once more, as Slack may; whatever the bot says to it, it acts once."""
+        """Deliver exactly the same again, as Slack may; it must act only once, whatever the bot answers."""
         await self._until(self.lives.up.is_set)
         await self.slack.people.replay(ack)
 
     async def _settles(self) -> None:
-        """Return when nothing is owed any more; what nobody has decided is denied by somebody."""
+        """Return once nothing is owed; undecided requests are denied by somebody."""
         calm = 0
         while calm < CALM:
             calm = calm + 1 if self._is_settled() else 0

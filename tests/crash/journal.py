@@ -1,8 +1,7 @@
-"""What is written down while a play goes on: what people sent and how it was answered, every death, and what stands on
-disk, in the workspace and in the cloud at the time.
+"""The journal of a play: what people sent and how it was answered, every death, and the state at the time.
 
-Looks at each change of the workspace as it happens, because what was false for a moment was false. It decides only what
-can be seen at such a moment; the rest is for `judge`.
+The state is that of the disk, the workspace and the cloud. Each change of the workspace is checked as it happens,
+because what was false for a moment was false. Only such momentary checks are made here; `judge` makes the others.
 """
 
 import contextlib
@@ -45,7 +44,7 @@ class Delivery:
         return payloads.key(kind, payload)
 
     def grants(self) -> set[str]:
-        """Return the ways back that it carried."""
+        """Return its `response_url` and trigger id."""
         assert self.ack.sent is not None
         fields = {name: values[0] for name, values in parse_qs(self.ack.sent.body.decode()).items()}
         carried = json.loads(fields["payload"]) if "payload" in fields else fields
@@ -55,7 +54,7 @@ class Delivery:
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
 class Shown:
-    """What a message says of a request: its id, the version of it, and its first line."""
+    """What a message says about a request: its id, its version, and its first line."""
 
     request_id: str
     version: int
@@ -63,12 +62,12 @@ class Shown:
 
     @property
     def says_standby(self) -> bool:
-        """Whether it says that the flow is in STANDBY now, and not what there is to decide."""
+        """Whether it says that the flow is STANDBY now, apart from the decision line."""
         return self.first.endswith((": STANDBY", ": already STANDBY"))
 
 
 def shown(message: PostedMessage) -> Shown | None:
-    """Return what a card shows; None where the message is no card."""
+    """Return what a card shows; None if the message is not a card."""
     for block in message.blocks:
         found = _VERSIONED.fullmatch(str(block.get("block_id")))
         if found is not None:
@@ -78,16 +77,16 @@ def shown(message: PostedMessage) -> Shown | None:
 
 
 def said_in(workspace: Workspace, channel: str) -> list[PostedMessage]:
-    """Return what stands in a channel and in its threads."""
+    """Return the messages in a channel and its threads."""
     roots = [one for one in workspace.messages(channel) if not one.thread_ts]
     return [*roots, *(reply for root in roots for reply in workspace.thread(root))]
 
 
 class Journal:
-    """One play, written down; `wrong` is what was false at the moment when it stood there."""
+    """The journal of one play; `wrong` lists what was false at some moment."""
 
     channels: Sequence[str] = (HERE,)
-    """Where the play takes place."""
+    """The channels of the play."""
 
     clocks_differ = 0.0
     """Seconds by which the clocks of two processes may differ."""
@@ -106,15 +105,15 @@ class Journal:
         world.slack.workspace.watchers.append(self.look)
 
     def note(self, user: str, what: str, ack: Ack) -> None:
-        """Write down what somebody sent."""
+        """Note what somebody sent."""
         self.deliveries.append(Delivery(user=user, what=what, ack=ack))
 
     def died(self) -> None:
-        """Write down what a dead bot has left in the audit."""
+        """Note what a dead bot has left in the audit."""
         self.audits.append(self.select("SELECT * FROM audit ORDER BY id"))
 
     def look(self) -> None:
-        """See what has changed in the workspace, and whether it is true now."""
+        """Check what has changed in the workspace."""
         self.look_at_flows()
         workspace = self.world.slack.workspace
         for message in (one for channel in self.channels for one in said_in(workspace, channel)):
@@ -123,11 +122,11 @@ class Journal:
                 self._judge(message)
 
     def look_at_flows(self) -> None:
-        """Remember which flows stand by, before anybody starts them again."""
+        """Note which flows are in STANDBY, before anybody starts them again."""
         self.stood_by |= {flow.name for flow in self.world.live.flows.values() if flow.status == "STANDBY"}
 
     def select(self, query: str, *values: object) -> list[Row]:
-        """Look into the database; a bot may be writing to it."""
+        """Query the database, to which a bot may be writing."""
         path = self.world.directory / "flowbot.db"
         with contextlib.closing(sqlite3.connect(f"file:{path}?mode=ro", uri=True, timeout=5.0)) as connection:
             connection.row_factory = sqlite3.Row

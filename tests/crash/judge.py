@@ -1,6 +1,6 @@
-"""The promises of product.md §2, as far as they can be checked on what a play has left: `judge` returns those broken.
+"""The promises of product.md §2, checked on the record of a play: `judge` returns the broken ones.
 
-Reads the journal, the workspace, the cloud's journal and the database of a play that has settled. Changes nothing.
+Reads the journal, the workspace, the cloud's journal and the database of a settled play. Changes nothing.
 """
 
 import collections
@@ -22,10 +22,10 @@ REPEAT_WITHIN: Final = 60.0
 BACKOFF_AT_MOST: Final = 30.0
 
 SILENT: Final = ("noted", "deny_reason_asked")
-"""Answers that are no message."""
+"""Answers that send no message."""
 
 UNCHANGED: Final = ("refused", "answered", "nothing opened")
-"""Lines of the audit that tell of no new version of a request."""
+"""Audit lines that do not belong to a new version of a request."""
 
 UNLINKED: Final = {"seq": None, "prev": None, "hash": None}
 """What a line of the audit holds until it is linked."""
@@ -38,16 +38,16 @@ FIRST_LINES: Final = {
     "succeeded": r"Stopped .*: STANDBY|Stop of .* not needed: already STANDBY|Stop(ped| of) .* but now ACTIVE"
     r"|Stop of .* passed every check",
 }
-"""What the first line of the card of a settled request is; the marks of dry runs and emergencies stand before it."""
+"""The first line of a settled card, after the marks of dry runs and emergencies."""
 
 
 def judge(world: World, journal: Journal) -> list[str]:
-    """Return every promise that the play has broken; none if all is well."""
+    """Return every promise that the play has broken."""
     return broken(Record(world, journal))
 
 
 def broken(record: "Record") -> list[str]:
-    """Return every promise that does not hold of what is on record."""
+    """Return every promise that the record breaks."""
     checks = (
         *(record.lost, record.answered, record.calls, record.approvals, record.votes),
         *(record.cards, record.outcomes, record.replies, record.copies, record.audit, record.secrets),
@@ -56,7 +56,7 @@ def broken(record: "Record") -> list[str]:
 
 
 class Record:
-    """What a play has left, and one check for each promise."""
+    """The record of a play, with one check per promise."""
 
     def __init__(self, world: World, journal: Journal) -> None:
         self.world, self.journal = world, journal
@@ -99,7 +99,7 @@ class Record:
                 yield f"promise 3: {user} is owed {answers} answers and heard {len(heard)}"
 
     def calls(self) -> Iterator[str]:
-        """Promise 2: a further stop follows only a definite refusal or a reading."""
+        """Promise 2: another stop follows only a definite refusal or a read."""
         by_flow: dict[str, list[LiveCall]] = collections.defaultdict(list)
         for call in self.world.live.calls:
             by_flow[call.query.get("flow_id", "")].append(call)
@@ -118,13 +118,13 @@ class Record:
         return [one for one in self.requests if one["flow_id"] == flow]
 
     def _begun_by(self, flow: str, call: LiveCall) -> str | None:
-        """Return the request that a stop belongs to: the last one that was decided before it."""
+        """Return the request that a stop belongs to: the last one decided before it."""
         own = [one for one in self._of(flow) if one["state"] == "approved" and not one["dry_run"]]
         before = [one for one in own if one["decided_at"] <= call.at + self.journal.clocks_differ]
         return max(before, key=lambda one: float(one["decided_at"]))["id"] if before else None
 
     def approvals(self) -> Iterator[str]:
-        """Promises 1 and 10: no stop without its approvals, and none that is too old."""
+        """Promises 1 and 10: no stop without its approvals, and none on an old approval."""
         begun: set[str] = set()
         for call in self.world.live.calls_of("PUT", "/flows/stop"):
             request_id = self._begun_by(call.query["flow_id"], call)
@@ -162,7 +162,7 @@ class Record:
                     yield f"promise 2: somebody voted twice on {request['id']}: {names}"
 
     def cards(self) -> Iterator[str]:
-        """Promise 4: the card shows the newest version, and that is true."""
+        """Promise 4: the card shows the newest version, and it is true."""
         for request in self.requests:
             standing = self.workspace.message(str(request["card_channel"]), str(request["card_ts"]))
             card = shown(standing) if standing is not None else None
@@ -179,14 +179,14 @@ class Record:
                 yield f"promise 4: the card of {request['id']} says STANDBY, and it is {flow.status}"
 
     def outcomes(self) -> Iterator[str]:
-        """Product.md §5: an approved stop is carried out, unless its time was over or the cloud said no."""
+        """Product.md §5: an approved stop is carried out, unless its time was over or the cloud refused."""
         for request in self.requests:
             if request["state"] != "approved" or request["progress"] == "succeeded" or self.journal.meddled:
                 continue
             record = json.loads(request["record"])
             how = record["outcome"]["how"] if record["outcome"] else None
             spent = (record["ended_at"] or 0.0) - (record["begun_at"] or 0.0) + BACKOFF_AT_MOST
-            # What was unknown, since the cloud could not be read either, is not called again once it can.
+            # An unknown outcome whose flow could not be read either is not called again later.
             undone = how == "undone" and (spent >= REPEAT_WITHIN or record["unknown_since"] is not None)
             limited = how == "refused" and "PUT 429" in self.journal.troubles
             too_late = (
@@ -197,7 +197,7 @@ class Record:
                 yield f"§5: {request['id']} was approved and is {request['progress']}; nothing kept it from succeeding"
 
     def replies(self) -> Iterator[str]:
-        """Product.md §4: the replies stand in their order, each of them."""
+        """Product.md §4: the replies are complete and in order."""
         for request in self.requests:
             rows = self.journal.select("SELECT * FROM replies WHERE request_id = ? ORDER BY seq", request["id"])
             places = [str(row["ts"]) for row in rows if row["ts"]]
@@ -209,7 +209,7 @@ class Record:
                 yield f"§4: replies {missing} of {request['id']} do not stand there"
 
     def copies(self) -> Iterator[str]:
-        """Product.md §4: a copy is possible only where Slack's answer was lost."""
+        """Product.md §4: a copy is possible only if Slack's answer was lost."""
         known = {row["ts"] for row in self.journal.select("SELECT ts FROM replies")}
         known |= {request["card_ts"] for request in self.requests}
         copies = [one for one in self._said() if one.ts not in known]
@@ -222,7 +222,7 @@ class Record:
         return [one for one in said if one.user == self.workspace.bot_user_id]
 
     def audit(self) -> Iterator[str]:
-        """Promise 8: every change has its line, and no line is ever changed."""
+        """Promise 8: every change has its audit line, and no line ever changes."""
         kept = {row["id"]: row for row in self.trail}
         for row in (row for snapshot in self.journal.audits for row in snapshot):
             now = kept.get(row["id"])

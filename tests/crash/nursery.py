@@ -1,4 +1,4 @@
-"""Lives of one bot after the other: how each is started, how it is ended, and what is known when it has ended.
+"""Lives of one bot after another: how each is started and killed, and what is known afterwards.
 
 Owns processes and the ways to end them. It must not know what is said in the workspace.
 """
@@ -19,7 +19,7 @@ from tests.crash import child
 
 
 class Nursery:
-    """The process that forks bots; to be made before any event loop or thread."""
+    """The process that forks bots; create it before any event loop or thread."""
 
     def __init__(self) -> None:
         ours, theirs = socket.socketpair(socket.AF_UNIX, socket.SOCK_SEQPACKET)
@@ -30,7 +30,7 @@ class Nursery:
         self._orders = ours
 
     def fork(self, job: child.Job) -> tuple[int, int]:
-        """Return the process id of a new bot, and the descriptor from which it is heard."""
+        """Return the process id of a new bot, and the descriptor for its reports."""
         heard, said = os.pipe()
         socket.send_fds(self._orders, [job.dump()], [said])
         os.close(said)
@@ -39,10 +39,10 @@ class Nursery:
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
 class Kill:
-    """How one life ends: at the `point`-th of its points, after so many real `seconds`, or while a call is held.
+    """How one life ends: at its `point`-th point, after real `seconds`, or while a call is held.
 
-    `held` is the call: `PUT` and `lost PUT` of the cloud (with and without its effect), or a method of Slack whose
-    effect has taken place.
+    `held` is the call: `PUT` and `lost PUT` of the cloud (with and without its effect), or a method of Slack that has
+    taken effect.
     """
 
     point: int | None = None
@@ -54,7 +54,7 @@ class Kill:
 
 
 class Lives:
-    """One bot that is killed as planned and started again each time, until it has lived through its plan."""
+    """One bot that is killed as planned and started again each time, until its plan is done."""
 
     def __init__(self, world: World, nursery: Nursery, kills: list[Kill], *, epoch: float) -> None:
         self.world = world
@@ -69,7 +69,7 @@ class Lives:
 
     @contextlib.asynccontextmanager
     async def lived(self) -> AsyncIterator[Self]:
-        """Let it live until the context ends."""
+        """Run it until the context ends."""
         keeping = asyncio.create_task(self._keep())
         try:
             yield self
@@ -124,7 +124,7 @@ class Lives:
             os.kill(self._pid, signal.SIGKILL)
 
     async def _kill(self, kill: Kill) -> None:
-        """End this life from outside, if it is planned so."""
+        """End this life from outside, if so planned."""
         if kill.seconds is not None:
             await self.up.wait()
             await asyncio.sleep(kill.seconds)
@@ -148,13 +148,13 @@ class Lives:
 
 
 class Gate(asyncio.Event):
-    """An event that tells when somebody waits for it."""
+    """An event that reports when somebody waits for it."""
 
     def __init__(self) -> None:
         super().__init__()
         self.reached = asyncio.Event()
 
     async def wait(self) -> Literal[True]:
-        """Return once it is set."""
+        """Wait until it is set."""
         self.reached.set()
         return await super().wait()

@@ -1,4 +1,4 @@
-"""Plays seeds, several side by side, and says a line of JSON for each: `python -m tests.crash.runner SEED …`.
+"""Plays seeds, several at once, and prints a line of JSON for each: `python -m tests.crash.runner SEED …`.
 
 Owns the process in which plays take place; it forks the nursery before anything else runs.
 """
@@ -25,14 +25,14 @@ from tests.crash.judge import judge
 from tests.crash.nursery import Lives, Nursery
 
 AT_ONCE: Final = 8
-"""Plays side by side: each waits for most of its time."""
+"""Plays at the same time: each mostly waits."""
 
 SHARED_MEMORY: Final = pathlib.Path("/dev/shm")  # noqa: S108 - kill -9 loses nothing that the kernel has
 
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
 class Result:
-    """What became of one seed; `wrong` is empty if every promise was kept."""
+    """The result of one seed; `wrong` is empty if every promise was kept."""
 
     seed: int
     seconds: float
@@ -42,7 +42,7 @@ class Result:
 
 
 async def play(planned: Plan, nursery: Nursery, database: bytes, *, verbose: bool = False) -> Result:
-    """Play one seed in a directory of its own, and judge it."""
+    """Play one seed in its own directory, and judge it."""
     started = time.perf_counter()
     epoch = time.time()
     with _directory() as directory:
@@ -57,7 +57,7 @@ async def play(planned: Plan, nursery: Nursery, database: bytes, *, verbose: boo
             async with lives.lived():
                 try:
                     await Play(planned, lives, journal).takes_place()
-                except Exception:  # noqa: BLE001 - a play that cannot go on is a finding
+                except Exception:  # noqa: BLE001 - a play that cannot continue is a finding
                     wrong.append(f"promise 5: it does not settle: {traceback.format_exc(limit=-3)}")
             wrong += judge(built, journal)
             if verbose or wrong:
@@ -68,7 +68,7 @@ async def play(planned: Plan, nursery: Nursery, database: bytes, *, verbose: boo
 
 
 def _tell(planned: Plan, journal: Journal, directory: pathlib.Path) -> None:
-    """Say on stderr what took place."""
+    """Print what happened to stderr."""
     log = (directory / "stderr.log").read_text() if (directory / "stderr.log").exists() else ""
     calls = [f"{call.at:.2f} {call.method} {call.path} {call.status}" for call in journal.world.live.calls]
     lines = [
@@ -105,7 +105,7 @@ async def _play_all(seeds: list[int], nursery: Nursery, database: bytes) -> None
 
 
 def main() -> None:
-    """Play the seeds that the command names."""
+    """Play the seeds given on the command line."""
     nursery = Nursery()
     with _directory() as directory:
         migrate.migrate(f"sqlite:///{directory / 'flowbot.db'}")

@@ -1,7 +1,7 @@
-"""kill -9 at any instant (promises 1 to 5 and 8 to 10): many seeds, each a conversation whose bot dies once or more.
+"""kill -9 at any instant (promises 1 to 5 and 8 to 10): many seeds, each a conversation whose bot dies.
 
-FLOWBOT_CRASH_SEEDS=5000 pytest tests/crash      so many seeds
-FLOWBOT_CRASH_SEED=17 pytest tests/crash         one of them, with all that was said and called
+FLOWBOT_CRASH_SEEDS=5000 pytest tests/crash    number of seeds
+FLOWBOT_CRASH_SEED=17 pytest tests/crash       one of them, with everything that was said and called
 """
 
 import asyncio
@@ -23,7 +23,7 @@ A_SEED_WITHIN: Final = 60.0
 
 
 def seeds() -> list[int]:
-    """Return the seeds that the environment asks for."""
+    """Return the seeds given by the environment."""
     if one := os.environ.get("FLOWBOT_CRASH_SEED"):
         return [int(one)]
     first = int(os.environ.get("FLOWBOT_CRASH_FIRST", "1"))
@@ -32,14 +32,14 @@ def seeds() -> list[int]:
 
 @dataclasses.dataclass(kw_only=True)
 class Player:
-    """What one process said about its seeds."""
+    """The output of one process about its seeds."""
 
     results: list[dict[str, Any]] = dataclasses.field(default_factory=list)
     errors: str = ""
 
 
 async def play(mine: list[int]) -> Player:
-    """Play some seeds in a process of their own, which never outlives this."""
+    """Play some seeds in a separate process, which never outlives this one."""
     process = await asyncio.create_subprocess_exec(
         *(sys.executable, "-m", "tests.crash.runner", *map(str, mine)),
         cwd=ROOT,

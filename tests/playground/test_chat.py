@@ -1,4 +1,4 @@
-"""A workspace as a chat in a terminal."""
+"""A channel as a chat in the terminal."""
 
 import click
 import pytest
@@ -12,7 +12,7 @@ HERE = "C0INCIDENT"
 
 
 class Screen:
-    """A printer and what it has printed."""
+    """A printer and its output."""
 
     def __init__(self) -> None:
         slack = SlackStandIn(clock=FakeClock())

@@ -1,4 +1,4 @@
-"""The stand-ins as others use them: a foreign Bolt app, driven with the fixtures of tests/standins.py alone."""
+"""The stand-ins as a third party uses them: another Bolt app, with only the fixtures of tests/standins.py."""
 
 import inspect
 import pathlib
@@ -15,7 +15,7 @@ from bot.playground.live.server import IAM_DOMAIN, IAM_PASSWORD, IAM_USER, LiveS
 from bot.playground.slack.server import SlackStandIn
 
 if TYPE_CHECKING:
-    from tests.standins import Serving  # pytest wants to be the first to import a plugin
+    from tests.standins import Serving  # pytest must be the first to import a plugin
 
 pytest_plugins = ["tests.standins"]
 
@@ -23,7 +23,7 @@ README: Final = pathlib.Path(__file__).parents[1] / "README.md"
 
 
 def onair(slack: SlackStandIn, live: LiveStandIn) -> Starlette:
-    """Return the foreign app: its command shows a button, and its button stops the flow."""
+    """Return another app: its command shows a button that stops the flow."""
     app = AsyncApp(client=AsyncWebClient(slack.bot_token, slack.api_url), signing_secret=slack.signing_secret)
 
     @app.command("/onair")
@@ -48,7 +48,7 @@ def button(flow_id: str) -> dict[str, Any]:
 
 
 async def stopped(live: LiveStandIn, flow_id: str) -> str:
-    """Stop a flow with a token, as the vendor's pages say; return its status."""
+    """Stop a flow with a token, as documented by the vendor; return the status."""
     user = {"name": IAM_USER, "password": IAM_PASSWORD, "domain": {"name": IAM_DOMAIN}}
     identity = {"methods": ["password"], "password": {"user": user}}
     asked = {"auth": {"identity": identity, "scope": {"project": {"id": "p1"}}}}

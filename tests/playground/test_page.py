@@ -1,4 +1,4 @@
-"""The playground's page without a browser: who may talk to it, what it says, its switches, how it starts and ends."""
+"""The playground's page without a browser: access, content, switches, start and end."""
 
 import asyncio
 import contextlib
@@ -50,7 +50,7 @@ expires = "10m"
 
 
 class Window:
-    """A page of which nobody sees anything: what the server says, and the posts of its buttons."""
+    """A page that nobody sees: the server's events, and the posts of its buttons."""
 
     def __init__(self, session: aiohttp.ClientSession, url: str, user: str) -> None:
         self.seen: dict[str, Any] = {}
@@ -59,7 +59,7 @@ class Window:
         self._user = user
 
     async def until(self, happened: Callable[[dict[str, Any]], object]) -> None:
-        """Follow the stream until what is seen is so."""
+        """Follow the stream until the condition holds."""
         async with asyncio.timeout(PATIENCE), self._session.get(f"{self._url}events?as={self._user}") as stream:
             self.seen = {}
             async for line in stream.content:
@@ -84,12 +84,12 @@ class Window:
         return await self.post("do", "say", **({"as": self._user, "channel": "C0INCIDENT", "text": text} | more))
 
     def messages(self) -> list[dict[str, Any]]:
-        """Return the messages that are seen, oldest first."""
+        """Return the visible messages, oldest first."""
         return sorted((one for key, one in self.seen.items() if key.startswith("m:")), key=lambda one: str(one["ts"]))
 
 
 def words(seen: Mapping[str, Any]) -> str:
-    """Return every word of the messages that are seen."""
+    """Return all text of the visible messages."""
     return json.dumps([value for key, value in seen.items() if key.startswith("m:")], ensure_ascii=False)
 
 
@@ -188,7 +188,7 @@ async def test_it_listens_on_loopback_alone(playground: launch.Playground) -> No
         ("do/say", b" " * (server.MOST_BYTES + 1), 413),
     ],
 )
-async def test_what_makes_no_sense_is_a_4xx(
+async def test_invalid_requests_get_a_4xx(
     session: aiohttp.ClientSession, playground: launch.Playground, path: str, body: bytes, status: int
 ) -> None:
     headers = {"origin": playground.url.rstrip("/"), "content-type": "application/json"}
@@ -196,7 +196,7 @@ async def test_what_makes_no_sense_is_a_4xx(
         assert response.status == status
 
 
-async def test_nobody_looks_through_the_eyes_of_a_stranger_to_the_workspace(
+async def test_the_page_shows_no_view_of_an_unknown_person(
     session: aiohttp.ClientSession, playground: launch.Playground
 ) -> None:
     for user in ("", "U0NOBODY", "U0FLOWBOT"):
@@ -264,15 +264,17 @@ async def test_plain_words_mentions_and_other_commands(alice: Window, playground
     root = playground.world.slack.workspace.messages("C0INCIDENT")[0]
     await alice.says("@flowbot stop main-feed", thread=root.ts)
     await alice.says("/flow stop main-feed", thread=root.ts)
-    await alice.until(lambda seen: "no slash commands in threads" in words(seen))
+    await alice.until(lambda seen: "slash commands in threads" in words(seen))
 
     said = words(alice.seen)
     assert "hello <@U0BOB> &lt;script&gt;" in said
-    assert "`/weather` is no command here" in said
+    assert "`/weather` is not a command here" in said
     assert "<@U0FLOWBOT> stop main-feed" in said
 
 
-async def test_what_no_client_allows_is_said(session: aiohttp.ClientSession, playground: launch.Playground) -> None:
+async def test_actions_that_no_client_allows_are_explained(
+    session: aiohttp.ClientSession, playground: launch.Playground
+) -> None:
     gone = Window(session, playground.url, "U0GONE")
 
     told = await gone.says("/flow stop main-feed")
@@ -405,7 +407,7 @@ def test_a_wrong_policy_is_refused_with_its_places() -> None:
 
 
 def _fails(*arguments: str, directory: pathlib.Path) -> str:
-    """Run the command, which has to end with exit code 2, and return what it said."""
+    """Run the command, which must exit with 2, and return its output."""
     ended = subprocess.run(  # noqa: S603 - our own command
         [*FLOWBOT, *arguments], cwd=directory, capture_output=True, text=True, timeout=60, check=False
     )
@@ -419,7 +421,7 @@ def test_a_taken_port_is_one_sentence(tmp_path: pathlib.Path) -> None:
     with socket.create_server(("127.0.0.1", 0)) as taken:
         port = str(taken.getsockname()[1])
         said = _fails("--port", port, directory=tmp_path)
-    assert said == f"--port: cannot listen on port {port} of this machine: Address already in use\n"
+    assert said == f"--port: cannot listen on port {port}: Address already in use\n"
 
 
 def test_a_missing_and_a_wrong_config_are_a_sentence_each(tmp_path: pathlib.Path) -> None:
@@ -450,7 +452,7 @@ def test_it_says_where_it_is_and_leaves_nothing_behind(tmp_path: pathlib.Path, b
     assert [child for child in children if pathlib.Path(f"/proc/{child}").exists()] == []
 
 
-def test_what_is_kept_stays(tmp_path: pathlib.Path) -> None:
+def test_kept_files_stay(tmp_path: pathlib.Path) -> None:
     with subprocess.Popen(  # noqa: S603 - our own command
         [*FLOWBOT, "--port", "0", "--no-open", "--keep", "kept"], cwd=tmp_path, stdout=subprocess.PIPE, text=True
     ) as process:

@@ -1,4 +1,4 @@
-"""`flowbot playground --script`: the whole conversation, as a process of its own."""
+"""`flowbot playground --script`: the whole conversation, as a separate process."""
 
 import os
 import re
@@ -8,10 +8,10 @@ import time
 from typing import Final
 
 MOST_SECONDS: Final = 45.0
-"""It takes a few on a machine of its own; three of them lie between the two presses."""
+"""It takes a few seconds on an idle machine, three of them between the two presses."""
 
 SCENES: Final = {
-    "A stop that two leads approve": (
+    "A stop with two approvals": (
         "/flow stop main-feed because the encoder loops",
         "0 of 2 — waiting for `media-leads`",
         "presses [Approve Stop]",
@@ -19,18 +19,18 @@ SCENES: Final = {
         "2 of 2, complete",
         "`main-feed` is now STANDBY",
     ),
-    "What is refused": (
+    "Refusals": (
         "already STANDBY, so nothing was opened",
         "No rule lets you stop `backup-feed` here",
         "You may not do this here",
         "is your own, so you may not approve it",
     ),
-    "A request that is denied": (
+    "A denied request": (
         "presses [Deny]",
         "@dave denied the request to stop `backup-feed`",
         "it carries the main audience now",
     ),
-    "Break-glass, and its review": (
+    "Break-glass and its review": (
         "uses `--emergency` to stop `backup-feed`",
         "presses [Emergency Stop]",
         "presses [Confirm Emergency Stop]",
@@ -46,7 +46,7 @@ SCENES: Final = {
 def test_the_script_plays_to_its_end_and_tells_each_scene_in_order() -> None:
     command = [sys.executable, "-m", "bot", "playground", "--script"]
     began = time.monotonic()
-    done = subprocess.run(  # noqa: S603 - our own words
+    done = subprocess.run(  # noqa: S603 - our own command
         command, env={"PATH": os.environ["PATH"]}, capture_output=True, text=True, timeout=60, check=False
     )
 
@@ -63,5 +63,5 @@ def test_the_script_plays_to_its_end_and_tells_each_scene_in_order() -> None:
 
 
 def _joined(words: str) -> str:
-    """Return a scene on one line: the chat wraps long ones."""
+    """Return a scene on one line, since the chat wraps long lines."""
     return " ".join(words.split())

@@ -1,4 +1,4 @@
-"""The sample world: who is there, and that the real bot finds everything in it."""
+"""The sample world: its people, and that the real bot finds everything in it."""
 
 import pathlib
 

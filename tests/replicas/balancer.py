@@ -1,7 +1,7 @@
-"""What stands before the replicas, as in earnest: it gives each delivery to one of them, and to the next if it is gone.
+"""A load balancer for the replicas: it passes each delivery to one of them, and to the next if that is down.
 
-It passes bytes on and reads none of them but the length. Nothing is lost in it: a delivery that no replica has answered
-with a single byte goes to another one, and a replica knows a delivery that it has already.
+It reads nothing but the length. Nothing is lost in it: a delivery without a single byte of answer goes to another
+replica, and a replica recognises a delivery that it already has.
 """
 
 import asyncio
@@ -11,15 +11,15 @@ from collections.abc import AsyncIterator, Sequence
 from typing import Final
 
 ANSWER_WITHIN: Final = 2.0
-"""Real seconds that a replica may take to answer; one that hangs is passed over."""
+"""Real seconds for a replica to answer; one that hangs is skipped."""
 
 _GONE: Final = (OSError, asyncio.IncompleteReadError)
 
 
 class Balancer:
-    """A port of loopback before the ports of the replicas; `ports` can be changed at any time, and their order counts.
+    """A loopback port in front of the replicas; `ports` can be changed at any time, and their order matters.
 
-    With `turns`, each delivery begins with another one.
+    With `turns`, the deliveries rotate through them.
     """
 
     def __init__(self) -> None:
@@ -31,12 +31,12 @@ class Balancer:
 
     @property
     def url(self) -> str:
-        """Where Slack delivers to."""
+        """The URL for Slack."""
         return f"{self._url}/slack/events"
 
     @contextlib.asynccontextmanager
     async def listening(self) -> AsyncIterator["Balancer"]:
-        """Take deliveries until the context ends."""
+        """Accept deliveries until the context ends."""
         server = await asyncio.start_server(self._pass_on, "127.0.0.1", 0)
         self._url = f"http://127.0.0.1:{server.sockets[0].getsockname()[1]}"
         try:
@@ -46,7 +46,7 @@ class Balancer:
             await server.wait_closed()
 
     async def _pass_on(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
-        with contextlib.suppress(*_GONE):  # whoever sends may have given up
+        with contextlib.suppress(*_GONE):  # the sender may have given up
             delivery = await _whole(reader)
             for port in self._in_turn():
                 answer = await _asked(port, delivery)
@@ -66,12 +66,12 @@ class Balancer:
 async def _whole(reader: asyncio.StreamReader) -> bytes:
     head = await reader.readuntil(b"\r\n\r\n")
     lengths = [line.partition(b":")[2] for line in head.lower().split(b"\r\n") if line.startswith(b"content-length:")]
-    last = head.replace(b"\r\n\r\n", b"\r\nConnection: close\r\n\r\n")  # so that an answer ends with its connection
+    last = head.replace(b"\r\n\r\n", b"\r\nConnection: close\r\n\r\n")  # so that the answer ends with its connection
     return last + await reader.readexactly(int(lengths[0]) if lengths else 0)
 
 
 async def _asked(port: int, delivery: bytes) -> bytes:
-    """Return what a replica answers; nothing where it is gone."""
+    """Return a replica's answer; empty if it is down."""
     with contextlib.suppress(*_GONE):
         reader, writer = await asyncio.open_connection("127.0.0.1", port)
         try:

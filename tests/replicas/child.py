@@ -1,6 +1,6 @@
-"""One replica: the real bot as `serve` wires it, in a forked process, that ends or stands still at a named point.
+"""One replica: the real bot as built by `serve`, in a forked process, which is killed or stopped at a named point.
 
-Owns the points at which it may do so and the clock it goes by. It must not know what is played.
+Owns these points and the replica's clock. It must not know what is played.
 """
 
 import asyncio
@@ -30,7 +30,7 @@ from tests.replicas.clocks import SharedClock
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
 class Job:
-    """One life of a replica. With `at` it gets the signal `meets` at the `nth` time that it comes to that point."""
+    """One life of a replica. With `at` it gets the signal `meets` the `nth` time that it reaches that point."""
 
     name: str
     environ: Mapping[str, str]
@@ -41,18 +41,18 @@ class Job:
     meets: int = signal.SIGKILL
 
     def dump(self) -> bytes:
-        """Write it for `load`."""
+        """Serialize it for `load`."""
         return json.dumps({**dataclasses.asdict(self), "environ": dict(self.environ)}).encode()
 
     @classmethod
     def load(cls, written: bytes) -> "Job":
-        """Read what `dump` wrote."""
+        """Return what `dump` serialized."""
         read = json.loads(written)
         return cls(**{**read, "clock": SharedClock(**read["clock"])})
 
 
 class NamedPoints(child.Points):
-    """Meets a signal at one of its points."""
+    """Sends a signal at one of its points."""
 
     def __init__(self, job: Job, said: int) -> None:
         super().__init__(kill_at=None, said=said)
@@ -68,7 +68,7 @@ class NamedPoints(child.Points):
 
 
 async def live(job: Job, points: NamedPoints) -> None:
-    """Run the bot until SIGTERM or worse; say on which port once it listens."""
+    """Run the bot until SIGTERM or worse; report its port once it listens."""
     read = loader.load(job.environ, directory=pathlib.Path(job.directory))
     log.configure(fmt="json", level="debug", secrets=read.secrets())
     clock = job.clock
@@ -91,7 +91,7 @@ async def live(job: Job, points: NamedPoints) -> None:
 
 
 async def _open(url: str, job: Job) -> store.SqlStore:
-    """Open the database, as often as a supervisor would start the process again while it is away."""
+    """Open the database, trying again while it is down, as a supervisor would restart the process."""
     while True:
         try:
             return await opening.open_store(url, clock=job.clock, replica=job.name, monotonic=job.clock.monotonic)
@@ -111,7 +111,7 @@ async def _serve(bot: build.Bot, points: NamedPoints) -> None:
 
 
 def be_born(written: bytes, said: int) -> NoReturn:
-    """Live as a job says, in a process that was just forked."""
+    """Run a job in a process that was just forked."""
     job = Job.load(written)
     points = NamedPoints(job, said)
     child.to_the_end(live(job, points), points, directory=job.directory)

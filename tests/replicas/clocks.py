@@ -1,6 +1,6 @@
-"""One clock for a server, the replicas on it and the stand-ins: a file says by how much it was set forward.
+"""One clock for a server, its replicas and the stand-ins: a file says how far it was set forward.
 
-So a lease lapses when a test says so, for everybody at the same time. It knows nothing of replicas.
+A lease expires when a test says so, for everybody at the same time. It knows nothing about replicas.
 """
 
 import asyncio
@@ -12,15 +12,15 @@ from collections.abc import Iterator
 from typing import Final
 
 GLANCE: Final = 0.02
-"""Real seconds between two looks of a sleeper at the file, which wakes nobody."""
+"""Real seconds between a sleeper's checks of the file."""
 
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
 class SharedClock:
     """ports.Clock of every process that reads the same file.
 
-    It runs `rate` times as fast as the machine's from `epoch` on, but sleeps are `slept` times as fast, where that is
-    given. `skew` names a file that only one replica reads: by how much its own wall clock is wrong.
+    It runs `rate` times as fast as real time from `epoch` on; sleeps are `slept` times as fast, if given. `skew` is a
+    file that only one replica reads, with the error of its own wall clock.
     """
 
     file: str
@@ -30,21 +30,21 @@ class SharedClock:
     skew: str | None = None
 
     def now(self) -> float:
-        """Return the seconds since the epoch (UTC), as whoever holds this clock has them."""
+        """Return the seconds since the epoch (UTC) by this clock."""
         return self._true() + (_said(self.skew) if self.skew is not None else 0.0)
 
     def monotonic(self) -> float:
-        """Return a time that no wrong clock touches."""
+        """Return a time without the error of `skew`."""
         return self._true()
 
     async def sleep(self, seconds: float) -> None:
-        """Return after so many seconds."""
+        """Sleep for this many seconds of this clock."""
         ends = self._true() + seconds * self.rate / (self.slept or self.rate)
-        while (left := ends - self._true()) > 0:  # noqa: ASYNC110 - another process turns it
+        while (left := ends - self._true()) > 0:  # noqa: ASYNC110 - another process advances it
             await asyncio.sleep(min(left / self.rate, GLANCE))
 
     def step(self, seconds: float) -> None:
-        """Set it forward, for everybody."""
+        """Advance the clock for everybody."""
         write(self.file, _said(self.file) + seconds)
 
     def _true(self) -> float:
@@ -52,19 +52,19 @@ class SharedClock:
 
 
 def write(file: str | pathlib.Path, seconds: float) -> None:
-    """Say in a file by how much a clock was set forward; whoever reads it meanwhile reads the old or the new."""
+    """Write how far a clock was set forward, atomically for its readers."""
     new = pathlib.Path(f"{file}.new")
     new.write_text(repr(seconds))
     new.replace(file)
 
 
 def statements(clock: SharedClock) -> Iterator[str]:
-    """Give the statements that make the clock that of a database, where `fake` comes first in the search path."""
+    """Yield statements that make this the database's clock, if `fake` is first in the search path."""
     yield "CREATE SCHEMA fake"
     since = f"(extract(epoch FROM pg_catalog.statement_timestamp())::float8 - {clock.epoch!r})"
     now = f"{clock.epoch!r} + {since} * {clock.rate!r} + pg_read_file('{clock.file}')::float8"
     declared = "CREATE FUNCTION fake.statement_timestamp() RETURNS timestamptz LANGUAGE sql STABLE"
-    yield f"{declared} AS $$ SELECT to_timestamp({now}) $$"  # the text of a test, on a server of its own
+    yield f"{declared} AS $$ SELECT to_timestamp({now}) $$"  # a test's own text, on its own server
 
 
 def _said(file: str) -> float:

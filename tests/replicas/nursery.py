@@ -1,4 +1,4 @@
-"""Replicas as a test holds them: each is forked, heard, and met with signals, and none outlives its nursery.
+"""Replicas as objects for tests: forked, listened to, and sent signals; none outlives its nursery.
 
 Owns processes. It must not know what is said in the workspace.
 """
@@ -20,7 +20,7 @@ from tests.replicas.child import Job
 ROOT: Final = pathlib.Path(__file__).parents[2]
 
 DEADLINE: Final = 90.0
-"""Real seconds for a process to do what it has to, on a machine that others use too."""
+"""Real seconds for a process to do something, on a machine that others use too."""
 
 
 class Nursery:
@@ -50,8 +50,8 @@ def opened() -> Iterator[Nursery]:
     """Start a nursery; its replicas end with it."""
     ours, theirs = socket.socketpair(socket.AF_UNIX, socket.SOCK_SEQPACKET)
     command = [sys.executable, "-m", "tests.replicas.child", str(theirs.fileno())]
-    process = subprocess.Popen(command, cwd=ROOT, pass_fds=[theirs.fileno()])  # noqa: S603 - our own words
-    theirs.close()  # so that it sees the end of ours
+    process = subprocess.Popen(command, cwd=ROOT, pass_fds=[theirs.fileno()])  # noqa: S603 - our own command
+    theirs.close()  # so that it notices when ours closes
     try:
         yield Nursery(ours)
     finally:
@@ -60,7 +60,7 @@ def opened() -> Iterator[Nursery]:
 
 
 class Replica:
-    """One replica, from its birth to its end."""
+    """One replica."""
 
     def __init__(self, *, pid: int, job: Job) -> None:
         self.pid = pid
@@ -73,13 +73,13 @@ class Replica:
         self.dead = asyncio.Event()
 
     def meets(self, number: signal.Signals) -> None:
-        """Send it a signal, if it still lives."""
+        """Send it a signal, if it is still alive."""
         if not self.dead.is_set():
             with contextlib.suppress(ProcessLookupError):
                 os.kill(self.pid, number)
 
     async def comes(self, event: asyncio.Event) -> None:
-        """Wait for what it will say, or for its end. Raises RuntimeError where it fails."""
+        """Wait for one of its events, or for its end. Raises RuntimeError if it fails."""
         waits = [asyncio.ensure_future(each.wait()) for each in (event, self.dead)]
         async with asyncio.timeout(DEADLINE):
             await asyncio.wait(waits, return_when=asyncio.FIRST_COMPLETED)
@@ -91,13 +91,13 @@ class Replica:
             raise RuntimeError(f"{self.job.name} ended instead")
 
     async def stands_still(self) -> None:
-        """Wait until a SIGSTOP has arrived."""
+        """Wait until a SIGSTOP has taken effect."""
         async with asyncio.timeout(DEADLINE):
-            while _state(self.pid) != "T":  # noqa: ASYNC110 - a process that stands still says nothing
+            while _state(self.pid) != "T":  # noqa: ASYNC110 - a stopped process reports nothing
                 await asyncio.sleep(0.005)
 
     async def hear(self, heard: int) -> None:
-        """Listen until it is dead."""
+        """Read its events until it is dead."""
         reader = asyncio.StreamReader()
         transport, _ = await asyncio.get_running_loop().connect_read_pipe(
             lambda: asyncio.StreamReaderProtocol(reader), os.fdopen(heard, "rb")

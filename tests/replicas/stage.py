@@ -1,6 +1,6 @@
-"""Two replicas on one database between the stand-ins, and what a test does with them.
+"""Two replicas on one database between the stand-ins, and the steps of a test.
 
-Reads the database as anybody may; knows the sample people and channel. It judges nothing.
+Reads the database directly; knows the sample people and channel. It judges nothing.
 """
 
 import asyncio
@@ -32,14 +32,14 @@ _numbers: Final = itertools.count(1)
 
 
 def make_template(server: postgres.Server) -> None:
-    """Make an empty database, of which others are copies; no power is cut here, so that nothing waits for a disk."""
+    """Create an empty database to copy, without fsync, as no test cuts the power."""
     server.execute("ALTER SYSTEM SET fsync = off", "SELECT pg_reload_conf()")
     server.execute(f"CREATE DATABASE {TEMPLATE}")
     migrate.migrate(server.url(TEMPLATE))
 
 
 def make_database(server: postgres.Server, *, rate: float = 1.0) -> tuple[str, SharedClock]:
-    """Return the URL of an empty database, and the clock that it goes by."""
+    """Return the URL of an empty database, and its clock."""
     name = f"of_replicas_{next(_numbers)}"
     clock = SharedClock(file=f"{server.directory}/clock of {name}", epoch=time.time(), rate=rate)
     write(clock.file, 0.0)
@@ -59,7 +59,7 @@ class Stage:
     pool: asyncpg.Pool
 
     def job(self, name: str, *, at: str | None = None, nth: int = 1, meets: int = 9, skew: str | None = None) -> Job:
-        """Return a replica's life here."""
+        """Return the job of a replica on this stage."""
         return Job(
             name=name,
             environ=self.world.environ,
@@ -74,18 +74,18 @@ class Stage:
     async def pair(
         self, at: str | None = None, *, nth: int = 1, meets: int = 9
     ) -> AsyncIterator[tuple[Replica, Replica]]:
-        """Run the replica that a test is about, and another one."""
+        """Run the replica under test, and another one."""
         mine = self.nursery.replica(self.job("mine", at=at, nth=nth, meets=meets))
         async with mine as one, self.nursery.replica(self.job("other")) as other:
             yield one, other
 
     def deliver_to(self, *replicas: Replica) -> None:
-        """Let Slack deliver to these, the first first."""
+        """Let Slack deliver to these, in this order."""
         self.balancer.turns = False
         self.balancer.ports = [replica.port for replica in replicas]
 
     async def asked(self) -> PostedMessage:
-        """Let Alice ask for a stop; return its card once nobody holds it."""
+        """Let Alice ask for a stop; return its card once no replica holds its lease."""
         assert (await self.world.slack.people.command("U0ALICE", HERE, f"stop {MAIN}")).ok
         await self.sees("SELECT 1 FROM requests WHERE card_shown = version AND lease_owner IS NULL")
         await self.sees("SELECT 1 WHERE NOT EXISTS (SELECT 1 FROM inbox WHERE state <> 'done')")
@@ -97,7 +97,7 @@ class Stage:
         assert (await self.world.slack.people.click("U0CAROL", card, "approve")).ok
 
     async def shows_standby(self, card: PostedMessage, *, within: float = DEADLINE) -> None:
-        """Wait until the card says that the flow is in STANDBY."""
+        """Wait until the card says that the flow is STANDBY."""
 
         def leads(_: object) -> bool:
             standing = self.world.slack.workspace.message(HERE, card.ts)
@@ -107,14 +107,14 @@ class Stage:
         await self.world.slack.until(leads, timeout=within)
 
     async def sees(self, query: str) -> list[asyncpg.Record]:
-        """Wait until a query finds something in the database."""
+        """Wait until a query returns rows."""
         async with asyncio.timeout(DEADLINE):
-            while not (found := await self.fetch(query)):  # noqa: ASYNC110 - a database tells nobody
+            while not (found := await self.fetch(query)):  # noqa: ASYNC110 - the database sends no notifications
                 await asyncio.sleep(0.01)
         return found
 
     async def fetch(self, query: str) -> list[asyncpg.Record]:
-        """Look into the database, as soon as it answers."""
+        """Query the database, as soon as it answers."""
         async with asyncio.timeout(DEADLINE):
             while True:
                 try:
@@ -123,7 +123,7 @@ class Stage:
                     await asyncio.sleep(0.05)
 
     async def settles(self) -> None:
-        """Wait until nothing is owed any more but the last look at the flow."""
+        """Wait until nothing is owed except the check after success."""
         await self.sees(
             "SELECT 1 WHERE NOT EXISTS (SELECT 1 FROM inbox WHERE state <> 'done')"
             " AND NOT EXISTS (SELECT 1 FROM requests WHERE lease_owner IS NOT NULL OR card_shown < version)"
@@ -131,7 +131,7 @@ class Stage:
         )
 
     def stops(self) -> list[int | None]:
-        """Return how the cloud answered each stop."""
+        """Return the cloud's answer to each stop."""
         return [call.status for call in self.world.live.calls_of("PUT", "/flows/stop")]
 
 
@@ -145,7 +145,7 @@ async def staged(
     furnish: world.Furnish | None = None,
     policy: str = world.POLICY,
 ) -> AsyncIterator[Stage]:
-    """Open a world on a database of its own, and no replica yet."""
+    """Open a world with its own database, and no replica yet."""
     url, clock = await asyncio.to_thread(make_database, server, rate=rate)
     patient = dataclasses.replace(clock, slept=1.0)
     async with (

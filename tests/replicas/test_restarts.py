@@ -1,6 +1,6 @@
-"""Two real `flowbot serve` on one server, restarted one after the other as a deployment does it.
+"""Two real `flowbot serve` on one server, restarted one after another as in a deployment.
 
-SIGTERM finishes what is in flight and leaves the rest to the other replica at once; nobody notices.
+SIGTERM finishes the work in progress and leaves the rest to the other replica at once; nobody notices.
 """
 
 import asyncio
@@ -29,7 +29,7 @@ from tests.replicas.stage import Stage, staged
 from tests.test_crash import Child
 
 ENDS_WITHIN: Final = 10.0
-"""Real seconds from SIGTERM to the end."""
+"""Real seconds from SIGTERM to the exit."""
 
 ROOMS: Final = [f"C0ROOM{number:02}" for number in range(30)]
 """Channels: flowbot posts about once a second in each."""
@@ -39,7 +39,7 @@ AT_ONCE: Final = 4
 
 
 def furnish(slack: SlackStandIn, live: LiveStandIn) -> None:
-    """Put many flows and channels there."""
+    """Add many flows and channels."""
     world.sample(slack, live)
     everybody = [person for person in slack.workspace.persons if person.startswith("U0")]
     for room in ROOMS:
@@ -68,7 +68,7 @@ class Deployment:
     replicas: tuple[Replica, Replica]
 
     def behind(self, *replicas: Replica) -> None:
-        """Let Slack deliver to these, each in its turn."""
+        """Let Slack deliver to these in turn."""
         self.stage.balancer.turns = len(replicas) > 1
         self.stage.balancer.ports = [replica.port for replica in replicas]
 
@@ -91,14 +91,14 @@ async def deployment(tmp_path: pathlib.Path, server: postgres.Server, nursery: N
 
 
 async def ends(replica: Replica) -> None:
-    """Let SIGTERM end it, in time and with 0."""
+    """End it by SIGTERM; it must exit in time and with 0."""
     began = time.monotonic()
     assert await replica.end(signal.SIGTERM) == 0, replica.errors.read_text()[-5000:]
     assert time.monotonic() - began < ENDS_WITHIN
 
 
 class Load:
-    """People who ask for stops and approve them, one after the other, until they are told to leave."""
+    """People who ask for stops and approve them, one after another, until told to stop."""
 
     def __init__(self, stage: Stage) -> None:
         self.slack = stage.world.slack
@@ -125,7 +125,7 @@ class Load:
         self.stopped.append(number)
 
     def _card(self, number: int) -> PostedMessage | None:
-        """Return the card of a flow that can be approved, once it stands there."""
+        """Return the card of a flow once it can be approved."""
         standing = self.slack.workspace.with_button(ROOMS[number % len(ROOMS)], "approve")
         return next((one for one in standing if f"`{flow(number)}`" in one.plain), None)
 
@@ -160,7 +160,7 @@ async def test_promise_5_replicas_are_restarted_one_after_the_other_and_nobody_n
 
 
 async def on_the_wire(stage: Stage, gate: asyncio.Event) -> PostedMessage:
-    """Let a stop be approved, and return its card once the call has left; its reply waits for the gate."""
+    """Let a stop be approved, and return its card once the call was sent; its reply waits for the gate."""
     card = await stage.asked()
     stage.world.live.faults.add(Trouble(hold=gate, effect=True), method="PUT")
     await stage.approved(card)
@@ -169,7 +169,7 @@ async def on_the_wire(stage: Stage, gate: asyncio.Event) -> PostedMessage:
 
 
 async def refuses(replica: Replica) -> None:
-    """Wait until a replica takes no connections any more."""
+    """Wait until a replica accepts no connections any more."""
     async with asyncio.timeout(DEADLINE):
         while True:
             try:
@@ -181,14 +181,14 @@ async def refuses(replica: Replica) -> None:
 
 
 async def drains(replica: Replica) -> None:
-    """Wait until a replica takes nothing up any more."""
+    """Wait until a replica has stopped taking up work."""
     async with asyncio.timeout(DEADLINE):
         while "draining" not in replica.errors.read_text():  # noqa: ASYNC110 - another process writes it
             await asyncio.sleep(0.01)
 
 
 async def leases(stage: Stage) -> list[asyncpg.Record]:
-    """Return who holds a request or a row of the inbox."""
+    """Return the holders of leases on requests and inbox rows."""
     query = "SELECT lease_owner FROM requests WHERE lease_owner IS NOT NULL"
     rows = "SELECT lease_owner FROM inbox WHERE lease_owner IS NOT NULL AND state <> 'done'"
     return await stage.fetch(f"{query} UNION ALL {rows}")

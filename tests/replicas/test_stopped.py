@@ -1,6 +1,6 @@
-"""A replica that stands still for longer than its lease and then goes on.
+"""A replica that is stopped for longer than its lease and then continues.
 
-What it had begun is another one's by then, so it sends nothing more.
+By then another replica has its work, so it sends nothing more.
 """
 
 import asyncio
@@ -24,7 +24,7 @@ INSTANTS = {
 
 
 async def goes_on(stage: Stage, mine: Replica) -> None:
-    """Let it go on until it has finished everything that it had begun."""
+    """Let it continue until it has finished everything that it had begun."""
     mine.meets(signal.SIGCONT)
     mine.meets(signal.SIGTERM)
     async with asyncio.timeout(30):
@@ -35,7 +35,7 @@ async def goes_on(stage: Stage, mine: Replica) -> None:
 
 
 def said_twice(stage: Stage) -> list[str]:
-    """Return what stands more than once in the channel and its threads."""
+    """Return the duplicate messages in the channel and its threads."""
     workspace = stage.world.slack.workspace
     roots = [one for one in workspace.messages("C0INCIDENT") if not one.thread_ts]
     said = [one.plain for root in roots for one in (root, *workspace.thread(root))]

@@ -1,9 +1,10 @@
-"""kill -9 of the replica that holds a running stop, at one instant after the other.
+"""kill -9 of the replica that holds a running stop, at one instant after another.
 
-The other replica takes it over, the cloud carries out one stop, and the card tells the truth, within the lease and five
+The other replica takes over, the cloud carries out one stop, and the card tells the truth, within the lease and five
 seconds.
 
-The lease is the real one of thirty seconds; the clock of the server and of all replicas is set forward in its place.
+The lease is the real one of thirty seconds; instead of waiting, the clock of the server and all replicas is set
+forward.
 """
 
 import asyncio
@@ -23,7 +24,7 @@ TAKEN_OVER_WITHIN: Final = store.LEASE + 5.0
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
 class Instant:
-    """The `nth` time that the replica comes to that point after the click."""
+    """The `nth` time that the replica reaches that point after the click."""
 
     at: str
     nth: int = 1
@@ -42,7 +43,7 @@ INSTANTS: Final = {
 
 
 async def taken_over(stage: Stage, card: PostedMessage) -> float:
-    """Let the lease lapse, wait for the true card, and return the seconds since the death."""
+    """Let the lease expire, wait for the correct card, and return the seconds since the death."""
     died = stage.clock.now()
     stage.clock.step(store.LEASE)
     await stage.shows_standby(card)

@@ -1,6 +1,6 @@
-"""The stage of the scenarios: the real bot between the stand-ins, and a clock that only tests turn.
+"""The stage of the scenarios: the real bot between the stand-ins, and a clock that only tests advance.
 
-Slack reaches the bot by signed HTTP; in the files of BOTH_DOORS each scenario is played over Socket Mode as well.
+Slack reaches the bot by signed HTTP; the files in BOTH_DOORS run each scenario over Socket Mode too.
 """
 
 import asyncio
@@ -39,17 +39,17 @@ BOTH_DOORS = (
 ACKNOWLEDGED = re.compile(r"(Dry run: )?(EMERGENCY: )?Reading ")
 
 PATIENCE = 20.0
-"""Real seconds for the bot to become quiet, on a machine that others use too."""
+"""Real seconds for the bot to become idle, on a machine that others use too."""
 
 STEP = 0.1
-"""Real seconds after which the clock is turned although the bot is busy: perhaps it waits for the clock."""
+"""Real seconds after which the clock advances although the bot is busy: it may be waiting for the clock."""
 
 TURN = 5.0
-"""The longest turn of the clock, in its seconds."""
+"""The longest step of the clock, in its seconds."""
 
 
 class Stage:
-    """What people do in the workspace, and what they see there."""
+    """What people do in the workspace, and what they see."""
 
     def __init__(self, built: world.World) -> None:
         self.world = built
@@ -58,7 +58,7 @@ class Stage:
         self.bot: build.Bot | None = None
         self._settling: asyncio.Task[None] | None = None
 
-    # What people do
+    # Actions
 
     async def types(self, user: str, text: str, *, channel: str = INCIDENT, forged: bool = False) -> Ack:
         """Type `/flow …` in a channel."""
@@ -67,10 +67,9 @@ class Stage:
     async def asks(
         self, user: str, text: str, *, channel: str = INCIDENT, seen_in: str = INCIDENT, others_wait: bool = False
     ) -> PostedMessage:
-        """Type a command that opens a request, and return its card once the bot knows where it stands.
+        """Type a command that opens a request, and return its card once the bot has stored where it is.
 
-        `others_wait` says that the bot cannot become quiet: it waits for the clock, or for the test, with another
-        request.
+        `others_wait` says that the bot cannot become idle, because another request waits for the clock or for the test.
         """
         known = {card.ts for card in self.cards(seen_in)}
         await self.types(user, text, channel=channel)
@@ -86,11 +85,11 @@ class Stage:
         return await self.slack.people.click(user, card, button)
 
     async def presses_late(self, user: str, card: PostedMessage, button: str) -> Ack:
-        """Press a button as the card showed it once, whatever it shows by now."""
+        """Press a button as an earlier version of the card showed it."""
         return await self.slack.people.click(user, card, button, stale=card.blocks, forged=True)
 
     async def forges(self, user: str, card: PostedMessage, button: str, *, value: str | None = None) -> Ack:
-        """Press a button that the card does not have; it carries the card's request unless told otherwise."""
+        """Press a button that the card does not have; it carries the card's request id unless told otherwise."""
         carried = value if value is not None else request_of(card)
         label = {"type": "plain_text", "text": button}
         element = {"type": "button", "action_id": button, "value": carried, "text": label}
@@ -98,7 +97,7 @@ class Stage:
         return await self.slack.people.click(user, card, button, stale=[row], forged=True)
 
     async def delivers(self, fields: Mapping[str, str], **headers: str) -> Ack:
-        """Send a signed form, or the envelope of a command, of any content."""
+        """Send a signed form, or a command's envelope, with any content."""
         if self.slack.people.by_socket:
             return await self.slack.sockets.deliver("slash_commands", dict(fields), accepts=True)
         body = urlencode(fields).encode()
@@ -106,15 +105,15 @@ class Stage:
         return await self.slack.people.raw(body, signed)
 
     async def delivers_payload(self, payload: Any) -> Ack:
-        """Send an interaction of any content."""
+        """Send an interaction with any content."""
         if self.slack.people.by_socket:
             return await self.slack.sockets.deliver("interactive", payload, accepts=True)
         return await self.delivers({"payload": json.dumps(payload)})
 
-    # What stands there
+    # What is visible
 
     def cards(self, channel: str = INCIDENT) -> list[PostedMessage]:
-        """Return the cards in a channel, as they stand now."""
+        """Return the cards in a channel in their current version."""
         bot = self.slack.workspace.bot_user_id
         return [
             message
@@ -123,21 +122,21 @@ class Stage:
         ]
 
     def now(self, card: PostedMessage) -> PostedMessage:
-        """Return the card as it stands now."""
+        """Return the current version of the card."""
         current = self.slack.workspace.message(card.channel, card.ts)
         assert current is not None
         return current
 
     def reads(self, card: PostedMessage) -> str:
-        """Return what the card says now, without its bold type."""
+        """Return the current text of the card, without its bold type."""
         return self.now(card).plain.replace("*", "")
 
     def replies(self, card: PostedMessage) -> list[str]:
-        """Return what the thread under the card says, reply by reply."""
+        """Return the text of each reply in the card's thread."""
         return [reply.plain for reply in self.slack.workspace.thread(card)]
 
     def heard(self, user: str) -> list[str]:
-        """Return what somebody alone was told, in channels and in a DM, in order and without the acknowledgements."""
+        """Return what only this person was sent, in channels and DMs, in order and without acknowledgements."""
         workspace = self.slack.workspace
         mine = [*workspace.ephemerals(user), *workspace.messages(f"D{user[1:]}")]
         mine.sort(key=lambda one: one.ts)
@@ -145,57 +144,57 @@ class Stage:
         return [words for words in own if not ACKNOWLEDGED.match(words)]
 
     def view(self, user: str) -> View | None:
-        """Return the modal that somebody looks at."""
+        """Return the modal that somebody has open."""
         return self.slack.workspace.top_view(user)
 
     def stops(self) -> int:
-        """Count the calls of the stop API."""
+        """Return the number of calls of the stop API."""
         return len(self.live.calls_of("PUT", "/flows/stop"))
 
     # Waiting
 
     async def shows(self, card: PostedMessage, words: str) -> PostedMessage:
-        """Wait until the card reads so, and return it."""
+        """Wait until the card contains the words, and return it."""
         return await self.slack.until(lambda _: self.now(card) if words in self.reads(card) else None, timeout=PATIENCE)
 
     async def settles(self, card: PostedMessage) -> PostedMessage:
-        """Wait until the card has no buttons any more, and return it."""
+        """Wait until the card has no buttons, and return it."""
         return await self.slack.until(lambda _: None if self.now(card).buttons else self.now(card), timeout=PATIENCE)
 
     async def thread_says(self, card: PostedMessage, words: str) -> PostedMessage:
-        """Wait until a reply under the card contains the words, and return it."""
+        """Wait until a reply in the card's thread contains the words, and return it."""
         return await self.slack.until(
             lambda workspace: next((reply for reply in workspace.thread(card) if words in reply.plain), None),
             timeout=PATIENCE,
         )
 
     async def told(self, user: str, words: str, *, channel: str = INCIDENT) -> PostedMessage:
-        """Wait until somebody, and nobody else, is told something with these words, and return it."""
+        """Wait until only this person is sent a message with these words, and return it."""
         return await self.slack.until(
             lambda workspace: next((one for one in workspace.ephemerals(user, channel) if words in one.plain), None),
             timeout=PATIENCE,
         )
 
     async def opens_for(self, user: str) -> View:
-        """Wait until a modal is open before somebody, and return it."""
+        """Wait until a modal is open for somebody, and return it."""
         return await self.slack.until(lambda workspace: workspace.top_view(user), timeout=PATIENCE)
 
     async def quiet(self, *, patience: float = PATIENCE) -> None:
-        """Wait until nothing is left that the bot could do before its clock is turned."""
+        """Wait until the bot has nothing left to do before its clock advances."""
         async with asyncio.timeout(patience):
-            if self._settling is not None:  # one that began before: what it saw may be old by now
+            if self._settling is not None:  # an earlier one: what it saw may be out of date
                 await asyncio.shield(self._settling)
             await asyncio.shield(self._settle())
 
     async def passes(self, seconds: float) -> None:
-        """Let time pass by the clock, and wait until all that became due is done."""
+        """Advance the clock, and wait until everything that became due is done."""
         clock = self.world.clock
         assert isinstance(clock, FakeClock)
         clock.turn(seconds)
         await self.quiet()
 
     async def ticks(self, happened: Callable[[], object], *, most: float = 300.0) -> float:
-        """Let time pass, from sleeper to sleeper, until it has happened; return how long that took by the clock."""
+        """Advance the clock, from sleeper to sleeper, until it has happened; return how long that took by the clock."""
         clock = self.world.clock
         assert isinstance(clock, FakeClock)
         started = clock.now()
@@ -204,76 +203,76 @@ class Stage:
                 await asyncio.wait({self._settle()}, timeout=PATIENCE)
                 assert happened(), transcript.of(self.slack.workspace)
                 break
-            # Something that sleeps by the clock, or that a test holds, keeps the bot from settling: then time goes on.
+            # Something that sleeps by the clock, or that a test holds, keeps the bot busy: advance the clock.
             await asyncio.wait({self._settle()}, timeout=STEP)
             if not happened():
                 clock.turn(min(clock.next_wake() or STEP, TURN))
         return clock.now() - started
 
     async def answers_all(self, *, patience: float = PATIENCE) -> None:
-        """Wait until nobody waits for an answer, while messages of a channel may stand in line by the clock."""
+        """Wait until everybody has an answer; messages of a channel may still be waiting for the rate limit."""
         async with asyncio.timeout(patience):
             while self.select("SELECT 1 FROM inbox WHERE state <> 'done' LIMIT 1"):
                 await asyncio.wait({self._settle()}, timeout=STEP)
 
     async def _noted(self, card: PostedMessage) -> None:
-        """Wait until the bot has on record where a card stands: Slack shows it before that."""
+        """Wait until the bot has stored where a card is, which is later than Slack shows it."""
         async with asyncio.timeout(PATIENCE):
             while not self.select("SELECT 1 FROM requests WHERE card_ts = ?", card.ts):
                 await asyncio.wait({self._settle()}, timeout=STEP)
 
     async def leaves(self) -> None:
-        """Stop waiting for the bot; to be called before it stops."""
+        """Stop waiting for the bot; call this before it stops."""
         if self._settling is not None:
             self._settling.cancel()
             await asyncio.gather(self._settling, return_exceptions=True)
 
     def _settle(self) -> asyncio.Task[None]:
-        """Let the bot carry out all that is due; one at a time, and never cut short: it claims what it looks at."""
+        """Let the bot do all that is due; one at a time, and never cancelled, since it claims what it finds."""
         assert self.bot is not None
         if self._settling is None or self._settling.done():
             self._settling = asyncio.create_task(self.bot.settle())
         return self._settling
 
-    # What is on record
+    # The database
 
     def select(self, query: str, *values: object) -> list[tuple[Any, ...]]:
-        """Look into the database."""
+        """Query the database."""
         path = self.world.directory / "flowbot.db"
         with contextlib.closing(sqlite3.connect(f"file:{path}?mode=ro", uri=True)) as connection:
             return connection.execute(query, values).fetchall()
 
     def recorded(self) -> int:
-        """Count the rows of the inbox."""
+        """Return the number of rows in the inbox."""
         count: int = self.select("SELECT count(*) FROM inbox")[0][0]
         return count
 
     def waiting(self) -> int:
-        """Count the entries that are not answered yet, and the requests of which not all is told."""
+        """Return the number of unanswered entries and of requests with undelivered messages."""
         entries, untold = (
             "SELECT count(*) FROM inbox WHERE state <> 'done'",
             "SELECT count(DISTINCT request_id) FROM replies WHERE ts IS NULL",
         )
         return sum(int(self.select(query)[0][0]) for query in (entries, untold))
 
-    # What goes wrong at the cloud
+    # Failures of the cloud
 
     def put_fails(self, reply: Refusal | None = None, *, times: int | None = None, **trouble: Any) -> None:
-        """Let every stop, or the next ones, meet this trouble."""
+        """Let every stop, or the next ones, fail with this trouble."""
         self.live.faults.add(Trouble(reply=reply, **trouble), method="PUT", path="/flows/stop", times=times)
 
     def reads_fail(self, reply: Refusal) -> None:
-        """Let every reading of a flow meet this error."""
+        """Let every read of a flow fail with this error."""
         self.live.faults.add(Trouble(reply=reply), method="GET", path="/flows/detail", times=None)
 
 
 def request_of(card: PostedMessage) -> str:
-    """Return the id of the request that a card with buttons is about."""
+    """Return the id of the request of a card with buttons."""
     return str(next(iter(card.buttons.values()))["value"])
 
 
 async def takes_two(stage: Stage, card: PostedMessage) -> None:
-    """Let both leads approve, and hold the bot to it that one of them is not enough."""
+    """Let both leads approve, and check that one of them is not enough."""
     await stage.presses("U0CAROL", card, "approve")
     await stage.quiet()
     assert stage.stops() == 0
@@ -293,20 +292,20 @@ class OpenStage(Protocol):
 
 @pytest.fixture
 def clock() -> FakeClock:
-    """Return a clock that only the test turns."""
+    """Return a clock that only the test advances."""
     return FakeClock()
 
 
 @pytest.fixture(scope="session")
 def database(tmp_path_factory: pytest.TempPathFactory) -> pathlib.Path:
-    """Return a database that is migrated and empty, to be copied."""
+    """Return a migrated, empty database, to be copied."""
     path = tmp_path_factory.mktemp("database") / "flowbot.db"
     migrate.migrate(f"sqlite:///{path}")
     return path
 
 
 def pytest_generate_tests(metafunc: pytest.Metafunc) -> None:
-    """Play a scenario over each door that its file is for."""
+    """Run a scenario over each door that its file lists."""
     if "door" in metafunc.fixturenames:
         both = metafunc.module.__name__.rpartition(".")[2] in BOTH_DOORS
         both = both and metafunc.definition.get_closest_marker("http_door") is None
@@ -317,7 +316,7 @@ def pytest_generate_tests(metafunc: pytest.Metafunc) -> None:
 async def built(
     tmp_path: pathlib.Path, clock: FakeClock, database: pathlib.Path, door: str
 ) -> AsyncIterator[world.World]:
-    """Open the sample world, with a database and no bot yet."""
+    """Open the sample world, with a database and no bot."""
     async with world.build(tmp_path, clock=clock, socket=door == "socket") as opened:
         shutil.copy(database, tmp_path / "flowbot.db")
         yield opened
@@ -349,7 +348,7 @@ async def open_stage(
 
 @contextlib.asynccontextmanager
 async def running(built: world.World) -> AsyncIterator[Stage]:
-    """Run the bot as `World.bot` does, without the tenths of a second that uvicorn's own loop sleeps at its end."""
+    """Run the bot as `World.bot` does, without the tenths of a second that uvicorn's own loop sleeps at the end."""
     stage = Stage(built)
     async with build.build(built.settings(), clock=built.clock) as bot, _listening(bot) as url:
         await built.connect(url)

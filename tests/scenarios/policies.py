@@ -1,4 +1,4 @@
-"""Policies for scenarios: the sample's projects and people, with other rules."""
+"""Policies for scenarios: the sample projects and people, with other rules."""
 
 import json
 from typing import Final
@@ -20,7 +20,7 @@ channels   = ["C0SG"]
 
 
 def rule(name: str, **keys: object) -> str:
-    """Write a rule about stopping; `excluded` is the file's `except`."""
+    """Return a rule about stopping; `excluded` is the file's `except`."""
     given = {"name": name, "verbs": ["stop"], **keys}
     lines = [
         f"{'except' if key == 'excluded' else key} = {json.dumps(value, ensure_ascii=False)}"

@@ -1,4 +1,4 @@
-"""Who has to agree before a flow stops: one confirmation, one approval, two approvals."""
+"""Who must agree before a flow stops: one confirmation, one approval, two approvals."""
 
 from tests.scenarios import policies
 from tests.scenarios.conftest import OpenStage, Stage

@@ -1,4 +1,4 @@
-"""The database locked or full: answers stay truthful and come within two seconds, and work resumes by itself."""
+"""The database is locked or full: answers stay truthful and come within two seconds, and work resumes by itself."""
 
 import asyncio
 import contextlib
@@ -16,14 +16,14 @@ from tests.fakes import FakeClock, until
 from tests.scenarios.conftest import Stage
 
 WITHIN: float = 2.5
-"""Seconds for an answer: the promise is two, and machines are slow."""
+"""Seconds for an answer: the promise is two, plus a margin for slow machines."""
 
 NOTHING, UNSURE = "Nothing was recorded", "look at `/flow pending`"
 
 
 @contextlib.asynccontextmanager
 async def _locked(stage: Stage) -> AsyncIterator[None]:
-    """Write to the database as another process does that does not end."""
+    """Hold a write transaction, as another process that does not end would."""
     other = await asyncio.to_thread(_lock, stage.world.directory / "flowbot.db")
     try:
         yield
@@ -40,7 +40,7 @@ def _lock(file: pathlib.Path) -> sqlite3.Connection:
 
 @contextlib.asynccontextmanager
 async def _full(stage: Stage) -> AsyncIterator[None]:
-    """Leave no room on the disk: no page more than there are."""
+    """Allow the database no more pages than it has, as on a full disk."""
     assert stage.bot is not None
     writer = stage.bot.store.database.writer  # type: ignore[attr-defined]  # an SqlStore
 
@@ -62,14 +62,14 @@ async def _card(stage: Stage) -> PostedMessage:
 
 
 async def _types(stage: Stage, text: str, user: str = "U0ALICE") -> tuple[Ack, float]:
-    """Type a command; return the acknowledgement and the seconds that it took."""
+    """Type a command; return the acknowledgement and how many seconds it took."""
     started = time.monotonic()
     ack = await stage.types(user, text)
     return ack, time.monotonic() - started
 
 
 async def _resumes(stage: Stage) -> None:
-    """Let the worker look again, until it has caught up."""
+    """Let the worker poll again until it has caught up."""
     for _ in range(8):
         await stage.passes(5)
 
@@ -130,7 +130,7 @@ async def test_promise_5_what_was_acknowledged_is_carried_on_by_itself(
     stage: Stage, clock: FakeClock, seconds: float
 ) -> None:
     card = await _card(stage)
-    # The click is on disk and acknowledged; the lock comes while its presser's rights are being asked for.
+    # The click is on disk and acknowledged; the lock comes while its presser's rights are being looked up.
     stage.slack.faults.hold("users.info", rights := asyncio.Event(), times=None)
     clock.turn(10)
     await stage.presses("U0DAVE", card, "approve")

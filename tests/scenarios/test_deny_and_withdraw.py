@@ -1,4 +1,4 @@
-"""How a request ends by a person's word: denied with and without a reason, or withdrawn."""
+"""How people end a request: by denying it, with or without a reason, or by withdrawing it."""
 
 import asyncio
 

@@ -1,4 +1,4 @@
-"""What is answered on the spot and recorded nowhere: help, usage, and what this version does not have."""
+"""What is answered immediately and not recorded: help, usage, and what this version does not have."""
 
 import pytest
 

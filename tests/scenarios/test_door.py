@@ -1,4 +1,4 @@
-"""The door: what is turned away before anything else, and what may stand in a delivery without harm."""
+"""The guard: what it rejects, and what a delivery may contain without harm."""
 
 import contextlib
 import io
@@ -115,7 +115,7 @@ async def test_another_workspace_is_turned_away(stage: Stage) -> None:
     await _nothing_came_of_it(stage)
 
 
-async def test_what_nobody_takes_is_no_fault_of_ours(stage: Stage) -> None:
+async def test_unhandled_deliveries_are_no_error_of_ours(stage: Stage) -> None:
     action = {"type": "button", "action_id": "of_a_later_version", "block_id": "b", "value": "x"}
     view = {"id": "V1", "type": "modal", "callback_id": "of_a_later_version", "private_metadata": "x"}
     team = {"id": stage.slack.workspace.team_id}
@@ -196,7 +196,7 @@ async def test_what_is_too_large_is_turned_away_with_and_without_a_length(stage:
     base = stage.slack.people.request_url
     async with aiohttp.ClientSession() as session:
         for body in (io.BytesIO(b"x" * (1024 * 1024 + 1)), chunks()):
-            with contextlib.suppress(aiohttp.ClientError):  # the door may close before all of it was said
+            with contextlib.suppress(aiohttp.ClientError):  # the server may close before everything was sent
                 async with session.post(base, data=body, headers={"Content-Type": FORM}) as response:
                     assert response.status == 413
     await _nothing_came_of_it(stage)

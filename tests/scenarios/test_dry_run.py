@@ -1,4 +1,4 @@
-"""A dry run: the whole gate, no call, marked on every message, and in nobody's way."""
+"""A dry run: the whole gate, no call, marked on every message, and no obstacle to other requests."""
 
 from bot.playground import world
 from tests.scenarios.conftest import MAIN, Stage
@@ -49,7 +49,7 @@ async def test_a_dry_run_meets_nobody_and_holds_nothing(stage: Stage) -> None:
     await stage.presses("U0DAVE", third, "approve")
     await stage.thread_says(third, "No call was made")
     await stage.presses("U0DAVE", real, "approve")
-    await stage.ticks(lambda: "STANDBY" in stage.replies(real)[-1], most=10)  # a channel's tenth message waits a little
+    await stage.ticks(lambda: "STANDBY" in stage.replies(real)[-1], most=10)  # the channel's rate limit
     await stage.quiet()
 
     assert "Dry run" not in stage.reads(real)

@@ -1,4 +1,4 @@
-"""Break-glass: two presses in place of approvals, told to everybody before anything is called, and reviewed after."""
+"""Break-glass: two presses instead of approvals, announced before any call, and reviewed afterwards."""
 
 import asyncio
 import json
@@ -34,12 +34,12 @@ DAY: Final = 86_400.0
 
 @pytest.fixture
 async def stage(open_stage: OpenStage) -> Stage:
-    """Run the bot under a rule that two people approve and whose on-call may pass over them."""
+    """Run the bot under a rule that needs two approvals and lets on-call people skip them."""
     return await open_stage(POLICY)
 
 
 async def urges(stage: Stage, text: str = ASKED, *, user: str = "U0ALICE", channel: str = INCIDENT) -> PostedMessage:
-    """Ask with `--emergency`, and return the card once all about it is told."""
+    """Ask with `--emergency`, and return the card once everybody was told."""
     card = await stage.asks(user, text, channel=channel, seen_in=channel)
     await stage.quiet()
     return stage.now(card)
@@ -59,7 +59,7 @@ async def confirms(stage: Stage, card: PostedMessage, *, user: str = "U0ALICE") 
 
 
 async def uses(stage: Stage, text: str = ASKED, *, user: str = "U0ALICE") -> PostedMessage:
-    """Carry an emergency through, and return its card."""
+    """Carry out an emergency, and return its card."""
     card = await presses_first(stage, await urges(stage, text, user=user), user=user)
     await confirms(stage, card, user=user)
     return stage.now(card)
@@ -74,7 +74,7 @@ async def reviews(stage: Stage, card: PostedMessage, *, user: str = "U0CAROL", c
 
 
 def announced(stage: Stage) -> list[str]:
-    """Return what the home channel was told outside of threads."""
+    """Return what was posted in the home channel outside threads."""
     return [one.plain for one in stage.cards(INCIDENT)]
 
 
@@ -289,7 +289,7 @@ async def test_the_requester_withdraws_one(stage: Stage) -> None:
     assert stage.now(card).buttons == {}
 
 
-async def test_a_pending_request_gives_way_and_its_requester_is_told(stage: Stage) -> None:
+async def test_a_pending_request_is_superseded_and_its_requester_is_told(stage: Stage) -> None:
     before = await stage.asks("U0ALICE", "stop main-feed because it loops")
     await stage.presses("U0CAROL", before, "approve")
     await stage.quiet()
@@ -310,7 +310,7 @@ async def test_a_pending_request_gives_way_and_its_requester_is_told(stage: Stag
     assert sorted(whats) == ["asked", "asked", "superseded"]
 
 
-async def test_what_runs_does_not_give_way(stage: Stage) -> None:
+async def test_a_running_request_is_not_superseded(stage: Stage) -> None:
     first = await urges(stage)
     let_go = asyncio.Event()
     stage.put_fails(hold=let_go, effect=True)
@@ -328,7 +328,7 @@ async def test_what_runs_does_not_give_way(stage: Stage) -> None:
 
 
 @pytest.mark.parametrize("pressed", [False, True])
-async def test_an_abandoned_emergency_stands_in_nobodys_way(stage: Stage, pressed: bool) -> None:
+async def test_an_abandoned_emergency_blocks_no_other_request(stage: Stage, pressed: bool) -> None:
     abandoned = await urges(stage)
     if pressed:
         await presses_first(stage, abandoned)
@@ -380,15 +380,15 @@ async def test_of_two_emergencies_at_once_one_stands_and_stops_once(stage: Stage
     assert len([one for one in stage.cards() if "Superseded" in stage.reads(one)]) == 1
 
 
-async def test_a_rehearsed_emergency_ends_no_real_one(stage: Stage) -> None:
+async def test_a_dry_run_emergency_supersedes_no_real_one(stage: Stage) -> None:
     real = await urges(stage)
     await urges(stage, "stop main-feed --dry-run --emergency because of a drill", user="U0BOB")
 
     assert "emergency_first" in stage.now(real).buttons
 
 
-async def test_an_approved_stop_that_is_held_up_gives_way(stage: Stage) -> None:
-    """A flow that cannot be read holds up what was approved, and no emergency."""
+async def test_a_delayed_approved_stop_is_superseded(stage: Stage) -> None:
+    """A flow that cannot be read delays an approved request, but not an emergency."""
     held_up = await stage.asks("U0ALICE", "stop main-feed because it loops")
     stage.reads_fail(failing(500, "live"))
     for lead in ("U0CAROL", "U0DAVE"):
@@ -455,7 +455,7 @@ async def test_the_home_channel_does_not_learn_the_reason_of_a_card_in_a_private
 
 
 async def _unannounced(stage: Stage) -> PostedMessage:
-    """Let Slack take the card and what is said of it in its channel, and no post after that; press first."""
+    """Let Slack accept the card and the announcement in its channel, and no later post; then make the first press."""
     await stage.quiet()
     stage.slack.faults.delay(POST, 0, times=2)
     stage.slack.faults.server_error(POST, times=None)
@@ -747,7 +747,7 @@ NEW_APPROVERS: Final = {
     "the set has others": ('["U0CAROL", "U0DAVE"]', '["U0NORA", "U0DAVE"]'),
     "the rule has others": ('approvers = ["media-leads"]', 'approvers = ["U0NORA", "U0DAVE"]'),
 }
-"""What is changed in the policy while an emergency is open or has run."""
+"""Changes of the policy while an emergency is open or has run."""
 
 
 async def _changes_approvers(stage: Stage, how: str) -> str:

@@ -1,4 +1,4 @@
-"""What time does to a request: the reminder, the expiry, and an approval that has grown old."""
+"""What time does to a request: the reminder, the expiry, and an old approval."""
 
 import pytest
 

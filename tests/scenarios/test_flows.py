@@ -1,4 +1,4 @@
-"""Which flow is meant, and what it is doing already when somebody asks."""
+"""Which flow is meant, and its state when somebody asks."""
 
 from bot.playground import world
 from bot.playground.live.errors import failing
@@ -7,7 +7,7 @@ from tests.scenarios.conftest import MAIN, OpenStage, Stage
 
 
 async def _only_told(stage: Stage, text: str, *, channel: str = "C0INCIDENT") -> str:
-    """Let Alice type something that opens nothing; return the one answer to it."""
+    """Let Alice type something that opens no request; return the one answer."""
     before = len(stage.heard("U0ALICE"))
     ack = await stage.types("U0ALICE", text, channel=channel)
     assert ack.ok

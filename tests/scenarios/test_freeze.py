@@ -1,11 +1,11 @@
-"""A freeze: a rule asks for more, or refuses, from one time to another, also of requests that are open already."""
+"""A freeze: a rule that asks for more, or refuses, between two times, also for requests that are already open."""
 
 from bot.playground import world
 
 from .conftest import OpenStage, takes_two
 
 BEGINS, ENDS = "2023-11-14T22:20:00Z", "2023-11-14T22:30:00Z"
-"""400 and 1,000 seconds after the clock of the stage begins."""
+"""400 and 1,000 seconds after the start of the stage's clock."""
 
 
 def frozen(what: str) -> str:

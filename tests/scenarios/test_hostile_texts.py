@@ -1,4 +1,4 @@
-"""Texts from people and from the cloud ping nobody, link nowhere, and look like nothing that they are not."""
+"""Texts from people and the cloud ping nobody, link nowhere, and cannot imitate the bot's own."""
 
 import json
 import re
@@ -17,7 +17,7 @@ NOTATION = re.compile(r"<[!@#]|<https?:")
 
 
 def _sent(stage: Stage) -> str:
-    """Return everything that the bot handed to Slack, as it was sent."""
+    """Return everything that the bot sent to Slack, as it was sent."""
     return "\n".join(json.dumps(call.args, ensure_ascii=False) for call in stage.slack.workspace.calls)
 
 

@@ -1,4 +1,4 @@
-"""Every kind of person through the real bot, once each, and an organisation of several workspaces.
+"""Every kind of person through the real bot, and an organisation with several workspaces.
 
 The whole table is in `tests/test_identity.py`; here Slack's own shapes make the difference.
 """
@@ -77,7 +77,8 @@ def grid(tmp_path: pathlib.Path, clock: FakeClock, database: pathlib.Path) -> Gr
     def furnish(slack: SlackStandIn, flows: live_server.LiveStandIn, *, whole: bool) -> None:
         slack.workspace.enterprise_id, slack.workspace.org_install = "E0GRID", whole
         world.sample(slack, flows)
-        # Slack gives the organisation, another workspace of it, or nothing as the team of somebody in an organisation.
+        # Slack gives the organisation, another of its workspaces, or nothing as the team of a person in an
+        # organisation.
         slack.workspace.change_person("U0ALICE", team_id="E0GRID")
         slack.workspace.change_person("U0DAVE", team_id="T0FAR")
         slack.workspace.change_person("U0CAROL", team_id=None)

@@ -1,4 +1,4 @@
-"""A key that the cloud has locked: no call, the card says until when, old approvals lapse, and then it works again."""
+"""A key that the cloud has locked: no call, cards say until when, old approvals expire, and then it works again."""
 
 import asyncio
 
@@ -14,7 +14,7 @@ UNTIL = "it will be used again at 22:19 UTC"
 
 
 async def _locks(stage: Stage) -> None:
-    """Let five commands meet a wrong secret, which locks the key at the cloud."""
+    """Let five commands use a wrong secret, which locks the key in the cloud."""
     stage.live.add_key(ak=live_server.AK, sk=WRONG)
     for number in range(5):
         await stage.types("U0BOB", f"stop flow-{number}")
@@ -23,7 +23,7 @@ async def _locks(stage: Stage) -> None:
 
 
 async def _approved_then_locked(stage: Stage) -> tuple[PostedMessage, int]:
-    """Return a card that is approved while the key is locked, and the number of calls until then."""
+    """Return a card approved while the key is locked, and the number of calls until then."""
     card = await stage.asks("U0ALICE", "stop main-feed")
     await stage.quiet()
     await _locks(stage)

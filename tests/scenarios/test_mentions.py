@@ -1,4 +1,4 @@
-"""The bot's name as the first word of a message: the door inside threads, where Slack takes no slash commands."""
+"""A mention as the first word of a message: the only door inside threads, where Slack bars slash commands."""
 
 import json
 from typing import Any
@@ -16,24 +16,24 @@ HOSTILE = "<!channel> <@U0BOB> <http://evil.example|good> `x` *b*"
 
 
 def incident(stage: Stage, channel: str = INCIDENT) -> PostedMessage:
-    """Let somebody begin a thread."""
+    """Let somebody start a thread."""
     return stage.slack.workspace.post(channel, "U0BOB", "the picture is frozen")
 
 
 async def mentions(
     stage: Stage, text: str, *, thread: PostedMessage | None = None, channel: str = INCIDENT, user: str = "U0ALICE"
 ) -> Ack:
-    """Write a message that begins with the bot's name."""
+    """Write a message that begins with a mention of the bot."""
     return await stage.slack.people.mention(user, channel, text, thread=thread)
 
 
 def cards_in(stage: Stage, thread: PostedMessage) -> list[PostedMessage]:
-    """Return the cards in a thread, as they stand now."""
+    """Return the cards in a thread in their current version."""
     return [one for one in stage.slack.workspace.thread(thread) if any(".flow" in each for each in one.block_ids)]
 
 
 async def asks_in(stage: Stage, thread: PostedMessage, text: str, *, user: str = "U0ALICE") -> PostedMessage:
-    """Ask for something in a thread, and return its card once the bot knows where it stands."""
+    """Ask for something in a thread, and return its card once the bot has stored where it is."""
     await mentions(stage, text, thread=thread, user=user)
     card = await stage.slack.until(
         lambda _: next((card for card in cards_in(stage, thread) if card.buttons), None), timeout=PATIENCE
@@ -43,7 +43,7 @@ async def asks_in(stage: Stage, thread: PostedMessage, text: str, *, user: str =
 
 
 def whispers(stage: Stage, user: str = "U0ALICE", channel: str = INCIDENT) -> list[PostedMessage]:
-    """Return what somebody alone was told in a channel, but for the acknowledgements."""
+    """Return what only this person was sent in a channel, without acknowledgements."""
     heard = stage.slack.workspace.ephemerals(user, channel)
     return [one for one in heard if not one.plain.removeprefix("Dry run: ").startswith("Reading ")]
 
@@ -55,7 +55,7 @@ def event(stage: Stage, text: str, **more: Any) -> dict[str, Any]:
 
 
 def bot(stage: Stage) -> str:
-    """Return how a message names the bot."""
+    """Return the bot's user id as messages mention it."""
     return f"<@{stage.slack.workspace.bot_user_id}>"
 
 
@@ -173,7 +173,7 @@ async def test_a_card_asked_for_in_a_foreign_thread_stands_at_home_and_the_link_
 async def test_a_link_to_a_card_in_a_thread_opens_the_thread(stage: Stage) -> None:
     thread = incident(stage)
     card = await asks_in(stage, thread, "stop main-feed")
-    await stage.quiet()  # by now flowbot has stored where its card stands
+    await stage.quiet()  # by now the bot has stored where its card is
 
     await stage.types("U0BOB", "stop main-feed")
     await stage.quiet()

@@ -1,4 +1,4 @@
-"""A new policy takes effect while the bot runs: on what is asked next, and on what is already open."""
+"""A new policy takes effect while the bot runs: for new requests and for open ones."""
 
 import re
 

@@ -1,4 +1,4 @@
-"""What the cloud does with the call, and that card and thread say that and nothing else."""
+"""What the cloud does with the call, and that card and thread say exactly that."""
 
 import asyncio
 
@@ -20,12 +20,12 @@ async def _approved(stage: Stage) -> PostedMessage:
 
 
 def _shown_in_channel(stage: Stage, card: PostedMessage) -> list[str]:
-    """Return the replies that stand in the channel too."""
+    """Return the replies that were broadcast to the channel."""
     return [one.plain for one in stage.slack.workspace.messages(card.channel) if one.broadcast]
 
 
 async def _failed(stage: Stage, card: PostedMessage, *words: str, calls: int = 1) -> str:
-    """Wait for the outcome; assert that it is told as a failure, everywhere, after so many calls. Return it."""
+    """Wait for the outcome, check that it is shown as a failure everywhere after this many calls, and return it."""
     outcome = (await stage.thread_says(card, words[0])).plain
     await stage.quiet()
     assert all(word in outcome for word in words)
@@ -131,7 +131,7 @@ async def test_promise_4_no_card_says_done_unless_the_cloud_says_done(stage: Sta
     await _failed(stage, card, "accepted, still ACTIVE")
 
 
-async def test_what_is_accepted_and_comes_true_within_half_a_minute_has_succeeded(stage: Stage) -> None:
+async def test_an_accepted_stop_that_takes_effect_within_half_a_minute_succeeds(stage: Stage) -> None:
     stage.put_fails(status="ACTIVE")
     card = await _approved(stage)
     await stage.shows(card, "the cloud accepted it but does not report it done yet")

@@ -1,4 +1,4 @@
-"""Whom the bot takes no orders from, and what they and everybody else are told about it."""
+"""People who may not use the bot, and what they and everybody else are told."""
 
 import pytest
 

@@ -1,4 +1,4 @@
-"""The pause: it denies every changing verb at once, whatever was approved, and says so to whoever asks."""
+"""The pause: it denies every changing verb at once, even if approved, and says so to whoever asks."""
 
 import asyncio
 
@@ -14,7 +14,7 @@ WHY = "the console team is working on it"
 
 
 async def pauses(stage: Stage) -> None:
-    """Pause, as `flowbot pause` does beside the bot."""
+    """Pause, as `flowbot pause` does next to the bot."""
     url, clock = stage.world.settings().database_url, stage.world.clock
     await asyncio.to_thread(pause.pause, url, reason=WHY, by="root", clock=clock)
 

@@ -1,4 +1,4 @@
-"""Where a card stands, and what happens where it cannot stand."""
+"""Where a card is posted, and what happens if it cannot be."""
 
 import pytest
 

@@ -1,4 +1,4 @@
-"""Protected flows: their name has to be typed before a request opens, and the bot compares it with the cloud's."""
+"""Protected flows: their name must be typed before a request opens, and the bot compares it with the cloud's."""
 
 import pytest
 
@@ -14,7 +14,7 @@ WITH_REASON = policies.HEAD + policies.rule(
 
 
 async def asked_for_the_name(stage: Stage, text: str = "stop main-feed") -> PostedMessage:
-    """Let Alice ask for a protected flow; return what only she is shown."""
+    """Let Alice ask for a protected flow; return what only she sees."""
     await stage.types("U0ALICE", text)
     offer = await stage.told("U0ALICE", "type the flow's name")
     await stage.quiet()

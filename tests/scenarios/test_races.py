@@ -1,4 +1,4 @@
-"""Many at once: whatever is repeated, one request opens, one outcome counts, and everybody is answered."""
+"""Races: whatever is repeated, one request opens, one outcome counts, and everybody is answered."""
 
 import asyncio
 
@@ -98,9 +98,9 @@ async def test_a_delivery_that_comes_five_times_at_once_acts_once(stage: Stage) 
 
 async def test_a_second_request_for_the_flow_leads_to_the_open_card(stage: Stage) -> None:
     card = await stage.asks("U0ALICE", "stop main-feed")
-    await stage.quiet()  # by now flowbot has stored where its card stands
+    await stage.quiet()  # by now the bot has stored where its card is
     link = f"/archives/{card.channel}/p{card.ts.replace('.', '')}|"
-    await stage.quiet()  # the card stands in Slack a moment before its place is on record, and only then is it linked
+    await stage.quiet()  # the card is linked once its place is stored, shortly after Slack shows it
 
     await stage.types("U0BOB", "stop main-feed because of me too")
     await stage.types("U0BOB", f"stop {MAIN}", channel="C0RANDOM")

@@ -1,4 +1,4 @@
-"""The verbs that read: what they show, to whom, and what they leave alone."""
+"""The read commands: what they show, to whom, and what they leave unchanged."""
 
 import asyncio
 import json
@@ -22,7 +22,7 @@ READ_SHUT = policies.HEAD + policies.rule("nobody looks", effect="deny", verbs=[
 
 
 async def reads(stage: Stage, text: str, *, user: str = "U0ALICE", channel: str = INCIDENT) -> PostedMessage:
-    """Type a command that reads once all that was done is on record, and return what it shows."""
+    """Type a read command once everything done so far is recorded, and return the result."""
     await stage.quiet()
     known = len(stage.heard(user))
     ack = await stage.types(user, text, channel=channel)
@@ -34,7 +34,7 @@ async def reads(stage: Stage, text: str, *, user: str = "U0ALICE", channel: str 
 
 
 async def answer(stage: Stage, known: int, *, user: str = "U0ALICE") -> PostedMessage:
-    """Wait until somebody was told more than so many things, and return the last."""
+    """Wait until somebody was sent more than `known` messages, and return the last."""
 
     def last() -> PostedMessage | None:
         mine = [one for one in stage.slack.workspace.ephemerals(user) if not one.plain.startswith("Reading ")]
@@ -53,18 +53,18 @@ async def stopped(stage: Stage, *, reason: str = "it loops") -> PostedMessage:
 
 
 def link_to(card: PostedMessage) -> str:
-    """Return the part of a link that names the card."""
+    """Return the part of a link that identifies the card."""
     return f"/archives/{card.channel}/p{card.ts.replace('.', '')}"
 
 
-# What is shown
+# Results
 
 
 async def test_status_shows_state_parts_the_open_request_and_the_last_ones(stage: Stage) -> None:
     await stopped(stage)
     stage.live.set_status(world.PROJECT_ID, MAIN, "ACTIVE")
     card = await stage.asks("U0BOB", "stop main-feed because of the rain")
-    await stage.quiet()  # by now flowbot has stored where its card stands
+    await stage.quiet()  # by now the bot has stored where its card is
 
     shown = await reads(stage, "status main-feed")
 
@@ -170,7 +170,7 @@ async def test_pending_shows_first_what_the_reader_may_decide(stage: Stage) -> N
     mine = await stage.asks("U0ALICE", "stop main-feed")
     theirs = await stage.asks("U0DAVE", "stop backup-feed")
     await stage.asks("U0BOB", "stop third-feed --dry-run")
-    await stage.quiet()  # by now flowbot has stored where the cards stand
+    await stage.quiet()  # by now the bot has stored where the cards are
 
     dave = (await reads(stage, "pending", user="U0DAVE")).plain.replace("*", "")
     alice = (await reads(stage, "pending")).plain.replace("*", "")
@@ -344,7 +344,7 @@ async def test_a_rule_that_closes_everything_keeps_the_cloud_from_being_asked(op
     assert "`main-feed`" in (await reads(stage, "list", user="U0DAVE")).plain
 
 
-# Whose reasons
+# Who sees reasons
 
 
 async def _secret(stage: Stage) -> PostedMessage:
@@ -406,7 +406,7 @@ async def test_a_channel_that_slack_tells_nothing_of_is_private(stage: Stage) ->
     assert "buyer" not in (await reads(stage, "history", user="U0BOB", channel=RANDOM)).plain
 
 
-# What reading leaves alone
+# Reading changes nothing
 
 
 async def test_reading_is_recorded_nowhere_and_answered_for_the_asker_alone(stage: Stage) -> None:
@@ -447,7 +447,7 @@ async def test_a_database_that_is_away_is_told(stage: Stage) -> None:
     assert "I could not read my database" in (await answer(stage, 0)).plain
 
 
-# What people and the cloud write
+# Text from people and the cloud
 
 
 @pytest.mark.parametrize("text", ["list", "list {hostile}", "status cafe0001", "status {hostile}", "history cafe0001"])

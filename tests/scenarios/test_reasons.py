@@ -1,4 +1,4 @@
-"""A rule that asks for a reason: the button, the modal, and the request that opens with what was typed before."""
+"""A rule that requires a reason: the button, the modal, and the request that opens with the command typed before."""
 
 import pytest
 
@@ -8,7 +8,7 @@ from tests.scenarios.conftest import OpenStage, Stage
 
 
 async def _asked_why(open_stage: OpenStage, text: str) -> tuple[Stage, PostedMessage]:
-    """Let Alice ask without a reason; return what only she is shown."""
+    """Let Alice ask without a reason; return what only she sees."""
     stage = await open_stage(policies.REASON)
     await stage.types("U0ALICE", text)
     offer = await stage.told("U0ALICE", "requires a reason")

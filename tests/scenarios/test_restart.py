@@ -1,4 +1,4 @@
-"""What outlives the process: what was acknowledged is carried on, and the audit tells all of it."""
+"""What survives a restart: acknowledged work continues, and the audit has all of it."""
 
 from bot.playground import world
 from tests.fakes import FakeClock

@@ -13,7 +13,7 @@ AGED = 6.0
 
 
 async def _waits(stage: Stage, words: str) -> None:
-    """Assert that the flow was not touched and that Erin, alone, was told so."""
+    """Check that the flow was not touched and that only Erin was told so."""
     (answer,) = stage.heard("U0ERIN")
     assert words in answer
     assert stage.stops() == 0
@@ -85,7 +85,7 @@ async def test_a_right_that_is_lost_between_approval_and_call_stops_the_call(sta
     assert stage.stops() == 0
 
 
-async def test_a_vote_whose_right_is_gone_falls_off_before_the_call(open_stage: OpenStage) -> None:
+async def test_a_vote_without_the_right_to_it_is_dropped_before_the_call(open_stage: OpenStage) -> None:
     stage = await open_stage(policies.GROUP_APPROVES)
     card = await stage.asks("U0ALICE", "stop main-feed")
     stage.reads_fail(failing(500, "live"))

@@ -1,4 +1,4 @@
-"""Slack as a real network: outages, paces, copies — what is recorded is told in the end, the newest state first."""
+"""Slack as a real network: outages, rate limits, duplicates. What is recorded is delivered, the newest state first."""
 
 import asyncio
 
@@ -25,13 +25,13 @@ def _dms(stage: Stage, user: str) -> list[str]:
 
 
 def _mute(stage: Stage) -> None:
-    """Let Slack take no message, while it still says who people are."""
+    """Let Slack accept no messages, while it still says who people are."""
     for method in (POST, EDIT, "chat.postEphemeral", "response_url"):
         stage.slack.faults.server_error(method, times=None)
 
 
 async def _lasts(stage: Stage, seconds: float, *, step: float = 60.0) -> None:
-    """Let an outage last, in steps: Slack is tried again and again meanwhile."""
+    """Let an outage last, in steps, so that Slack is tried repeatedly."""
     for _ in range(int(seconds / step)):
         await stage.passes(step)
 
@@ -146,7 +146,7 @@ async def test_a_burst_is_posted_at_once_and_the_rest_one_a_second(stage: Stage)
 
     assert len(stage.cards()) == 12
     for number, call in enumerate(stage.slack.workspace.called(POST), start=1):
-        assert call.at - burst >= number - 10 - 0.001  # what floats round off the sum of the clock's turns
+        assert call.at - burst >= number - 10 - 0.001  # allows for rounding in the sum of the clock's steps
     await stage.quiet()
     assert [len(stage.replies(card)) for card in stage.cards()] == [1] * 12
 

@@ -1,5 +1,4 @@
-"""Slack that has said nothing since the bot started: what is signed for our workspace is recorded, and decided once
-Slack has said which workspace that is."""
+"""Slack has not answered since the bot started: deliveries are recorded, and decided once our workspace is known."""
 
 import json
 from collections.abc import AsyncIterator
@@ -15,19 +14,19 @@ from tests.fakes import FakeClock
 from tests.scenarios.conftest import INCIDENT, Stage, running
 
 AGAIN = 2.0
-"""Seconds after which Slack is asked anew who we are."""
+"""Seconds after which Slack is asked again who we are."""
 
 
 @asynccontextmanager
 async def away(built: world.World) -> AsyncIterator[Stage]:
-    """Start the bot while Slack answers nothing."""
+    """Start the bot while Slack does not answer."""
     built.slack.faults.down()
     async with running(built) as stage:
         yield stage
 
 
 async def returns(stage: Stage) -> None:
-    """Let Slack answer again, and wait until it has been asked anew and all that waited for it is told."""
+    """Let Slack answer again, and wait until everything that waited for it is done."""
     stage.slack.faults.up()
     await stage.passes(AGAIN)
     await stage.ticks(lambda: stage.waiting() == 0)
@@ -35,7 +34,7 @@ async def returns(stage: Stage) -> None:
 
 @pytest.fixture
 async def card(built: world.World) -> PostedMessage:
-    """Return a card that stands since before the bot was started anew."""
+    """Return a card posted before the bot was restarted."""
     async with running(built) as stage:
         return await stage.asks("U0ALICE", "stop main-feed")
 
@@ -180,7 +179,7 @@ async def test_it_outlives_a_restart(built: world.World, card: PostedMessage) ->
 
 
 async def foreign(stage: Stage, card: PostedMessage, button: str, *, trigger: str) -> Ack:
-    """Press a button with a delivery that is signed with our secret, for another workspace that has our app too."""
+    """Press a button by a delivery with our signature for another workspace that has our app too."""
     value = stage.select("SELECT id FROM requests")[0][0]
     payload = {
         "type": "block_actions",
@@ -194,7 +193,7 @@ async def foreign(stage: Stage, card: PostedMessage, button: str, *, trigger: st
 
 
 def turned_away(stage: Stage) -> list[str]:
-    """Return for whom the entries were that the audit says were not for us."""
+    """Return the teams of the entries that, according to the audit, were not for us."""
     rows = stage.select("SELECT facts FROM audit WHERE what = 'another workspace' ORDER BY id")
     return [team for (facts,) in rows for team in json.loads(facts)["for_teams"]]
 

@@ -1,4 +1,4 @@
-"""Slack failing on our messages: what is recorded is told in the end, and a copy of a card is as good as the card."""
+"""Slack fails on our messages: what is recorded is delivered in the end, and a copy of a card works like the card."""
 
 import pytest
 

@@ -1,4 +1,4 @@
-"""The main job, from the command to the true answer in the thread."""
+"""The usual case, from the command to the outcome in the thread."""
 
 from tests.scenarios.conftest import Stage
 

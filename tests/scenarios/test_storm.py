@@ -1,4 +1,4 @@
-"""A storm: a thousand commands at once, all acknowledged, none lost."""
+"""A thousand commands at once, all acknowledged, none lost."""
 
 import asyncio
 import collections
@@ -8,7 +8,7 @@ from tests.scenarios.conftest import Stage
 
 SAME, UNKNOWN, KNOWN = 800, 150, 50
 SENDERS = tuple(f"U0ERIN{number}" for number in range(20))
-"""So many that none of them sends more than one person may within a minute."""
+"""Enough people that none of them exceeds the rate limit per person."""
 
 
 async def test_a_thousand_commands_at_once_are_all_acknowledged_and_answered(stage: Stage) -> None:
@@ -26,14 +26,14 @@ async def test_a_thousand_commands_at_once_are_all_acknowledged_and_answered(sta
         *(stage.types(SENDERS[number % len(SENDERS)], text) for number, text in enumerate(texts))
     )
     await stage.answers_all(patience=120)
-    # A channel takes ten messages at once and then one a second: the cards and their replies come by and by.
+    # A channel accepts ten messages at once and then one a second, so the cards and replies arrive gradually.
     await stage.ticks(lambda: not stage.waiting(), most=600)
     await stage.quiet(patience=120)
 
     assert {ack.status for ack in acks} == {200}
     said = collections.Counter(ack.shown.plain.partition(" ")[0] for ack in acks if ack.shown is not None)
     assert said.total() == len(texts)
-    # Who was told that nothing could be recorded, or that nobody knows, was answered too.
+    # A person who was told that the command was not or may not have been recorded has been answered too.
     unsure = said.total() - said["Reading"]
     answers = [answer for sender in SENDERS for answer in stage.heard(sender)]
     heard = len(answers) - unsure

@@ -1,4 +1,4 @@
-"""Somebody who sends more commands than one person may: acknowledged, answered, and nothing done for them."""
+"""Somebody exceeds the rate limit for commands: acknowledged and answered, but nothing is done."""
 
 import asyncio
 

@@ -1,7 +1,7 @@
-"""One person with two ids, as Enterprise Grid has them: `U0…` in the workspace, `W0…` in the organisation.
+"""One person with two ids, as on Enterprise Grid: `U0…` in the workspace, `W0…` in the organisation.
 
-Whichever of the two they act with, and whichever the policy or a user group names, they stay one person. The table of
-all decisions is in `tests/test_identity.py`; here Slack's own answers say who is who.
+Whichever id they act with, and whichever the policy or a user group names, they are one person. The table of all
+decisions is in `tests/test_identity.py`; here Slack's own answers say who is who.
 """
 
 import contextlib
@@ -41,7 +41,7 @@ OpenGrid = Callable[[str], contextlib.AbstractAsyncContextManager[Stage]]
 
 
 def furnish(slack: SlackStandIn, flows: live_server.LiveStandIn) -> None:
-    """Put the sample there, and a second id for some of its people."""
+    """Add the sample, and a second id for some of its people."""
     slack.workspace.enterprise_id = "E0GRID"
     world.sample(slack, flows)
     for name, user in U.items():

@@ -1,5 +1,7 @@
-"""Whatever a person can type: its card is posted, each button on it works when Slack sends the card back whole, and
-the audit, the history and `explain` take it. Over both doors."""
+"""Any text that a person can type, over both doors.
+
+Its card is posted, each button works when Slack sends the card back, and audit, history and `explain` can handle it.
+"""
 
 import json
 import random
@@ -18,7 +20,7 @@ BITS: Final = (
     *("<!channel>", "<@U0BOB>", "<http://a.example|b>", "&amp;", "&lt;", "&", "*", "_", "~", "`", "```", ">"),
     *("%s", "{0}", "{{x}}", "${HOME}", "'; DROP TABLE requests; --", "$1", ":1", "\t", "  ", "é" * 40, "x" * 60),
 )
-"""What texts are made of that some layer on the way could take for something else."""
+"""Parts of texts that some layer on the way could misinterpret."""
 
 CHOSEN: Final = ("log says \\u0000", "\0", "x" * 500, "é" * 500, "\\" * 500, "a\0b", '"' * 500, "&" * 500)
 
@@ -33,7 +35,7 @@ def texts(number: int) -> list[str]:
 
 
 def is_reason(text: str) -> bool:
-    """Tell whether a text is a reason at all, and not for example invisible."""
+    """Tell whether a text is a valid reason, and not for example invisible."""
     return isinstance(grammar.parse(f"stop main-feed because {text}"), grammar.ChangeCommand) and bool(
         text.strip("\0 \t")
     )
@@ -42,7 +44,7 @@ def is_reason(text: str) -> bool:
 async def plays(stage: Stage, flow: str, reason: str, button: str) -> None:
     """Ask for a stop with a reason, and press a button of its card."""
     if stage.slack.people.by_socket:
-        reason = reason.replace("\0", "")  # no JSON of Slack's has one: the whole envelope would be malformed
+        reason = reason.replace("\0", "")  # Slack's JSON never contains one: the whole envelope would be malformed
     card = await stage.asks("U0ALICE", f"stop {flow} because {reason}")
     who = "U0ALICE" if button == "withdraw" else "U0DAVE"
     ack = await stage.presses(who, card, button)
@@ -55,7 +57,7 @@ async def plays(stage: Stage, flow: str, reason: str, button: str) -> None:
 
 
 async def takes_all(stage: Stage, reasons: list[str]) -> None:
-    """Play all of them, each on a flow of its own, and look at what is left of it."""
+    """Play all reasons, each on its own flow, and check what is recorded."""
     for number, reason in enumerate(reasons):
         flow = f"typed-{number:04d}"
         stage.live.add_flow(world.PROJECT_ID, flow, f"feed {number} {reason[:60]}")

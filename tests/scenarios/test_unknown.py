@@ -1,4 +1,4 @@
-"""What nobody knows: a lost reply is read back, only a reading that says not done allows one more call."""
+"""Lost replies are read back, and only a read that says "not done" allows another call."""
 
 import asyncio
 import contextlib
@@ -34,7 +34,7 @@ async def _approved(stage: Stage) -> PostedMessage:
 
 
 async def _unknown(stage: Stage) -> PostedMessage:
-    """Return the card of a stop that had its effect, whose reply was lost, and whose flow cannot be read."""
+    """Return the card of a stop that worked, whose reply was lost, and whose flow cannot be read."""
     card = await stage.asks("U0ALICE", "stop main-feed")
     await stage.quiet()
     let_go = asyncio.Event()
@@ -270,7 +270,7 @@ async def test_promise_5_a_crash_with_a_call_claimed_is_read_back(
     async with running(built) as stage:
         card = await stage.asks("U0ALICE", "stop main-feed")
         await stage.quiet()
-    # Another process claimed the call, sent it perhaps, and was killed before the reply.
+    # Another process claimed the call, may have sent it, and was killed before the reply.
     _claim(stage, clock.now())
     if has_effect:
         stage.live.set_status(world.PROJECT_ID, MAIN, "STANDBY")
@@ -301,7 +301,7 @@ async def test_promise_10_a_repeat_that_a_restart_takes_up_late_is_not_sent(
 
 
 def _claim(stage: Stage, at: float) -> None:
-    """Put an approved request with a claimed call on record, as a killed process leaves it."""
+    """Store an approved request with a claimed call, as a killed process leaves it."""
     operation = {"progress": "running", "awaiting": "reply", "tries": 1, "begun_at": at}
     vote = [{"actor": {"team": stage.slack.workspace.team_id, "user": "U0DAVE"}, "at": at}]
     file = stage.world.directory / "flowbot.db"

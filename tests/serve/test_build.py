@@ -1,4 +1,4 @@
-"""The composition root: endpoints, what keeps the bot from starting, and the order in which it shuts down."""
+"""The composition root: endpoints, what prevents the start, and the order of the shutdown."""
 
 import asyncio
 import contextlib
@@ -33,13 +33,13 @@ async def built(tmp_path: pathlib.Path) -> AsyncIterator[world.World]:
 
 @contextlib.asynccontextmanager
 async def running(built: world.World) -> AsyncIterator[tuple[build.Bot, str]]:
-    """Run the bot, and return it with where it listens."""
+    """Run the bot, and return it with its address."""
     async with built.bot() as bot:
         yield bot, built.slack.people.request_url.removesuffix("/slack/events")
 
 
 async def get(url: str) -> tuple[int, str]:
-    """Read an address."""
+    """Fetch a URL."""
     async with aiohttp.ClientSession() as session, session.get(url) as answer:
         return answer.status, await answer.text()
 
@@ -75,7 +75,7 @@ async def test_there_is_nothing_else(built: world.World, method: str, path: str,
         assert (await session.request(method, url + path)).status == status
 
 
-async def test_only_a_path_that_is_spelled_as_ours_is_ours(built: world.World) -> None:
+async def test_only_exactly_spelled_paths_are_served(built: world.World) -> None:
     ours = [("GET", "/metrics"), ("GET", "/healthz"), ("GET", "/readyz"), ("POST", "/slack/events")]
     bent = [
         (method, target)
@@ -95,7 +95,7 @@ async def test_only_a_path_that_is_spelled_as_ours_is_ours(built: world.World) -
 
 
 async def raw_status(url: str, method: str, target: str) -> int:
-    """Send a request whose target is spelled just so."""
+    """Send a request with exactly this target; return the status."""
     reader, writer = await asyncio.open_connection("127.0.0.1", int(url.rpartition(":")[2]))
     writer.write(f"{method} {target} HTTP/1.1\r\nHost: x\r\nContent-Length: 0\r\nConnection: close\r\n\r\n".encode())
     status = (await reader.read()).split(b" ")[1]
@@ -103,7 +103,7 @@ async def raw_status(url: str, method: str, target: str) -> int:
     return int(status)
 
 
-async def test_how_slack_stood_when_last_asked_is_told_and_makes_nobody_unready(built: world.World) -> None:
+async def test_readyz_reports_slacks_last_status_without_depending_on_it(built: world.World) -> None:
     built.slack.faults.down()
     async with running(built) as (_, url):
         assert await get(f"{url}/readyz") == (200, '{"database":"answers","slack":"away"}')
@@ -112,7 +112,7 @@ async def test_how_slack_stood_when_last_asked_is_told_and_makes_nobody_unready(
         assert await get(f"{url}/readyz") == (200, '{"database":"answers","slack":"connected"}')
 
 
-async def test_slack_being_away_at_first_is_told_and_mends_itself(built: world.World) -> None:
+async def test_slack_being_away_at_the_start_is_logged_and_retried(built: world.World) -> None:
     built.slack.faults.down()
     async with running(built):
         told = await built.slack.people.command("U0ALICE", "C0INCIDENT", "status main-feed")

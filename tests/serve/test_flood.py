@@ -1,4 +1,4 @@
-"""The bot as a process with few descriptors, on a port that somebody floods."""
+"""The bot as a process with few file descriptors, while its port is flooded."""
 
 import asyncio
 import contextlib
@@ -19,7 +19,7 @@ HALF = b"POST /slack/events HTTP/1.1\r\nHost: here\r\nX-Half: "
 
 
 async def launch(environ: Mapping[str, str], directory: pathlib.Path) -> process.Process:
-    """Run the bot with few descriptors."""
+    """Run the bot with few file descriptors."""
     return await asyncio.create_subprocess_exec(
         *(sys.executable, "-P", "-m", "bot", "serve"),
         cwd=directory,
@@ -33,7 +33,7 @@ async def launch(environ: Mapping[str, str], directory: pathlib.Path) -> process
 
 @contextlib.asynccontextmanager
 async def running(built: world.World) -> AsyncIterator[tuple[process.BotProcess, int]]:
-    """Run the bot, and yield it and its port."""
+    """Run the bot, and return it and its port."""
     urls: list[str] = []
     bot = process.BotProcess(
         built.environ, directory=built.directory, changed=lambda: None, connected=urls.append, launch=launch
@@ -47,7 +47,7 @@ async def running(built: world.World) -> AsyncIterator[tuple[process.BotProcess,
 
 
 async def get(port: int, path: str) -> bytes:
-    """Return the status that a path is answered with."""
+    """Return the status of a path."""
     reader, writer = await asyncio.open_connection("127.0.0.1", port)
     writer.write(f"GET {path} HTTP/1.1\r\nHost: here\r\nConnection: close\r\n\r\n".encode())
     answer = await reader.read()
@@ -56,12 +56,12 @@ async def get(port: int, path: str) -> bytes:
 
 
 def open_files(pid: int | None) -> int:
-    """Return how many descriptors a process has."""
+    """Return the number of open descriptors of a process."""
     return len(list(pathlib.Path(f"/proc/{pid}/fd").iterdir()))
 
 
 def resident(pid: int | None) -> int:
-    """Return the megabytes that a process has in memory."""
+    """Return the resident memory of a process in megabytes."""
     return int(pathlib.Path(f"/proc/{pid}/statm").read_text().split()[1]) * os.sysconf("SC_PAGE_SIZE") // 2**20
 
 

@@ -1,4 +1,4 @@
-"""The bot behind a real HAProxy, which keeps connections to it open and uses them again."""
+"""The bot behind a real HAProxy, which keeps connections to it open and reuses them."""
 
 import asyncio
 import contextlib
@@ -27,7 +27,7 @@ async def built(tmp_path: pathlib.Path) -> AsyncIterator[world.World]:
 
 @contextlib.asynccontextmanager
 async def running(built: world.World, limits: Limits) -> AsyncIterator[int]:
-    """Run the bot, and yield its port."""
+    """Run the bot, and return its port."""
     async with build.build(built.settings(), clock=built.clock) as bot:
         listener = http_server.listen("127.0.0.1", 0)
         server = http_server.Server(http_server.config(bot.app, limits=limits))
@@ -40,7 +40,7 @@ async def running(built: world.World, limits: Limits) -> AsyncIterator[int]:
 
 
 async def delivered(built: world.World, senders: int) -> list[str]:
-    """Send deliveries one after the other, from so many at a time; return how each was answered."""
+    """Send deliveries one after another from this many senders; return how each was answered."""
 
     async def send() -> list[str]:
         return [

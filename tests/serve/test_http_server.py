@@ -1,6 +1,6 @@
-"""The port without a proxy: real connections to the real server, and callers who send too much, too slowly, too often.
+"""The server without a proxy: real connections, and clients that send too much, too slowly or too often.
 
-Whoever waits here waits for what the server does; its times are small numbers that a test sets.
+Each wait is for something that the server does; its time limits are set to small numbers.
 """
 
 import asyncio
@@ -22,14 +22,14 @@ from tests.fakes import until
 Streams: TypeAlias = tuple[asyncio.StreamReader, asyncio.StreamWriter]
 
 SHORT = 0.05
-"""Seconds for what is to run out."""
+"""Seconds for a time limit that is to expire."""
 
 WHOLE = b"GET /where?x=1 HTTP/1.1\r\nHost: here\r\n\r\n"
 HALF = b"POST /slack/events HTTP/1.1\r\nHost: here\r\nX-One: "
 
 
 class Server:
-    """The server, and what is asked of it."""
+    """The server, and its requests."""
 
     def __init__(self, port: int) -> None:
         self.port = port
@@ -38,7 +38,7 @@ class Server:
         self.connections: set[object] = set()
 
     async def app(self, scope: Scope, receive: Receive, send: Send) -> None:
-        """Answer with the path as it was sent, once a body that is asked for is there."""
+        """Answer with the path as it was sent, after reading the body if the path asks for it."""
         request = Request(scope, receive)
         self.seen.append(scope["raw_path"].decode())
         if self.gate is not None:
@@ -61,13 +61,13 @@ class Server:
                 await writer.wait_closed()
 
     async def said(self, *sent: bytes) -> bytes:
-        """Send something, and return all that comes until the server hangs up."""
+        """Send something, and return everything until the server closes the connection."""
         async with self.caller(*sent) as (reader, _):
             return await everything(reader)
 
 
 async def everything(reader: asyncio.StreamReader) -> bytes:
-    """Read until the server hangs up."""
+    """Read until the server closes the connection."""
     found = b""
     with contextlib.suppress(ConnectionError):
         while piece := await reader.read(65536):
@@ -76,7 +76,7 @@ async def everything(reader: asyncio.StreamReader) -> bytes:
 
 
 async def answer(reader: asyncio.StreamReader) -> bytes:
-    """Read one answer whole, and return its status line and its body."""
+    """Read one whole response, and return its status line and its body."""
     head = await reader.readuntil(b"\r\n\r\n")
     length = next(int(line[16:]) for line in head.split(b"\r\n") if line.lower().startswith(b"content-length: "))
     return head.partition(b"\r\n")[0] + b" | " + await reader.readexactly(length)
@@ -167,7 +167,7 @@ class TestTime:
         async with running(Limits(head_within=SHORT, write_within=SHORT)) as server:
             assert (await server.said(sent)).startswith(b"HTTP/1.1 408 ")
 
-    async def test_a_caller_who_says_nothing_is_hung_up_on(self) -> None:
+    async def test_a_silent_caller_is_disconnected(self) -> None:
         async with running(Limits(head_within=SHORT)) as server:
             assert await server.said() == b""
 
@@ -234,7 +234,7 @@ class TestConnections:
             assert await answer(at_rest[0]) == b"HTTP/1.1 200 OK | /where"
             assert not second.at_eof()
 
-    async def test_nobody_who_is_being_answered_makes_way(self) -> None:
+    async def test_no_request_being_answered_is_dropped_for_a_new_one(self) -> None:
         async with running(Limits(connections=2)) as server, contextlib.AsyncExitStack() as stack:
             server.gate = asyncio.Event()
             callers = [await stack.enter_async_context(server.caller(WHOLE)) for _ in range(2)]
@@ -279,7 +279,7 @@ class TestConnections:
 
 
 def taken(listener: http_server.Listener, stack: contextlib.ExitStack) -> int:
-    """Accept as asyncio does in one turn, and count."""
+    """Accept as asyncio does in one turn, and return the number of connections."""
     count = 0
     with contextlib.suppress(BlockingIOError):
         while True:

@@ -1,4 +1,4 @@
-"""The settings: where they come from, what is wrong with them, and what never shows."""
+"""The settings: their sources, their problems, and the values that are never shown."""
 
 import dataclasses
 import pathlib
@@ -194,7 +194,7 @@ class TestSources:
         assert told({**GOOD, "SECRETS_DIR": "gone"}, directory) == ["SECRETS_DIR: gone is not a directory"]
 
     def test_a_secrets_directory_that_cannot_be_looked_into_is_a_sentence(self, directory: pathlib.Path) -> None:
-        name = "s" * 300  # longer than any file system takes: even root cannot look there
+        name = "s" * 300  # longer than any file system allows: even root cannot look it up
         (found,) = told({**GOOD, "SECRETS_DIR": name}, directory)
         assert found.startswith(f"SECRETS_DIR: {directory / name} cannot be read: ")
 
@@ -214,13 +214,13 @@ class TestSources:
         assert clear(found.credentials_for("eu")) == ("eu-ak", "eu-sk", None)
         assert found.warnings == ()
 
-    def test_where_tokens_come_from_may_be_told(self, directory: pathlib.Path) -> None:
+    def test_the_iam_endpoint_can_be_set(self, directory: pathlib.Path) -> None:
         environ = {**GOOD, **NO_KEYS, **USER, "HUAWEICLOUD_IAM_ENDPOINT": "https://iam.example/"}
         user = loader.load(environ, directory=directory).iam_user
         assert user is not None
         assert user.endpoint == "https://iam.example"
 
-    def test_keys_come_before_a_user_who_is_warned_of(self, directory: pathlib.Path) -> None:
+    def test_keys_take_precedence_over_a_user_with_a_warning(self, directory: pathlib.Path) -> None:
         found = loader.load({**GOOD, **USER}, directory=directory)
         assert clear(found.credentials_for("hk-1")) == ("the-ak", "the-sk", None)
         assert found.iam_user is None
@@ -491,7 +491,7 @@ class TestCheckReport:
         assert defect.startswith("flowbot.toml:10: rule 1, approvals: needs 3")
         assert warning.startswith("warning: flowbot.toml:6: rule 1, effect: ")
 
-    def test_what_stops_the_start_is_all_there_is_to_say(self, directory: pathlib.Path) -> None:
+    def test_problems_that_prevent_the_start_are_the_whole_report(self, directory: pathlib.Path) -> None:
         invalid = SettingsInvalid((Problem(where="PORT", what="is wrong"),))
         assert loader.check_report(invalid) == ("PORT: is wrong",)
 
@@ -508,6 +508,6 @@ class TestExamples:
         (tmp_path / "flowbot.toml").write_bytes((self.ROOT / "flowbot.toml").read_bytes())
         assert loader.load({}, directory=tmp_path).warnings == ()
 
-    def test_the_module_reads_the_policy_through_one_door(self, directory: pathlib.Path) -> None:
+    def test_the_settings_contain_the_policy_of_the_file(self, directory: pathlib.Path) -> None:
         found = loader.load(GOOD, directory=directory)
         assert found.policy == policy_file.load((directory / "flowbot.toml").read_bytes(), name="flowbot.toml").policy

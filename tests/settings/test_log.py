@@ -1,4 +1,4 @@
-"""Logging: secrets are searched for in what comes out, by every way in, at debug level."""
+"""Logging: no secret appears in the output, however it is logged, at debug level."""
 
 import collections.abc
 import json
@@ -77,14 +77,14 @@ def nothing_leaks(out: str) -> bool:
 
 
 class Holder:
-    """An object that shows what it holds."""
+    """An object whose repr shows its contents."""
 
     def __repr__(self) -> str:
         return f"<Holder {SECRET}>"
 
 
 class Mute:
-    """An object that cannot be shown."""
+    """An object whose repr raises."""
 
     def __repr__(self) -> str:
         raise ValueError(SECRET)
@@ -180,7 +180,7 @@ def test_of_two_secrets_that_begin_alike_nothing_is_left_over(capsys: pytest.Cap
     assert line["event"] == f"it is {log.REDACTED}."
 
 
-def test_what_holds_itself_is_logged(capsys: pytest.CaptureFixture[str]) -> None:
+def test_recursive_values_are_logged(capsys: pytest.CaptureFixture[str]) -> None:
     configured()
     endless: dict[str, object] = {"password": "s3kr1t"}
     endless["list"], endless["self"] = [endless, 2, 3], endless
@@ -318,7 +318,7 @@ def test_an_exception_that_nobody_catches_is_logged_without_secrets() -> None:
     assert f"ValueError: {log.REDACTED}" in json.loads(line)["exception"]
 
 
-def test_only_an_interrupt_is_not_worth_a_line(capsys: pytest.CaptureFixture[str]) -> None:
+def test_only_a_keyboard_interrupt_is_not_logged(capsys: pytest.CaptureFixture[str]) -> None:
     configured()
     sys.excepthook(KeyboardInterrupt, KeyboardInterrupt(), None)
     sys.excepthook(ValueError, ValueError(SECRET), None)
@@ -398,6 +398,6 @@ def test_secrets_that_are_renewed_for_ever_take_no_memory_for_ever() -> None:
     assert redaction.text("token-number-00000") == "token-number-00000"
 
 
-def test_without_a_log_there_is_nothing_to_hide_from(mocker: MockerFixture) -> None:
+def test_hiding_secrets_before_the_log_is_configured_does_nothing(mocker: MockerFixture) -> None:
     mocker.patch.object(log, "_in_force", None)
     log.hide(["a secret of nobody"])

@@ -1,4 +1,4 @@
-"""The table of variables, and the example that is made of it."""
+"""The table of variables, and the example made from it."""
 
 import pathlib
 

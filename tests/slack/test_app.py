@@ -1,4 +1,4 @@
-"""The Bolt app: every parameter is known to it, and nothing that comes in makes a 5xx."""
+"""The Bolt app: all its listener parameters are known to Bolt, and no input causes a 5xx."""
 
 import asyncio
 import contextlib
@@ -83,7 +83,7 @@ class NothingToRead(Queries):
         self.gate: asyncio.Event | None = None
 
     async def read(self, actor: Actor, typed: Typed, command: ReadCommand, *, page: int = 1) -> query_results.Pending:
-        """Show that no request is open."""
+        """Return an empty list of pending requests."""
         self.asked.append((typed, command, page))
         if self.gate is not None:
             await self.gate.wait()
@@ -92,14 +92,14 @@ class NothingToRead(Queries):
         return query_results.Pending(deciding=(), others=())
 
     async def usable(self, actor: Actor, channel: str) -> query_results.Usable:
-        """Name every verb."""
+        """Return every verb."""
         if self.gate is not None:
             await self.gate.wait()
         return query_results.Usable(verbs=frozenset(VERBS))
 
 
 class Dispatching:
-    """The app with an inbox that answers as a test says."""
+    """The app with an inbox whose answer the test sets."""
 
     def __init__(self, slack: SlackStandIn, session: aiohttp.ClientSession) -> None:
         clock = FakeClock()
@@ -155,7 +155,7 @@ def test_every_parameter_of_a_listener_is_known_to_bolt(name: str) -> None:
 
 
 @pytest.mark.parametrize("payload", [COMMAND, MENTION, CLICK, VIEW])
-async def test_what_is_ours_reaches_its_listener(dispatching: Dispatching, payload: dict[str, Any]) -> None:
+async def test_our_deliveries_reach_their_listeners(dispatching: Dispatching, payload: dict[str, Any]) -> None:
     answered = await dispatching.send(payload)
 
     assert answered.status_code == 200
@@ -175,9 +175,7 @@ async def test_what_is_ours_reaches_its_listener(dispatching: Dispatching, paylo
         {"team_id": "T0PLAYGROUND"},
     ],
 )
-async def test_what_is_not_ours_is_not_found_and_does_nothing(
-    dispatching: Dispatching, payload: dict[str, Any]
-) -> None:
+async def test_other_deliveries_get_a_404_and_do_nothing(dispatching: Dispatching, payload: dict[str, Any]) -> None:
     assert (await dispatching.send(payload)).status_code == 404
     assert dispatching.entries == []
 
@@ -212,7 +210,7 @@ DIALOG: dict[str, Any] = {
         {**DIALOG, "type": "workflow_step_edit", "workflow_step": {"step_id": "s"}},
     ],
 )
-async def test_what_was_pressed_or_submitted_and_is_not_ours_is_acknowledged_quietly(
+async def test_foreign_buttons_and_modals_are_acknowledged_silently(
     dispatching: Dispatching, payload: dict[str, Any]
 ) -> None:
     with structlog.testing.capture_logs() as lines:
@@ -223,7 +221,7 @@ async def test_what_was_pressed_or_submitted_and_is_not_ours_is_acknowledged_qui
 
 
 def broken() -> list[dict[str, Any]]:
-    """Return payloads of ours with each part taken out, and with each part of another kind."""
+    """Return our payloads with each part removed in turn, and with each part replaced by another type."""
     found: list[dict[str, Any]] = []
     for payload in (COMMAND, MENTION, CLICK, VIEW):
         found += spoilt(payload)
@@ -231,7 +229,7 @@ def broken() -> list[dict[str, Any]]:
 
 
 def spoilt(payload: dict[str, Any]) -> list[dict[str, Any]]:
-    """Return a value with each part taken out, and with each part of another kind."""
+    """Return a value with each part removed in turn, and with each part replaced by another type."""
     found: list[dict[str, Any]] = []
     for name in payload:
         found += [{**payload, name: wrong} for wrong in (None, 7, "x", [], {}, [None], {"id": None})]
@@ -240,7 +238,7 @@ def spoilt(payload: dict[str, Any]) -> list[dict[str, Any]]:
 
 
 def let_in() -> list[dict[str, Any]]:
-    """Return what of all that the doors let through."""
+    """Return those payloads that both the guard and Socket Mode accept."""
     found = []
     for payload in (*broken(), *spoilt(DIALOG), *({**VIEW, "view": view} for view in spoilt(VIEW["view"]))):
         with contextlib.suppress(ValueError):
@@ -249,7 +247,7 @@ def let_in() -> list[dict[str, Any]]:
     return found
 
 
-async def test_no_shape_that_is_let_in_is_a_surprise(dispatching: Dispatching) -> None:
+async def test_no_accepted_shape_raises_an_unexpected_error(dispatching: Dispatching) -> None:
     with structlog.testing.capture_logs() as lines:
         for payload in let_in():
             await dispatching.send(payload)

@@ -1,4 +1,4 @@
-"""Answers with their time: who shares one, who asks anew, and what a rate limit lets count."""
+"""The cache of Slack's answers: sharing a call, asking again, and what counts during a rate limit."""
 
 import asyncio
 
@@ -10,7 +10,7 @@ from tests.fakes import FakeClock, in_order, until
 
 
 class Slack:
-    """What is asked, and what it answers; `dated` is how much older than its question an answer is."""
+    """A source of answers; `dated` is how much older than its question an answer is."""
 
     def __init__(self) -> None:
         self.clock = FakeClock()
@@ -22,7 +22,7 @@ class Slack:
         self.gate.set()
 
     async def ask(self, name: str, since: float) -> Known[int]:
-        """Answer with the number of the question."""
+        """Return the number of the call."""
         self.asked += 1
         number, at = self.asked, max(since, self.clock.now() - self.dated)
         await self.gate.wait()

@@ -1,4 +1,4 @@
-"""One WebSocket: its hello, its pings, its acknowledgements, its end. The stand-in is the other side of a real one."""
+"""One WebSocket: hello, pings, acknowledgements, close, over a real socket to the stand-in."""
 
 import asyncio
 from collections.abc import AsyncIterator
@@ -18,7 +18,7 @@ from tests.fakes import FakeClock, in_order, until
 
 
 class Counting(FakeClock):
-    """A clock that counts how often somebody went to sleep by it."""
+    """A clock that counts the sleeps begun."""
 
     def __init__(self) -> None:
         super().__init__()
@@ -29,14 +29,14 @@ class Counting(FakeClock):
         await super().sleep(seconds)
 
     async def turned(self, seconds: float, connection: Connection) -> None:
-        """Turn the hands, and wait until the watch has looked."""
+        """Advance the clock, and wait until the watch has checked the connection."""
         before = self.slept
         self.turn(seconds)
         await until(lambda: self.slept > before or connection.over.is_set())
 
 
 class Wired:
-    """A connection to the stand-in, and what came over it; while `gate` is shut, nothing is acknowledged."""
+    """A connection to the stand-in, and what came over it; while `gate` is closed, nothing is acknowledged."""
 
     def __init__(self, slack: SlackStandIn, session: aiohttp.ClientSession) -> None:
         self.clock = Counting()
@@ -120,7 +120,7 @@ async def test_an_envelope_is_acknowledged_once_it_was_taken(wired: Wired, conne
     assert (await first).ok
 
 
-async def test_what_shall_not_be_acknowledged_is_not(wired: Wired, connection: Connection) -> None:
+async def test_without_an_acknowledgement_none_is_sent(wired: Wired, connection: Connection) -> None:
     refused = asyncio.create_task(wired.delivers(answered=False))
     await until(lambda: wired.taken)
     assert (await wired.delivers()).ok
@@ -148,7 +148,7 @@ async def test_an_envelope_is_acknowledged_on_the_connection_that_brought_it(wir
 
 
 @pytest.mark.parametrize("text", ["no json", "[]", '{"envelope_id": 5}', '{"type": "\\ud800"}', "[" * 100_000])
-async def test_what_nobody_understands_is_left_alone(wired: Wired, connection: Connection, text: str) -> None:
+async def test_unknown_messages_are_ignored(wired: Wired, connection: Connection, text: str) -> None:
     await wired.line.socket.send_str(text)
     await wired.line.socket.send_bytes(b"binary")
 
@@ -168,7 +168,7 @@ async def test_a_disconnect_says_that_it_will_go_and_is_not_yet_the_end(
     assert (await wired.delivers()).ok
 
 
-async def test_the_end_in_good_order_and_a_cut_are_both_the_end(wired: Wired) -> None:
+async def test_a_clean_close_and_a_cut_both_end_the_connection(wired: Wired) -> None:
     for cut in (False, True):
         connection = await wired.open()
         await connection.greeted()
@@ -195,7 +195,7 @@ async def test_a_connection_that_answers_lives_on_also_after_a_long_sleep_of_the
     wired: Wired, connection: Connection
 ) -> None:
     for seconds in (PING_EVERY, PING_EVERY, 8 * 3600.0, PING_EVERY, PING_EVERY):
-        assert (await wired.delivers()).ok  # by then, the answer to the ping is here as well
+        assert (await wired.delivers()).ok  # by then, the answer to the ping has arrived too
         await wired.clock.turned(seconds, connection)
 
     assert connection.is_live

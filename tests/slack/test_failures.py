@@ -1,4 +1,4 @@
-"""What a failed call to Slack means."""
+"""How failed calls to Slack are classified."""
 
 from typing import Any
 
@@ -36,7 +36,7 @@ def api_error(data: Any, status: int = 200, **headers: str) -> SlackApiError:
         *((api_error({"ok": False, "error": code}), failures.OPERATOR_TIME) for code in sorted(failures.OPERATORS)),
     ],
 )
-def test_what_may_pass_is_tried_again(failure: Exception, retry_after: float | None) -> None:
+def test_temporary_errors_are_retried(failure: Exception, retry_after: float | None) -> None:
     translated = failures.translate(failure)
 
     assert isinstance(translated, errors.ChatUnavailable)
@@ -44,14 +44,14 @@ def test_what_may_pass_is_tried_again(failure: Exception, retry_after: float | N
 
 
 @pytest.mark.parametrize("code", ["channel_not_found", "not_in_channel", "invalid_blocks", "is_archived"])
-def test_a_definite_no_is_one(code: str) -> None:
+def test_final_errors_are_refusals(code: str) -> None:
     translated = failures.translate(api_error({"ok": False, "error": code}))
 
     assert isinstance(translated, errors.ChatRefused)
     assert translated.code == code
 
 
-def test_no_part_of_the_call_is_in_the_words() -> None:
+def test_an_error_quotes_no_part_of_the_call() -> None:
     failure = api_error({"ok": False, "error": "fatal_error", "url": "https://hooks.slack.com/1"}, token="xoxb-1")
 
     said = str(failures.translate(failure))

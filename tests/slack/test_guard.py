@@ -1,4 +1,4 @@
-"""The door: what gets a 4xx, with no effect and no word of the body in the log."""
+"""The guard: what gets a 4xx, with no effect and nothing of the body in the log."""
 
 import asyncio
 import json
@@ -28,7 +28,7 @@ JSON: Final = "application/json"
 
 
 class Door:
-    """A guard, and what it let through."""
+    """A guard, and what it accepted."""
 
     def __init__(self, team: str = "T1", enterprise: str | None = None, *, known: bool = True) -> None:
         self.clock, self.through = FakeClock(), list[dict[str, Any]]()
@@ -50,7 +50,7 @@ class Door:
         headers: Mapping[str, str] | None = None,
         chunks: int = 1,
     ) -> tuple[int, str]:
-        """Deliver a body that is signed, unless headers say otherwise; return status and answer."""
+        """Deliver a signed body, with the given headers replaced; return status and answer."""
         signed = signature(SECRET, body, int(self.clock.now()) - age)
         given = {"content-type": kind, **signed, **(headers or {})}
         raw = [(name.lower().encode(), value.encode("latin-1")) for name, value in given.items()]
@@ -73,7 +73,7 @@ async def test_a_signed_delivery_for_us_goes_through_as_slacks_own_dict() -> Non
 
 
 def headers(**changed: str) -> dict[str, str]:
-    """Return headers by their short names."""
+    """Return headers from their short names."""
     names = {"stamp": "X-Slack-Request-Timestamp", "sign": "X-Slack-Signature", "length": "content-length"}
     return {names[name]: value for name, value in changed.items()}
 
@@ -114,7 +114,7 @@ BAD: Final = {
 
 
 @pytest.mark.parametrize("case", BAD)
-async def test_bad_input_is_turned_away_and_goes_no_further(case: str, caplog: pytest.LogCaptureFixture) -> None:
+async def test_bad_input_is_rejected_and_not_dispatched(case: str, caplog: pytest.LogCaptureFixture) -> None:
     given, status, reason = BAD[case]
     door = Door()
     caplog.set_level(logging.DEBUG)
@@ -199,7 +199,7 @@ async def test_a_content_type_is_read_as_http_means_it(kind: str) -> None:
     assert (await Door().knock(b'{"team_id": "T1"}', kind=kind))[0] == 200
 
 
-async def test_a_sender_that_goes_away_in_the_middle_is_no_surprise() -> None:
+async def test_a_sender_that_disconnects_in_the_middle_is_no_error() -> None:
     door = Door()
     raw = [(b"x-slack-signature", b"v0=x"), (b"x-slack-request-timestamp", b"1")]
 

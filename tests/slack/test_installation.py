@@ -1,4 +1,4 @@
-"""Who we are in Slack: asked once, again while Slack does not answer, and never guessed."""
+"""Who we are in Slack: asked until Slack answers once, and never guessed."""
 
 import asyncio
 from collections.abc import AsyncIterator
@@ -15,14 +15,14 @@ from bot.usecases import errors
 
 @pytest.fixture
 async def slack() -> AsyncIterator[SlackStandIn]:
-    """Open a workspace in an organisation."""
+    """Run a stand-in for a workspace in an organisation."""
     async with SlackStandIn(enterprise_id="E0GRID") as opened:
         yield opened
 
 
 @pytest.fixture
 async def installation(slack: SlackStandIn) -> AsyncIterator[Installation]:
-    """Return an installation that knows nothing yet."""
+    """Return an installation that does not know its identity yet."""
     async with aiohttp.ClientSession() as session:
         client = AsyncWebClient(token=slack.bot_token, base_url=slack.api_url, session=session, retry_handlers=[])
         yield Installation(client=client)
@@ -81,7 +81,7 @@ async def test_an_organisations_own_installation_may_be_in_no_workspace(
     assert installation.teams() == {"E0GRID"}
 
 
-async def test_whoever_is_nowhere_is_not_known(
+async def test_an_identity_without_team_and_organisation_is_unknown(
     slack: SlackStandIn, installation: Installation, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setitem(api.METHODS, "auth.test", lambda workspace, args: {"user_id": "U0BOT", "team_id": None})

@@ -1,4 +1,4 @@
-"""The three ways in: what is answered on the spot, what is recorded, and what is said when it was not."""
+"""The three lanes: what is answered at once, what is recorded, and what is said if recording failed."""
 
 import asyncio
 import json
@@ -57,7 +57,7 @@ async def test_help_is_answered_on_the_spot(dispatching: Dispatching, text: str 
 
 
 @pytest.mark.parametrize("text", ["stopp main", "stop", "stop main --nope", "stop main because", "stop main --for 1m"])
-async def test_what_is_not_understood_or_not_there_yet_is_recorded_nowhere(dispatching: Dispatching, text: str) -> None:
+async def test_usage_errors_and_unavailable_commands_are_not_recorded(dispatching: Dispatching, text: str) -> None:
     assert "Nothing was done" in await command(dispatching, text)
     assert dispatching.entries == []
 
@@ -68,12 +68,12 @@ async def test_a_stop_is_recorded_as_typed_and_never_answered_by_an_empty_200(di
 
 
 def mention(text: str, **event: Any) -> dict[str, Any]:
-    """Return the delivery of a message that begins with the bot's name."""
+    """Return the delivery of a message that begins with a mention of the bot."""
     return {**MENTION, "event": {**MENTION["event"], "text": f"<@U0FLOWBOT> {text}", **event}}
 
 
 async def told(dispatching: Dispatching, words: str, user: str = "U0ALICE") -> PostedMessage:
-    """Wait until somebody alone was told something with these words."""
+    """Wait until somebody was sent an ephemeral message with these words."""
     return await dispatching.slack.until(
         lambda workspace: next((one for one in workspace.ephemerals(user) if words in one.plain), None)
     )
@@ -124,7 +124,7 @@ async def test_a_mention_that_is_delivered_again_is_answered_once(dispatching: D
     assert len(dispatching.entries) == (1 if text == "stop main" else 0)
 
 
-async def test_no_more_mentions_are_remembered_than_is_of_use(dispatching: Dispatching) -> None:
+async def test_the_number_of_remembered_mentions_is_limited(dispatching: Dispatching) -> None:
     for number in range(REMEMBERED + 5):
         await dispatching.send(mention("stop main", ts=f"1700000000.{number:06}"))
     await dispatching.listeners.drain()

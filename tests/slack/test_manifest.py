@@ -1,4 +1,4 @@
-"""The manifest: one source for both doors, the file beside README, and what Slack's schema allows."""
+"""The manifest: both modes, the committed `manifest.yml`, and the limits of Slack's schema."""
 
 import pathlib
 from typing import Any, Final
@@ -18,14 +18,14 @@ HTTP: Final = ["https://bot.example.com/slack/events"] * 3
 
 
 def printed(*arguments: str) -> Any:
-    """Return what the command prints, read as YAML."""
+    """Return the printed manifest, parsed from YAML."""
     done = CliRunner().invoke(command_line.main, ["manifest", *arguments])
     assert done.exit_code == 0, done.output
     return yaml.safe_load(done.output)
 
 
 def addresses(found: Any) -> list[str]:
-    """Return every address that Slack would deliver to."""
+    """Return every URL that Slack would deliver to."""
     settings = found["settings"]
     places = [
         found["features"]["slash_commands"][0].get("url"),
@@ -37,7 +37,7 @@ def addresses(found: Any) -> list[str]:
 
 @pytest.fixture(autouse=True)
 def empty(tmp_path: pathlib.Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    """Stand in an empty directory, with none of our variables."""
+    """Change to an empty directory, without any of our variables."""
     monkeypatch.chdir(tmp_path)
     for name in ("SLACK_APP_TOKEN", "SLACK_BOT_TOKEN", "SLACK_SIGNING_SECRET", "SECRETS_DIR"):
         monkeypatch.delenv(name, raising=False)

@@ -1,4 +1,4 @@
-"""Slack as a place to speak: which call says what, by which way back, and what its failures mean."""
+"""The notifier: which method sends what, by which reply handle, and what failures mean."""
 
 import asyncio
 import dataclasses
@@ -63,12 +63,12 @@ class Speaking:
         )
 
     async def posted(self) -> records.Request:
-        """Post the card and return the request with it."""
+        """Post the card and return the request with its `ts`."""
         ts = await self.notifier.post_card(SEEN)
         return records.Request(**{**vars(SEEN), "card": Card(channel=HERE, ts=ts, shown=1)})
 
     def methods(self) -> list[str]:
-        """Return the calls, without the question who we are."""
+        """Return the calls, without `auth.test`."""
         return [call.method for call in self.slack.workspace.calls if call.method != "auth.test"]
 
 
@@ -88,7 +88,7 @@ def entry(arrival: Arrival | None = None, user: str = "U0ALICE") -> Entry:
 
 
 async def response_url(speaking: Speaking, user: str = "U0ALICE") -> str:
-    """Return a way back as Slack gives one out."""
+    """Return a `response_url` as Slack issues it."""
     speaking.slack.connect("http://127.0.0.1:9/")
     ack = await speaking.slack.people.command(user, HERE, "help")
     assert ack.sent is not None
@@ -158,7 +158,7 @@ async def test_a_failure_is_a_value_of_ours(
     assert getattr(raised.value, "retry_after", None) == (9.0 if fault == "ratelimit" else None)
 
 
-async def test_a_person_is_told_by_the_way_back_first(speaking: Speaking) -> None:
+async def test_a_person_is_answered_by_response_url_first(speaking: Speaking) -> None:
     speaking.returns.remember("k", response_url=await response_url(speaking), trigger_id=None)
 
     await speaking.notifier.answer(entry(), answers.NoSuchRequest())
@@ -169,7 +169,7 @@ async def test_a_person_is_told_by_the_way_back_first(speaking: Speaking) -> Non
 
 
 @pytest.mark.parametrize("trouble", ["gone", "drop", "500"])
-async def test_a_way_back_that_does_not_work_leads_to_an_ephemeral(speaking: Speaking, trouble: str) -> None:
+async def test_a_failing_response_url_leads_to_an_ephemeral(speaking: Speaking, trouble: str) -> None:
     url = await response_url(speaking)
     if trouble == "drop":
         speaking.slack.faults.drop_before("response_url", times=None)
@@ -336,7 +336,7 @@ async def test_the_channel_hears_what_failed_what_nobody_knows_and_what_did_not_
 
 
 def progress_of(how: OutcomeKind) -> Progress:
-    """Return what an outcome makes of an operation."""
+    """Return the progress that an outcome leads to."""
     return PROGRESS[Progress.RUNNING, transitions.STEP_OF[how]]
 
 

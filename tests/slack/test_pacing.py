@@ -1,4 +1,4 @@
-"""How fast messages leave: bursts of ten, then one a second in a channel, and no channel waits for another."""
+"""The posting rate: bursts of ten, then one message a second per channel; no channel waits for another."""
 
 import asyncio
 
@@ -17,7 +17,7 @@ TEN, MOST = pacing.BURST, pacing.BURST + int(pacing.WAIT_AT_MOST)
 
 @pytest.fixture
 def clock() -> FakeClock:
-    """Return a clock that only the test turns."""
+    """Return a clock that only the test advances."""
     return FakeClock()
 
 
@@ -28,24 +28,24 @@ def pacer(clock: FakeClock) -> Pacer:
 
 
 async def burst(pacer: Pacer, channel: str = "C1", *, number: int = TEN) -> None:
-    """Let so many messages leave at once."""
+    """Send this many messages, which must leave at once."""
     await in_order(asyncio.gather(*(pacer.turn(channel) for _ in range(number))))
 
 
 class Line:
-    """Messages that stand in line for a channel."""
+    """Messages waiting in line for a channel."""
 
     def __init__(self, pacer: Pacer, channel: str, number: int) -> None:
         self._tasks = [asyncio.create_task(pacer.turn(channel)) for _ in range(number)]
 
     async def left(self) -> int:
-        """Count those that have left by now."""
+        """Return how many have left."""
         for _ in range(5):
             await asyncio.sleep(0)
         return sum(task.done() for task in self._tasks)
 
     async def leave(self) -> None:
-        """Take the others out of the line."""
+        """Cancel the waiting ones."""
         for task in self._tasks:
             task.cancel()
         await asyncio.gather(*self._tasks, return_exceptions=True)
@@ -61,7 +61,7 @@ async def test_ten_messages_leave_at_once_and_then_one_a_second(pacer: Pacer, cl
     assert left == list(range(TEN, MOST + 1))
 
 
-async def test_less_than_a_second_lets_nobody_leave(pacer: Pacer, clock: FakeClock) -> None:
+async def test_within_a_second_no_other_message_leaves(pacer: Pacer, clock: FakeClock) -> None:
     await burst(pacer)
     line = Line(pacer, "C1", 1)
 
@@ -156,7 +156,7 @@ def test_law_in_any_stretch_of_time_no_more_leave_than_a_burst_and_one_a_second(
         return sorted(left)
 
     left = asyncio.run(play())
-    # Clocks turn in leaps here, so that a message may leave late, and then together with the next.
+    # The clock advances in leaps here, so a message may leave late, and together with the next.
     longest = max([1.0, *pauses])
     for first in range(len(left)):
         for last in range(first, len(left)):

@@ -1,4 +1,4 @@
-"""Who somebody is: kinds, freshness by the count of calls, one call for all who wait, and rate limits."""
+"""Who somebody is: kinds of people, freshness by the number of calls, shared calls, and rate limits."""
 
 import asyncio
 import contextlib
@@ -31,18 +31,18 @@ class Asking:
         self.directory = SlackDirectory(client=client, installation=installation, clock=clock)
 
     def asked(self, method: str = "users.info") -> int:
-        """Count the calls of Slack."""
+        """Return the number of calls to a method."""
         return len(self.slack.workspace.called(method))
 
     async def kind(self, user: str = "U0ALICE", *, max_age: float = 60.0) -> Kind:
-        """Ask what somebody is."""
+        """Return what kind of person somebody is."""
         actor = Actor(team="T0PLAYGROUND", user=user)
         return (await self.directory.person(actor, max_age=max_age)).kind
 
 
 @contextlib.asynccontextmanager
 async def open_directory(*, learned: bool = True, **workspace: Any) -> AsyncIterator[Asking]:
-    """Open a directory on a workspace, which knows who we are already unless told otherwise."""
+    """Open a directory on a workspace, with our identity already known unless told otherwise."""
     clock = FakeClock()
     async with SlackStandIn(clock=clock, **workspace) as slack, aiohttp.ClientSession() as session:
         world.settle(slack)
@@ -273,12 +273,12 @@ async def test_what_an_answer_lacks_is_unknown_and_raises_nothing(method: str, f
             "conversations.info": await asking.directory.is_private("C0INCIDENT", max_age=60.0) is None,
         }
 
-    unknown["auth.test"] = unknown["users.info"]  # who is one of us is unknown without it
+    unknown["auth.test"] = unknown["users.info"]  # without it nobody knows who is a stranger
     assert unknown[method]
     assert sum(unknown.values()) == (2 if unknown["users.info"] else 1)
 
 
-# — several ids of one person —
+# Several ids for one person
 
 
 async def test_an_actor_comes_back_with_the_id_of_the_person() -> None:

@@ -1,4 +1,4 @@
-"""The read lane: how many at once, what is said when something fails, and help within a second."""
+"""The read lane: how many run at once, what is said when something fails, and help within a second."""
 
 import asyncio
 from collections.abc import AsyncIterator
@@ -30,11 +30,11 @@ async def dispatching() -> AsyncIterator[Dispatching]:
 
 
 def heard(dispatching: Dispatching) -> list[str]:
-    """Return what Alice alone was told."""
+    """Return the ephemeral messages that Alice got."""
     return [one.plain for one in dispatching.slack.workspace.ephemerals("U0ALICE")]
 
 
-async def test_what_is_read_is_told_to_the_asker_alone(dispatching: Dispatching) -> None:
+async def test_the_result_of_a_read_command_goes_to_the_asker_alone(dispatching: Dispatching) -> None:
     assert dispatching.reader.begin(ENTRY, TYPED, PENDING) is not None
     await dispatching.reader.drain()
 

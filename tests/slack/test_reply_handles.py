@@ -1,4 +1,4 @@
-"""The ways back: how long and how often they are used, and that they are never shown."""
+"""Reply handles: how long and how often they are used, and that they are never shown."""
 
 import pytest
 from pytest_mock import MockerFixture
@@ -11,13 +11,13 @@ URL = "https://hooks.slack.com/commands/secret"
 
 @pytest.fixture
 def clock() -> FakeClock:
-    """Return a clock that only the test turns."""
+    """Return a clock that only the test advances."""
     return FakeClock()
 
 
 @pytest.fixture
 def kept(clock: FakeClock) -> reply_handles.ReplyHandles:
-    """Return the ways back of one delivery."""
+    """Return the handles of one delivery."""
     known = reply_handles.ReplyHandles(clock=clock)
     known.remember("k", response_url=URL, trigger_id="1.2.abc")
     return known
@@ -41,7 +41,7 @@ def test_a_response_url_is_used_for_half_an_hour(
 @pytest.mark.parametrize(
     ("age", "trigger"), [(reply_handles.TRIGGER_LIVES, "1.2.abc"), (reply_handles.TRIGGER_LIVES + 0.1, None)]
 )
-def test_a_trigger_is_used_while_slack_takes_it(
+def test_a_trigger_is_used_while_slack_accepts_it(
     kept: reply_handles.ReplyHandles, clock: FakeClock, age: float, trigger: str | None
 ) -> None:
     clock.turn(age)
@@ -53,7 +53,7 @@ def test_a_trigger_is_used_once(kept: reply_handles.ReplyHandles) -> None:
     assert [kept.take_trigger("k"), kept.take_trigger("k")] == ["1.2.abc", None]
 
 
-def test_what_was_never_there_is_no_way_back(kept: reply_handles.ReplyHandles) -> None:
+def test_an_unknown_key_has_no_reply_handle(kept: reply_handles.ReplyHandles) -> None:
     kept.remember("bare", response_url=None, trigger_id=None)
 
     assert (kept.use_response_url("no"), kept.take_trigger("no")) == (None, None)
@@ -71,7 +71,7 @@ def test_the_oldest_are_forgotten_when_there_are_too_many(
     assert [kept.use_response_url(key) for key in ("k", "k2", "k3")] == [None, URL, URL]
 
 
-def test_a_way_back_does_not_print() -> None:
+def test_a_reply_handle_is_not_in_its_repr() -> None:
     shown = repr(reply_handles.Return(at=1.0, response_url=URL, trigger_id="1.2.abc"))
 
     assert "hooks" not in shown

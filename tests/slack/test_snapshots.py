@@ -1,4 +1,4 @@
-"""Freshness of who somebody is while many people click: what it costs, against the tiers that the stand-in enforces."""
+"""The cost of fresh answers while many people click, against the rate limits that the stand-in enforces."""
 
 import asyncio
 from collections import defaultdict
@@ -17,14 +17,14 @@ from tests.slack.test_people import Asking, open_directory
 CLICKS_A_MINUTE: Final = 200
 FRESHEST: Final = 5.0
 SINGLES: Final = 90
-"""Single questions about people that leave in a minute."""
+"""Single calls about people that the tier allows in a minute."""
 
 GROUPS: Final = ("S0MEDIAGRP", "S0LEADS", "S0OPS")
 
 
 @pytest.fixture
 async def crowd() -> AsyncIterator[Asking]:
-    """Open a directory on a workspace of 120 people and three groups, where Slack's limits hold."""
+    """Open a directory on a workspace of 120 people and three groups, with Slack's rate limits."""
     async with open_directory() as opened:
         for number in range(120):
             opened.slack.workspace.add_person(person(number), f"person-{number}")
@@ -35,7 +35,7 @@ async def crowd() -> AsyncIterator[Asking]:
 
 
 def person(number: int) -> str:
-    """Return the id of somebody in the crowd."""
+    """Return the id of one of the 120 people."""
     return f"U1{number:03}"
 
 
@@ -45,7 +45,7 @@ def limited(asking: Asking) -> list[str]:
 
 
 async def test_two_hundred_clicks_a_minute_stay_within_slacks_tiers_and_decide_on_what_is_fresh(crowd: Asking) -> None:
-    """Each click asks about its presser, the requester and three groups; somebody's rights change all the time."""
+    """Each click asks about its presser, the requester and three groups, while rights change all the time."""
     workspace, clock = crowd.slack.workspace, crowd.clock
     was: dict[str, list[tuple[float, Kind]]] = defaultdict(lambda: [(0.0, Kind.MEMBER)])
     in_leads: list[tuple[float, frozenset[str]]] = [(0.0, frozenset({"U0CAROL"}))]
@@ -72,7 +72,7 @@ async def test_two_hundred_clicks_a_minute_stay_within_slacks_tiers_and_decide_o
 
 
 def lately(history: Sequence[tuple[float, object]], now: float) -> list[object]:
-    """Return what was true at some moment of the last five seconds."""
+    """Return every value that was true within the last five seconds."""
     ends = [since for since, _ in history[1:]] + [now + 1]
     return [value for (_, value), end in zip(history, ends, strict=True) if end > now - FRESHEST - 0.001]
 

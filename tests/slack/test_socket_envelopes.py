@@ -1,4 +1,4 @@
-"""What is acknowledged over a socket and how, and the whole bot in Socket Mode: its start, its readiness, its end."""
+"""What is acknowledged over a socket and how, and the whole bot in Socket Mode: start, readiness, shutdown."""
 
 import asyncio
 import pathlib
@@ -58,7 +58,7 @@ STRANGE: Final = {
 
 
 @pytest.mark.parametrize("payload", [*STRANGE.values(), ["no", "object"], None], ids=[*STRANGE, "a list", "nothing"])
-async def test_what_the_guard_would_turn_away_has_no_effect(ready: Opened, payload: Any) -> None:
+async def test_what_the_guard_would_reject_has_no_effect(ready: Opened, payload: Any) -> None:
     with structlog.testing.capture_logs() as lines:
         command = await ready.line.deliver("slash_commands", payload, accepts=True)
         event = await ready.line.deliver("events_api", payload)
@@ -68,7 +68,7 @@ async def test_what_the_guard_would_turn_away_has_no_effect(ready: Opened, paylo
     assert "asking again is safe" in command.json["text"]
     assert command.json["response_type"] == "ephemeral"
     assert (event.ok, event.body) == (True, "")
-    assert not click.done()  # Slack says that it failed
+    assert not click.done()  # so Slack shows it as failed
     assert ready.taken == []
     click.cancel()
     assert "T0OTHER" not in str(lines)
@@ -98,7 +98,7 @@ async def built(tmp_path: pathlib.Path) -> AsyncIterator[world.World]:
 
 
 async def get(url: str) -> tuple[int, str]:
-    """Read an address."""
+    """Fetch a URL."""
     async with aiohttp.ClientSession() as session, session.get(url) as answer:
         return answer.status, await answer.text()
 

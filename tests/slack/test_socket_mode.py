@@ -1,4 +1,4 @@
-"""Socket Mode: connections that are kept open, and what is acknowledged over them. Real WebSockets, a turned clock."""
+"""Socket Mode: keeping connections open, over real WebSockets and with a clock that the test advances."""
 
 import asyncio
 from collections.abc import AsyncIterator, Callable
@@ -26,7 +26,7 @@ from tests.fakes import FakeClock, in_order, until
 
 
 class Sleepy(FakeClock):
-    """A clock that keeps what somebody slept for, pings apart."""
+    """A clock that records its sleeps, except those between pings."""
 
     def __init__(self) -> None:
         super().__init__()
@@ -41,7 +41,7 @@ class Sleepy(FakeClock):
 
 
 class Opened:
-    """Sockets on the stand-in; `answer` is what the app says to each payload."""
+    """Sockets on the stand-in; `answer` is the app's response to each payload."""
 
     def __init__(self, slack: SlackStandIn, session: aiohttp.ClientSession) -> None:
         self.slack = slack
@@ -69,23 +69,23 @@ class Opened:
         return self.answer()
 
     async def connected(self, number: int = SOCKETS) -> None:
-        """Wait until so many connections stand, on both sides."""
+        """Wait until this many connections are open on both sides."""
         await until(lambda: (len(self.line.lines), self.sockets.live) == (number, number))
 
     async def waited(self, *waits: float) -> None:
-        """Wait until somebody slept for these times, in this order."""
+        """Wait until these sleeps were begun, in this order."""
         await until(lambda: self.clock.waits == [*waits])
 
     async def slept(self, times: int) -> None:
-        """Wait until somebody went to sleep so many times."""
+        """Wait until this many sleeps were begun."""
         await until(lambda: len(self.clock.waits) >= times)
 
     async def knocked(self, times: int) -> None:
-        """Wait until so many handshakes were begun."""
+        """Wait until this many handshakes were begun."""
         await until(lambda: len(self.line.knocks) == times)
 
     async def turned(self, alive: Line) -> None:
-        """Turn the clock to the next ping, and wait until all looked, and `alive` was heard since."""
+        """Advance the clock to the next ping, and wait until every connection was checked and `alive` answered."""
         pings, pongs, knocks = self.clock.pings, alive.pongs, len(self.line.knocks)
         self.clock.turn(PING_EVERY)
         await until(lambda: self.clock.pings >= pings + SOCKETS or len(self.line.knocks) > knocks)
@@ -93,7 +93,7 @@ class Opened:
         await until(lambda: alive.pongs > pongs)
 
     def counted(self, name: str) -> float | None:
-        """Return a metric."""
+        """Return the value of a metric."""
         return self.registry.get_sample_value(name)
 
 
@@ -119,10 +119,10 @@ async def ready(opened: Opened) -> Opened:
 # Connecting
 
 
-async def test_two_connections_stand_each_with_its_own_ticket(ready: Opened) -> None:
+async def test_two_connections_are_open_each_with_its_own_ticket(ready: Opened) -> None:
     assert ready.counted("flowbot_socket_connections") == SOCKETS
     assert ready.counted("flowbot_socket_reconnects_total") == 0
-    assert sorted(ready.line.knocks) == ["ticket-1", "ticket-2"]  # that of the preflight is not wasted
+    assert sorted(ready.line.knocks) == ["ticket-1", "ticket-2"]  # the preflight's ticket is used
 
 
 @pytest.mark.parametrize(
@@ -253,7 +253,7 @@ async def test_the_new_connection_stands_before_the_old_one_is_let_go(ready: Ope
 
     assert old in ready.line.lines
     for _ in ready.line.lines:
-        assert (await ready.slack.people.command("U0ALICE", "C0INCIDENT")).ok  # each line in its turn
+        assert (await ready.slack.people.command("U0ALICE", "C0INCIDENT")).ok  # the lines take turns
     await old.close()
     await ready.connected(SOCKETS)
     assert ready.counted("flowbot_socket_reconnects_total") == 1
@@ -309,7 +309,7 @@ async def test_a_silent_connection_is_replaced(ready: Opened) -> None:
 
 
 @pytest.mark.parametrize("reason", ["link_disabled", "too_many_websockets"])
-async def test_what_only_an_operator_can_mend_is_told_loudly(ready: Opened, reason: str) -> None:
+async def test_problems_for_an_operator_are_logged_as_errors(ready: Opened, reason: str) -> None:
     with structlog.testing.capture_logs() as lines:
         await ready.line.lines[0].disconnect(reason)
         await ready.line.lines[0].close()

@@ -1,10 +1,10 @@
-"""How many calls of a method leave in a minute."""
+"""How many calls of a method may be sent in a minute."""
 
 from bot.slack.directory.tiers import Tier
 from tests.fakes import FakeClock
 
 
-def test_a_tenth_of_a_tier_is_spared() -> None:
+def test_a_tenth_of_a_tier_is_kept_in_reserve() -> None:
     tier = Tier(per_minute=20, clock=FakeClock())
 
     for _ in range(18):

@@ -1,4 +1,4 @@
-"""How Slack stood when it was last asked."""
+"""The result of the last call to Slack."""
 
 import contextlib
 from collections.abc import AsyncIterator
@@ -13,7 +13,7 @@ from bot.slack.web_api import WebApi
 
 @pytest.fixture
 async def slack() -> AsyncIterator[SlackStandIn]:
-    """Run a Slack."""
+    """Run a stand-in for Slack."""
     async with SlackStandIn() as standin:
         yield standin
 
@@ -29,7 +29,7 @@ async def test_nothing_is_known_before_the_first_call(client: WebApi) -> None:
     assert client.standing == "unknown"
 
 
-async def test_it_stands_as_the_last_call_found_it(slack: SlackStandIn, client: WebApi) -> None:
+async def test_the_last_call_decides_the_status(slack: SlackStandIn, client: WebApi) -> None:
     stood: list[str] = []
     for change in (slack.faults.up, slack.faults.down, slack.faults.up):
         change()
@@ -48,7 +48,7 @@ async def test_it_stands_as_the_last_call_found_it(slack: SlackStandIn, client: 
         ("team_not_found", "connected"),
     ],
 )
-async def test_a_refused_token_is_told_from_a_refused_call(
+async def test_a_refused_token_differs_from_a_refused_call(
     slack: SlackStandIn, client: WebApi, code: str, standing: str
 ) -> None:
     slack.faults.error("auth.test", code)
@@ -57,7 +57,7 @@ async def test_a_refused_token_is_told_from_a_refused_call(
     assert client.standing == standing
 
 
-async def test_what_is_not_slack_is_no_answer_of_slack(slack: SlackStandIn) -> None:
+async def test_an_answer_of_a_proxy_is_not_slacks(slack: SlackStandIn) -> None:
     async with aiohttp.ClientSession() as session:
         wrong = WebApi(token="xoxb-any", base_url=slack.api_url + "nowhere/", session=session, retry_handlers=[])
         with pytest.raises((SlackApiError, aiohttp.ClientError)):

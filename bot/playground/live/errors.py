@@ -1,6 +1,6 @@
-"""How the stand-in for Live fails: the gateway that lets nobody in unsigned, every error body, and faults on demand.
+"""Failures of the stand-in for Live: the gateway that checks signatures, every error body, and faults on demand.
 
-Verifies signatures by a reading of the vendor's rules of its own, as a second opinion: it must not import the client.
+Verifies signatures by its own implementation of the vendor's rules, as a second opinion: it must not import the client.
 Knows no flows.
 
 Sources: the vendor's "API Request Signing Guide", the "Error Codes" pages of Live and of API Gateway, and bodies quoted
@@ -21,7 +21,7 @@ from typing import Final, Literal
 from bot.usecases.rate_limit import SlidingWindow
 
 WINDOW: Final = 15 * 60.0
-"""How far `X-Sdk-Date` may be from the stand-in's clock, in seconds."""
+"""Maximum difference in seconds between `X-Sdk-Date` and the stand-in's clock."""
 
 LOCK_AFTER: Final = 5
 LOCK_FOR: Final = 5 * 60.0
@@ -37,7 +37,7 @@ _UNRESERVED: Final = frozenset(b"ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstu
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
 class Refusal:
-    """An error reply. `body` is JSON unless it is text, which is sent as HTML."""
+    """An error reply. `body` is JSON, or a string that is sent as HTML."""
 
     status: int
     body: Mapping[str, object] | str
@@ -46,7 +46,7 @@ class Refusal:
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
 class Arrived:
-    """A request as its bytes came in: `path` and `query` still encoded, header names in lower case."""
+    """A request as received: `path` and `query` are still encoded, header names are in lower case."""
 
     method: str
     path: bytes
@@ -55,14 +55,14 @@ class Arrived:
     body: bytes
 
     def header(self, name: str) -> str | None:
-        """Return a header that came exactly once."""
+        """Return a header that was sent exactly once."""
         values = [value for key, value in self.headers if key == name]
         return values[0] if len(values) == 1 else None
 
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
 class Authorization:
-    """Who called, as far as the Authorization header could be read."""
+    """The caller, as far as the Authorization header could be parsed."""
 
     ak: str
     signed_headers: tuple[str, ...]
@@ -73,7 +73,7 @@ class Authorization:
 class Key:
     """An access key that the stand-in knows; a temporary one has a `security_token`.
 
-    `projects` holds the ids of the projects that it is for; None is all of the account.
+    `projects` contains the ids of its projects; None means all of the account.
     """
 
     sk: str
@@ -82,7 +82,7 @@ class Key:
 
 
 class Gateway:
-    """Lets in who has signed well, up to a limit. `now` returns seconds since the epoch (UTC)."""
+    """Accepts calls with a valid signature, up to a limit. `now` returns seconds since the epoch (UTC)."""
 
     def __init__(self, *, now: Callable[[], float], limit_per_minute: int | None = None) -> None:
         self._limit_per_minute = limit_per_minute
@@ -93,7 +93,7 @@ class Gateway:
         self._locked_until: dict[str, float] = {}
 
     def refuse(self, arrived: Arrived) -> Refusal | None:
-        """Return why the request is not let in; count bad authentications, and lock a key after five in a row."""
+        """Return the refusal of an unauthenticated request; count failures, and lock a key after five in a row."""
         identity = identify(arrived)
         if identity is None:
             return not_authenticated("x-auth-token not found")
@@ -110,13 +110,13 @@ class Gateway:
         return not_authenticated(tail)
 
     def is_for(self, arrived: Arrived, project_id: str) -> bool:
-        """Tell whether the key of a call that was let in is for a project."""
+        """Tell whether the key of an accepted call is for a project."""
         identity = identify(arrived)
         key = None if identity is None else self.keys.get(identity.ak)
         return key is not None and (key.projects is None or project_id in key.projects)
 
     def throttle(self) -> Refusal | None:
-        """Return the refusal of a call that was let in, where there were too many in the last minute."""
+        """Return the refusal of an accepted call if there were too many in the last minute."""
         if self._limit_per_minute is None:
             return None
         if self._let_in.wait(self._limit_per_minute, now=self._now()):
@@ -151,7 +151,7 @@ def _signature_objection(arrived: Arrived, identity: Authorization, key: Key, da
 
 
 def identify(arrived: Arrived) -> Authorization | None:
-    """Read the Authorization header; its list of signed headers must be sorted and without repetition."""
+    """Parse the Authorization header; its list of signed headers must be sorted and without duplicates."""
     found = _AUTHORIZATION.fullmatch(arrived.header("authorization") or "")
     if found is None:
         return None
@@ -162,13 +162,13 @@ def identify(arrived: Arrived) -> Authorization | None:
 
 
 def rebuild(arrived: Arrived, signed_headers: tuple[str, ...]) -> str | None:
-    """Rebuild the canonical request from what arrived; None where a signed header did not come exactly once."""
+    """Rebuild the canonical request from what was received; None unless each signed header was sent exactly once."""
     lines = [(name, arrived.header(name)) for name in signed_headers]
     if any(value is None for _, value in lines):
         return None
     path = "/".join(_encode(_decode(segment)) for segment in arrived.path.split(b"/"))
     pairs = [piece.split(b"=", 1) for piece in arrived.query.split(b"&") if piece]
-    # A form decoder stands here: "+" is a space, which is how a URL made by httpx's `params` is found out.
+    # Parse the query as a form: "+" is a space, which exposes URLs made by httpx's `params`.
     query = sorted([_decode(part.replace(b"+", b" ")) for part in (*pair, b"")[:2]] for pair in pairs)
     return (
         f"{arrived.method}\n{path.removesuffix('/')}/\n"
@@ -188,37 +188,37 @@ def _encode(raw: bytes) -> str:
 
 
 def from_service(status: int, code: str, message: str) -> Refusal:
-    """Return an error the way Live words it: two fields."""
+    """Return an error in Live's format: two fields."""
     return Refusal(status=status, body={"error_code": code, "error_msg": message})
 
 
 def from_gateway(status: int, code: str, message: str) -> Refusal:
-    """Return an error the way the gateway words it; the stand-in adds the request id."""
+    """Return an error in the gateway's format; the stand-in adds the request id."""
     return Refusal(status=status, body={"error_code": code, "error_msg": message, "request_id": ""})
 
 
 def not_authenticated(tail: str) -> Refusal:
-    """Return the 401 of the gateway, with the tail that says why."""
+    """Return the gateway's 401, with the detail that says why."""
     return from_gateway(401, "APIGW.0301", f"Incorrect IAM authentication information: {tail}")
 
 
 def token_must_be_updated() -> Refusal:
-    """Return the gateway's 401 for a token that a change of the user has ended."""
+    """Return the gateway's 401 for a token that a change of the user has invalidated."""
     return from_gateway(401, "APIGW.0307", "The token must be updated.")
 
 
 def from_iam(status: int, message: str, title: str) -> Refusal:
-    """Return an error the way IAM words it: nested, and with a number for a code."""
+    """Return an error in IAM's format: nested, with a number as code."""
     return Refusal(status=status, body={"error": {"code": status, "message": message, "title": title}})
 
 
 def no_such_api() -> Refusal:
-    """Return the 404 for a path that is no API."""
+    """Return the 404 for a path that is not an API."""
     return from_gateway(404, "APIGW.0101", "The API does not exist or has not been published in the environment")
 
 
 def wrong_method() -> Refusal:
-    """Return Live's 400 for a path that is known under other methods."""
+    """Return Live's 400 for a path that exists with other methods."""
     return from_service(400, "LIVE.100011011", "The method specified in the request is not supported.")
 
 
@@ -228,12 +228,12 @@ def wrong_project() -> Refusal:
 
 
 def invalid(why: str) -> Refusal:
-    """Return the generic 400: only its message tells what is wrong."""
+    """Return the generic 400: only its message says what is wrong."""
     return from_service(400, "LIVE.100011001", why)
 
 
 def no_such_flow(variant: str) -> Refusal:
-    """Return one of the three answers that may be expected for an unknown flow: `404`, `400` or `generic`."""
+    """Return one of three possible answers for an unknown flow: `404`, `400` or `generic`."""
     if variant == "generic":
         return invalid("Invalid request parameter. flow does not exist")
     return from_service(int(variant), "LIVE.103011019", "The resource does not exist.")
@@ -258,7 +258,7 @@ def throttled(limit: int = 80, window: str = "1 minute") -> Refusal:
 
 
 def failing(status: int, shape: Shape) -> Refusal:
-    """Return a 5xx in one of its shapes: `live` and `gateway` are JSON, `html` is a proxy's, `empty` says nothing."""
+    """Return a 5xx in one of its shapes: `live` and `gateway` are JSON, `html` is a proxy's, `empty` has no body."""
     if shape == "live":
         return from_service(status, "LIVE.100011005", "Internal server error.")
     if shape == "gateway":
@@ -269,10 +269,10 @@ def failing(status: int, shape: Shape) -> Refusal:
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
 class Trouble:
-    """What goes wrong with a call that was let in. Without `effect` nothing is stopped or started.
+    """What goes wrong with an accepted call. Without `effect` nothing is stopped or started.
 
-    `hold` is seconds of the stand-in's clock, or an event, before anything else happens. `reply` is sent in place of
-    the real one; `status` is the status word of a 200; with `drop` the connection is cut without a reply.
+    `hold` is seconds of the stand-in's clock, or an event, to wait for first. `reply` replaces the real one; `status`
+    is the status word of a 200; `drop` closes the connection without a reply.
     """
 
     hold: float | asyncio.Event | None = None
@@ -294,9 +294,9 @@ class _Switched:
 
 
 class Troubles:
-    """Troubles for the next calls, in the order in which they were switched on; one trouble meets one call.
+    """Troubles for the next calls, in the order in which they were added; a call gets at most one.
 
-    Each takes `times` (None: until `clear`), and the `method` and `path` (after `/v1/{project_id}`) of its calls.
+    Each applies to `times` calls (None: until `clear`) with its `method` and `path` (after `/v1/{project_id}`).
     """
 
     def __init__(self) -> None:
@@ -305,15 +305,15 @@ class Troubles:
     def add(
         self, trouble: Trouble, *, times: int | None = 1, method: str | None = None, path: str | None = None
     ) -> None:
-        """Switch a trouble on."""
+        """Add a trouble."""
         self._switched.append(_Switched(trouble=trouble, method=method, path=path, times=times))
 
     def clear(self) -> None:
-        """Switch everything off."""
+        """Remove all troubles."""
         self._switched.clear()
 
     def take(self, method: str, path: str) -> Trouble:
-        """Return the trouble that meets this call, and count it."""
+        """Return the trouble for this call, and count it."""
         for switched in self._switched:
             if switched.meets(method, path):
                 if switched.times is not None:

@@ -1,7 +1,7 @@
-"""The part of IAM that gives tokens, in the stand-in for Live: users, their tokens, and what the gateway says of these.
+"""The part of IAM that issues tokens, for the stand-in for Live: users, tokens, and the gateway's refusals.
 
-It is as strict as the vendor's page, and must not know the client. Its calls have a journal and faults of their own, so
-that what is counted of Live stays what Live has seen.
+It is as strict as the vendor's page, and must not know the client. Its calls have their own journal and faults, so that
+the counts for Live contain only what Live has seen.
 
 Sources: the vendor's IAM API reference, "Obtaining a User Token Through Password Authentication", and API Gateway's
 texts for tokens, from issues and questions.
@@ -21,11 +21,11 @@ from bot.usecases import ports
 PATH: Final = b"/v3/auth/tokens"
 
 LIFE: Final = 24 * 3600.0
-"""How long a token lasts, in seconds."""
+"""Lifetime of a token in seconds."""
 
 LOCK_AFTER: Final = 5
 LOCK_FOR: Final = 15 * 60.0
-"""After how many wrong passwords a user is locked, and for how many seconds: the vendor's default policy."""
+"""Number of wrong passwords that lock a user, and for how many seconds: the vendor's default policy."""
 
 _TYPES: Final = frozenset(
     f"application/json{charset}" for charset in ("", ";charset=utf8", ";charset=utf-8", ";charset=UTF-8")
@@ -34,7 +34,7 @@ _TYPES: Final = frozenset(
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
 class IamCall:
-    """One call in the journal of IAM. `status` is None until it is answered, and for ever where it was dropped."""
+    """One call in IAM's journal. `status` is None until it is answered, and stays None if it was dropped."""
 
     at: float
     arrived: Arrived
@@ -56,7 +56,7 @@ class _GivenToken:
 
 
 class Iam:
-    """Gives tokens for projects to users who know their passwords. `life` may be changed: it is of tokens to come."""
+    """Issues tokens for projects to users with the right password. Changing `life` affects later tokens."""
 
     def __init__(self, *, clock: ports.Clock, changed: Callable[[], None]) -> None:
         self.faults = Troubles()
@@ -69,27 +69,27 @@ class Iam:
 
     @property
     def calls(self) -> tuple[IamCall, ...]:
-        """Every call that asked for a token, in order of arrival."""
+        """Every call for a token, in order of arrival."""
         return tuple(self._calls)
 
     @property
     def tokens(self) -> tuple[str, ...]:
-        """Every token that was given, the newest last."""
+        """Every token issued, the newest last."""
         return tuple(self._tokens)
 
     def add_user(self, name: str, password: str, domain: str) -> None:
-        """Let a user in, or change a password, which ends all tokens."""
+        """Add a user, or change a password, which invalidates all tokens."""
         if (domain, name) in self._users:
             self.revoke()
         self._users[domain, name] = _User(password=password)
 
     def revoke(self) -> None:
-        """End every token that was given so far."""
+        """Invalidate every token issued so far."""
         for token in self._tokens.values():
             token.revoked = True
 
     def refuse(self, arrived: Arrived) -> Refusal | None:
-        """Return why the gateway does not take the token that a call shows."""
+        """Return why the gateway refuses the token of a call."""
         token = self._tokens.get(arrived.header("x-auth-token") or "")
         if token is None:
             return live_errors.not_authenticated("decrypt token fail")
@@ -98,12 +98,12 @@ class Iam:
         return live_errors.token_must_be_updated() if token.revoked else None
 
     def projects_of(self, arrived: Arrived) -> set[str | None]:
-        """Return the projects that a call is for: its token's, and the one it names itself, which it need not."""
+        """Return the projects of a call: its token's, and the one in its header if there is one."""
         named = {value for key, value in arrived.headers if key == "x-project-id"}
         return {self._tokens[arrived.header("x-auth-token") or ""].project_id, *named}
 
     async def answer(self, arrived: Arrived) -> tuple[Refusal, dict[str, str]] | None:
-        """Return the answer, 201 or not, with the header that names the call; None where the connection is cut."""
+        """Return the answer, 201 or not, with the request id header; None if the connection is dropped."""
         number = len(self._calls)
         self._calls.append(IamCall(at=self._clock.now(), arrived=arrived))
         self._changed()
@@ -147,7 +147,7 @@ class Iam:
 
     def _given(self, name: str, domain: str, project_id: str) -> Refusal:
         now = self._clock.now()
-        # Real ones are thousands of characters of base64 in which a slash is a minus.
+        # Real ones are thousands of characters of base64 in which "-" replaces "/".
         value = f"MIITOKENEXAMPLE-{len(self._tokens) + 1:04d}+" + "Zz09-+" * 200 + "=="
         self._tokens[value] = _GivenToken(project_id=project_id, ends_at=now + self.life)
         token = {
@@ -161,12 +161,12 @@ class Iam:
 
 
 def shows_token(arrived: Arrived) -> bool:
-    """Tell whether a call comes with a token and nothing else; with a signature too it is judged by that."""
+    """Tell whether a call has a token and no signature; with a signature, the signature is checked."""
     return arrived.header("x-auth-token") is not None and arrived.header("authorization") is None
 
 
 def _asked(body: bytes) -> tuple[str, str, str, str] | None:
-    """Return user, password, domain and project id, where the body is the documented one to the letter."""
+    """Return user, password, domain and project id if the body is exactly as documented."""
     try:
         value: Any = json.loads(body)
         user = value["auth"]["identity"]["password"]["user"]

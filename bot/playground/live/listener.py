@@ -1,6 +1,6 @@
-"""A port of loopback on which the stand-in for Live answers, until it is taken down.
+"""A loopback port for the stand-in for Live, which can be closed and opened again.
 
-Owns connections. Must not know what is asked or answered.
+Owns connections. Must not know requests or responses.
 """
 
 import asyncio
@@ -16,9 +16,9 @@ from uvicorn.server import ServerState
 
 
 class LoopbackServer:
-    """An HTTP/1.1 server on one port of loopback that can be taken down and put up again.
+    """An HTTP/1.1 server on a loopback port that can be taken down and brought up again.
 
-    It is uvicorn's protocol without uvicorn's loop, which polls and takes signals.
+    It uses uvicorn's protocol without uvicorn's loop, which polls and handles signals.
     """
 
     def __init__(self, answer: Callable[[Request], Awaitable[Response | None]]) -> None:
@@ -47,7 +47,7 @@ class LoopbackServer:
     async def down(self) -> None:
         if self._server is not None:
             self._server.close()
-            for _ in range(4):  # one that was just being accepted shows a few steps of the loop later
+            for _ in range(4):  # a connection being accepted appears a few turns of the loop later
                 self._cut(None)
                 await asyncio.sleep(0)
             await self._server.wait_closed()

@@ -1,7 +1,7 @@
 """A strict stand-in for Huawei Cloud Live, over real HTTP on loopback.
 
-Owns flows with two states, the order in which a call is judged, and a journal of calls. Must not know the client: what
-it takes for right is read from the vendor's pages, in `live_errors`.
+Owns flows with two states, the order in which a call is checked, and a journal of calls. Must not know the client: its
+rules, in `live.errors`, come from the vendor's pages.
 
 Source: the vendor's Media Live API reference, pages ListFlows, ShowFlowDetail, ModifyFlowStart, ModifyFlowStop.
 """
@@ -40,17 +40,17 @@ ACTIONS: Final[Mapping[tuple[str, str], str]] = {
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
 class FlowSource:
-    """Where a flow gets its stream from. The passphrase is in Live's own replies, too."""
+    """A source of a flow. Live's own replies contain the passphrase too."""
 
     name: str
     protocol: str = "srt-listener"
     health: str = "CONNECTED"
-    passphrase: str = "not-for-anyone"  # noqa: S105 -- a secret that is none, for tests to look for
+    passphrase: str = "not-for-anyone"  # noqa: S105 -- a fake secret for tests to look for
 
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
 class Output:
-    """Where a flow's stream may be fetched."""
+    """An output of a flow."""
 
     name: str
     type: str = "srt-listener"
@@ -71,7 +71,7 @@ class LiveFlow:
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
 class LiveCall:
-    """One call in the journal. `status` is None until it is answered, and for ever where the connection was dropped."""
+    """One call in the journal. `status` is None until it is answered, and stays None if the connection was dropped."""
 
     number: int
     at: float
@@ -86,7 +86,7 @@ class LiveCall:
 
     @property
     def path(self) -> str:
-        """The path as it was sent."""
+        """The path as sent."""
         return self.arrived.path.decode("ascii")
 
     @property
@@ -96,11 +96,10 @@ class LiveCall:
 
 
 class LiveStandIn:
-    """Live on a port of loopback, from `async with`: `endpoint` is its base URL, and that of `iam`, which gives tokens.
+    """Live on a loopback port, as an async context manager: `endpoint` is its base URL and that of `iam`.
 
-    It knows one key and one user from the start, and more by `add_key` and `add_user`. `unknown_flow` chooses what is
-    answered for a flow that is not there, since the vendor's pages do not tell; `limit_per_minute` throttles by the
-    clock, where it is given.
+    It starts with one key and one user; `add_key` and `add_user` add more. `unknown_flow` chooses the answer for a flow
+    that does not exist, since the vendor's pages do not say; `limit_per_minute`, if given, is enforced by the clock.
     """
 
     def __init__(
@@ -137,17 +136,17 @@ class LiveStandIn:
 
     @property
     def endpoint(self) -> str:
-        """The base URL, without a slash at the end."""
+        """The base URL, without a trailing slash."""
         return f"http://127.0.0.1:{self._listener.port}"
 
     @property
     def flows(self) -> Mapping[tuple[str, str], LiveFlow]:
-        """The flows as they are, by project id and flow id."""
+        """The current flows, by project id and flow id."""
         return MappingProxyType(self._flows)
 
     @property
     def calls(self) -> tuple[LiveCall, ...]:
-        """Every call that arrived, refused ones too, in order of arrival."""
+        """Every call received, including refused ones, in order of arrival."""
         return tuple(self._calls)
 
     def calls_of(self, method: str, path: str) -> tuple[LiveCall, ...]:
@@ -157,16 +156,16 @@ class LiveStandIn:
     def add_key(
         self, *, ak: str, sk: str, security_token: str | None = None, projects: Collection[str] | None = None
     ) -> None:
-        """Let one more access key in, or change one; `projects` are the ids of those that it is for, where not all."""
+        """Add or change an access key; `projects` are the ids of its projects, or None for all."""
         only = None if projects is None else frozenset(projects)
         self._gateway.keys[ak] = live_errors.Key(sk=sk, security_token=security_token, projects=only)
 
     def add_user(self, name: str, password: str, domain: str) -> None:
-        """Let one more IAM user have tokens, or change the password of one: that ends the tokens of the old one."""
+        """Add an IAM user, or change a user's password, which invalidates the old tokens."""
         self.iam.add_user(name, password, domain)
 
     def revoke_tokens(self) -> None:
-        """End every token that was given so far, as a changed right or password does."""
+        """Invalidate every token issued so far, as a changed right or password does."""
         self.iam.revoke()
 
     def add_flow(
@@ -180,7 +179,7 @@ class LiveStandIn:
         sources: Sequence[FlowSource] = (FlowSource(name="main"),),
         outputs: Sequence[Output] = (Output(name="out"),),
     ) -> LiveFlow:
-        """Put a flow there, or change it."""
+        """Add or change a flow."""
         flow = LiveFlow(
             project_id=project_id,
             flow_id=flow_id,
@@ -195,12 +194,12 @@ class LiveStandIn:
         return flow
 
     def set_status(self, project_id: str, flow_id: str, status: str) -> None:
-        """Change a flow from outside, as somebody at the console would."""
+        """Change a flow from outside, as somebody at the cloud's console would."""
         self._flows[project_id, flow_id] = dataclasses.replace(self._flows[project_id, flow_id], status=status)
         self._change()
 
     def deny(self, action: str, *, status: Literal[401, 403] = 401) -> None:
-        """Take an IAM action from the key."""
+        """Take an IAM action away from the key."""
         self._denied[action] = status
 
     def allow(self, action: str) -> None:
@@ -208,17 +207,17 @@ class LiveStandIn:
         self._denied.pop(action, None)
 
     async def down(self) -> None:
-        """Refuse connections, and cut those that are open."""
+        """Refuse connections, and close those that are open."""
         await self._listener.down()
 
     async def up(self) -> None:
-        """Take connections again, on the same port."""
+        """Accept connections again, on the same port."""
         await self._listener.up()
 
-    async def until(self, predicate: Callable[["LiveStandIn"], bool], timeout: float = 5) -> None:  # noqa: ASYNC109 -- it adds the journal
-        """Return once the predicate holds, looking after each change.
+    async def until(self, predicate: Callable[["LiveStandIn"], bool], timeout: float = 5) -> None:  # noqa: ASYNC109 -- its TimeoutError contains the journal
+        """Wait until the predicate holds, checking after each change.
 
-        Raises TimeoutError, with the journal, after so many real seconds.
+        Raises TimeoutError, with the journal, after `timeout` real seconds.
         """
         try:
             async with asyncio.timeout(timeout):
@@ -226,10 +225,10 @@ class LiveStandIn:
                     await self._changed.wait()
         except TimeoutError:
             journal = [f"{call.method} {call.path} -> {call.status}" for call in self._calls]
-            raise TimeoutError(f"it did not happen within {timeout:g} s; calls: {journal}") from None
+            raise TimeoutError(f"the condition did not hold within {timeout:g} s; calls: {journal}") from None
 
     def _change(self) -> None:
-        # A look and the wait after it are one step of the loop: nobody misses a change.
+        # Nothing runs between the check and the wait, so no change is missed.
         self._changed.set()
         self._changed = asyncio.Event()
 
@@ -251,7 +250,7 @@ class LiveStandIn:
         return response
 
     def _refusal(self, arrived: Arrived) -> Refusal | None:
-        """Judge a call in the order of the real thing: route, key or token, throttle, project, right."""
+        """Check a call in the real service's order: route, key or token, throttle, project, right."""
         project_id, path = _split(arrived.path)
         if path not in {known for _, known in ACTIONS}:
             return live_errors.no_such_api()
@@ -310,7 +309,7 @@ _Outcome = Refusal | dict[str, object]
 
 
 def _split(path: bytes) -> tuple[str, str]:
-    """Return the project id and what follows it; two empty strings where the path is none of the API's."""
+    """Return the project id and the rest of the path; two empty strings for paths outside the API."""
     version, _, rest = path.decode("ascii").removeprefix("/").partition("/")
     project_id, slash, endpoint = rest.partition("/")
     return (project_id, slash + endpoint) if version == "v1" else ("", "")
@@ -328,7 +327,7 @@ async def _read(request: Request) -> Arrived:
 
 
 def _response(outcome: _Outcome, named: Mapping[str, str]) -> Response:
-    """Return what is sent; `named` is the header with the id of the call, which some errors repeat."""
+    """Return the response to send; `named` is the header with the request id, which some errors repeat."""
     if not isinstance(outcome, Refusal):
         return JSONResponse(outcome, headers=named)
     headers = {**named, **outcome.headers}

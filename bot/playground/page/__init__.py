@@ -1,4 +1,4 @@
-"""The page of `flowbot playground`: the workspace as people see it, and the other side of the glass beside it.
+"""The page of `flowbot playground`: a chat that looks like Slack, and a control panel beside it.
 
-Serves what the stand-ins hold, and lets people act in them. What the bot does is nowhere in here.
+Shows what the stand-ins contain, and lets people act in them. It does not reimplement any behaviour of the bot.
 """

@@ -1,6 +1,6 @@
-"""What a person does on the page: each action becomes what their Slack client would send.
+"""Actions of a person on the page, each turned into what their Slack client would send.
 
-Owns the reading of what the browser posts. What a client allows is decided by `slack.deliveries`.
+Owns the parsing of what the browser posts. `slack.deliveries` decides what a client allows.
 """
 
 import html
@@ -23,11 +23,11 @@ COMMAND: Final = "/flow"
 
 _ADDRESS: Final = re.compile(r"https?://[^\s<>]+")
 _NAMED: Final = re.compile(r"@([A-Za-z0-9._-]+)")
-_IN_THREAD: Final = "Slack takes no slash commands in threads. Write it in the channel, or mention the app here."
+_IN_THREAD: Final = "Slack does not allow slash commands in threads. Type it in the channel, or mention the app here."
 
 
 class Actions:
-    """The hands of everybody in the workspace."""
+    """The actions that people in the workspace can take."""
 
     def __init__(self, slack: SlackStandIn, sight: Sight) -> None:
         self._slack = slack
@@ -44,14 +44,14 @@ class Actions:
         }
 
     async def do(self, name: str, given: Mapping[str, Any]) -> Json:
-        """Do it, and return what the client shows of it. Raises KeyError for what nobody can do."""
+        """Carry out an action, and return what the client shows for it. Raises KeyError for an unknown action."""
         try:
             return await self.known[name](given)
         except NotPossible as no:
-            return {"ok": False, "problems": [f"Slack lets nobody do that: {no}"]}
+            return {"ok": False, "problems": [f"Slack does not allow this: {no}"]}
 
     def words(self) -> dict[str, Any]:
-        """Return what the composer completes and how it finds its way, by key."""
+        """Return the texts that the composer offers as completions, by key."""
         verbs = [
             {"name": verb.value, "usage": entry.arguments, "does": entry.does}
             for verb, entry in verb_table.VERBS.items()
@@ -62,7 +62,7 @@ class Actions:
         return {"verbs": verbs, "workspace": {"site": site, "bot": workspace.bot_user_id, "botName": self._bot_name()}}
 
     async def _say(self, given: Mapping[str, Any]) -> Json:
-        """Send what stands in the composer: a command, a mention of the bot, or a plain message."""
+        """Send the text of the composer: a command, a mention of the bot, or a plain message."""
         user, channel, text = str(given["as"]), str(given["channel"]), str(given["text"]).strip()
         root = self._workspace.message(channel, str(given["thread"])) if given.get("thread") else None
         if text.startswith("/"):
@@ -81,12 +81,12 @@ class Actions:
             self._slackbot(user, channel, _IN_THREAD)
             return {"ok": True}
         if name != COMMAND:
-            self._slackbot(user, channel, f"`{html.escape(name, quote=False)}` is no command here. There is {COMMAND}.")
+            self._slackbot(user, channel, f"`{html.escape(name, quote=False)}` is not a command here. Use {COMMAND}.")
             return {"ok": True}
         return _told(await self._people.command(user, channel, html.escape(rest, quote=False)))
 
     async def _click(self, given: Mapping[str, Any]) -> Json:
-        """Press what the browser showed, which may be an older version than the one that stands."""
+        """Press a button as the browser showed it, which may be an older version than the current one."""
         user, action = str(given["as"]), str(given["action"])
         target = self._view(given) if "view" in given else self._message(given)
         stale = None
@@ -114,13 +114,13 @@ class Actions:
     def _message(self, given: Mapping[str, Any]) -> PostedMessage:
         message = self._workspace.message(str(given["channel"]), str(given["ts"]))
         if message is None:
-            raise NotPossible("the message is gone")
+            raise NotPossible("the message no longer exists")
         return message
 
     def _view(self, given: Mapping[str, Any]) -> View:
         view = self._workspace.view(str(given["view"]))
         if view is None:
-            raise NotPossible("the dialog is closed already")
+            raise NotPossible("the dialog is already closed")
         return view
 
     def _slackbot(self, user: str, channel: str, words: str) -> None:
@@ -130,7 +130,7 @@ class Actions:
         return self._workspace.persons[self._workspace.bot_user_id].name
 
     def _encoded(self, text: str) -> str:
-        """Return the text as a client sends it: escaped, people and groups as ids, addresses as links."""
+        """Return the text as a client sends it: escaped, with ids for people and groups, and URLs as links."""
         people = {one.name: f"<@{one.id}>" for one in self._workspace.persons.values()}
         groups = {one.handle: f"<!subteam^{one.id}>" for one in self._workspace.groups.values()}
         known = groups | people
@@ -139,7 +139,7 @@ class Actions:
 
 
 def _told(ack: Ack) -> Json:
-    """Return what the page shows of an answer: problems, and how long it took."""
+    """Return what the page shows of an acknowledgement: problems, and how long it took."""
     delivered = ack.sent is not None
     failed = delivered and not ack.ok
     return {"ok": not failed and not ack.problems, "problems": list(ack.problems), "seconds": round(ack.latency, 3)}

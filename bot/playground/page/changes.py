@@ -1,6 +1,6 @@
-"""The bell that rings when something on the page is different now.
+"""A counter of changes that others can wait for.
 
-Knows nothing of what has changed.
+Knows nothing about what has changed.
 """
 
 import asyncio
@@ -12,7 +12,7 @@ LONG: Final = 24 * 3600.0
 
 
 class Changes:
-    """Counts the changes, and lets others wait for the next one."""
+    """Counts changes, and lets others wait for the next one."""
 
     def __init__(self) -> None:
         self.count = 0
@@ -20,31 +20,31 @@ class Changes:
         self._rung = asyncio.Event()
 
     def tell(self) -> None:
-        """Ring."""
+        """Count a change."""
         self.count += 1
         self._rung.set()
         self._rung = asyncio.Event()
 
     def close(self) -> None:
-        """Ring for the last time: everybody who waits goes home."""
+        """Count a last change, and end every wait from now on."""
         self.closed = True
         self.tell()
 
     async def after(self, count: int) -> int:
-        """Return the count once it is higher than that, or at the end."""
+        """Wait until the count is greater than `count`, or until closed; return it."""
         while self.count == count and not self.closed:
             await self._rung.wait()
         return self.count
 
     async def follow(self, live: LiveStandIn) -> None:
-        """Ring at each change of the cloud, until cancelled."""
+        """Count each change of the cloud, until cancelled."""
         while True:
             await live.until(_SecondLook(), timeout=LONG)
             self.tell()
 
 
 class _SecondLook:
-    """Says yes when it is asked again: the first look is before a change, the second after it."""
+    """A predicate that holds when called again: the first call is before a change, the second after it."""
 
     def __init__(self) -> None:
         self._asked = False

@@ -1,6 +1,7 @@
-"""The other side of the glass: what the cloud, Slack's API, the bot and its database are doing, and what may go wrong.
+"""The control panel: the state of the cloud, Slack's API, the bot and its database, and switches that make them fail.
 
-Owns the switches. Reads the bot's database and never writes to it; the lock that it may hold is given back unused.
+Owns the switches. It reads the bot's database and never writes to it; a lock that it takes is released without a
+change.
 """
 
 import asyncio
@@ -19,13 +20,13 @@ from bot.playground.world import World
 Json = dict[str, Any]
 
 SLOW: Final = 6.0
-"""Seconds that a slow cloud takes for a stop: longer than the bot stays silent, shorter than it waits."""
+"""Seconds that a slow cloud takes for a stop: long enough for the bot to say “calling”, shorter than its timeout."""
 
 KEPT_CALLS: Final = 60
 
 SOON: Final = 0.03
 LATER: Final = 0.4
-"""Seconds after a change in which the database shows what belongs to it, and at the latest."""
+"""Seconds after a change until the database must show its effects."""
 
 CLOUD: Final = ("slow", "error", "throttled", "lost", "unreadable", "down")
 SWITCHES: Final = (*CLOUD, "slack_limited", "slack_down", "locked")
@@ -34,7 +35,7 @@ BOT: Final = {"kill": BotProcess.kill, "start": BotProcess.start}
 
 
 class Control:
-    """The switches, and what stands beside them."""
+    """The switches, and the state shown beside them."""
 
     def __init__(self, world: World, bot: BotProcess, changes: Changes) -> None:
         self._world = world
@@ -56,7 +57,7 @@ class Control:
         }
 
     async def set(self, name: str, given: Mapping[str, Any]) -> Json:
-        """Turn a switch. Raises KeyError for one that there is not."""
+        """Set a switch. Raises KeyError for an unknown one."""
         try:
             await self.known[name](given)
         except NotStarted as failure:
@@ -65,9 +66,9 @@ class Control:
         return {"ok": True}
 
     async def watch(self) -> None:
-        """Look into the database after each change, until cancelled.
+        """Read the database after each change, until cancelled.
 
-        It tells nobody when it changes, but all that the bot writes shows in a call or an answer about that time.
+        The database sends no notifications, but everything that the bot writes coincides with a call or an answer.
         """
         seen = -1
         while True:
@@ -87,11 +88,11 @@ class Control:
             self._changes.tell()
 
     async def close(self) -> None:
-        """Give everything back that is held."""
+        """Release everything that is held."""
         self._unlock()
 
     def seen(self) -> dict[str, Any]:
-        """Return all that the panel shows, by key."""
+        """Return everything that the panel shows, by key."""
         seen: dict[str, Any] = {
             "flows": self._flows(),
             "switches": sorted(self._on),
@@ -135,7 +136,7 @@ class Control:
             "took": None if ended is None else round(ended - call.at, 3),
         }
 
-    # What goes wrong
+    # Failures
 
     async def _switch(self, given: Mapping[str, Any]) -> None:
         name = str(given["name"])
@@ -193,19 +194,19 @@ class Control:
             self._lock.close()
             self._lock = None
 
-    # Who and what is changed from outside
+    # Changes from outside
 
     async def _run_bot(self, given: Mapping[str, Any]) -> None:
         await BOT[str(given["do"])](self._bot)
 
     async def _change_person(self, given: Mapping[str, Any]) -> None:
-        """Make somebody a member, a guest, or one who has left."""
+        """Make somebody a member, a guest, or deactivated."""
         kind = str(given["kind"])
         flags = {"deleted": kind == "deactivated", "is_restricted": kind == "guest", "is_ultra_restricted": False}
         self._world.slack.workspace.change_person(str(given["user"]), **flags)
 
     async def _change_group(self, given: Mapping[str, Any]) -> None:
-        """Put somebody into a user group, or take them out of it."""
+        """Add somebody to a user group, or remove them."""
         workspace = self._world.slack.workspace
         group, user = workspace.groups[str(given["group"])], str(given["user"])
         others = tuple(member for member in group.members if member != user)

@@ -1,6 +1,6 @@
-"""`flowbot playground`: opens the world, runs the bot and the page, and takes everything down again.
+"""`flowbot playground`: opens the world, runs the bot and the page, and shuts everything down again.
 
-Owns the life of the parts. What each does is in its own module.
+Owns the lifetime of the parts; what each does is in its own module.
 """
 
 import asyncio
@@ -35,7 +35,7 @@ USUAL_PORT: Final = 4321
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
 class Playground:
-    """Everything that runs, for whoever looks into it; `url` is where the page is."""
+    """Everything that runs, for tests to inspect; `url` is the address of the page."""
 
     url: str
     world: world.World
@@ -46,7 +46,7 @@ class Playground:
 def run(
     *, port: int | None, config: pathlib.Path | None, keep: pathlib.Path | None, by_socket: bool, opens: bool
 ) -> None:
-    """Serve the page until Ctrl-C or SIGTERM. Raises errors.FlowbotError with a sentence for what is wrong."""
+    """Serve the page until Ctrl-C or SIGTERM. Raises errors.FlowbotError with a message for the user."""
     log.configure(fmt="console", level="error", secrets=())
     scene = _scene(config)
     with _listening(port) as listener, _state(keep) as directory:
@@ -69,7 +69,7 @@ async def _serve(
 
 
 def _has_browser() -> bool:
-    """Tell whether somebody at a terminal has windows: a browser of text would take the terminal over."""
+    """Tell whether there is a graphical desktop: a text browser would take over the terminal."""
     windows = sys.platform in ("darwin", "win32") or os.environ.keys() & {"DISPLAY", "WAYLAND_DISPLAY"}
     return sys.stdout.isatty() and bool(windows)
 
@@ -83,7 +83,7 @@ async def playground(
     by_socket: bool = False,
     launch: Launch = process.launch,
 ) -> AsyncIterator[Playground]:
-    """Run the stand-ins, the bot and the page until the context ends; `by_socket` is Socket Mode.
+    """Run the stand-ins, the bot and the page until the context ends; `by_socket` selects Socket Mode.
 
     Raises process.NotStarted.
     """
@@ -161,14 +161,12 @@ def _scene(config: pathlib.Path | None) -> rehearsal.Scene:
 
 @contextlib.contextmanager
 def _listening(port: int | None) -> Iterator[socket.socket]:
-    """Open the port; without one, the usual one or, where that is taken, any that is free."""
+    """Open the port; without a number, the default one or, if that is taken, any free one."""
     try:
         listener = run_module.listen("127.0.0.1", USUAL_PORT if port is None else port)
     except OSError as error:
         if port is not None:
-            raise _wrong(
-                "--port", f"cannot listen on port {port} of this machine: {os.strerror(error.errno or 0)}"
-            ) from error
+            raise _wrong("--port", f"cannot listen on port {port}: {os.strerror(error.errno or 0)}") from error
         listener = run_module.listen("127.0.0.1", 0)
     with listener:
         yield listener
@@ -176,7 +174,7 @@ def _listening(port: int | None) -> Iterator[socket.socket]:
 
 @contextlib.contextmanager
 def _state(keep: pathlib.Path | None) -> Iterator[pathlib.Path]:
-    """Return where the bot's files go: a directory that is kept and was empty, or one that goes away."""
+    """Yield the directory for the bot's files: `keep`, which must be empty, or a temporary one."""
     if keep is None:
         with tempfile.TemporaryDirectory(prefix="flowbot-") as directory:
             yield pathlib.Path(directory)

@@ -1,6 +1,6 @@
-"""The page's own HTTP, for this machine alone: files, a stream of what is new, and what people do.
+"""The page's HTTP server, for this machine only: files, a stream of changes, and the actions of people.
 
-Owns the addresses and what a browser is allowed to do with the page. It must not know what an action or a switch means.
+Owns the routes and what a browser may do with the page. It must not know what an action or a switch means.
 """
 
 import asyncio
@@ -21,7 +21,7 @@ from bot.playground.page.changes import Changes
 STATIC: Final = pathlib.Path(__file__).with_name("static")
 
 TOGETHER: Final = 0.015
-"""Seconds in which changes are gathered into one piece of news."""
+"""Seconds over which changes are collected into one event."""
 
 MOST_BYTES: Final = 64 * 1024
 
@@ -46,9 +46,9 @@ def app(
 ) -> ASGIApp:
     """Return the app.
 
-    `snapshot` gives all that somebody sees, by key; `people` are those through whose eyes one can look, first the one
-    with whom the page begins; `doors` take what the browser posts to /DOOR/NAME and raise KeyError, TypeError or
-    ValueError for what makes no sense.
+    `snapshot` returns everything that somebody sees, by key; `people` are those whose view can be shown, starting with
+    the default; `doors` handle what the browser posts to /DOOR/NAME and raise KeyError, TypeError or ValueError for
+    invalid requests.
     """
 
     async def index(request: Request) -> Response:
@@ -59,7 +59,7 @@ def app(
     async def events(request: Request) -> Response:
         user = request.query_params.get("as", "")
         if user not in people():
-            return PlainTextResponse("nobody here has this id", status_code=404)
+            return PlainTextResponse("no person has this id", status_code=404)
         return StreamingResponse(_news(lambda: snapshot(user), changes), media_type="text/event-stream")
 
     async def take(request: Request) -> Response:
@@ -77,16 +77,16 @@ def app(
 async def _take(request: Request, door: Doing) -> Response:
     body = await request.body()
     if len(body) > MOST_BYTES:
-        return PlainTextResponse("too long", status_code=413)
+        return PlainTextResponse("too large", status_code=413)
     try:
         given = json.loads(body)
         return JSONResponse(await door(request.path_params["name"], dict(given)))
     except (KeyError, TypeError, ValueError) as error:
-        return PlainTextResponse(f"makes no sense: {error!r}", status_code=400)
+        return PlainTextResponse(f"invalid request: {error!r}", status_code=400)
 
 
 async def _news(snapshot: Callable[[], dict[str, Any]], changes: Changes) -> AsyncIterator[str]:
-    """Give all that is seen at first, then what has become different, until the end."""
+    """Yield everything that is visible first, then only changes, until the end."""
     seen: dict[str, Any] = {}
     while not changes.closed:
         count = changes.count
@@ -101,7 +101,7 @@ async def _news(snapshot: Callable[[], dict[str, Any]], changes: Changes) -> Asy
 
 
 class _Fenced:
-    """Lets in only this page: no other name for this machine, and no post from another site."""
+    """Lets in only this page: no other host name for this machine, and no post from another site."""
 
     def __init__(self, inner: ASGIApp, *, doors: frozenset[str]) -> None:
         self._inner = inner
@@ -124,13 +124,13 @@ class _Fenced:
     def _refusal(self, request: Request) -> Response | None:
         host = request.headers.get("host", "")
         if host.rpartition(":")[0] not in ("127.0.0.1", "localhost"):
-            return PlainTextResponse("this page is for this machine alone", status_code=403)
+            return PlainTextResponse("this page is available on this machine only", status_code=403)
         if request.method != "POST":
             return None
         if (
             request.headers.get("origin") != f"http://{host}"
             or request.headers.get("content-type") != "application/json"
         ):
-            return PlainTextResponse("only this page may act here", status_code=403)
+            return PlainTextResponse("requests from other sites are not allowed", status_code=403)
         known = request.url.path.split("/")[1] in self._doors
-        return None if known else PlainTextResponse("there is no such door", status_code=404)
+        return None if known else PlainTextResponse("not found", status_code=404)

@@ -1,6 +1,6 @@
-"""What one person sees of the workspace, as values under keys, so that only what differs has to be sent.
+"""What one person sees of the workspace, as values under keys, so that only changes have to be sent.
 
-Reads the workspace and keeps how far each person has read. What the page makes of it is in `static/`.
+Reads the workspace and remembers how far each person has read. `static/` displays it.
 """
 
 import re
@@ -13,28 +13,28 @@ from bot.playground.slack.workspace import SLACKBOT, Workspace
 Json = dict[str, Any]
 
 KEPT: Final = 300
-"""Messages of a channel that are shown."""
+"""Messages shown per channel."""
 
 _MENTION: Final = re.compile(r"<@([A-Z0-9]+)>|<!subteam\^([A-Z0-9]+)>|<!(here|channel|everyone)>")
 
 
 class Sight:
-    """The workspace through the eyes of its people."""
+    """The workspace as its people see it."""
 
     def __init__(self, workspace: Workspace, *, sets: dict[str, tuple[str, ...]]) -> None:
-        """Look at this workspace; `sets` are the named sets of the policy, by which people are described."""
+        """`sets` are the named sets of the policy, by which people are described."""
         self._workspace = workspace
         self._sets = sets
         self._read: dict[tuple[str, str], str] = defaultdict(str)
 
     def read(self, user: str, channel: str, ts: str) -> None:
-        """Note that somebody has read a channel up to there."""
+        """Note that somebody has read a channel up to this message."""
         if ts > self._read[user, channel]:
             self._read[user, channel] = ts
             self._workspace.changed()
 
     def of(self, user: str) -> dict[str, Any]:
-        """Return all that a person sees, by key."""
+        """Return everything that a person sees, by key."""
         workspace = self._workspace
         seen: dict[str, Any] = {
             "me": self._person(workspace.persons[user]) | {"id": user},
@@ -49,7 +49,7 @@ class Sight:
         return seen
 
     def pinged(self, user: str) -> int:
-        """Count the unread messages that mention somebody."""
+        """Return the number of unread messages that mention somebody."""
         return sum(self._unread(user, channel)[1] for channel in self._workspace.channels)
 
     def _person(self, person: SlackUser) -> Json:
@@ -83,7 +83,7 @@ class Sight:
         }
 
     def _unread(self, user: str, channel: str) -> tuple[int, int]:
-        """Return how many messages somebody has not read, and how many of them call for that person."""
+        """Return how many messages somebody has not read, and how many of them mention that person."""
         since = self._read[user, channel]
         new = [one for one in self._workspace.seen_by(user, channel) if one.ts > since and one.user != user]
         pings = [one for one in new if self._calls(one, user)]
@@ -123,7 +123,7 @@ class Sight:
 
 
 def kind(person: SlackUser) -> str:
-    """Say what somebody is, in the words of the policy."""
+    """Return the kind of person, in the words of the policy."""
     if person.deleted:
         return "deactivated"
     if person.is_bot or person.is_workflow_bot:

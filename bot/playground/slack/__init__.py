@@ -1,4 +1,4 @@
 """A strict stand-in for Slack, in process and over real sockets: see `server.SlackStandIn`.
 
-It imports nothing of the bot outside `bot.playground`, so that it judges the bot and is not built from it.
+It imports nothing of the bot outside `bot.playground`, so that it checks the bot independently.
 """

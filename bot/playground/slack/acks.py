@@ -1,6 +1,6 @@
-"""Deliveries over the wire: signing, sending with Slack's three seconds, and what came back.
+"""Deliveries over the wire: signing, sending within Slack's three seconds, and the acknowledgement.
 
-Knows no payload's meaning. Signing is that of "Verifying requests from Slack".
+Knows no payload's meaning. Signs as in "Verifying requests from Slack".
 """
 
 import asyncio
@@ -23,7 +23,7 @@ FORM = "application/x-www-form-urlencoded"
 
 @dataclass(frozen=True, kw_only=True)
 class Sent:
-    """The very bytes of a delivery, so that it can be sent again."""
+    """The bytes of a delivery, so that it can be sent again."""
 
     body: bytes
     headers: dict[str, str]
@@ -31,10 +31,10 @@ class Sent:
 
 @dataclass(frozen=True, kw_only=True)
 class Ack:
-    """How the bot answered a delivery.
+    """The bot's answer to a delivery.
 
-    No status means that no answer came: in three seconds (`timed_out`), over the wire (`error`), or because nothing was
-    delivered (`sent` is None). `shown` is the message that the answer became; `problems` say why Slack would not
+    Without a status there was no answer: not within three seconds (`timed_out`), a network error (`error`), or nothing
+    was delivered (`sent` is None). `shown` is the message that the answer became; `problems` say why Slack would not
     show it.
     """
 
@@ -52,12 +52,12 @@ class Ack:
 
     @property
     def ok(self) -> bool:
-        """Whether Slack takes it for received."""
+        """Whether Slack counts it as received."""
         return self.status == 200
 
     @property
     def json(self) -> Any:
-        """The body as JSON; None when it is empty or something else."""
+        """The body as JSON; None if it is empty or not JSON."""
         try:
             return json.loads(self.body)
         except ValueError:
@@ -79,7 +79,7 @@ class Wire:
         self._session: aiohttp.ClientSession | None = None
 
     async def send(self, url: str, sent: Sent) -> Ack:
-        """Deliver, and give up after three seconds of the clock."""
+        """Send a delivery, and give up after three seconds of the clock."""
         started = time.perf_counter()
         answer = asyncio.ensure_future(self._post(url, sent))
         deadline = asyncio.ensure_future(self._clock.sleep(ACK_SECONDS))
@@ -113,7 +113,7 @@ class Wire:
 
     async def _post(self, url: str, sent: Sent) -> tuple[int, dict[str, str], str]:
         if self._session is None:
-            # A connection for each delivery: one that the bot had closed meanwhile would look like its fault.
+            # A new connection for each delivery: one that the bot has just closed would look like the bot's failure.
             connector = aiohttp.TCPConnector(limit=0, force_close=True)
             self._session = aiohttp.ClientSession(connector=connector, timeout=aiohttp.ClientTimeout(total=None))
         async with self._session.post(url, data=sent.body, headers=sent.headers, allow_redirects=False) as response:

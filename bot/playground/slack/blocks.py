@@ -1,7 +1,7 @@
-"""Block Kit's rules: what Slack would refuse in the blocks of a message or in a view.
+"""Block Kit's rules: what Slack would reject in the blocks of a message or in a view.
 
-Pure, and shared by the Web API, the response URLs and the bot's own unit tests. Knows nothing of channels or people.
-Rules come from the reference pages "Blocks", "Block elements", "Composition objects" and "Views" on docs.slack.dev.
+Pure, and shared by the Web API, the response URLs and the bot's own unit tests. Knows no channels or people. The rules
+come from the reference pages "Blocks", "Block elements", "Composition objects" and "Views" on docs.slack.dev.
 """
 
 from collections.abc import Callable, Iterator, Mapping, Sequence
@@ -33,7 +33,7 @@ ELEMENTS = frozenset(
         *INPUTS_ONLY,
     )
 )
-# What may stand in an object, by its type or name; Slack refuses any other key. Types that are not here go unchecked.
+# The keys that each type of object may have; Slack rejects any other. Types that are not listed are not checked.
 KEYS: Mapping[str, str] = {
     "section": "type block_id text fields accessory expand",
     "header": "type block_id text",
@@ -55,14 +55,14 @@ IN_INPUT = ELEMENTS - {"button", "overflow", "image", "workflow_button"}
 
 
 def problems(blocks: object, *, surface: Surface = "message") -> list[str]:
-    """Return what Slack would object to, one sentence each with its place; nothing when all is well."""
+    """Return what Slack would reject, one sentence each with its place; nothing if all is well."""
     if not isinstance(blocks, list):
         return ["blocks must be a list"]
     return _Check(surface).run(blocks)
 
 
 def view_problems(view: object) -> list[str]:
-    """Return what Slack would object to in a modal view."""
+    """Return what Slack would reject in a modal view."""
     if not isinstance(view, dict):
         return ["view must be an object"]
     if view.get("type") != "modal":
@@ -86,14 +86,14 @@ def view_problems(view: object) -> list[str]:
 
 
 def option_problems(options: object) -> list[str]:
-    """Return what Slack would object to in the answer to a block_suggestion."""
+    """Return what Slack would reject in the answer to a block_suggestion."""
     check = _Check("message")
     check.options({"options": options}, "options", least=0)
     return check.found
 
 
 def elements(blocks: Sequence[Json]) -> Iterator[tuple[Json, Json]]:
-    """Yield each interactive element with the block that holds it, in reading order."""
+    """Yield each interactive element with its block, in reading order."""
     for block in blocks:
         inside = [block.get("accessory"), block.get("element")]
         if block.get("type") == "actions":
@@ -102,7 +102,7 @@ def elements(blocks: Sequence[Json]) -> Iterator[tuple[Json, Json]]:
 
 
 def identified(blocks: Sequence[Json], *, new_id: Callable[[str], str]) -> tuple[Json, ...]:
-    """Return the blocks with the block ids and action ids that the app left to Slack."""
+    """Return the blocks with the block ids and action ids that Slack adds if the app leaves them out."""
 
     def with_action_id(element: Any) -> Any:
         if not isinstance(element, dict) or element.get("type") not in ELEMENTS - {"image"}:
@@ -134,7 +134,7 @@ class _Check:
         self.length = 0
 
     def run(self, blocks: list[object]) -> list[str]:
-        """Check all blocks, then what holds for them together."""
+        """Check all blocks, then the rules for the whole list."""
         most = MOST_BLOCKS[self.surface]
         if len(blocks) > most:
             self.found.append(f"blocks: {len(blocks)} of them, at most {most} in a {self.surface}")
@@ -153,7 +153,7 @@ class _Check:
         kind = block.get("type")
         rule = BLOCKS.get(str(kind))
         if rule is None:
-            self.found.append(f"{at}.type {kind!r} is no block that we know")
+            self.found.append(f"{at}.type {kind!r} is not a known block")
             return
         self.keys(str(kind), block, at)
         self.string(block, "block_id", at, most=255)
@@ -161,16 +161,16 @@ class _Check:
         rule(self, block, at)
 
     def keys(self, name: str, holder: Json, at: str) -> None:
-        """Check that nothing stands in an object that has no place there, such as a misspelt key."""
+        """Check that an object has no unknown keys, such as misspelt ones."""
         known = KEYS.get(name)
         if known and (extra := sorted(holder.keys() - set(known.split()))):
-            self.found.append(f"{at} has {', '.join(extra)}, which no {name} has")
+            self.found.append(f"{at} has {', '.join(extra)}, which a {name} cannot have")
 
     def _once(self, value: object, seen: set[str], at: str) -> None:
         if not isinstance(value, str):
             return
         if value in seen:
-            self.found.append(f"{at} {value!r} stands twice")
+            self.found.append(f"{at} {value!r} is used twice")
         seen.add(value)
 
     def section(self, block: Json, at: str) -> None:
@@ -186,11 +186,11 @@ class _Check:
             self.element(block["accessory"], f"{at}.accessory", IN_SECTION)
 
     def header(self, block: Json, at: str) -> None:
-        """Check a header: plain text alone."""
+        """Check a header, which is plain text only."""
         self.text(block.get("text"), f"{at}.text", most=150, kinds=("plain_text",))
 
     def context(self, block: Json, at: str) -> None:
-        """Check a context: small texts and images."""
+        """Check a context block: small texts and images."""
         for number, one in enumerate(self._list(block, "elements", at, most=10)):
             place = f"{at}.elements[{number}]"
             if isinstance(one, dict) and one.get("type") == "image":
@@ -224,27 +224,27 @@ class _Check:
         self.length += min(len(str(block.get("text", ""))), MOST_TEXT_OF_A_MESSAGE)
 
     def rich_text(self, block: Json, at: str) -> None:
-        """Accept rich text loosely: its elements nest, and Slack's own composer writes most of it."""
+        """Accept rich text without many checks: its elements nest, and Slack's own composer writes most of it."""
         self._list(block, "elements", at, most=1000)
 
     def divider(self, block: Json, at: str) -> None:
         """Accept a divider, which has nothing to check."""
 
     def element(self, element: object, at: str, allowed: frozenset[str] | set[str]) -> None:
-        """Check one interactive element and that it may stand here."""
+        """Check one interactive element, and that it is allowed here."""
         if not isinstance(element, dict):
             self.found.append(f"{at} must be an object")
             return
         kind = str(element.get("type"))
         if kind not in allowed:
-            self.found.append(f"{at}.type {kind!r} is no element that may stand here")
+            self.found.append(f"{at}.type {kind!r} is not an element allowed here")
             return
         if kind == "image":
             self.image(element, at)
             return
         self.keys(kind, element, at)
         self.string(element, "action_id", at, most=255)
-        # Slack asks for this within a block only; but then a click names two buttons of a message at once.
+        # Slack requires unique ids only within a block, but otherwise a click would identify two buttons of a message.
         self._once(element.get("action_id"), self.action_ids, f"{at}.action_id")
         if "confirm" in element:
             self.confirm(element["confirm"], f"{at}.confirm")
@@ -283,7 +283,7 @@ class _Check:
         self._style(confirm, at)
 
     def options(self, holder: Json, at: str, *, least: int = 1, most: int = MOST_OPTIONS) -> None:
-        """Check the options, or the groups of options, of a menu."""
+        """Check the options or option groups of a menu."""
         if "option_groups" in holder:
             for number, group in enumerate(self._list(holder, "option_groups", at, most=MOST_OPTIONS)):
                 place = f"{at}.option_groups[{number}]"
@@ -325,7 +325,7 @@ class _Check:
             self.found.append(f"{at} has {len(words)} characters, at most {most}")
 
     def string(self, holder: Json, key: str, at: str, *, most: int, least: int = 1, required: bool = False) -> None:
-        """Check a plain string, which may be absent unless required."""
+        """Check a plain string, which may be missing unless required."""
         if key not in holder and not required:
             return
         value = holder.get(key)

@@ -1,7 +1,7 @@
 """What people do in their Slack client, delivered by signed HTTP or over a socket, and what they see of the answer.
 
-Refuses with NotPossible what no client would let them do, so that a test cannot press a button that is not there;
-`forged=True` sends it all the same, as an attacker or a stale client might.
+Raises NotPossible for what no client allows, so that a test cannot press a button that does not exist; `forged=True`
+sends it anyway, as an attacker or a stale client might.
 """
 
 import json
@@ -21,7 +21,7 @@ from bot.playground.slack.web_api.views import checked_content
 from bot.playground.slack.workspace import MOST_VIEWS, SLACKBOT, Workspace
 from bot.usecases import ports
 
-# "Events API", section on retries: at once, after a minute, after five.
+# "Events API", section on retries: immediately, after a minute, after five.
 RETRY_WAITS = (0.0, 60.0, 300.0)
 USUAL_MIN_QUERY = 3
 
@@ -53,24 +53,24 @@ class People:
         """Close the connections to the bot."""
         await self._wire.close()
 
-    # The wire, for tests of the door itself
+    # The raw wire, for tests of the guard
 
     def sign(self, body: bytes, timestamp: int | None = None) -> dict[str, str]:
         """Return the headers that sign a body, at the clock's time unless given."""
         return signature(self._secret, body, int(self._clock.now()) if timestamp is None else timestamp)
 
     async def raw(self, body: bytes, headers: Mapping[str, str]) -> Ack:
-        """Send exactly this."""
+        """Send exactly these bytes and headers."""
         if not self.request_url:
             raise NotPossible("no bot is connected: call connect(request_url) first")
         return await self._wire.send(self.request_url, Sent(body=body, headers=dict(headers)))
 
     async def replay(self, ack: Ack, *, retry: int = 0) -> Ack:
-        """Send the very bytes and signature of an earlier delivery again, as event retry number `retry` if given."""
+        """Send an earlier delivery again with the same bytes and signature; `retry` marks it as an event's retry."""
         if self.by_socket:
             return await self._sockets.deliver_again(ack)
         if ack.sent is None:
-            raise NotPossible("nothing was delivered that could be sent again")
+            raise NotPossible("there is no delivery to send again")
         extra = {"X-Slack-Retry-Num": str(retry), "X-Slack-Retry-Reason": "http_timeout"} if retry else {}
         return await self.raw(ack.sent.body, {**ack.sent.headers, **extra})
 
@@ -79,7 +79,7 @@ class People:
     async def command(
         self, user: str, channel: str, text: str = "", *, command: str = "/flow", forged: bool = False
     ) -> Ack:
-        """Type a slash command; `text` is sent as given, so escape it as the client would."""
+        """Type a slash command; `text` is sent as is, so escape it as the client would."""
         person, place = self._person(user), self._channel(channel)
         if not forged:
             self._may_use(person)
@@ -96,7 +96,7 @@ class People:
         return self._show_answer(ack, person, channel, typed=f"{command} {text}".strip())
 
     def _show_answer(self, ack: Ack, person: SlackUser, channel: str, *, typed: str) -> Ack:
-        """Show the body of a command's ack, to the person or to all."""
+        """Show the body of a command's acknowledgement, to the person or to all."""
         is_json = "json" in ack.content_type
         answer = ack.json if is_json and ack.body else {"text": ack.body}
         if not isinstance(answer, dict):
@@ -125,10 +125,10 @@ class People:
         stale: Sequence[Json] | None = None,
         forged: bool = False,
     ) -> Ack:
-        """Press a button or choose in a menu, as it stands now or, with `stale`, as it stood in older blocks.
+        """Press a button or choose from a menu, as currently shown or, with `stale`, as shown in older blocks.
 
-        `value` is the choice in a menu; on a button it forges another value. `confirm=False` backs out of the dialog:
-        then nothing is delivered.
+        `value` is the choice in a menu; for a button it forges another value. `confirm=False` cancels the dialog, so
+        that nothing is delivered.
         """
         person, current = self._person(user), self._current(target)
         if not forged:
@@ -150,7 +150,7 @@ class People:
         return ack
 
     async def suggest(self, user: str, target: PostedMessage | View, action_id: str, query: str = "") -> Ack:
-        """Type into a menu whose options the bot gives; they are in the ack's JSON."""
+        """Type into a menu whose options come from the bot; the acknowledgement's JSON contains them."""
         person, current = self._person(user), self._current(target)
         self._can_see(person, current)
         found = block_kit.find(current.blocks, action_id)
@@ -171,10 +171,10 @@ class People:
     # Modals
 
     async def submit(self, user: str, view: View, values: Mapping[str, Any] | None = None) -> Ack:
-        """Fill in the topmost modal, `values` by block_id or action_id, and submit it."""
+        """Fill in and submit the topmost modal; `values` are keyed by block_id or action_id."""
         person, current = self._person(user), self._topmost(user, view)
         if not current.content.get("submit"):
-            raise NotPossible(f"the view {current.title!r} has nothing to submit")
+            raise NotPossible(f"the view {current.title!r} cannot be submitted")
         state = payloads.state(current.blocks, values or {})
         payload = payloads.view_submission(
             self._workspace, person, current, state=state, trigger_id=self._triggers.issue(user)
@@ -186,7 +186,7 @@ class People:
         return replace(ack, problems=problems)
 
     async def close(self, user: str, view: View, *, cleared: bool = False) -> Ack:
-        """Close the topmost modal, or with `cleared` all of them; the bot hears of it if it asked to."""
+        """Close the topmost modal, or all of them with `cleared`; the bot is notified if it asked for that."""
         person, current = self._person(user), self._topmost(user, view)
         if cleared:
             self._workspace.clear_views(user)
@@ -197,7 +197,7 @@ class People:
         return await self._interaction(payloads.view_closed(self._workspace, person, current, cleared=cleared))
 
     def _react(self, view: View, ack: Ack) -> tuple[str, ...]:
-        """Do with the modal what the answer to its submission says; return what is wrong with that answer."""
+        """Apply the answer to a submission to its modal; return what is wrong with that answer."""
         if not ack.body or ack.json == {}:
             self._workspace.close_view(view)
             return ()
@@ -209,7 +209,7 @@ class People:
         if action == "errors":
             return self._show_errors(view, answer.get("errors"))
         if action not in ("update", "push"):
-            return (f"response_action {action!r} is none that we know",)
+            return (f"response_action {action!r} is not known",)
         try:
             content = checked_content(answer.get("view"))
         except SlackError as error:
@@ -227,26 +227,26 @@ class People:
         if not isinstance(errors, dict) or not errors:
             return ("errors must be an object with a message for each block_id",)
         if unknown := sorted(errors.keys() - inputs):
-            return (f"errors for {unknown}, which are no input blocks of this view",)
+            return (f"errors for {unknown}, which are not input blocks of this view",)
         self._workspace.change_view(view, errors=errors)
         return ()
 
     # Messages and events
 
     async def mention(self, user: str, channel: str, text: str, *, thread: PostedMessage | None = None) -> Ack:
-        """Write a message that begins with the bot's name, in a channel or a thread."""
+        """Write a message that begins with a mention of the bot, in a channel or a thread."""
         person, place = self._person(user), self._channel(channel)
         self._is_there(person, place)
         words = f"<@{self._workspace.bot_user_id}> {text}"
         bot: Json = {"bot_id": f"B{user[1:]}"} if person.is_bot or person.is_workflow_bot else {}
         message = self._workspace.post(channel, user, words, thread_ts=thread.ts if thread else None, **bot)
-        # "app_mention": only from conversations that the bot is in, and not from direct messages.
+        # "app_mention": only from conversations that the bot is in, not from direct messages.
         if not self._workspace.is_in(self._workspace.bot_user_id, channel) or place.dm_with:
             return Ack(attempts=0)
         return await self.event(payloads.app_mention(self._workspace, message))
 
     async def event(self, event: Json, *, retries: int = 1) -> Ack:
-        """Deliver an event, again after each failure up to `retries` (Slack: 3); return the last answer."""
+        """Deliver an event, and again after each failure up to `retries` times (Slack: 3); return the last answer."""
         channel = self._workspace.channels.get(str(event.get("channel")))
         envelope = payloads.event_callback(
             self._workspace,
@@ -267,7 +267,7 @@ class People:
 
     def _person(self, user: str) -> SlackUser:
         if user not in self._workspace.persons:
-            raise NotPossible(f"nobody here is called {user}")
+            raise NotPossible(f"there is no person {user}")
         return self._workspace.persons[user]
 
     def _channel(self, channel: str) -> Channel:
@@ -277,9 +277,9 @@ class People:
 
     def _may_use(self, person: SlackUser) -> None:
         if person.deleted:
-            raise NotPossible(f"{person.id} is deactivated and has no client")
+            raise NotPossible(f"{person.id} is deactivated and cannot use Slack")
         if person.is_bot or person.is_workflow_bot:
-            raise NotPossible(f"{person.id} is a bot and presses nothing")
+            raise NotPossible(f"{person.id} is a bot and cannot press buttons")
 
     def _is_there(self, person: SlackUser, channel: Channel) -> None:
         if person.id not in channel.members:
@@ -290,11 +290,11 @@ class People:
     def _can_see(self, person: SlackUser, target: PostedMessage | View) -> None:
         if isinstance(target, View):
             if target.user != person.id:
-                raise NotPossible(f"the view is before {target.user}, not {person.id}")
+                raise NotPossible(f"the view is open for {target.user}, not {person.id}")
             return
         self._is_there(person, self._channel(target.channel))
         if target.only_for not in (None, person.id):
-            raise NotPossible(f"only {target.only_for} sees that message, not {person.id}")
+            raise NotPossible(f"only {target.only_for} can see that message, not {person.id}")
 
     def _current(self, target: PostedMessage | View) -> PostedMessage | View:
         if isinstance(target, View):

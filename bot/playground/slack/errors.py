@@ -1,10 +1,10 @@
-"""The two ways in which things are refused here: by Slack to the bot, and by the client to a person."""
+"""The two kinds of refusal: Slack's to the bot, and the client's to a person."""
 
 from collections.abc import Sequence
 
 
 class SlackError(Exception):
-    """Slack answers `{"ok": false, "error": code}`, perhaps with messages that explain."""
+    """Slack answers `{"ok": false, "error": code}`, possibly with messages that explain it."""
 
     def __init__(self, code: str, *, messages: Sequence[str] = ()) -> None:
         super().__init__(code, *messages)
@@ -13,8 +13,8 @@ class SlackError(Exception):
 
 
 class NotPossible(AssertionError):
-    """No Slack client would let this person do that: the test, or the bot before it, has gone wrong."""
+    """No Slack client would let this person do that: the test, or the bot before it, is wrong."""
 
 
 class NeverHappened(AssertionError):
-    """What a test waited for did not come; carries the workspace as text."""
+    """What a test waited for did not happen; the message contains the workspace as text."""

@@ -1,8 +1,8 @@
-"""What can go wrong between the bot and Slack, switched on by tests: per Web API method, for
-`response_url`, or for the `handshake` of a WebSocket (where the code of `error` is a status).
+"""Faults between the bot and Slack, which tests set for a Web API method, `response_url` or `handshake`.
 
-A fault decides what happens before and after the effect; it knows no method's meaning. The rate limits of "Rate limits"
-on docs.slack.dev are enforced only when asked for.
+`handshake` is that of a WebSocket, where the code of `error` is a status. A fault decides what happens before and after
+the effect; it knows no method's meaning. The rate limits of "Rate limits" on docs.slack.dev are enforced only if
+switched on.
 """
 
 import asyncio
@@ -30,7 +30,7 @@ PER_SECOND = ("chat.postMessage", RESPONSE_URL)
 
 @dataclass(frozen=True, kw_only=True)
 class SlackFault:
-    """One thing going wrong; `left` counts the calls it still hits, None means until it is cleared."""
+    """One fault; `left` counts the calls that it still affects, None means until it is cleared."""
 
     kind: Kind
     left: int | None = 1
@@ -43,7 +43,7 @@ class SlackFault:
 
 
 class Faults:
-    """The switches. Each named fault hits the next calls of its method, in the order in which they were set."""
+    """All faults. Each affects the next calls of its method, in the order in which they were set."""
 
     def __init__(self, *, now: Callable[[], float]) -> None:
         self.enforce_rate_limits = False
@@ -57,19 +57,19 @@ class Faults:
         self._plan(method, SlackFault(kind="ratelimited", left=times, seconds=retry_after))
 
     def server_error(self, method: str = EVERYTHING, *, times: int | None = 1) -> None:
-        """Answer 500; nothing has happened."""
+        """Answer 500, without an effect."""
         self._plan(method, SlackFault(kind="server_error", left=times))
 
     def error(self, method: str, code: str, *, times: int | None = 1) -> None:
-        """Answer 200 with that error code; nothing has happened."""
+        """Answer 200 with that error code, without an effect."""
         self._plan(method, SlackFault(kind="error", left=times, code=code))
 
     def drop_before(self, method: str = EVERYTHING, *, times: int | None = 1) -> None:
-        """Close the connection; nothing has happened."""
+        """Close the connection, without an effect."""
         self._plan(method, SlackFault(kind="drop_before", left=times))
 
     def drop_after(self, method: str = EVERYTHING, *, times: int | None = 1) -> None:
-        """Do what was asked, then close the connection without an answer."""
+        """Carry out the call, then close the connection without an answer."""
         self._plan(method, SlackFault(kind="drop_after", left=times))
 
     def delay(self, method: str, seconds: float, *, times: int | None = 1, after: bool = False) -> None:
@@ -81,7 +81,7 @@ class Faults:
         self._plan(method, SlackFault(kind="hold", left=times, gate=gate, after=after))
 
     def lacks(self, method: str, *names: str, of: str = "", times: int | None = 1) -> None:
-        """Do what was asked, and leave these fields out of the answer; `of` is the id of the only object without."""
+        """Carry out the call, but leave these fields out of the answer, or only out of the object with the id `of`."""
         self._plan(method, SlackFault(kind="lacks", left=times, names=names, of=of))
 
     def down(self) -> None:
@@ -89,11 +89,11 @@ class Faults:
         self._down = True
 
     def up(self) -> None:
-        """End `down`; faults that were planned stay planned."""
+        """End `down`; other faults stay set."""
         self._down = False
 
     def clear(self, method: str | None = None) -> None:
-        """Forget the faults of one method, or all of them and `down` as well."""
+        """Remove the faults of one method, or all of them and `down` as well."""
         if method is not None:
             self._planned.pop(method, None)
             return
@@ -101,7 +101,7 @@ class Faults:
         self._down = False
 
     def take(self, method: str, *, place: str = "") -> SlackFault | None:
-        """Return what hits this call, and count it; `place` is the channel for limits that go by channel."""
+        """Return the fault for this call, and count it; `place` is the channel, for limits per channel."""
         if self._down:
             return SlackFault(kind="drop_before")
         for name in (method, EVERYTHING):
@@ -125,7 +125,7 @@ class Faults:
         return fault
 
     def _over_the_limit(self, method: str, place: str) -> float:
-        """Return the seconds to wait, 0 when the call is within the limit of its method."""
+        """Return the seconds to wait; 0 if the call is within its method's limit."""
         by_place = method in PER_SECOND
         if not by_place and method not in PER_MINUTE:
             return 0.0

@@ -1,6 +1,6 @@
-"""What Slack hands the bot with each delivery, good for a short while: trigger ids and response URLs.
+"""Short-lived permissions that Slack gives the bot with each delivery: trigger ids and response URLs.
 
-A trigger id lives three seconds and opens one view ("Modals"); a response URL lives thirty minutes and takes five
+A trigger id lives three seconds and opens one view ("Modals"); a response URL lives thirty minutes and accepts five
 posts ("Handling user interaction"). Knows no HTTP: the server routes to `ResponseUrls.post`.
 """
 
@@ -19,7 +19,7 @@ RESPONSE_USES = 5
 
 @dataclass(frozen=True, kw_only=True)
 class Trigger:
-    """A permission to open one view before one person."""
+    """A permission to open one view for one person."""
 
     user: str
     issued: float
@@ -27,7 +27,7 @@ class Trigger:
 
 
 class Triggers:
-    """All trigger ids that were ever issued."""
+    """All trigger ids ever issued."""
 
     def __init__(self, *, now: Callable[[], float]) -> None:
         self._now = now
@@ -40,7 +40,7 @@ class Triggers:
         return id
 
     def exchange(self, id: object) -> str:
-        """Spend a trigger id and return whose it was; raise SlackError when it is unknown, spent or old."""
+        """Use a trigger id and return its person; raise SlackError if it is unknown, used or expired."""
         trigger = self._issued.get(str(id))
         if trigger is None:
             raise SlackError("invalid_trigger_id")
@@ -54,7 +54,7 @@ class Triggers:
 
 @dataclass(frozen=True, kw_only=True)
 class ResponseUrl:
-    """A way back to one person in one channel, with the message that was clicked if there was one."""
+    """A response URL for one person in one channel, with the message that was clicked if there was one."""
 
     channel: str
     user: str
@@ -64,7 +64,7 @@ class ResponseUrl:
 
 
 class ResponseUrls:
-    """All response URLs that were ever issued, and what the bot posts to them."""
+    """All response URLs ever issued, and what the bot posts to them."""
 
     def __init__(self, workspace: Workspace, *, base: Callable[[], str]) -> None:
         self._workspace = workspace
@@ -79,7 +79,7 @@ class ResponseUrls:
         return f"{self._base()}response/{secret}"
 
     def post(self, secret: str, body: object) -> None:
-        """Do what the body asks for; raise SlackError when the URL is unknown, used up or old, or the body is wrong."""
+        """Carry out a post; raise SlackError if the URL is unknown, used up or expired, or the body is invalid."""
         url = self._issued.get(secret)
         if url is None:
             raise SlackError("invalid_url")
@@ -109,7 +109,7 @@ class ResponseUrls:
 
 
 def checked_content(body: Json) -> tuple[list[Json], str]:
-    """Return blocks and text of an answer; raise SlackError when Slack would refuse to show them."""
+    """Return blocks and text of an answer; raise SlackError if Slack would reject them."""
     blocks = body.get("blocks") or []
     if found := block_kit.problems(blocks):
         raise SlackError("invalid_blocks", messages=found)
@@ -120,7 +120,7 @@ def checked_content(body: Json) -> tuple[list[Json], str]:
 
 
 def show(workspace: Workspace, body: Json, *, channel: str, user: str) -> PostedMessage:
-    """Show an answer of the bot: to that person alone, or to the channel when it says in_channel."""
+    """Show the bot's answer to that person only, or to the channel if it says in_channel."""
     blocks, text = checked_content(body)
     in_channel = body.get("response_type") == "in_channel"
     return workspace.post(

@@ -1,4 +1,4 @@
-"""What Slack sends to an app, in its shapes: commands, interactions, options requests and events.
+"""The payloads that Slack sends to an app: commands, interactions, options requests and events.
 
 Pure: everything comes in as arguments. Shapes are those of "Slash commands", "Interaction payloads" and "Events API".
 """
@@ -13,7 +13,7 @@ from bot.playground.slack.workspace import Workspace
 
 VERIFICATION_TOKEN = "playground-verification-token"  # noqa: S105 - deprecated by Slack, and no secret
 
-# Where an element's choice stands in an action and in a view's state, by element type.
+# The key of an element's choice in an action and in a view's state, by element type.
 CHOICE_KEYS: Mapping[str, str] = {
     "users_select": "selected_user",
     "conversations_select": "selected_conversation",
@@ -142,7 +142,7 @@ def app_mention(workspace: Workspace, message: PostedMessage) -> Json:
 
 
 def channel_name(channel: Channel) -> str:
-    """Return the name that a command carries, which hides that of private places."""
+    """Return the channel name in a command, which hides the names of private channels."""
     if channel.id.startswith("D"):
         return "directmessage"
     return "privategroup" if channel.is_private else channel.name
@@ -162,7 +162,7 @@ def action(block: Json, element: Json, *, value: Any, at: str) -> Json:
 
 
 def chosen(element: Json, value: Any) -> Json:
-    """Return what a person put into an element, as actions and states carry it; raise NotPossible if they cannot."""
+    """Return a person's input into an element, as in actions and states; raise NotPossible if they cannot enter it."""
     kind = str(element["type"])
     if kind.endswith("_input"):
         return {"value": _typed(element, value)}
@@ -174,7 +174,7 @@ def chosen(element: Json, value: Any) -> Json:
 
 
 def state(blocks: list[Json], values: Mapping[str, Any]) -> Json:
-    """Return the state of a view's inputs; `values` go by block_id or action_id, what is left out keeps its start."""
+    """Return the state of a view's inputs; `values` are by block_id or action_id, others keep their initial value."""
     known = {
         name for block, element in block_kit.elements(blocks) for name in (block["block_id"], element["action_id"])
     }
@@ -187,7 +187,7 @@ def state(blocks: list[Json], values: Mapping[str, Any]) -> Json:
         start = element.get("initial_value", element.get("initial_option", {}).get("value"))
         value = values.get(block["block_id"], values.get(element["action_id"], start))
         if value in (None, "", []) and block["type"] == "input" and not block.get("optional"):
-            raise NotPossible(f"the client asks for {block['block_id']} ({element['action_id']}) to be filled in")
+            raise NotPossible(f"the client requires {block['block_id']} ({element['action_id']}) to be filled in")
         entry = {"type": element["type"], **chosen(element, value)}
         found.setdefault(block["block_id"], {})[element["action_id"]] = entry
     return found
@@ -198,7 +198,7 @@ def _typed(element: Json, value: Any) -> Any:
         return None
     least, most = element.get("min_length", 0), element.get("max_length", 3000)
     if not least <= len(str(value)) <= most:
-        raise NotPossible(f"the client takes {least} to {most} characters in {element['action_id']}")
+        raise NotPossible(f"the client accepts {least} to {most} characters in {element['action_id']}")
     return value
 
 
@@ -215,10 +215,10 @@ def _option(element: Json, value: Any) -> Json:
 
 
 def _common(workspace: Workspace, person: SlackUser, *, at_home: bool) -> Json:
-    """Return what every interaction says of its person and team.
+    """Return the fields of every interaction about its person and team.
 
-    A modal stands before its person at home: a stranger's says their own team and organisation here and in the view,
-    and ours in `view.app_installed_team_id` alone (java-slack-sdk, ViewSubmissionRequestTest).
+    A modal belongs to its person's own team: a stranger's has their team and organisation here and in the view, and
+    ours only in `view.app_installed_team_id` (java-slack-sdk, ViewSubmissionRequestTest).
     """
     theirs = at_home and person.is_stranger
     enterprise_id = person.enterprise_id if theirs else workspace.enterprise_id

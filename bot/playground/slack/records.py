@@ -1,6 +1,6 @@
-"""The things of a Slack workspace as values: people, groups, channels, messages, views, calls.
+"""The objects of a Slack workspace: people, groups, channels, messages, views, calls.
 
-Each can write itself in the shape that Slack's API answers with. Knows nothing of who may do what.
+Each can return itself in the shape that Slack's API uses. Knows nothing about permissions.
 """
 
 from collections.abc import Mapping
@@ -15,7 +15,7 @@ Json = dict[str, Any]
 
 @dataclass(frozen=True, kw_only=True)
 class SlackUser:
-    """Whoever can stand behind a message; the flags are those of Slack's user object.
+    """Anybody who can write a message; the flags are those of Slack's user object.
 
     On Enterprise Grid one human may be two of these: one with a workspace's own id, one with the organisation's. Both
     have the latter as `enterprise_user_id`; without it, `id` is the only one.
@@ -63,7 +63,7 @@ class SlackUser:
 
 @dataclass(frozen=True, kw_only=True)
 class Group:
-    """A user group, mentioned as one."""
+    """A user group."""
 
     id: str
     handle: str
@@ -89,7 +89,7 @@ class Group:
 
 @dataclass(frozen=True, kw_only=True)
 class Channel:
-    """A place with members; a direct message between the bot and `dm_with` is one too."""
+    """A channel, or a direct message between the bot and `dm_with`."""
 
     id: str
     name: str
@@ -122,7 +122,7 @@ class Channel:
 
 @dataclass(frozen=True, kw_only=True)
 class PostedMessage:
-    """One message as it stands now; `only_for` makes it an ephemeral of that person."""
+    """One message in its current version; `only_for` makes it an ephemeral for that person."""
 
     channel: str
     ts: str
@@ -139,7 +139,7 @@ class PostedMessage:
 
     @property
     def plain(self) -> str:
-        """What a person reads: the blocks if there are any, else the text."""
+        """The text that a person reads: the blocks if there are any, else the text."""
         return rendering.message(self.text, self.blocks)
 
     @property
@@ -172,7 +172,7 @@ class PostedMessage:
 
 @dataclass(frozen=True, kw_only=True)
 class View:
-    """A modal as one person sees it; `errors` are those that the bot answered the last submission with."""
+    """A modal as one person sees it; `errors` are the bot's answer to the last submission."""
 
     id: str
     user: str
@@ -190,7 +190,7 @@ class View:
 
     @property
     def title(self) -> str:
-        """The words in the title bar."""
+        """The title."""
         return str(self.content["title"]["text"])
 
     @property
@@ -201,7 +201,7 @@ class View:
     def as_view(
         self, *, team_id: str, installed_team_id: str, app_id: str, bot_id: str, state: Json | None = None
     ) -> Json:
-        """Return Slack's view object: it belongs to the team of its person, the app to that where it is installed."""
+        """Return Slack's view object: it belongs to its person's team, its app to the team where that is installed."""
         given = {"private_metadata": "", "callback_id": "", "external_id": "", "notify_on_close": False}
         return {
             **given,
@@ -221,7 +221,7 @@ class View:
 
 @dataclass(frozen=True, kw_only=True)
 class ApiCall:
-    """One call of the Web API or of a response URL as the journal keeps it; no response means a lost connection."""
+    """One call of the Web API or of a response URL in the journal; no response means a lost connection."""
 
     method: str
     args: Json
@@ -231,5 +231,5 @@ class ApiCall:
 
     @property
     def ok(self) -> bool:
-        """Whether Slack said yes and the answer was sent."""
+        """Whether Slack answered `ok` and the answer was sent."""
         return bool(self.response and self.response.get("ok"))

@@ -1,6 +1,6 @@
-"""Messages as plain text, compact: mrkdwn kept as written, buttons as [Label].
+"""Messages as compact plain text: mrkdwn as written, buttons as [Label].
 
-Pure. Knows Block Kit's shapes, and no channel or person.
+Pure. Knows Block Kit's shapes, but no channels or people.
 """
 
 from collections.abc import Sequence
@@ -10,7 +10,7 @@ Json = dict[str, Any]
 
 
 def message(text: str, blocks: Sequence[Json]) -> str:
-    """Return what a client would show: the blocks where there are any, else the text."""
+    """Return what a client would show: the blocks if there are any, else the text."""
     if not blocks:
         return text
     return "\n".join(line for block in blocks if (line := _block(block)))

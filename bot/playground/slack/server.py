@@ -1,6 +1,7 @@
 """The stand-in itself: real HTTP on a loopback port, on the caller's event loop.
 
-Owns the socket, the faults' timing and the waiting of tests. What Slack does is in `api`, `grants` and `deliveries`.
+Owns the socket, the timing of faults and the waiting of tests. What Slack does is in `web_api`, `grants` and
+`deliveries`.
 """
 
 import asyncio
@@ -32,7 +33,7 @@ from bot.usecases import ports
 
 Seen = TypeVar("Seen")
 
-BOT_TOKEN = "xoxb-playground"  # noqa: S105 - a word that no scanner takes for a token
+BOT_TOKEN = "xoxb-playground"  # noqa: S105 - a word that no scanner mistakes for a token
 APP_TOKEN = "xapp-playground"  # noqa: S105
 SIGNING_SECRET = "playground-signing-secret"  # noqa: S105
 
@@ -50,7 +51,7 @@ class SlackStandIn:
         port: int = 0,
         **workspace: Any,
     ) -> None:
-        """Build it, not yet listening; further arguments are those of `Workspace`."""
+        """Create it, not yet listening; further arguments are those of `Workspace`."""
         self.clock = clock or SystemClock()
         self.signing_secret = signing_secret
         self.bot_token = bot_token
@@ -92,11 +93,11 @@ class SlackStandIn:
         return f"{self.base_url}api/"
 
     def connect(self, request_url: str) -> None:
-        """Tell where the bot takes commands, interactions and events."""
+        """Set the URL for commands, interactions and events."""
         self.people.request_url, self.people.by_socket = request_url, False
 
     def connect_socket(self) -> None:
-        """Switch Socket Mode on: everything goes over the connections that the bot opens, and nothing by HTTP."""
+        """Switch to Socket Mode: everything goes over the connections that the bot opens, nothing by HTTP."""
         self.people.request_url, self.people.by_socket = "", True
 
     async def start(self) -> None:
@@ -116,7 +117,7 @@ class SlackStandIn:
         config.load()
         listener = socket.socket()
         listener.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
-        listener.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)  # asyncio sets it only on sockets that it makes
+        listener.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)  # asyncio sets it only on its own sockets
         listener.bind(("127.0.0.1", self._port))
         self._port = listener.getsockname()[1]
         self._stopping.clear()
@@ -125,7 +126,7 @@ class SlackStandIn:
         await self._server.startup(sockets=[listener])
 
     async def stop(self) -> None:
-        """Stop listening, let go of what is held, and close every connection."""
+        """Stop listening, release what is held, and close every connection."""
         await self.people.aclose()
         await self.sockets.stop()
         self._stopping.set()
@@ -141,7 +142,7 @@ class SlackStandIn:
             connection.transport.close()
         await asyncio.sleep(0)
         for connection in list(self._server.server_state.connections):
-            connection.transport.abort()  # a peer that reads no more
+            connection.transport.abort()  # a client that no longer reads
         await asyncio.sleep(0)
         for listening in self._server.servers:
             await listening.wait_closed()
@@ -156,8 +157,8 @@ class SlackStandIn:
     ) -> None:
         await self.stop()
 
-    async def until(self, happened: Callable[[Workspace], Seen | None], *, timeout: float = 5) -> Seen:  # noqa: ASYNC109 - what a test calls it
-        """Return the first truthy value of `happened`, asked at each change; raise NeverHappened on timeout."""
+    async def until(self, happened: Callable[[Workspace], Seen | None], *, timeout: float = 5) -> Seen:  # noqa: ASYNC109 - simple to call for tests
+        """Return the first truthy value of `happened`, called at each change; raise NeverHappened on timeout."""
         woken = asyncio.Event()
         self.workspace.watchers.append(woken.set)
         try:
@@ -168,7 +169,7 @@ class SlackStandIn:
                 return found
         except TimeoutError:
             story = transcript.of(self.workspace) or "(nothing was said)"
-            raise NeverHappened(f"not within {timeout} seconds; this is what stands there:\n{story}") from None
+            raise NeverHappened(f"not within {timeout} seconds; the workspace now:\n{story}") from None
         finally:
             self.workspace.watchers.remove(woken.set)
 
@@ -207,7 +208,7 @@ class SlackStandIn:
     async def _through(
         self, fault: SlackFault | None, request: Request, method: str, args: Json, effect: Callable[[], Json]
     ) -> Response:
-        """Carry out a call as the fault has it, and write it down."""
+        """Carry out a call according to its fault, and add it to the journal."""
         if fault and not fault.after:
             await self._wait(fault)
         refused = _refused(fault)
@@ -230,7 +231,7 @@ class SlackStandIn:
         return response
 
     async def _wait(self, fault: SlackFault) -> None:
-        """Wait as the fault says, but not longer than the stand-in lives."""
+        """Wait as the fault says, but not beyond the end of the stand-in."""
         if fault.kind == "delay":
             waiting = asyncio.ensure_future(self.clock.sleep(fault.seconds))
         elif fault.gate is not None:
@@ -245,7 +246,7 @@ class SlackStandIn:
                 await one
 
     async def _drop(self, request: Request) -> Response:
-        """Cut the connection of this request; what is returned reaches nobody."""
+        """Cut the connection of this request; the returned response is never received."""
         client = request.client
         connections = self._server.server_state.connections if self._server else ()
         for connection in list(connections):
@@ -260,7 +261,7 @@ async def _set(event: asyncio.Event) -> None:
 
 
 def _without(part: Any, fault: SlackFault) -> Any:
-    """Return an answer, or a part of it, without the fields that the fault leaves out."""
+    """Return an answer, or a part of it, without the fields that the fault removes."""
     if isinstance(part, list):
         return [_without(one, fault) for one in part]
     if not isinstance(part, dict):
@@ -270,7 +271,7 @@ def _without(part: Any, fault: SlackFault) -> Any:
 
 
 def _refused(fault: SlackFault | None) -> Response | None:
-    """Return the answer of a fault that keeps the call from taking effect."""
+    """Return the answer of a fault that prevents the effect."""
     if fault is None:
         return None
     if fault.kind == "ratelimited":

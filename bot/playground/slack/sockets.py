@@ -1,8 +1,8 @@
-"""Socket Mode as Slack has it: single-use tickets, WebSockets, envelopes and their acknowledgements.
+"""Socket Mode as Slack implements it: single-use tickets, WebSockets, envelopes and their acknowledgements.
 
 Each envelope goes to one connection and must be acknowledged on it within three seconds. Knows no payload's meaning.
-From "Using Socket Mode" on docs.slack.dev; what it leaves open is strict here: an acknowledgement on another
-connection counts for nothing.
+From "Using Socket Mode" on docs.slack.dev; where that leaves a question open, this is strict: an acknowledgement on
+another connection does not count.
 """
 
 import asyncio
@@ -28,7 +28,7 @@ Kind = Literal["slash_commands", "interactive", "events_api"]
 
 
 class Line:
-    """One connection of the bot's; `silent` lets nothing through in either direction, as a dead network would.
+    """One connection of the bot; `silent` blocks both directions, as a dead network would.
 
     `drop` cuts it.
     """
@@ -47,25 +47,25 @@ class Line:
                 await self.socket.send_json(message)
 
     async def disconnect(self, reason: str) -> None:
-        """Announce the end, as Slack does about ten seconds before it."""
+        """Announce the end of the connection, as Slack does about ten seconds before it."""
         await self.send({"type": "disconnect", "reason": reason, "debug_info": {"host": "applink-playground"}})
 
     async def close(self) -> None:
-        """Close it in good order."""
+        """Close it gracefully."""
         await self.socket.close()
 
     def over(self) -> None:
-        """Tell whoever waits for an acknowledgement that none will come."""
+        """End every wait for an acknowledgement."""
         for waiting in self.waiting.values():
             if not waiting.done():
                 waiting.set_result(None)
 
 
 class AppConnections:
-    """The app's connections, oldest first, and what came of them.
+    """The app's connections, oldest first, and their events.
 
-    `knocks` are the tickets of all handshakes; `strays` the acknowledgements that fit nothing on their connection.
-    `mute` keeps the hello back; `duplicates` counts the envelopes that are still to be sent twice.
+    `knocks` are the tickets of all handshakes; `strays` are acknowledgements that match no envelope of their
+    connection. `mute` suppresses the hello; `duplicates` is the number of envelopes still to be sent twice.
     """
 
     def __init__(self, *, clock: ports.Clock, faults: Faults, app_id: str, changed: Callable[[], None]) -> None:
@@ -87,14 +87,14 @@ class AppConnections:
         self._base = ""
 
     async def start(self) -> None:
-        """Listen, if it does not yet."""
+        """Start listening, unless it does already."""
         if self._server is None:
             self._web = web.Server(self._serve, access_log=None)
             self._server = await asyncio.get_running_loop().create_server(self._web, "127.0.0.1", 0)
             self._base = f"ws://127.0.0.1:{self._server.sockets[0].getsockname()[1]}/link/"
 
     async def stop(self) -> None:
-        """Cut every connection and listen no more."""
+        """Cut every connection and stop listening."""
         if self._server is None:
             return
         self._server.close()
@@ -105,7 +105,7 @@ class AppConnections:
         self._server = None
 
     def ticket(self) -> str:
-        """Return an address that is good for one connection."""
+        """Return a URL that is valid for one connection."""
         self._issued += 1
         ticket = f"ticket-{self._issued}"
         self._tickets[ticket] = self._clock.now()
@@ -118,7 +118,8 @@ class AppConnections:
     ) -> Ack:
         """Send an envelope over one of the connections and wait for its acknowledgement.
 
-        `accepts` lets the acknowledgement carry a payload. Only events are sent again, as number `retry` for a reason.
+        `accepts` allows a payload in the acknowledgement. Only events are retried, with their number `retry` and a
+        reason.
         """
         self._issued += 1
         envelope = {"envelope_id": f"envelope-{self._issued}", "type": kind, "payload": payload}
@@ -126,9 +127,9 @@ class AppConnections:
         return await self._send({**envelope, "accepts_response_payload": accepts, **again})
 
     async def deliver_again(self, ack: Ack) -> Ack:
-        """Send an earlier envelope once more."""
+        """Send an earlier envelope again."""
         if ack.sent is None:
-            raise NotPossible("nothing was delivered that could be sent again")
+            raise NotPossible("there is no delivery to send again")
         return await self._send(json.loads(ack.sent.body))
 
     async def _send(self, envelope: Json) -> Ack:
@@ -231,9 +232,9 @@ def _abort(request: web.BaseRequest) -> None:
 
 
 def _ack(envelope: Json, answer: Json, *, latency: float, sent: Sent) -> Ack:
-    """Return an acknowledgement as if it had come over HTTP."""
+    """Return an acknowledgement in the form that it has over HTTP."""
     payload = answer.get("payload")
-    unwanted = ("a payload where none is taken",) if payload and not envelope["accepts_response_payload"] else ()
+    unwanted = ("a payload where none is accepted",) if payload and not envelope["accepts_response_payload"] else ()
     if payload is None or unwanted:
         return Ack(status=200, latency=latency, sent=sent, problems=unwanted)
     body = json.dumps(payload)

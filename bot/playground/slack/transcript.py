@@ -1,4 +1,4 @@
-"""The whole workspace as readable text: for a failing test, and for the playground's script.
+"""The whole workspace as readable text, for failing tests and for the playground's script.
 
 Reads the workspace and changes nothing.
 """
@@ -10,7 +10,7 @@ from bot.playground.slack.workspace import Workspace
 
 
 def of(workspace: Workspace) -> str:
-    """Return every channel in which something was said, and every view that is open."""
+    """Return every channel with messages, and every open view."""
     lines = [line for channel in workspace.channels.values() for line in _channel(workspace, channel)]
     for user in workspace.persons:
         for view in workspace.views(user):

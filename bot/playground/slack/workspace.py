@@ -1,7 +1,7 @@
 """The state of one Slack workspace: people, groups, channels, messages, open views and the journal of calls.
 
-Every change tells the watchers. It holds facts and answers questions; what the API allows and what a person may press
-is decided by its callers. It knows neither HTTP nor the bot.
+Every change notifies the watchers. It holds facts; its callers decide what the API allows and what a person may press.
+It knows neither HTTP nor the bot.
 """
 
 from collections.abc import Callable, Iterable, Sequence
@@ -56,16 +56,16 @@ class Workspace:
         self.add_person(SLACKBOT, "slackbot")
 
     def changed(self) -> None:
-        """Tell every watcher that something is different now."""
+        """Notify every watcher of a change."""
         for watcher in list(self.watchers):
             watcher()
 
     def next_id(self, prefix: str) -> str:
-        """Return an id that nothing else has."""
+        """Return an unused id."""
         self._counter += 1
         return f"{prefix}{self._counter:06d}"
 
-    # People, groups and places
+    # People, groups and channels
 
     def add_person(self, id: str, name: str, *, team_id: str | None = None, **flags: Any) -> SlackUser:
         """Add a person; flags are those of `SlackUser`. A stranger needs the other team's id."""
@@ -74,7 +74,7 @@ class Workspace:
             id=id, name=name, team_id=team_id or self.team_id, **({"enterprise_id": organisation} | flags)
         )
         if person.is_stranger and person.team_id == self.team_id:
-            raise ValueError(f"{id} is a stranger of this very team: give team_id=")
+            raise ValueError(f"{id} is a stranger, so it needs another team: give team_id=")
         self.persons[id] = person
         self.changed()
         return person
@@ -92,7 +92,7 @@ class Workspace:
         return self.groups[id]
 
     def change_group(self, id: str, **changes: Any) -> Group:
-        """Change a user group's members, or switch it on and off."""
+        """Change a user group's members, or enable or disable it."""
         self.groups[id] = replace(self.groups[id], **changes)
         self.changed()
         return self.groups[id]
@@ -108,10 +108,10 @@ class Workspace:
         shared: bool = False,
         archived: bool = False,
     ) -> Channel:
-        """Add a channel with these people in it, and the bot unless told otherwise."""
+        """Add a channel with these members, and with the bot unless told otherwise."""
         everybody = frozenset((*members, self.bot_user_id) if bot else members)
         if unknown := everybody - self.persons.keys():
-            raise ValueError(f"nobody here is called {', '.join(sorted(unknown))}")
+            raise ValueError(f"there is no person {', '.join(sorted(unknown))}")
         self.channels[id] = Channel(
             id=id,
             name=name,
@@ -130,15 +130,15 @@ class Workspace:
         return self.channels[id]
 
     def join(self, channel: str, user: str) -> None:
-        """Let somebody, or the bot, into a channel."""
+        """Add somebody, or the bot, to a channel."""
         self.change_channel(channel, members=self.channels[channel].members | {user})
 
     def leave(self, channel: str, user: str) -> None:
-        """Take somebody, or the bot, out of a channel."""
+        """Remove somebody, or the bot, from a channel."""
         self.change_channel(channel, members=self.channels[channel].members - {user})
 
     def open_dm(self, user: str) -> Channel:
-        """Return the direct message between the bot and a person, opened on demand."""
+        """Return the direct message between the bot and a person, opened if needed."""
         id = f"D{user[1:]}"
         if id not in self.channels:
             members = frozenset((user, self.bot_user_id))
@@ -154,7 +154,7 @@ class Workspace:
     # Messages
 
     def post(self, channel: str, user: str, text: str, *, blocks: Sequence[Json] = (), **more: Any) -> PostedMessage:
-        """Add a message under a new ts; blocks get the ids they lack. `more` are fields of `Message`."""
+        """Add a message with a new ts; blocks get missing ids. `more` are fields of `Message`."""
         message = PostedMessage(
             channel=channel, ts=self._new_ts(), user=user, text=text, blocks=self._numbered(blocks), **more
         )
@@ -163,7 +163,7 @@ class Workspace:
         return message
 
     def edit(self, message: PostedMessage, **changes: Any) -> PostedMessage:
-        """Replace the current version of a message; blocks get the ids they lack."""
+        """Replace the current version of a message; blocks get missing ids."""
         if "blocks" in changes:
             changes["blocks"] = self._numbered(changes["blocks"])
         edited = replace(message, **changes)
@@ -172,26 +172,26 @@ class Workspace:
         return edited
 
     def remove(self, message: PostedMessage) -> None:
-        """Take a message away; its versions stay known."""
+        """Remove a message; its versions stay available."""
         self._removed.add((message.channel, message.ts))
         self.changed()
 
     def message(self, channel: str, ts: str) -> PostedMessage | None:
-        """Return the message as it stands, ephemerals included; None when there is none or it was removed."""
+        """Return the current version of a message, including ephemerals; None if there is none or it was removed."""
         if (channel, ts) in self._removed or (channel, ts) not in self._messages:
             return None
         return self._messages[channel, ts][-1]
 
     def versions(self, message: PostedMessage) -> list[PostedMessage]:
-        """Return every version that a message has had, oldest first."""
+        """Return every version of a message, oldest first."""
         return list(self._messages[message.channel, message.ts])
 
     def messages(self, channel: str) -> list[PostedMessage]:
-        """Return what stands in the channel itself: roots and broadcast replies, no ephemerals."""
+        """Return the messages of the channel itself: roots and broadcast replies, no ephemerals."""
         return [one for one in self._standing(channel) if not one.only_for and (one.broadcast or not one.thread_ts)]
 
     def thread(self, root: PostedMessage) -> list[PostedMessage]:
-        """Return the replies under a message, no ephemerals."""
+        """Return the replies to a message, without ephemerals."""
         return [
             one
             for one in self._standing(root.channel)
@@ -199,24 +199,24 @@ class Workspace:
         ]
 
     def ephemerals(self, user: str, channel: str | None = None) -> list[PostedMessage]:
-        """Return what only that person sees, everywhere or in one channel."""
+        """Return the ephemeral messages of that person, everywhere or in one channel."""
         channels = [channel] if channel else list(self.channels)
         return [one for place in channels for one in self._standing(place) if one.only_for == user]
 
     def as_message(self, message: PostedMessage) -> Json:
-        """Return Slack's message object; a root that has replies names its own thread."""
+        """Return Slack's message object; a root with replies names its own thread."""
         replies = [] if message.thread_ts else self.thread(message)
         counted = {"thread_ts": message.ts, "reply_count": len(replies)} if replies else {}
         return message.as_message() | counted
 
     def seen_by(self, user: str, channel: str) -> list[PostedMessage]:
-        """Return everything that a person sees in a channel, threads and own ephemerals included."""
+        """Return everything that a person sees in a channel, including threads and their ephemerals."""
         if not self.is_in(user, channel):
             return []
         return [one for one in self._standing(channel) if one.only_for in (None, user)]
 
     def with_button(self, channel: str, action_id: str, *, seen_by: str | None = None) -> list[PostedMessage]:
-        """Return the messages that show such a button now, to everybody or to one person, threads included."""
+        """Return the messages that show such a button now, including threads, to everybody or to one person."""
         standing = self.seen_by(seen_by, channel) if seen_by else [m for m in self._standing(channel) if not m.only_for]
         return [one for one in standing if action_id in one.buttons]
 
@@ -234,20 +234,20 @@ class Workspace:
     # Views
 
     def views(self, user: str) -> tuple[View, ...]:
-        """Return the modals that are open before a person, the topmost last."""
+        """Return the modals that are open for a person, the topmost last."""
         return self._views.get(user, ())
 
     def top_view(self, user: str) -> View | None:
-        """Return the modal that a person looks at."""
+        """Return the topmost modal of a person."""
         return next(reversed(self.views(user)), None)
 
     def view(self, id: str | None, *, external_id: str | None = None) -> View | None:
-        """Return an open view by its id or its external id."""
+        """Return an open view by its id or external id."""
         views = (view for stack in self._views.values() for view in stack)
         return next((one for one in views if one.id == id or _named(one, external_id)), None)
 
     def as_view(self, view: View, *, state: Json | None = None) -> Json:
-        """Return Slack's view object; an app that the whole organisation has is installed in that."""
+        """Return Slack's view object; an organisation-wide app is installed in the organisation."""
         return view.as_view(
             team_id=self.persons[view.user].team_id,
             installed_team_id=(self.enterprise_id if self.org_install else None) or self.team_id,
@@ -257,12 +257,12 @@ class Workspace:
         )
 
     def open_view(self, user: str, content: Json) -> View:
-        """Open a modal before a person, in place of those that were open."""
+        """Open a modal for a person, replacing those that were open."""
         self._views[user] = ()
         return self.push_view(user, content)
 
     def push_view(self, user: str, content: Json) -> View:
-        """Put a modal on top of those that are open."""
+        """Open a modal on top of those that are open."""
         below = self.views(user)
         id = self.next_id("V")
         view = View(
@@ -277,7 +277,7 @@ class Workspace:
         return view
 
     def change_view(self, view: View, **changes: Any) -> View:
-        """Replace an open view, under a new hash."""
+        """Replace an open view, with a new hash."""
         if "content" in changes:
             changes["content"] = self._with_ids(changes["content"])
         changed = replace(view, hash=self.next_id("h"), **changes)
@@ -285,14 +285,14 @@ class Workspace:
         return changed
 
     def close_view(self, view: View) -> None:
-        """Close a view and all that stood on it."""
+        """Close a view and all above it."""
         stack = self.views(view.user)
         ids = [one.id for one in stack]
         if view.id in ids:
             self._set_views(view.user, stack[: ids.index(view.id)])
 
     def clear_views(self, user: str) -> None:
-        """Close everything that a person has open."""
+        """Close every view of a person."""
         self._set_views(user, ())
 
     def _with_ids(self, content: Json) -> Json:
@@ -305,7 +305,7 @@ class Workspace:
     # The journal
 
     def record(self, call: ApiCall) -> None:
-        """Write down a call of the bot."""
+        """Add a call of the bot to the journal."""
         self.calls.append(call)
         self.changed()
 

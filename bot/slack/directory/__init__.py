@@ -1,4 +1,4 @@
-"""Slack as a directory of people, user groups and channels, with answers cached and calls kept below Slack's limits.
+"""Slack's directory of people, user groups and channels, cached and within Slack's rate limits.
 
-What Slack cannot be asked is unknown. It must not know what anybody may do.
+What Slack cannot be asked stays unknown. It must not know what anybody may do.
 """

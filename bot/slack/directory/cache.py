@@ -1,6 +1,6 @@
-"""What Slack has answered, remembered with its time: asked once for all who wait, and never guessed.
+"""Cached answers from Slack, each with its time; simultaneous callers share one call.
 
-It knows how old an answer may be and how long a rate limit is worth waiting for; it must not know what is asked.
+It knows how old an answer may be and how long to wait for a rate limit; it must not know what is asked.
 """
 
 import asyncio
@@ -15,16 +15,16 @@ from bot.usecases import errors, ports
 from bot.usecases.bounded_dict import BoundedDict
 
 PATIENCE: Final = 30.0
-"""Seconds to wait for Slack's rate limit before older answers count."""
+"""Seconds to wait for Slack's rate limit before falling back to older answers."""
 
 FALLBACK_AGE: Final = 60.0
-"""Seconds that an answer may be old when the rate limit lasts longer than that."""
+"""Maximum age in seconds of such an older answer."""
 
 REMEMBERED: Final = 10_000
 """Answers kept of each kind."""
 
 UNKNOWN_SHAPE: Final = (AttributeError, KeyError, TypeError, ValueError)
-"""What reading an answer of Slack's raises where it is not what the documentation shows."""
+"""Exceptions raised when an answer from Slack does not have its documented shape."""
 
 Said = TypeVar("Said")
 log = structlog.get_logger()
@@ -32,17 +32,17 @@ log = structlog.get_logger()
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
 class Known(Generic[Said]):
-    """An answer, and when it was asked for."""
+    """An answer, and the time at which it was requested."""
 
     said: Said
     at: float
 
 
 class Cache(Generic[Said]):
-    """Answers of one kind.
+    """Cached answers of one kind.
 
-    `ask` is given a name and since when the answer must be from. It raises errors.ChatUnavailable, with the time to
-    come back after where there is one, or errors.ChatRefused.
+    `ask` gets a name and the earliest time that the answer may be from. It raises errors.ChatUnavailable, with
+    `retry_after` if Slack gave one, or errors.ChatRefused.
     """
 
     def __init__(
@@ -55,7 +55,7 @@ class Cache(Generic[Said]):
         self._asking: dict[str, Known[asyncio.Task[Known[Said]]]] = {}
 
     async def get(self, name: str, *, max_age: float, patient: bool = True) -> Said | None:
-        """Return an answer at most so old, or None where there is none to be had; wait for a rate limit if patient."""
+        """Return an answer at most `max_age` seconds old, or None; wait for a rate limit if `patient`."""
         since = self._clock.now() - max_age
         try:
             return (await self.since(name, since, patience=self._patience if patient else 0.0)).said
@@ -71,12 +71,12 @@ class Cache(Generic[Said]):
         return None
 
     async def since(self, name: str, since: float, *, patience: float | None = None) -> Known[Said]:
-        """Return an answer that was asked for at that time or later. Raises what `ask` raises."""
+        """Return an answer requested at `since` or later. Raises what `ask` raises."""
         patience = self._patience if patience is None else patience
         return self.known(name, since=since) or await self._ask_patiently(name, since, patience)
 
     def known(self, name: str, *, since: float) -> Known[Said] | None:
-        """Return what is remembered from that time or later; nobody is asked."""
+        """Return the cached answer from `since` or later, without asking Slack."""
         known = self._known.get(name)
         return known if known is not None and since <= known.at <= self._clock.now() else None
 
@@ -84,7 +84,7 @@ class Cache(Generic[Said]):
         give_up = self._clock.now() + patience
         while True:
             try:
-                joined = await self._join(name, since) or await self._join(name, since)  # somebody may have asked anew
+                joined = await self._join(name, since) or await self._join(name, since)  # somebody may have asked again
                 return joined or await self._ask_now(name, since)
             except errors.ChatUnavailable as failure:
                 wait = failure.retry_after
@@ -93,12 +93,12 @@ class Cache(Generic[Said]):
                 await self._clock.sleep(max(wait, 1.0))
 
     async def _join(self, name: str, since: float) -> Known[Said] | None:
-        """Wait with whoever asked so short a time ago that the answer will be fresh enough; None where it is not."""
+        """Wait for a call in progress if its answer will be fresh enough; else return None."""
         asking = self._asking.get(name)
         if asking is None or not since <= asking.at <= self._clock.now():
             return None
         known = await asyncio.shield(asking.said)
-        return known if known.at >= since else None  # else an older page served whoever asked
+        return known if known.at >= since else None  # the call may have been served by an older page
 
     async def _ask_now(self, name: str, since: float) -> Known[Said]:
         task = asyncio.create_task(self._ask_and_keep(name, since))
@@ -111,7 +111,7 @@ class Cache(Generic[Said]):
         if asking is not None and asking.said is done:
             del self._asking[name]
         if not done.cancelled():
-            done.exception()  # whoever waits gets it; where nobody waits any more, nobody needs it
+            done.exception()  # marks it as retrieved: its waiters have it, and there may be none left
 
     async def _ask_and_keep(self, name: str, since: float) -> Known[Said]:
         answer = await self._ask(name, since)
@@ -119,6 +119,6 @@ class Cache(Generic[Said]):
         return answer
 
     def keep(self, name: str, answer: Known[Said]) -> None:
-        """Remember an answer, unless a later one is remembered."""
+        """Cache an answer, unless a newer one is cached."""
         known = self._known.get(name)
         self._known[name] = known if known is not None and known.at > answer.at else answer

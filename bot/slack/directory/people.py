@@ -1,7 +1,7 @@
-"""Slack as a directory: who somebody is, and who is in a user group.
+"""Who somebody is in Slack, who is in a user group, and who sees a channel.
 
-Answers are remembered as long as their asker allows (`memory`); when single questions run out, a page about everybody
-answers (`pages`). What Slack cannot be asked is unknown, and nobody guesses.
+`cache` keeps answers as long as the caller allows; `snapshots` fetches everybody at once when single calls would exceed
+the rate limit. What Slack cannot be asked stays unknown and is never guessed.
 """
 
 import asyncio
@@ -24,17 +24,17 @@ from bot.slack.installation import Installation
 from bot.usecases import errors, ports
 
 PAGE: Final = 1000
-"""People on a page of `users.list`; Slack gives no more."""
+"""People per page of `users.list`, Slack's maximum."""
 
 USERS_INFO: Final = 100
 USERGROUPS_USERS_LIST: Final = 20
-"""Calls a minute that Slack allows: tiers 4 and 2."""
+"""Calls per minute that Slack allows: tiers 4 and 2."""
 
 ONE_BY_ONE: Final = 10
-"""As many people are asked about singly; more of them share a page."""
+"""Up to this many people are asked about one by one; more share a page."""
 
 LEARN_WITHIN: Final = 1.5
-"""Seconds that whoever waits for it gives Slack to say which workspace is ours."""
+"""Seconds to wait for Slack to say which workspace is ours."""
 
 LEARN_AGAIN: Final = 1.0
 """Seconds before Slack is asked that again."""
@@ -44,9 +44,9 @@ SLACKBOT: Final = "USLACKBOT"
 STRANGERS: Final = frozenset({"user_not_found", "user_not_visible", "users_not_found"})
 
 UNSEEN: Final = "channel_not_found"
-"""Slack's code for a channel that is not there, or that is private and the bot is not in."""
+"""Slack's code for a channel that does not exist, or that is private and without the bot."""
 
-# Flags of Slack's user object, by what they make of somebody; `is_app_user` only says that they authorised the app.
+# Flags of Slack's user object, by the kind of person they mean; `is_app_user` only says that they authorised the app.
 OUT_OF_USE: Final = ("deleted", "is_forgotten", "is_invited_user")
 AUTOMATIC: Final = ("is_bot", "is_workflow_bot", "is_connector_bot")
 FOREIGN: Final = ("is_stranger", "is_external")
@@ -55,7 +55,7 @@ LIMITED: Final = ("is_restricted", "is_ultra_restricted")
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
 class ChannelVisibility:
-    """Who sees a channel: only its members, and perhaps people of other organisations."""
+    """Who sees a channel: whether only its members, and whether other organisations too."""
 
     private: bool
     shared: bool
@@ -63,7 +63,7 @@ class ChannelVisibility:
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
 class Profile:
-    """What somebody is, and the id of the person in the organisation, where Slack gives one."""
+    """What kind of person somebody is, and their id in the organisation, if Slack gives one."""
 
     kind: Kind
     person: str | None = None
@@ -87,7 +87,7 @@ class SlackDirectory:
     async def is_ours(self, teams: Collection[str]) -> bool | None:
         """Tell whether one of these is our workspace or organisation; None while Slack has not said which that is.
 
-        It is asked once for all that wait for it in the same moment.
+        Simultaneous callers share one call.
         """
         now = self._clock.now()
         if self._installation.identity is None and not self._installation.is_asking and now < self._learn_again_at:
@@ -96,11 +96,11 @@ class SlackDirectory:
         return await self._installation.is_ours(teams, within=LEARN_WITHIN)
 
     async def person(self, actor: Actor, *, max_age: float) -> Person:
-        """Say what somebody is; Kind.UNREACHABLE when Slack cannot be asked."""
+        """Return who somebody is; Kind.UNREACHABLE if Slack cannot be asked."""
         return _person(actor, await self._profiles.get(actor.user, max_age=max_age))
 
     async def persons(self, users: Collection[str], *, max_age: float) -> Mapping[str, Person]:
-        """Say what the people behind user ids are; Kind.UNREACHABLE for whom Slack cannot be asked about right now."""
+        """Return who several users are; Kind.UNREACHABLE for those that Slack cannot be asked about right now."""
         since = self._clock.now() - max_age
         unknown = [user for user in users if self._profiles.known(user, since=since) is None]
         page = await self._people.page(since) if len(unknown) > ONE_BY_ONE else None
@@ -114,16 +114,16 @@ class SlackDirectory:
         return {user: _person(Actor(team=team, user=user), profile) for user, profile in found}
 
     async def members(self, group: str, *, max_age: float) -> frozenset[str] | None:
-        """Return the members of a user group; None when Slack cannot be asked."""
+        """Return the members of a user group; None if Slack cannot be asked."""
         return await self._groups.get(group, max_age=max_age)
 
     async def is_private(self, channel: str, *, max_age: float) -> bool | None:
-        """Tell whether only its members see a channel; None when Slack cannot be asked."""
+        """Tell whether a channel is visible to its members only; None if Slack cannot be asked."""
         sight = await self._channels.get(channel, max_age=max_age)
         return None if sight is None else sight.private
 
     async def is_shared(self, channel: str, *, max_age: float) -> bool | None:
-        """Tell whether people of other organisations see a channel; None when Slack cannot be asked."""
+        """Tell whether a channel is shared with other organisations; None if Slack cannot be asked."""
         sight = await self._channels.get(channel, max_age=max_age)
         return None if sight is None else sight.shared
 
@@ -139,7 +139,7 @@ class SlackDirectory:
         return self._profile(said["user"])
 
     async def _ask_people(self) -> Mapping[str, Profile]:
-        """Ask about everybody, or the first of them where they are more than a page."""
+        """Fetch everybody, or the first page of them."""
         await self._installation.learn()
         try:
             said = await self._client.users_list(limit=PAGE)
@@ -187,7 +187,7 @@ Of = TypeVar("Of")
 
 
 def _by_id(found: Iterable[Mapping[str, Any]], read: Callable[[Mapping[str, Any]], Of]) -> Mapping[str, Of]:
-    """Read what stands on a page, by id; one whose shape nobody knows costs no other and stays unknown."""
+    """Index the items of a page by id, skipping those of an unknown shape, which stay unknown."""
     page: dict[str, Of] = {}
     for one in found:
         with contextlib.suppress(*UNKNOWN_SHAPE):
@@ -196,18 +196,18 @@ def _by_id(found: Iterable[Mapping[str, Any]], read: Callable[[Mapping[str, Any]
 
 
 def is_shared(channel: Mapping[str, Any]) -> bool:
-    """Tell whether other organisations see a channel, or are invited to, from Slack's conversation object."""
+    """Tell from Slack's conversation object whether other organisations see a channel or are invited to it."""
     return bool(channel.get("is_ext_shared") or channel.get("is_pending_ext_shared"))
 
 
 def is_private(channel: Mapping[str, Any]) -> bool:
-    """Tell whether only its members see a channel, from Slack's conversation object; what it does not say is a yes."""
+    """Tell from Slack's conversation object whether only its members see a channel; yes if it does not say."""
     shut = (channel.get("is_im"), channel.get("is_mpim"), channel.get("is_private", True))
     return any(each is not False for each in shut if each is not None)
 
 
 def kind_of(user: Mapping[str, Any], *, ours: frozenset[str]) -> Kind:
-    """Say what somebody is from Slack's user object (docs.slack.dev, objects/user-object)."""
+    """Return the kind of person from Slack's user object (docs.slack.dev, objects/user-object)."""
     if _is(user, *OUT_OF_USE):
         return Kind.DEACTIVATED
     if _is(user, *AUTOMATIC) or user.get("id") == SLACKBOT:
@@ -220,7 +220,7 @@ def kind_of(user: Mapping[str, Any], *, ours: frozenset[str]) -> Kind:
 
 
 def person_of(user: Mapping[str, Any]) -> str | None:
-    """Return the id of the person in the organisation from Slack's user object; None where it gives none."""
+    """Return the person's id in the organisation from Slack's user object; None if there is none."""
     ident = (user.get("enterprise_user") or {}).get("id")
     return ident if isinstance(ident, str) and ident else None
 

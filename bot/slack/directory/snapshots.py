@@ -1,13 +1,13 @@
-"""How one answer about all takes the place of single ones, so that Slack is never asked more often than it allows.
+"""Replace single calls by one about everybody before Slack's rate limit is reached.
 
-The arithmetic of 200 clicks a minute. The click that decides needs to know its presser and the requester as they were
-within 5 s: a person costs at most 60 / 5 = 12 questions a minute, however many clicks are about them. So seven people
-stay below the 100 a minute of `users.info`, and more of them share one page of `users.list`, which is asked for at most
-12 times a minute of 20. A user group costs 12 of the 20 a minute of `usergroups.users.list`; from the second on they
-share `usergroups.list`, at most 12 times of 20.
+The arithmetic of 200 clicks a minute: the click that decides needs its presser and the requester as they were within 5
+s, so one person costs at most 60 / 5 = 12 calls a minute, however many clicks are about them. Seven people stay below
+the 100 a minute of `users.info`; more share one page of `users.list`, called at most 12 times a minute of 20. A user
+group costs 12 of the 20 a minute of `usergroups.users.list`; two or more share `usergroups.list`, called at most 12
+times of 20.
 
-Who stands on no page waits for a single question as for a rate limit of Slack's. Where Slack gives no page, single
-questions go on, and Slack's own 429 is the limit.
+A person who is not on the page waits for a single call, as for a rate limit of Slack's. If Slack gives no page, single
+calls go on, and Slack's own 429 is the limit.
 """
 
 from collections.abc import Awaitable, Callable, Mapping
@@ -20,7 +20,7 @@ from bot.slack.directory.tiers import Tier
 from bot.usecases import errors, ports
 
 NO_PAGE_FOR: Final = 60.0
-"""Seconds for which no page is asked for after one that did not come."""
+"""Seconds without another attempt after a page could not be fetched."""
 
 EVERYBODY: Final = "everybody"
 
@@ -28,7 +28,7 @@ log = structlog.get_logger()
 
 
 class Snapshots(Generic[Said]):
-    """Answers of one kind: `ask` asks about one name, `ask_page` about all; `tier` counts the single questions."""
+    """Answers of one kind: `ask` fetches one name, `ask_page` all; `tier` counts the single calls."""
 
     def __init__(
         self,
@@ -46,7 +46,7 @@ class Snapshots(Generic[Said]):
         self._no_page_until = 0.0
 
     async def answer(self, name: str, since: float) -> Known[Said]:
-        """Return an answer from that time or later, to a single question as long as they last.
+        """Return an answer from `since` or later, by a single call while the tier allows it.
 
         Raises errors.ChatUnavailable and errors.ChatRefused.
         """
@@ -61,7 +61,7 @@ class Snapshots(Generic[Said]):
         return Known(said=page.said[name], at=page.at)
 
     async def page(self, since: float) -> Known[Mapping[str, Said]] | None:
-        """Return the answers about all from that time or later; None where Slack gives none."""
+        """Return the page of all answers, from `since` or later; None if Slack gives none."""
         if self._clock.now() < self._no_page_until:
             return None
         try:

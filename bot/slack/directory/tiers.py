@@ -1,7 +1,7 @@
-"""How often Slack may be asked: the calls of one method, counted against its tier.
+"""Slack's rate limit tiers: counts the calls of one method.
 
-The tiers of docs.slack.dev, "Rate limits", hold for a method, a workspace and an app; another replica's calls are not
-counted here. It only counts: what to do once a tier is used up is for whoever asks.
+A tier applies to a method, a workspace and an app (docs.slack.dev, "Rate limits"); calls of other replicas are not
+counted here. The caller decides what to do once a tier is used up.
 """
 
 from typing import Final
@@ -13,11 +13,11 @@ WINDOW: Final = 60.0
 """Seconds over which Slack counts."""
 
 SPARE: Final = 0.9
-"""How much of a tier is used: what leaves over more than a minute may arrive within one."""
+"""Share of a tier that is used: calls sent over more than a minute may arrive within one."""
 
 
 class Tier:
-    """The calls of one method in the last minute; `per_minute` is what Slack allows."""
+    """The calls of one method in the last minute; `per_minute` is Slack's limit."""
 
     def __init__(self, *, per_minute: int, clock: ports.Clock) -> None:
         self._most = int(per_minute * SPARE)
@@ -25,9 +25,9 @@ class Tier:
         self._calls = SlidingWindow(WINDOW)
 
     def wait(self) -> float:
-        """Return the seconds until the next call may leave; 0 where it may leave now."""
+        """Return the seconds until the next call may be sent; 0 if now."""
         return self._calls.wait(self._most, now=self._clock.now())
 
     def count(self) -> None:
-        """Count a call that leaves now."""
+        """Count a call sent now."""
         self._calls.add(self._clock.now())

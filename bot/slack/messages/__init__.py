@@ -1,6 +1,6 @@
-"""Every word that a user reads, made by pure functions: values in, messages and views out.
+"""Every word that a user reads. Pure functions: values in, messages and views out.
 
-Nothing here reads, writes, asks a clock or knows a setting.
+Nothing here does I/O, reads a clock or knows a setting.
 """
 
 from bot.slack.messages.answers import answer

@@ -23,7 +23,7 @@ MOST_CANDIDATES = 5
 NOTHING_OPENED = ", so nothing was opened"
 UNEXPECTED = "Something went wrong on my side. `/flow pending` shows what became of it; asking again is safe."
 INVITED_HELPS = frozenset({"not_in_channel", "channel_not_found", "no_permission"})
-"""Slack's codes for a channel that the bot is not in; a private one reads as not found."""
+"""Slack's codes for a channel that the bot is not in; a private one is reported as not found."""
 
 
 def answer(value: answers.AnyAnswer, *, workspace_url: str) -> Message:

@@ -18,7 +18,7 @@ class Message:
 
 
 def mrkdwn(text: str) -> basic_components.MarkdownTextObject:
-    """Return a text in which only the notations that we wrote work: Slack looks for no links or names in it."""
+    """Return mrkdwn text that contains only our own notation: Slack does not turn links or names in it into links."""
     return basic_components.MarkdownTextObject(text=text, verbatim=True)
 
 

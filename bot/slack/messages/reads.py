@@ -124,7 +124,7 @@ def _add(
 
 
 def _row(row: query_results.Row, workspace_url: str) -> tuple[str, str, str]:
-    """Return the request with its state, who asked and where, and the reason, a text of its own: a person wrote it."""
+    """Return the request with its state, who asked and where, and separately the reason, which a person wrote."""
     seen = row.request
     now = state.line(seen, workspace_url=workspace_url)
     name = f"{code(seen.flow.called)} (…{short_id(seen.flow.flow_id)})"

@@ -1,7 +1,7 @@
 """Refusals by the policy: the rule behind each, and who could do it instead.
 
-Owns the sentence for each reason. Guests, strangers and people whom Slack cannot tell apart from them learn no rule's
-name. Only one person sees these words, so Slack's notation for people pings nobody in them.
+Owns the sentence for each reason. Guests, strangers and people whom Slack could not identify are told no rule's name.
+Only one person sees these words, so Slack's notation for people pings nobody in them.
 """
 
 from collections.abc import Mapping

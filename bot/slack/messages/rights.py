@@ -29,7 +29,7 @@ KINDS: Final = {
 
 
 def whoami(value: Whoami) -> Message:
-    """Return who somebody is to the bot; outsiders learn no rule."""
+    """Return who somebody is to the bot; outsiders are told no rule."""
     actor = value.person.actor
     if value.person.kind is Kind.UNREACHABLE:
         return tell(

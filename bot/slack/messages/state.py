@@ -1,4 +1,4 @@
-"""The state line, right below the card's first line: what the request waits for, or why, when and by whom it ended.
+"""The state line below a card's first line: what the request waits for, or why, when and by whom it ended.
 
 Owns these words for every state, progress and outcome. Must not know blocks or buttons.
 """
@@ -22,7 +22,7 @@ UNTOUCHED: Final = "the flow was not touched"
 class StateLine:
     """The state in a word or two, and the rest of the line.
 
-    `settled` tells that the card's first line says what came of it, so that nobody has to hear the lead as well.
+    `settled` means that the card's first line already says what came of it, so the lead is not spoken again.
     """
 
     lead: str
@@ -31,12 +31,12 @@ class StateLine:
 
     @property
     def shown(self) -> str:
-        """The line as the card has it: the lead is bold."""
+        """The line as the card shows it: the lead is bold."""
         return f"*{self.lead}*{self.rest}" if self.lead else self.spoken
 
     @property
     def spoken(self) -> str:
-        """The line as it follows the card's first in a notification or a list."""
+        """The line as it follows the card's first line in a notification or a list."""
         if not self.settled:
             return f"{self.lead}{self.rest}"
         said = self.rest.lstrip(" ,:;·")

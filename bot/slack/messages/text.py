@@ -26,7 +26,7 @@ _TS: Final = re.compile(r"[0-9]+\.[0-9]+")
 
 
 def clean(text: str) -> str:
-    """Return the text on one line, without characters that cannot be seen or that turn the direction of writing."""
+    """Return the text on one line, without characters that are invisible or change the direction of writing."""
     kept: list[str] = []
     marks = 0
     for character in text:
@@ -61,12 +61,12 @@ def quote(value: str, *, most: int = 300) -> str:
 
 
 def user(user_id: str) -> str:
-    """Return Slack's notation for a person. It pings when it stands in a new message that everybody sees."""
+    """Return Slack's notation for a person. In a new message that everybody sees, it pings."""
     return f"<@{user_id}>" if _PERSON.fullmatch(user_id) else code(user_id)
 
 
 def mention(some_id: str) -> str:
-    """Return Slack's notation for a person or a user group; what is neither stands as code and pings nobody."""
+    """Return Slack's notation for a person or a user group; anything else becomes code and pings nobody."""
     if _GROUP.fullmatch(some_id):
         return f"<!subteam^{some_id}>"
     return f"<@{some_id}>" if _PERSON.fullmatch(some_id) else code(some_id)
@@ -95,7 +95,7 @@ def day(at: float) -> str:
 
 
 def _date(at: float, notation: str) -> str:
-    """Return a time in Slack's notation. Never raises: a message must not fail by a date in it."""
+    """Return a time in Slack's notation. Never raises: a bad date must not break a message."""
     try:
         fallback = datetime.datetime.fromtimestamp(at, tz=datetime.UTC).strftime("%Y-%m-%d %H:%M UTC")
     except (ValueError, OverflowError, OSError):
@@ -123,7 +123,7 @@ def listed(words: tuple[str, ...], *, most: int = 10, last: str = "and") -> str:
 
 
 def fit(lines: Iterable[str], *, most: int) -> str:
-    """Join as many whole lines as there is room for: a notation that is cut would show its marks."""
+    """Join as many whole lines as fit; a notation that is cut would show its raw characters."""
     kept: list[str] = []
     room = most - len(ELLIPSIS)
     for line in lines:

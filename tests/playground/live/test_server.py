@@ -1,4 +1,4 @@
-"""How strict the Live stand-in is: with signatures, limits and states, and what its faults do."""
+"""How strict the Live stand-in is about signatures, limits and states, and what its faults do."""
 
 import asyncio
 import dataclasses
@@ -25,7 +25,7 @@ DETAIL = f"/v1/{P}/flows/detail?flow_id={F}"
 
 
 class TurnedClock:
-    """A clock that stands still until somebody turns it; a sleep turns it."""
+    """A clock that only the test advances; a sleep advances it too."""
 
     def __init__(self) -> None:
         self.time = NOON
@@ -39,7 +39,7 @@ class TurnedClock:
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
 class Rig:
-    """A stand-in with one flow, and a plain HTTP client that signs on request and can be told to tamper."""
+    """A stand-in with one flow, and a plain HTTP client that signs on request and can tamper."""
 
     live: live_server.LiveStandIn
     clock: TurnedClock

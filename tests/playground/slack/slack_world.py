@@ -1,4 +1,4 @@
-"""A small workspace, a clock that tests turn, and a bot that answers as the test says."""
+"""A small workspace, a clock that tests advance, and a bot that answers as the test says."""
 
 import asyncio
 import heapq
@@ -48,7 +48,7 @@ REASON: Json = {
 
 
 class TurnedClock:
-    """A clock whose hands only tests move; sleepers wake when the hands get there."""
+    """A clock that only tests advance; sleepers wake when it reaches their time."""
 
     def __init__(self) -> None:
         self._now = START
@@ -69,12 +69,12 @@ class TurnedClock:
         await future
 
     async def until_asleep(self, seconds: float) -> None:
-        """Return when somebody waits for that long from now."""
+        """Wait until somebody sleeps until that many seconds from now."""
         async with asyncio.timeout(5), self.asleep:
             await self.asleep.wait_for(lambda: any(at == self._now + seconds for at, _, _ in self._sleepers))
 
     def turn(self, seconds: float) -> None:
-        """Move the hands."""
+        """Advance the clock."""
         self._now += seconds
         while self._sleepers and self._sleepers[0][0] <= self._now:
             future = heapq.heappop(self._sleepers)[2]
@@ -83,7 +83,7 @@ class TurnedClock:
 
 
 class Bot:
-    """A bot of a few lines: it keeps what it was sent and answers 200, or as `answer` says."""
+    """A minimal bot: it keeps what it receives and answers 200, or as `answer` says."""
 
     def __init__(self) -> None:
         self.heard: list[Json] = []
@@ -111,7 +111,7 @@ class Bot:
 
 @asynccontextmanager
 async def running_app(app: Starlette) -> AsyncIterator[str]:
-    """Serve an app on a port of its own; yield its base URL."""
+    """Serve an app on a port; return its base URL."""
     config = uvicorn.Config(app, port=0, log_config=None, access_log=False, lifespan="off", ws="none")
     config.load()
     server = uvicorn.Server(config)
@@ -134,7 +134,7 @@ async def running_app(app: Starlette) -> AsyncIterator[str]:
 
 @asynccontextmanager
 async def running_bot(slack: SlackStandIn) -> AsyncIterator[Bot]:
-    """Connect a bot of a few lines."""
+    """Connect a minimal bot."""
     bot = Bot()
     app = Starlette(routes=[Route("/slack/events", bot.serve, methods=["POST"])])
     async with running_app(app) as url:
@@ -143,7 +143,7 @@ async def running_bot(slack: SlackStandIn) -> AsyncIterator[Bot]:
 
 
 def furnish(slack: SlackStandIn) -> None:
-    """Put people and places into the workspace."""
+    """Add people and channels to the workspace."""
     add = slack.workspace.add_person
     for id, name in (("U0ALICE", "alice"), ("U0BOB", "bob"), ("U0CAROL", "carol")):
         add(id, name)

@@ -1,4 +1,4 @@
-"""The Web API through the vendor's client: who may post where, what an edit does, what a question is answered with."""
+"""The Web API through the vendor's client: who may post where, what an edit does, and the answers of reads."""
 
 import json
 from collections.abc import AsyncIterator
@@ -26,7 +26,7 @@ def client(slack: SlackStandIn) -> AsyncWebClient:
 
 
 async def refusal(client: AsyncWebClient, method: str, **args: Any) -> Any:
-    """Return the whole answer to a call that is refused."""
+    """Return the whole answer to a refused call."""
     with pytest.raises(SlackApiError) as caught:
         await client.api_call(method, json=args)
     return caught.value.response.data
@@ -128,7 +128,7 @@ async def test_what_cannot_be_shown_is_refused(client: AsyncWebClient, args: dic
 
 async def test_wrong_blocks_are_explained(client: AsyncWebClient) -> None:
     answer = await refusal(client, "chat.postMessage", channel="C0INCIDENT", text="w", blocks=[{"type": "sektion"}])
-    assert answer["response_metadata"] == {"messages": ["[ERROR] blocks[0].type 'sektion' is no block that we know"]}
+    assert answer["response_metadata"] == {"messages": ["[ERROR] blocks[0].type 'sektion' is not a known block"]}
 
 
 async def test_a_long_text_is_cut_when_posted(slack: SlackStandIn) -> None:

@@ -1,4 +1,4 @@
-"""Block Kit's limits, one row each, on both sides of the border."""
+"""Block Kit's limits, one row each, on both sides of the limit."""
 
 from typing import Any
 
@@ -196,12 +196,12 @@ def test_what_is_no_list_of_objects_is_refused(value: object) -> None:
 
 
 def test_an_unknown_block_is_named_with_its_place() -> None:
-    assert blocks.problems([section(), {"type": "sektion"}]) == ["blocks[1].type 'sektion' is no block that we know"]
+    assert blocks.problems([section(), {"type": "sektion"}]) == ["blocks[1].type 'sektion' is not a known block"]
 
 
 def test_an_unknown_element_is_named_with_its_place() -> None:
     found = blocks.problems([actions({"type": "knob", "action_id": "turn"})])
-    assert found == ["blocks[0].elements[0].type 'knob' is no element that may stand here"]
+    assert found == ["blocks[0].elements[0].type 'knob' is not an element allowed here"]
 
 
 def test_several_problems_are_all_told() -> None:
@@ -272,7 +272,7 @@ def test_what_the_vendors_own_models_write_is_accepted() -> None:
 
 def test_a_view_out_of_a_payload_cannot_be_sent_back_as_it_is() -> None:
     answered = modal(id="V1", hash="h", state={"values": {}})
-    assert blocks.view_problems(answered) == ["view has hash, id, state, which no modal has"]
+    assert blocks.view_problems(answered) == ["view has hash, id, state, which a modal cannot have"]
 
 
 @pytest.mark.parametrize(

@@ -1,4 +1,4 @@
-"""Clients of others against the stand-in: slack_sdk's synchronous one, as a script would use it."""
+"""Other clients against the stand-in: slack_sdk's synchronous one, as a script would use it."""
 
 import asyncio
 from collections.abc import AsyncIterator, Callable
@@ -20,7 +20,7 @@ async def slack() -> AsyncIterator[SlackStandIn]:
 
 
 async def ask(slack: SlackStandIn, call: Callable[[WebClient], Any]) -> Any:
-    """Call with the synchronous client, in a thread of its own."""
+    """Call with the synchronous client, in a separate thread."""
     client = WebClient(token=slack.bot_token, base_url=slack.api_url)
     return await asyncio.to_thread(call, client)
 

@@ -1,4 +1,4 @@
-"""What people do in their client arrives signed and in Slack's shapes, and what they see of the answer."""
+"""What people do in their client is delivered signed and in Slack's shapes, and what they see of the answer."""
 
 import asyncio
 import json
@@ -41,7 +41,7 @@ async def card(slack: SlackStandIn, channel: str = "C0INCIDENT", **more: Any) ->
 
 
 async def whisper(slack: SlackStandIn) -> PostedMessage:
-    """Let the bot post a card that Alice alone sees."""
+    """Let the bot post a card that only Alice sees."""
     await web_client(slack).chat_postEphemeral(channel="C0INCIDENT", user="U0ALICE", text="card", blocks=CARD)
     return slack.workspace.ephemerals("U0ALICE")[-1]
 
@@ -254,7 +254,7 @@ async def test_a_click_on_an_ephemeral_carries_no_message(slack: SlackStandIn, b
     await slack.people.click("U0ALICE", message, "approve")
     assert "message" not in bot.heard[0]
     assert bot.heard[0]["container"]["is_ephemeral"] is True
-    with pytest.raises(NotPossible, match="only U0ALICE sees"):
+    with pytest.raises(NotPossible, match="only U0ALICE can see"):
         await slack.people.click("U0BOB", message, "approve")
 
 
@@ -304,7 +304,7 @@ async def test_backing_out_of_the_dialog_delivers_nothing(slack: SlackStandIn, b
     [message] = slack.workspace.messages("C0INCIDENT")
     ack = await slack.people.click("U0ALICE", message, "approve", confirm=False)
     assert (ack.sent, bot.heard) == (None, [])
-    with pytest.raises(NotPossible, match="nothing was delivered"):
+    with pytest.raises(NotPossible, match="no delivery to send again"):
         await slack.people.replay(ack)
     assert (await slack.people.click("U0ALICE", message, "approve")).ok
 

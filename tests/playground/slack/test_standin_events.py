@@ -1,4 +1,4 @@
-"""Mentions and events: their shapes, and the retries that only they get."""
+"""Mentions and events: their shapes, and the retries that only events get."""
 
 import asyncio
 from collections.abc import AsyncIterator

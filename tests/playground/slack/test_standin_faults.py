@@ -1,4 +1,4 @@
-"""Faults and limits that tests switch on, as the vendor's client meets them."""
+"""Faults and limits that tests set, as the vendor's client experiences them."""
 
 import asyncio
 from collections.abc import AsyncIterator

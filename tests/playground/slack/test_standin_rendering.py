@@ -1,4 +1,4 @@
-"""Messages as the plain text that transcripts and tests read."""
+"""Messages as the plain text in transcripts and tests."""
 
 from typing import Any
 

@@ -1,4 +1,4 @@
-"""The way back through a response URL: five posts, thirty minutes, and what each does."""
+"""Answering through a response URL: five posts, thirty minutes, and what each does."""
 
 from collections.abc import AsyncIterator
 from typing import Any

@@ -1,4 +1,4 @@
-"""The stand-in as a whole: starting, stopping, waiting, telling what stands there, and serving a Bolt app."""
+"""The stand-in as a whole: starting, stopping, waiting, transcripts, and serving a Bolt app."""
 
 import asyncio
 from typing import Any
@@ -137,7 +137,7 @@ def test_people_and_the_bot_come_and_go() -> None:
 
 
 def bolt_app(slack: SlackStandIn) -> Starlette:
-    """Return a small foreign app: a command that posts a card, a button with a modal behind it, a mention."""
+    """Return a small other app: a command that posts a card, a button that opens a modal, a mention."""
     client = AsyncWebClient(token=slack.bot_token, base_url=slack.api_url)
     app = AsyncApp(client=client, signing_secret=slack.signing_secret)
 

@@ -1,4 +1,4 @@
-"""Socket Mode in the stand-in: tickets, envelopes, acknowledgements, trouble. The vendor's client is a judge."""
+"""Socket Mode in the stand-in: tickets, envelopes, acknowledgements, failures. The vendor's client is tried too."""
 
 import asyncio
 from collections.abc import AsyncIterator, Awaitable, Callable
@@ -24,7 +24,7 @@ Send = Callable[[Json], Awaitable[None]]
 
 
 class App:
-    """An app of a few lines: it keeps what it hears, and acknowledges unless `answer` says otherwise."""
+    """A minimal app: it keeps what it receives, and acknowledges unless `answer` says otherwise."""
 
     def __init__(self, socket: aiohttp.ClientWebSocketResponse) -> None:
         self.socket = socket
@@ -43,7 +43,7 @@ class App:
                 self.news.notify_all()
 
     async def hears(self, number: int) -> list[Json]:
-        """Wait until so many messages came, the hello included."""
+        """Wait until this many messages arrived, including the hello."""
         async with asyncio.timeout(5), self.news:
             await self.news.wait_for(lambda: len(self.heard) >= number)
         return self.heard
@@ -57,7 +57,7 @@ class Apps:
         self.session = session
 
     async def address(self) -> str:
-        """Ask for an address."""
+        """Ask for a URL."""
         return str((await web_client(self.slack).apps_connections_open(app_token=self.slack.app_token))["url"])
 
     async def open(self) -> App:
@@ -150,7 +150,7 @@ async def test_a_click_takes_no_payload_and_a_modal_does(apps: Apps) -> None:
     await web_client(apps.slack).chat_postMessage(channel="C0INCIDENT", text="card", blocks=CARD)
     click = await apps.slack.people.click("U0ALICE", apps.slack.workspace.messages("C0INCIDENT")[-1], "approve")
     assert (click.ok, click.body) == (True, "")
-    assert click.problems == ("a payload where none is taken",)
+    assert click.problems == ("a payload where none is accepted",)
     trigger = app.heard[1]["payload"]["trigger_id"]
     await web_client(apps.slack).views_open(trigger_id=trigger, view=REASON)
     view = apps.slack.workspace.top_view("U0ALICE")
@@ -233,7 +233,7 @@ async def test_an_envelope_can_come_twice(apps: Apps) -> None:
         await apps.slack.sockets.deliver_again(Ack())
 
 
-# What goes wrong
+# Failures
 
 
 @pytest.mark.parametrize("reason", ["warning", "refresh_requested", "link_disabled"])
@@ -266,7 +266,7 @@ async def test_a_handshake_can_fail(apps: Apps, plan: str, status: int) -> None:
     apps.slack.faults.error(HANDSHAKE, "408")
     with pytest.raises(aiohttp.WSServerHandshakeError, match="408"):
         await apps.session.ws_connect(await apps.address())
-    apps.slack.faults.drop_before(HANDSHAKE, times=2)  # aiohttp tries again by itself, with the same address
+    apps.slack.faults.drop_before(HANDSHAKE, times=2)  # aiohttp retries by itself, with the same URL
     with pytest.raises(aiohttp.ServerDisconnectedError):
         await apps.session.ws_connect(await apps.address())
     assert len(apps.slack.sockets.knocks) == len(set(apps.slack.sockets.knocks)) + 1

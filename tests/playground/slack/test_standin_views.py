@@ -50,7 +50,7 @@ async def trigger(slack: SlackStandIn, bot: Bot) -> str:
 
 
 async def opened(slack: SlackStandIn, bot: Bot, **more: Any) -> View:
-    """Open the reason modal before Alice."""
+    """Open the reason modal for Alice."""
     await web_client(slack).views_open(trigger_id=await trigger(slack, bot), view={**REASON, **more})
     view = slack.workspace.top_view("U0ALICE")
     assert view
@@ -267,7 +267,7 @@ async def test_what_is_optional_may_stay_empty(slack: SlackStandIn, bot: Bot) ->
 async def test_what_has_no_submit_button_cannot_be_submitted(slack: SlackStandIn, bot: Bot) -> None:
     client, id = web_client(slack), await trigger(slack, bot)
     await client.views_open(trigger_id=id, view={"type": "modal", "title": REASON["title"], "blocks": CARD})
-    with pytest.raises(NotPossible, match="nothing to submit"):
+    with pytest.raises(NotPossible, match="cannot be submitted"):
         await slack.people.submit("U0ALICE", slack.workspace.views("U0ALICE")[0])
 
 
@@ -343,7 +343,7 @@ async def test_a_button_in_a_view_can_be_pressed_by_whom_it_stands_before(slack:
     assert heard["container"] == {"type": "view", "view_id": view.id}
     assert heard["actions"][0]["value"] == BUTTON["value"]
     assert "response_url" not in heard
-    with pytest.raises(NotPossible, match="before U0ALICE"):
+    with pytest.raises(NotPossible, match="open for U0ALICE"):
         await slack.people.click("U0BOB", view, "approve")
 
 

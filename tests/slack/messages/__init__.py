@@ -1,1 +1,1 @@
-"""Tests of the words; `examples` holds the values that they are made from."""
+"""Tests of messages; `examples` holds the values that they are made from."""

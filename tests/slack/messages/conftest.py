@@ -1,4 +1,4 @@
-"""Snapshots are one JSON file per message, to be pasted into Block Kit Builder."""
+"""Snapshots are one JSON file per message, which can be pasted into Block Kit Builder."""
 
 import pytest
 from syrupy.assertion import SnapshotAssertion

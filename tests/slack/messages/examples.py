@@ -1,4 +1,4 @@
-"""Requests, replies and answers as the bot makes them, by the name of the situation they stand for."""
+"""Example requests, replies and answers, each named after its situation."""
 
 import dataclasses
 from collections.abc import Mapping
@@ -141,17 +141,17 @@ FAILURES: Final[Mapping[str, CloudFailure]] = {
 
 
 def slug(name: str) -> str:
-    """Return the name of a situation as the name of a file."""
+    """Return a situation's name as a file name."""
     return name.replace(" ", "-")
 
 
 def needing(terms: Terms, seen: Request = PENDING) -> Request:
-    """Return the request under other terms."""
+    """Return the request with other terms."""
     return dataclasses.replace(seen, terms=terms)
 
 
 def approved(seen: Request = PENDING) -> Request:
-    """Return the request with the approvals that it needs, or with its confirmation."""
+    """Return the request with all its approvals, or with its confirmation."""
     if seen.terms.approvals == 0:
         return transitions.confirm(seen, Vote(actor=seen.requester, at=AT + 60))
     for actor in (CAROL, DAVE)[: seen.terms.approvals]:
@@ -167,7 +167,7 @@ def ended(
 
 
 def begun(seen: Request = PENDING) -> Request:
-    """Return the request with its first call under way."""
+    """Return the request with its first call in progress."""
     return transitions.begin(approved(seen), at=AT + 61)
 
 
@@ -208,7 +208,7 @@ NOBODYS: Final = dataclasses.replace(URGENT, emergency=Emergency(members=("media
 
 
 def urgent(seen: Request = URGENT, **facts: Any) -> Request:
-    """Return the request with other facts of its emergency."""
+    """Return the request with changed facts of its emergency."""
     assert seen.emergency is not None
     return dataclasses.replace(seen, emergency=dataclasses.replace(seen.emergency, **facts))
 
@@ -219,7 +219,7 @@ PRESSED: Final = urgent(first_at=AT + 5)
 def used(
     how: OutcomeKind = OutcomeKind.DONE, *, status: str | None = "STANDBY", by: Actor = ALICE, **facts: Any
 ) -> Request:
-    """Return an emergency whose second press was this person's, after its operation ended."""
+    """Return a finished emergency whose second press was made by `by`."""
     votes = (Vote(actor=ALICE, at=AT + 5), Vote(actor=by, at=AT + 9))
     confirmed = dataclasses.replace(PRESSED, state=State.APPROVED, votes=votes, decided_at=AT + 9)
     running = transitions.begin(confirmed, at=AT + 10)
@@ -227,7 +227,7 @@ def used(
 
 
 def reviewed(verdict: Verdict, comment: str | None) -> Request:
-    """Return a used emergency with its review."""
+    """Return a finished emergency with its review."""
     return urgent(used(), review=Review(actor=CAROL, at=AT + 600, verdict=verdict, comment=comment))
 
 
@@ -318,7 +318,7 @@ UNCONFIRMED: Final = transitions.fall_short(
 def said(
     seen: Request, what: ReplyKind, *, actor: Actor | None = None, reason: str | None = None
 ) -> tuple[Request, Reply]:
-    """Return the request with a reply that is queued on it."""
+    """Return the request with this reply queued."""
     return told(transitions.say(seen, what, at=AT, actor=actor, reason=reason))
 
 

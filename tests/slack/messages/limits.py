@@ -1,4 +1,4 @@
-"""What every message must satisfy: Slack's limits, and no notation that pings or links but those that the bot wrote."""
+"""What every message must satisfy: Slack's limits, and no pings or links but those that the bot wrote."""
 
 import json
 import re
@@ -9,7 +9,7 @@ from bot.playground.slack import blocks as block_kit
 from bot.slack.messages import Message
 
 MOST_TEXT: Final = 4_000
-"""Characters of `text` that an edit of a message takes."""
+"""Maximum length of `text` that `chat.update` accepts."""
 
 NOTATION: Final = re.compile(r"<[^<>]*>?|>")
 OURS: Final = re.compile(
@@ -20,7 +20,7 @@ OURS: Final = re.compile(
 
 
 def problems(message: Message) -> list[str]:
-    """Return what Slack would refuse in the message."""
+    """Return what Slack would reject in the message."""
     plain = json.loads(json.dumps(message.blocks))
     found = block_kit.problems(plain)
     if not 0 < len(message.text) <= MOST_TEXT:
@@ -30,7 +30,7 @@ def problems(message: Message) -> list[str]:
 
 
 def texts(value: object) -> Iterator[str]:
-    """Yield every text that Slack shows of a message or a view."""
+    """Yield every text of a message or a view that Slack shows."""
     if isinstance(value, Message):
         yield value.text
         yield from texts(value.blocks)
@@ -45,7 +45,7 @@ def texts(value: object) -> Iterator[str]:
 
 
 def foreign(value: object) -> list[str]:
-    """Return the notations in a message or view that are not among those that the bot writes itself."""
+    """Return the notations in a message or view that the bot does not write itself."""
     return [found for text in texts(value) for found in NOTATION.findall(text) if not OURS.fullmatch(found)]
 
 
@@ -55,5 +55,5 @@ def pings(message: Message) -> set[str]:
 
 
 def read(message: Message) -> str:
-    """Return the message as one reads it, a line for each text."""
+    """Return the message as a person reads it, one line per text."""
     return "\n".join(texts(message.blocks))

@@ -1,4 +1,4 @@
-"""What one person is told for themselves."""
+"""Answers to one person."""
 
 import dataclasses
 import typing

@@ -1,4 +1,4 @@
-"""The card, in every state that a request can be in."""
+"""The card, in every state of a request."""
 
 import dataclasses
 from typing import Final
@@ -124,7 +124,7 @@ def test_every_version_has_block_ids_of_its_own() -> None:
 
 
 def lines(message: Message) -> tuple[str, str]:
-    """Return the first line of a card and its state line, as they are shown."""
+    """Return the first line of a card and its state line, as shown."""
     first, below, *_ = (text for text in limits.read(message).split("\n") if text)
     return first.strip("*"), below
 

@@ -1,4 +1,4 @@
-"""Help, usage, and how a delivery went."""
+"""Help, usage, and whether a delivery was recorded."""
 
 import dataclasses
 from collections.abc import Mapping

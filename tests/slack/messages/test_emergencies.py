@@ -1,4 +1,4 @@
-"""What is said of an emergency wherever it shows."""
+"""What every message says about an emergency."""
 
 import pytest
 
@@ -18,7 +18,7 @@ from . import examples
         (True, True, "Dry run: EMERGENCY: "),
     ],
 )
-def test_what_is_no_usual_request_is_marked(dry_run: bool, emergency: bool, mark: str) -> None:
+def test_dry_runs_and_emergencies_are_marked(dry_run: bool, emergency: bool, mark: str) -> None:
     assert emergencies.mark(dry_run=dry_run, emergency=emergency) == mark
 
 
@@ -32,7 +32,7 @@ def test_who_asked_and_who_pressed_are_not_called_for_the_review() -> None:
     assert emergencies.concerned(examples.used(by=examples.DAVE)) == ("U0CAROL", "S0NOC")
 
 
-def test_where_nobody_is_passed_over_the_other_members_are_against_it() -> None:
+def test_where_no_approval_is_skipped_the_other_members_may_deny() -> None:
     emergency = examples.NOBODYS.emergency
     assert emergency is not None
     assert "no approval is skipped" in emergencies.passed_over(emergency, workspace_url=examples.WORKSPACE)
@@ -40,7 +40,7 @@ def test_where_nobody_is_passed_over_the_other_members_are_against_it() -> None:
 
 
 @pytest.mark.parametrize("name", ["pending one approval", "emergency", "emergency confirmed", "emergency denied"])
-def test_what_was_not_used_has_no_review_to_speak_of(name: str) -> None:
+def test_an_unused_emergency_has_no_review(name: str) -> None:
     assert emergencies.review(examples.CARDS[name], workspace_url=examples.WORKSPACE) is None
 
 

@@ -1,4 +1,4 @@
-"""Whatever people and the cloud write: it pings nobody, links nowhere and fits."""
+"""Whatever people and the cloud write pings nobody, links nowhere and fits."""
 
 import dataclasses
 from typing import Final
@@ -56,7 +56,7 @@ def requests(draw: st.DrawFn, names: tuple[str, ...] = tuple(examples.CARDS)) ->
 
 
 def hostile(draw: st.DrawFn, seen: Request) -> Request:
-    """Return the request with whatever people, rules and the cloud may have written into it."""
+    """Return the request with hostile text from people, rules and the cloud."""
     rule = draw(texts)
     approvers = tuple(draw(st.lists(texts, max_size=12)))
     terms = dataclasses.replace(seen.terms, rule=rule, approvers=approvers, mentions=approvers)

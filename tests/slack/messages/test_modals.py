@@ -1,4 +1,4 @@
-"""The modals, and what is said of a submission that cannot be taken."""
+"""The modals, and the errors for submissions that cannot be accepted."""
 
 import pytest
 from syrupy.assertion import SnapshotAssertion

@@ -1,4 +1,4 @@
-"""What the verbs that read show, and why they show nothing."""
+"""Results of the read commands, and why there is none."""
 
 import dataclasses
 from collections.abc import Mapping
@@ -120,7 +120,7 @@ every = pytest.mark.parametrize("name", SHOWN, ids=examples.slug)
 
 
 def show(name: str, door: Door = Door.SLASH) -> Message:
-    """Return what stands there for the name."""
+    """Return the message for the named example."""
     return messages.show(SHOWN[name], door=door, workspace_url=examples.WORKSPACE)
 
 

@@ -1,4 +1,4 @@
-// Speaks new messages to those who listen instead of look: who, and the words that stand for the whole message.
+// Announces new messages to screen readers: the sender, and the text that stands for the whole message.
 
 import { nameOf, place } from "./app.js";
 import { byId, el } from "./dom.js";

@@ -1,4 +1,4 @@
-// What every part of the page shares: the store, who acts, where one is, and the two ways to reach the server.
+// Shared by every part of the page: the store, the acting person, the current channel, and requests to the server.
 
 import { byId } from "./dom.js";
 import { Store } from "./store.js";
@@ -42,7 +42,7 @@ async function post(door, name, given) {
     });
     told = response.ok ? await response.json() : { ok: false, problems: [await response.text()] };
   } catch {
-    told = { ok: false, problems: ["The playground does not answer. Is it still running?"] };
+    told = { ok: false, problems: ["The playground does not respond. Is it still running?"] };
   }
   if (told.problems?.length) toast(told.problems.join(" · "));
   return told;

@@ -1,4 +1,4 @@
-// Block Kit as nodes: every block that the bot sends, the usual others, and the name of any that is not known here.
+// Renders Block Kit: every block that the bot sends and other common ones; for unknown blocks, their type.
 
 import { el } from "./dom.js";
 import { element } from "./elements.js";
@@ -52,12 +52,12 @@ function input(block, hands) {
   if (error) control.setAttribute("aria-invalid", "true");
   if (!block.optional) control.setAttribute("aria-required", "true");
   const optional = block.optional ? el("small", {}, " (optional)") : null;
-  if (control.matches("[role]")) control.setAttribute("aria-labelledby", `${id}-label`); // a label names no group
+  if (control.matches("[role]")) control.setAttribute("aria-labelledby", `${id}-label`); // a label cannot name a group
   const label = el("label", { id: `${id}-label`, for: id }, block.label.text, optional);
   return el("div", { class: "input" }, label, control, notes);
 }
 
-// A picture from elsewhere is named and not fetched: the page works without a network.
+// External images are named, not fetched: the page works without a network.
 const image = (block) =>
   el("span", { class: "image", role: "img", "aria-label": block.alt_text }, `🖼 ${block.alt_text}`);
 

@@ -1,4 +1,4 @@
-// The line in which one writes, with what can be completed below the cursor's word.
+// The message box, with completions for the word at the cursor.
 
 import { act, place, store } from "./app.js";
 import { el } from "./dom.js";
@@ -115,7 +115,7 @@ function close(state) {
   choose(state, -1);
 }
 
-// What the text could become.
+// Possible completions of the text.
 function completions(text) {
   if (text.startsWith("/")) return commandCompletions(text);
   const bot = `@${store.get("workspace").botName} `;
@@ -128,7 +128,7 @@ function commandCompletions(text) {
   const command = "/flow ";
   if (!text.startsWith(command))
     return command.startsWith(text)
-      ? [{ text: command, shown: "/flow", about: "stop a flow, with whatever approval it needs" }]
+      ? [{ text: command, shown: "/flow", about: "stop a live flow" }]
       : [];
   return afterWord(command, text.slice(command.length));
 }
@@ -163,11 +163,11 @@ function flows(before, begun) {
 function tails(before, begun) {
   const known = [
     { text: `${before}because `, shown: "because …", about: "say why" },
-    { text: `${before}--dry-run `, shown: "--dry-run", about: "every check, no call" },
+    { text: `${before}--dry-run `, shown: "--dry-run", about: "all checks, but no call" },
     {
       text: `${before}--emergency because `,
       shown: "--emergency because …",
-      about: "past the approvals, in two presses",
+      about: "skip the approvals, with two presses",
     },
   ];
   return known.filter((one) => one.text.slice(before.length).startsWith(begun) && begun !== "because");

@@ -1,4 +1,4 @@
-// The dialog that asks again before something is pressed. Backing out sends nothing.
+// The confirmation dialog of a button. Cancelling sends nothing.
 
 import { el } from "./dom.js";
 import { textObject } from "./mrkdwn.js";
@@ -40,7 +40,7 @@ export function confirmed(asked) {
   });
 }
 
-// The card may have been drawn anew meanwhile: then the browser has nothing to give the focus back to.
+// If the card was rendered again meanwhile, the browser cannot restore the focus.
 function giveFocusBack(item) {
   if (document.activeElement !== document.body || !item) return;
   document.querySelector(`[data-key="${CSS.escape(item)}"]`)?.focus();

@@ -1,4 +1,4 @@
-// Builds elements. Text goes in as text: nothing here takes markup.
+// Creates elements. Text is always inserted as text, never as markup.
 
 export function el(tag, attributes = {}, ...children) {
   const node = document.createElement(tag);
@@ -16,7 +16,7 @@ function set(node, name, value) {
 
 export const byId = (id) => document.getElementById(id);
 
-// Puts items into a container, and keeps the nodes of those that have not changed.
+// Renders items into a container, keeping the nodes of unchanged items.
 export function fill(container, items, { key, make, sign = JSON.stringify }) {
   const before = new Map([...container.children].map((node) => [node.dataset.key, node]));
   const nodes = items.map((item) => kept(before.get(String(key(item))), item, { key, make, sign }));
@@ -48,7 +48,7 @@ function focusPlace(focused, container) {
   return { key: item?.dataset.key, mark: focused.dataset.focus };
 }
 
-// The focus stays where it was: on the same control, or else on the item that it was in.
+// Restores the focus to the same control, or else to the item that contained it.
 function refocus(container, place) {
   const item = [...container.children].find((node) => node.dataset.key === place.key);
   const same = place.mark && item?.querySelector(`[data-focus="${CSS.escape(place.mark)}"]`);

@@ -1,4 +1,4 @@
-// The things in a block that are pressed, chosen or typed into.
+// Interactive elements: buttons, menus and inputs.
 
 import { nameOf, store } from "./app.js";
 import { confirmed } from "./confirm.js";
@@ -10,7 +10,7 @@ export function element(one, block, hands, id = null) {
   return make(one, block, hands, id);
 }
 
-// Presses or chooses it, after the dialog if it has one.
+// Sends a press or a choice, after the confirmation dialog if there is one.
 async function use(one, block, hands, value = null) {
   if (one.confirm && !(await confirmed(one.confirm))) return;
   await hands.press(one, block, value);
@@ -85,7 +85,7 @@ const people = (one, start) =>
 const channels = (one, start) =>
   store.get("channels", []).map((each) => option(each.id, `#${each.name}`, each.id === (start || one.initial_channel)));
 
-// The bot gives the options: it is asked while one types.
+// The bot provides the options, requested while the person types.
 function external(one, block, hands, id) {
   const list = el(
     "select",

@@ -1,4 +1,4 @@
-// Puts the page together: reads who acts from the address, follows the server, and draws what has changed.
+// Assembles the page: reads the acting person from the URL, follows the server, and renders changes.
 
 import { act, channelOf, move, onMove, place, store, titleOf } from "./app.js";
 import { announce } from "./announce.js";
@@ -20,13 +20,13 @@ function draw() {
   showChannel(byId("messages"));
   drawThread();
   showModal();
-  showPanel(byId("glass"));
+  showPanel(byId("panel"));
   describeComposers();
   showHint(byId("hint"), { write: writing.write, actAs });
   markRead();
 }
 
-// Somebody who is in no channel that was open before gets their first one.
+// If the acting person is not in the open channel, their first one opens.
 function settle() {
   if (channelOf(place.channel)) return;
   place.channel = store.get("channels", [])[0]?.id ?? "";
@@ -44,7 +44,7 @@ function describeComposers() {
   const me = store.get("me");
   const channel = channelOf(place.channel);
   const able = Boolean(me?.canType && channel && !channel.archived);
-  const why = me && !me.canType ? `${me.name} is deactivated and has no client any more` : "You are in no channel";
+  const why = me && !me.canType ? `${me.name} is deactivated and can no longer use Slack` : "You are in no channel";
   writing.describe(able ? `Message ${titleOf(channel)}, or type /flow` : why, able);
   replying.describe(able ? "Reply, or mention @flowbot" : why, able);
 }
@@ -63,19 +63,19 @@ function actAs(user) {
 function lost(isLost) {
   byId("lost").hidden = !isLost;
   byId("lost").textContent = isLost
-    ? "The playground does not answer. When it runs again, this page goes on by itself."
+    ? "The playground does not respond. This page reconnects when it is running again."
     : "";
 }
 
 function showTab(name) {
   document.body.dataset.tab = name;
-  for (const tab of ["chat", "glass"]) byId(`tab-${tab}`).setAttribute("aria-pressed", String(tab === name));
+  for (const tab of ["chat", "panel"]) byId(`tab-${tab}`).setAttribute("aria-pressed", String(tab === name));
 }
 
-function toggleGlass() {
-  const open = byId("glass").hidden;
-  byId("glass").hidden = !open;
-  byId("glass-toggle").setAttribute("aria-expanded", String(open));
+function togglePanel() {
+  const open = byId("panel").hidden;
+  byId("panel").hidden = !open;
+  byId("panel-toggle").setAttribute("aria-expanded", String(open));
 }
 
 function closeThread() {
@@ -93,9 +93,9 @@ onMove((where) => {
 });
 
 byId("acting").addEventListener("change", (event) => actAs(event.target.value));
-byId("glass-toggle").addEventListener("click", toggleGlass);
+byId("panel-toggle").addEventListener("click", togglePanel);
 byId("tab-chat").addEventListener("click", () => showTab("chat"));
-byId("tab-glass").addEventListener("click", () => showTab("glass"));
+byId("tab-panel").addEventListener("click", () => showTab("panel"));
 byId("thread-close").addEventListener("click", closeThread);
 byId("thread").addEventListener("keydown", (event) => {
   if (event.key === "Escape" && !event.defaultPrevented) closeThread();

@@ -1,4 +1,4 @@
-// Messages of a channel or a thread: who, when, what, and the buttons on it.
+// The messages of a channel or thread: sender, time, content and buttons.
 
 import { act, channelOf, nameOf, openThread, personOf, place, store } from "./app.js";
 import { blocks } from "./blocks.js";
@@ -29,7 +29,7 @@ export function showThread(list) {
   );
 }
 
-// Stays at the end of a list for those who are there, and leaves others where they read.
+// Keeps a list scrolled to its end if it was there, and leaves the position alone otherwise.
 function show(list, messages, all) {
   const stuck = list.scrollHeight - list.scrollTop - list.clientHeight < 60 || !list.children.length;
   const names = JSON.stringify([store.get("people", []).map((one) => one.name), place.user]);
@@ -122,7 +122,7 @@ function content(message) {
   return blocks(message.blocks, handsOn(message));
 }
 
-// What is pressed is what this window shows, even where a newer version is on its way: Slack's clients do the same.
+// A press refers to the version that this window shows, even if a newer one is on its way, as in Slack's clients.
 function handsOn(message) {
   const target = { channel: message.channel, ts: message.ts, version: message.version };
   return {

@@ -1,4 +1,4 @@
-// The modal that the bot has opened before this person: what is typed in it, what is wrong with it, sending and closing.
+// The modal that the bot has opened for this person: inputs, errors, submitting and closing.
 
 import { act, place, store } from "./app.js";
 import { blocks } from "./blocks.js";
@@ -12,7 +12,7 @@ let lacking = {};
 
 const signature = (view) => JSON.stringify([view.id, view.hash, trouble, lacking]);
 
-// Shows the topmost modal as it stands; what was typed stays while it is the same modal.
+// Shows the topmost modal, keeping what was typed while it is the same modal.
 export function showModal() {
   const view = store.get("view");
   if (!view) return hide();
@@ -44,7 +44,7 @@ function hide() {
 
 function aim(focus) {
   const invalid = dialog.querySelector("[aria-invalid]");
-  const wrong = invalid?.querySelector("input") ?? invalid; // in a group, one of its choices
+  const wrong = invalid?.querySelector("input") ?? invalid; // in a group, its first choice
   const same = focus && dialog.querySelector(`[data-focus="${CSS.escape(focus)}"]`);
   (
     wrong ??
@@ -87,7 +87,7 @@ function handsOn(view) {
   };
 }
 
-// The client itself asks for what is required; everything else is for the bot to judge.
+// The client checks required fields; the bot checks everything else.
 async function send(event, view) {
   event.preventDefault();
   const empty = view.content.blocks.filter((block) => block.type === "input" && !block.optional && !filled(block));

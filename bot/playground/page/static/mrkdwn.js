@@ -1,4 +1,4 @@
-// Slack's mrkdwn as nodes. What was written by people or by a cloud can become text, and nothing else.
+// Renders Slack's mrkdwn. Text written by people or the cloud can only become text.
 
 import { channelOf, goTo, groupOf, move, nameOf, place, store, toast, personOf } from "./app.js";
 import { formatted } from "./dates.js";
@@ -21,7 +21,7 @@ const EMOJI = {
   tada: "🎉",
 };
 
-// Short names and ids stay in one piece; what somebody made long may break anywhere.
+// Short names and ids stay in one piece; long ones may break anywhere.
 const codeSpan = (words) => el("code", { class: words.length > 38 ? "long" : null }, words);
 
 const decoded = (text) => text.replace(/&lt;/g, "<").replace(/&gt;/g, ">").replace(/&amp;/g, "&");
@@ -67,7 +67,7 @@ function leaves(text, atoms) {
 
 const emoji = (text) => text.replace(/:([a-z_]+):/g, (whole, name) => EMOJI[name] ?? whole);
 
-// What stands between angle brackets.
+// The notation between angle brackets.
 function notation(inside) {
   const [target, label] = split(inside);
   if (target.startsWith("@")) return pill(`@${nameOf(target.slice(1))}`, target.slice(1) === place.user);
@@ -127,7 +127,7 @@ function inThisWorkspace(address) {
 
 function described(id) {
   const person = personOf(id);
-  return person ? `${person.name} (${id}): ${[person.kind, ...person.sets].join(", ")}` : `${id} is nobody here`;
+  return person ? `${person.name} (${id}): ${[person.kind, ...person.sets].join(", ")}` : `${id} is not a person here`;
 }
 
 export function textObject(object) {

@@ -1,4 +1,4 @@
-// The other side of the glass: what the cloud, Slack, the bot and its database do, and what can be made to go wrong.
+// The control panel: the state of the cloud, Slack, the bot and its database, and switches that make them fail.
 
 import { nameOf, store, turn } from "./app.js";
 import { clockWithSeconds } from "./dates.js";
@@ -8,29 +8,29 @@ const SWITCHES = [
   [
     "The cloud",
     [
-      ["slow", "Slow", "a stop takes 6 seconds; the card says that it is being called"],
-      ["lost", "Lost reply", "the stop happens, its answer does not arrive: the card may say “unknown”, never “done”"],
-      ["error", "Error 500", "a stop fails with an answer that settles nothing"],
-      ["throttled", "Limit 429", "the gateway refuses a stop for now"],
-      ["unreadable", "Unreadable", "flows cannot be read: nothing opens on a guess"],
-      ["down", "Down", "no connection at all: provably nothing was sent"],
+      ["slow", "Slow", "a stop takes 6 seconds; meanwhile the card says “Calling”"],
+      ["lost", "Lost reply", "the stop works but its reply is lost: the bot reads the flow back before it says “stopped”"],
+      ["error", "Error 500", "a stop fails with an error that leaves its outcome open"],
+      ["throttled", "Limit 429", "the gateway refuses a stop because of too many calls"],
+      ["unreadable", "Unreadable", "flows cannot be read: no request opens"],
+      ["down", "Down", "no connection: nothing is sent"],
     ],
   ],
   [
     "Slack",
     [
-      ["slack_limited", "Limit 429", "every call is asked to wait a second"],
-      ["slack_down", "Down", "nobody can be asked who somebody is, so the answer is no"],
+      ["slack_limited", "Limit 429", "every call gets a 429 and must wait a second"],
+      ["slack_down", "Down", "the bot cannot ask Slack who somebody is, so it refuses"],
     ],
   ],
-  ["The database", [["locked", "Locked", "nothing can be written: commands are refused, not swallowed"]]],
+  ["The database", [["locked", "Locked", "nothing can be written: commands are refused, with a message"]]],
 ];
 
 let built = false;
 const parts = {};
 
-export function showPanel(glass) {
-  if (!built) build(glass);
+export function showPanel(panel) {
+  if (!built) build(panel);
   drawBot();
   drawSwitches();
   fill(parts.flows, store.get("flows", []), { key: (one) => one.id, make: flowRow });
@@ -42,18 +42,18 @@ export function showPanel(glass) {
   fill(parts.log, logLines(), { key: (one) => one.key, make: logRow });
 }
 
-function build(glass) {
+function build(panel) {
   parts.bot = el("div", { class: "bot" });
   parts.switches = el("div", { class: "switches" });
-  // A list can be longer than its frame: without a place in the tab order nobody scrolls it by keyboard.
+  // A list can be longer than its frame; it needs a place in the tab order to be scrolled by keyboard.
   const list = (name, title, open) =>
     part(title, open, (parts[name] = el("ul", { class: `rows ${name}`, tabindex: 0, "aria-label": title })));
-  glass.append(
-    el("h2", {}, "Behind the glass"),
+  panel.append(
+    el("h2", {}, "Control panel"),
     part("The bot", true, parts.bot),
-    list("flows", "Flows in the cloud", true),
-    list("requests", "Requests on record", true),
-    part("What goes wrong", true, parts.switches),
+    list("flows", "Flows", true),
+    list("requests", "Requests", true),
+    part("Failures", true, parts.switches),
     list("cloud", "Calls to the cloud", true),
     list("slack", "Calls to Slack", false),
     list("people", "People’s rights", false),
@@ -83,7 +83,7 @@ const BOT_WORDS = {
   starting: "starting…",
   killed: "killed",
   stopped: "stopped",
-  ended: "ended by itself",
+  ended: "exited by itself",
 };
 
 function drawBot() {
@@ -99,7 +99,7 @@ function drawBot() {
 function botRow(bot) {
   const about = [
     bot.pid && `process ${bot.pid}`,
-    bot.starts > 1 && `start number ${bot.starts}`,
+    bot.starts > 1 && `started ${bot.starts} times`,
     bot.waiting ? `${bot.waiting} waiting in the inbox` : "inbox empty",
   ]
     .filter(Boolean)
@@ -160,7 +160,7 @@ function flowRow(flow) {
         type: "button",
         class: "quiet",
         "data-focus": "flow",
-        "aria-label": `Set ${flow.name} to ${other}, as at the cloud’s console`,
+        "aria-label": `Set ${flow.name} to ${other}, as in the cloud’s console`,
         onclick: () => turn("flow", { project: flow.projectId, flow: flow.id, status: other }),
       },
       flow.status === "ACTIVE" ? "stop" : "start",
@@ -228,7 +228,7 @@ function personRow(one) {
   const kind = el(
     "select",
     {
-      "aria-label": `What ${one.name} is`,
+      "aria-label": `Account type: ${one.name}`,
       "data-focus": "kind",
       onchange: (event) => turn("person", { user: one.id, kind: event.target.value }),
     },

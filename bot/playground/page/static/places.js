@@ -1,4 +1,4 @@
-// The channels at the side, who one acts as, and what to do next.
+// The list of channels, the choice of the acting person, and the hint about what to do next.
 
 import { channelOf, move, place, store, titleOf } from "./app.js";
 import { byId, el, fill } from "./dom.js";
@@ -40,15 +40,15 @@ function channelButton(channel) {
 
 const OUTSIDE = ["guest", "single-channel guest", "other organisation", "deactivated"];
 
-// People in the order in which they matter: by set, then colleagues without one, then those from outside.
+// People by relevance: by set, then colleagues in no set, then outsiders.
 function sections() {
   const people = store.get("people", []).filter((one) => one.id !== "USLACKBOT" && one.kind !== "app");
   const sections = new Map();
   for (const one of people) {
-    const title = OUTSIDE.includes(one.kind) ? "From outside, or gone" : (one.sets[0] ?? "Colleagues in no set");
+    const title = OUTSIDE.includes(one.kind) ? "Outside or deactivated" : (one.sets[0] ?? "Colleagues in no set");
     sections.set(title, [...(sections.get(title) ?? []), one]);
   }
-  const last = ["Colleagues in no set", "From outside, or gone"];
+  const last = ["Colleagues in no set", "Outside or deactivated"];
   return [...sections].sort(([one], [other]) => last.indexOf(one) - last.indexOf(other));
 }
 
@@ -74,7 +74,7 @@ function described(one) {
   return `${one.name}${kind}${one.pinged && one.id !== place.user ? ` — ${one.pinged} new` : ""}`;
 }
 
-// Where one could go from here: a first command to try, or the people whom somebody waits for.
+// Suggests what to do next: a first command, or acting as somebody who was mentioned.
 export function showHint(node, { write, actAs }) {
   const bot = store.get("workspace").bot;
   const cards = store.under("m:").filter((one) => one.user === bot && one.blocks.length);
@@ -96,7 +96,7 @@ function tryIt(write) {
 }
 
 const lookAs = (one, actAs) =>
-  el("button", { type: "button", class: "chip", onclick: () => actAs(one.id) }, `Act as ${one.name}, who was called`);
+  el("button", { type: "button", class: "chip", onclick: () => actAs(one.id) }, `Act as ${one.name}, who was mentioned`);
 
 export function showHead() {
   const channel = channelOf(place.channel);

@@ -1,4 +1,4 @@
-// What this window's person sees, kept up to date by the server: values under keys, and who wants to hear of them.
+// Everything that this window's person sees, updated by the server: values by key, and their subscribers.
 
 export class Store {
   #values = new Map();

@@ -1,6 +1,6 @@
-"""The Web API's front: reads a request's arguments, checks the token, finds the method, shapes the answer.
+"""The entry to the Web API: parses arguments, checks the token, finds the method, and shapes the answer.
 
-The methods are in `api_chat`, `api_reads` and `api_views`; this module knows none of their rules, and no sockets.
+The methods are in `chat`, `reads` and `views`; this module knows none of their rules, and no sockets.
 """
 
 import json
@@ -13,7 +13,7 @@ from bot.playground.slack.records import ApiCall, Json
 from bot.playground.slack.web_api import chat, reads, views
 from bot.playground.slack.workspace import Workspace
 
-# In a form these arrive as JSON text; any other argument stays as it is, also where it begins with a brace.
+# In a form these are JSON text; any other argument stays a string, even if it begins with a brace.
 JSON_ARGUMENTS = ("blocks", "attachments", "view", "metadata")
 
 CONNECTIONS_OPEN = "apps.connections.open"
@@ -23,12 +23,12 @@ VIEW_METHODS = views.METHODS
 
 
 def arguments(*, query: str, content_type: str, body: bytes) -> Json:
-    """Return the arguments of a request in any of the encodings that Slack takes; raise SlackError when unreadable."""
+    """Return the arguments of a request in any encoding that Slack accepts; raise SlackError if it cannot be parsed."""
     found: Json = dict(parse_qsl(query, keep_blank_values=True))
     kind = content_type.partition(";")[0].strip().lower()
     if kind == "application/json":
         found |= _json_object(body)
-        if "token" in found:  # "Using the Web API": with JSON, the token goes into the header alone
+        if "token" in found:  # "Using the Web API": with JSON, the token must be in the header
             raise SlackError("not_authed")
     elif kind == "application/x-www-form-urlencoded":
         found |= dict(parse_qsl(body.decode(), keep_blank_values=True))
@@ -39,7 +39,7 @@ def arguments(*, query: str, content_type: str, body: bytes) -> Json:
 
 def _json_object(body: bytes) -> Json:
     try:
-        value = json.loads(body or b"{}")  # slack_sdk's synchronous client sends this type with no body at all
+        value = json.loads(body or b"{}")  # slack_sdk's synchronous client sends this type without a body
     except ValueError as error:
         raise SlackError("invalid_json") from error
     if not isinstance(value, dict):
@@ -53,11 +53,11 @@ def _decoded(value: object) -> object:
     try:
         return json.loads(value)
     except ValueError:
-        return value  # the validator names it
+        return value  # the validator reports it
 
 
 class Api:
-    """The Web API of one workspace, for the bot's token and for that of the app."""
+    """The Web API of one workspace, for the bot token and the app token."""
 
     def __init__(
         self,
@@ -75,7 +75,7 @@ class Api:
         self._new_ticket = new_ticket
 
     def call(self, method: str, args: Json, *, authorization: str = "") -> Json:
-        """Carry out one call and return Slack's answer; what Slack refuses is an answer too."""
+        """Carry out one call and return Slack's answer, which may be an error."""
         given = dict(args)
         token = given.pop("token", "") or authorization.removeprefix("Bearer ").strip()
         try:
@@ -99,7 +99,7 @@ class Api:
         return METHODS[method](self._workspace, args)
 
     def _address(self, token: str) -> str:
-        """Return the address of a new connection; "apps.connections.open" takes the token from the header alone."""
+        """Return the URL of a new connection; "apps.connections.open" accepts the token only in the header."""
         if not token:
             raise SlackError("not_authed")
         if token != self._app_token:
@@ -107,7 +107,7 @@ class Api:
         return self._new_ticket()
 
     def journal(self, method: str, args: Json, response: Json | None, status: int | None) -> None:
-        """Write the call into the workspace's journal, without the token."""
+        """Add the call to the workspace's journal, without the token."""
         kept = {name: value for name, value in args.items() if name != "token"}
         self._workspace.record(
             ApiCall(method=method, args=kept, response=response, status=status, at=self._workspace.now())
@@ -115,7 +115,7 @@ class Api:
 
 
 def refusal(error: SlackError) -> Json:
-    """Return Slack's answer to what it refuses."""
+    """Return Slack's answer for an error."""
     answer: Json = {"ok": False, "error": error.code}
     if error.messages:
         answer["response_metadata"] = {"messages": [f"[ERROR] {words}" for words in error.messages]}

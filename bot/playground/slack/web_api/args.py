@@ -1,4 +1,4 @@
-"""Reading the arguments of a Web API call, shared by the methods."""
+"""Parsing the arguments of Web API calls, shared by the methods."""
 
 from bot.playground.slack.errors import SlackError
 from bot.playground.slack.records import Channel, Json
@@ -6,13 +6,13 @@ from bot.playground.slack.workspace import Workspace
 
 
 def required(args: Json, *names: str) -> None:
-    """Raise SlackError when one of these arguments is missing or empty."""
+    """Raise SlackError if one of these arguments is missing or empty."""
     if missing := [name for name in names if args.get(name) in (None, "")]:
         raise SlackError("invalid_arguments", messages=[f"missing required field: {name}" for name in missing])
 
 
 def text(args: Json, name: str) -> str:
-    """Return an argument that must be a string, if it is given."""
+    """Return an argument that must be a string, if given."""
     value = args.get(name) or ""
     if not isinstance(value, str):
         raise SlackError("invalid_arguments", messages=[f"{name} must be a string"])
@@ -20,12 +20,12 @@ def text(args: Json, name: str) -> str:
 
 
 def flag(args: Json, name: str) -> bool:
-    """Return a boolean, which a query or form carries as text and slack_sdk as 0 or 1."""
+    """Return a boolean, which is text in a query or form, and 0 or 1 from slack_sdk."""
     return args.get(name) in (True, 1, "1", "true", "True")
 
 
 def visible_channel(workspace: Workspace, args: Json) -> Channel:
-    """Return the channel that the bot asks for; a private one without the bot does not exist for it."""
+    """Return the requested channel; a private one without the bot does not exist for it."""
     required(args, "channel")
     channel = workspace.channels.get(str(args["channel"]))
     if channel is None or (channel.is_private and workspace.bot_user_id not in channel.members):
@@ -34,7 +34,7 @@ def visible_channel(workspace: Workspace, args: Json) -> Channel:
 
 
 def page(args: Json, things: list[str] | list[Json], *, usual: int) -> tuple[list[str] | list[Json], Json]:
-    """Return one page of a list, and the metadata with the cursor of the next one."""
+    """Return one page of a list, and the metadata with the cursor of the next."""
     limit, cursor = str(args.get("limit") or usual), str(args.get("cursor") or "0")
     if not limit.isdecimal() or not cursor.isdecimal():
         raise SlackError("invalid_limit" if cursor.isdecimal() else "invalid_cursor")

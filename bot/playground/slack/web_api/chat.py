@@ -1,4 +1,4 @@
-"""The chat.* methods: posting, editing and removing messages, with the refusals of their pages on docs.slack.dev."""
+"""The chat.* methods: posting, editing and deleting messages, with the errors on their pages on docs.slack.dev."""
 
 from collections.abc import Callable, Mapping
 
@@ -34,7 +34,7 @@ def post_message(workspace: Workspace, args: Json) -> Json:
 def post_ephemeral(workspace: Workspace, args: Json) -> Json:
     """chat.postEphemeral."""
     required(args, "user")
-    visible_channel(workspace, args)  # unlike a post, an ephemeral takes no person's id for a channel
+    visible_channel(workspace, args)  # unlike a post, an ephemeral does not accept a person's id as a channel
     channel = _writable(workspace, args)
     if str(args["user"]) not in channel.members:
         raise SlackError("user_not_in_channel")
@@ -52,7 +52,7 @@ def post_ephemeral(workspace: Workspace, args: Json) -> Json:
 
 
 def update(workspace: Workspace, args: Json) -> Json:
-    """chat.update: text without blocks takes the blocks away."""
+    """chat.update: text without blocks removes the blocks."""
     required(args, "ts")
     channel = visible_channel(workspace, args)
     message = _own(workspace, channel, args["ts"], otherwise="cant_update_message")
@@ -87,7 +87,7 @@ def get_permalink(workspace: Workspace, args: Json) -> Json:
 
 
 def permalink(workspace: Workspace, message: PostedMessage) -> str:
-    """Return the address of a message, as a client opens it."""
+    """Return the permalink of a message."""
     address = f"https://{workspace.domain}.slack.com/archives/{message.channel}/p{message.ts.replace('.', '')}"
     return f"{address}?thread_ts={message.thread_ts}&cid={message.channel}" if message.thread_ts else address
 
@@ -116,7 +116,7 @@ def _direct(workspace: Workspace, user: str) -> Channel:
 
 
 def _content(args: Json) -> Json:
-    """Return blocks and attachments after Slack's checks; raise SlackError when there is nothing to show."""
+    """Return blocks and attachments after Slack's checks; raise SlackError if there is nothing to show."""
     blocks = args.get("blocks") or []
     attachments = args.get("attachments") or []
     if found := block_kit.problems(blocks):
@@ -131,7 +131,7 @@ def _content(args: Json) -> Json:
 
 
 def _thread(workspace: Workspace, channel: Channel, args: Json) -> str | None:
-    """Return the thread to write into; it must be that of a root message that everybody sees."""
+    """Return the thread to write to, which must belong to a root message that everybody sees."""
     ts = args.get("thread_ts")
     if not ts:
         return None
@@ -139,7 +139,7 @@ def _thread(workspace: Workspace, channel: Channel, args: Json) -> str | None:
     if root is None or root.only_for:
         raise SlackError("thread_not_found")
     if root.thread_ts and root.thread_ts != root.ts:
-        # Slack lets this through and the reply ends up where nobody looks; its page says to use the parent's ts.
+        # Slack accepts this, and the reply appears where nobody looks; its page says to use the parent's ts.
         raise SlackError("cannot_reply_to_message")
     return root.ts
 

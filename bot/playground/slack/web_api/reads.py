@@ -1,4 +1,4 @@
-"""The methods that ask: auth, bots, conversations, users and user groups."""
+"""Methods that read: auth, bots, conversations, users and user groups."""
 
 from collections.abc import Callable, Mapping
 
@@ -47,7 +47,7 @@ def conversations_open(workspace: Workspace, args: Json) -> Json:
     if not names:
         raise SlackError("users_list_not_supplied")
     if len(names) > 1:
-        raise SlackError("too_many_users")  # group messages are beyond this stand-in
+        raise SlackError("too_many_users")  # group messages are not supported by this stand-in
     person = workspace.persons.get(str(names[0]))
     if person is None:
         raise SlackError("user_not_found")
@@ -89,14 +89,14 @@ def users_info(workspace: Workspace, args: Json) -> Json:
 
 
 def users_list(workspace: Workspace, args: Json) -> Json:
-    """users.list, in pages; whoever is of another organisation is on none."""
+    """users.list, in pages; people of other organisations are on none."""
     people: list[Json] = [one.as_user() for one in workspace.persons.values() if not one.is_stranger]
     members, metadata = page(args, people, usual=100)
     return {"members": members, "response_metadata": metadata}
 
 
 def usergroups_list(workspace: Workspace, args: Json) -> Json:
-    """usergroups.list; disabled groups only when asked for."""
+    """usergroups.list; disabled groups only if requested."""
     with_disabled, with_users = flag(args, "include_disabled"), flag(args, "include_users")
     with_count = flag(args, "include_count")
     return {
@@ -109,7 +109,7 @@ def usergroups_list(workspace: Workspace, args: Json) -> Json:
 
 
 def usergroups_users_list(workspace: Workspace, args: Json) -> Json:
-    """usergroups.users.list; to it a disabled group does not exist unless include_disabled says otherwise."""
+    """usergroups.users.list; a disabled group does not exist for it, unless include_disabled is set."""
     required(args, "usergroup")
     group = workspace.groups.get(str(args["usergroup"]))
     if group is None or not (group.enabled or flag(args, "include_disabled")):

@@ -46,7 +46,7 @@ def views_update(workspace: Workspace, triggers: Triggers, args: Json) -> Json:
 
 
 def checked_view(workspace: Workspace, args: Json) -> Json:
-    """Return the view of an open or a push after Slack's checks."""
+    """Return the view to open or push, after Slack's checks."""
     required(args, "trigger_id")
     content = checked_content(args.get("view"))
     if content.get("external_id") and workspace.view(None, external_id=content["external_id"]):
@@ -55,7 +55,7 @@ def checked_view(workspace: Workspace, args: Json) -> Json:
 
 
 def checked_content(view: object) -> Json:
-    """Return a view after Slack's checks; raise SlackError when it would not be shown."""
+    """Return a view after Slack's checks; raise SlackError if it would not be shown."""
     found = block_kit.view_problems(view)
     if found or not isinstance(view, dict):
         raise SlackError("invalid_arguments", messages=found)
