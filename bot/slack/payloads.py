@@ -26,29 +26,34 @@ OF_APPS: Final = ("bot_id", "bot_profile", "app_id")
 OF_SOMEBODY: Final = ("block_actions", "view_submission")
 """Interactions that act in the name of whoever made them."""
 
-_NUL: Final = re.compile(r"(?<!\\)(?:\\\\)*\\u0000")
-"""A NUL as JSON writes it; behind an odd number of backslashes the same letters are what somebody typed."""
+WRITTEN: Final = frozenset({"text", "state", "message", "blocks", "attachments", "files"})
+"""Fields with what people wrote, or with a message that holds it; the others are ids and the like."""
+
+_UNSTORABLE: Final = re.compile("[\0\ud800-\udfff]+")
+"""What PostgreSQL or UTF-8 cannot hold: NUL, and halves of characters."""
+
+_SUSPECT: Final = re.compile(rf"{_UNSTORABLE.pattern}|\\u(?:0000|[Dd][89A-Fa-f])")
+"""What JSON with something unstorable has in it, and perhaps other JSON as well."""
 
 LOOPBACK: Final = ("127.0.0.1", "localhost", "::1")
 
 
 def parse(body: bytes, content_type: str) -> dict[str, Any]:
-    """Read the body of a delivery, form or JSON. Raises ValueError for what Slack does not send."""
+    """Read the body of a delivery, form or JSON. Raises ValueError for what Slack does not send.
+
+    A NUL or half a character is dropped from what people wrote, so that they are answered; in an id it is an error.
+    """
     text = body.decode("utf-8")
     if "\0" in text:
         raise ValueError("a NUL character")
     if content_type.split(";")[0].strip().lower() == "application/json":
         return _object(text)
-    form = dict(urllib.parse.parse_qsl(text, keep_blank_values=True, strict_parsing=True, max_num_fields=100))
+    form = _form(text)
     if set(form) == {"payload"}:
         return _object(form["payload"])
     if "command" not in form:
         raise ValueError("neither a command nor a payload")
-    if any("\0" in value for name, value in form.items() if name != "text"):
-        raise ValueError(
-            "a NUL character in an id"
-        )  # in what was typed it is dropped with the other control characters
-    return dict(form)
+    return _fields(form)
 
 
 def check(payload: Payload) -> None:
@@ -220,15 +225,44 @@ def _seconds(ts: str) -> float | None:
     return float(ts) if re.fullmatch(r"[0-9]{1,12}(\.[0-9]{1,12})?", ts) else None
 
 
+def _form(text: str) -> dict[str, str]:
+    def read(errors: str) -> dict[str, str]:
+        return dict(
+            urllib.parse.parse_qsl(text, keep_blank_values=True, strict_parsing=True, max_num_fields=100, errors=errors)
+        )
+
+    try:
+        return read("surrogatepass")
+    except UnicodeDecodeError:
+        return read("replace")
+
+
 def _object(text: str) -> dict[str, Any]:
     value = json.loads(text)
-    written = json.dumps(value, ensure_ascii=False)
-    written.encode()  # a lone surrogate is a ValueError here, and nowhere later
     if not isinstance(value, dict):
         raise ValueError("not a JSON object")
-    if _NUL.search(written):
-        raise ValueError("a NUL character")
-    return value
+    return _fields(value) if _SUSPECT.search(text) else value
+
+
+def _fields(found: Payload) -> dict[str, Any]:
+    return {_storable(name): _storable(value, written=name in WRITTEN) for name, value in found.items()}
+
+
+def _storable(value: Any, *, written: bool = False) -> Any:
+    """Return the value without what no database can hold. Raises ValueError where that is in no text of a person's."""
+    match value:
+        case str():
+            if not written and _UNSTORABLE.search(value):
+                raise ValueError("a NUL or half a character")
+            return _UNSTORABLE.sub("", value)
+        case list():
+            return [_storable(each, written=written) for each in value]
+        case dict() if written:
+            return {_storable(name, written=True): _storable(inner, written=True) for name, inner in value.items()}
+        case dict():
+            return _fields(value)
+        case _:
+            return value
 
 
 def _team(payload: Payload) -> str:
