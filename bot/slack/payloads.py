@@ -1,4 +1,4 @@
-"""Parse Slack's payloads into values of `bot.commands.deliveries`. Pure.
+"""Slack's payloads as values. Pure: dicts in, values of `arrivals` out.
 
 Only ids are trusted and kept; names, links and tokens are not.
 """
@@ -26,31 +26,38 @@ OF_APPS: Final = ("bot_id", "bot_profile", "app_id")
 OF_SOMEBODY: Final = ("block_actions", "view_submission")
 """Interactions that act for the person who made them."""
 
-_NUL: Final = re.compile(r"(?<!\\)(?:\\\\)*\\u0000")
-"""A NUL as JSON writes it. After an odd number of backslashes, the same characters are ordinary text."""
+WRITTEN: Final = frozenset({"text", "state", "message", "blocks", "attachments", "files"})
+"""Fields with what people wrote, or with a message that holds it; the others are ids and the like."""
+
+_UNSTORABLE: Final = re.compile("[\0\ud800-\udfff]+")
+"""What PostgreSQL or UTF-8 cannot hold: NUL, and halves of characters."""
+
+_SUSPECT: Final = re.compile(rf"{_UNSTORABLE.pattern}|\\u(?:0000|[Dd][89A-Fa-f])")
+"""What JSON with something unstorable has in it, and perhaps other JSON as well."""
 
 LOOPBACK: Final = ("127.0.0.1", "localhost", "::1")
 
 
 def parse(body: bytes, content_type: str) -> dict[str, Any]:
-    """Parse the body of a delivery, form or JSON. Raises ValueError for anything that Slack does not send."""
+    """Read the body of a delivery, form or JSON. Raises ValueError for what Slack does not send.
+
+    A NUL or half a character is dropped from what people wrote, so that they are answered; in an id it is an error.
+    """
     text = body.decode("utf-8")
     if "\0" in text:
         raise ValueError("a NUL character")
     if content_type.split(";")[0].strip().lower() == "application/json":
         return _object(text)
-    form = dict(urllib.parse.parse_qsl(text, keep_blank_values=True, strict_parsing=True, max_num_fields=100))
+    form = _form(text)
     if set(form) == {"payload"}:
         return _object(form["payload"])
     if "command" not in form:
         raise ValueError("neither a command nor a payload")
-    if any("\0" in value for name, value in form.items() if name != "text"):
-        raise ValueError("a NUL character in an id")  # in typed text it is dropped with the other control characters
-    return dict(form)
+    return _fields(form)
 
 
 def check(payload: Payload) -> None:
-    """Raise ValueError if a payload lacks a field that the functions below rely on."""
+    """Raise ValueError where a command or an interaction lacks what the functions below rely on."""
     if "command" in payload:
         wanted: list[object] = [payload.get("user_id"), payload.get("channel_id")]
     elif payload.get("type") == "event_callback":
@@ -80,10 +87,10 @@ def _inner(value: object) -> Mapping[str, Any]:
 
 
 def teams(payload: Payload) -> frozenset[str]:
-    """Return the ids of the workspace and organisation that a delivery is for."""
+    """Return the ids of the workspace and the organisation that the delivery says it is for."""
     within = [payload[key] for key in ("team", "enterprise") if isinstance(payload.get(key), dict)]
     ids = [payload.get("team_id"), payload.get("enterprise_id"), *(each.get("id") for each in within)]
-    # In shared channels the team of a modal or an event may be the other organisation's; these fields name ours.
+    # Where organisations share a channel, the team of a modal or an event may be the other one; these tell ours.
     ids.append(_inner(payload.get("view")).get("app_installed_team_id"))
     authorizations = payload.get("authorizations")
     for each in map(_inner, authorizations if isinstance(authorizations, list) else ()):
@@ -92,15 +99,15 @@ def teams(payload: Payload) -> frozenset[str]:
 
 
 def is_foreign(payload: Payload, *, ours: frozenset[str]) -> bool:
-    """Tell whether a delivery is certainly for another workspace; with `ours` empty, ours is not known yet."""
+    """Tell whether a delivery is for another workspace for sure; while `ours` is empty, nobody knows which ours is."""
     named = teams(payload)
     return not named or (bool(ours) and named.isdisjoint(ours))
 
 
 def authorized_bot(payload: Payload) -> str | None:
-    """Return the user id of our bot according to the event itself; None if the event does not name it.
+    """Return the id of our bot user as an event itself says it; None where it does not.
 
-    An event's `authorizations` list the installation that it is for and the user who owns it.
+    An event's `authorizations` name an installation that it is for, with the user whom that installation is of.
     """
     authorizations = payload.get("authorizations")
     for each in map(_inner, authorizations if isinstance(authorizations, list) else ()):
@@ -110,17 +117,17 @@ def authorized_bot(payload: Payload) -> str | None:
 
 
 def typed(payload: Payload, *, received_at: float) -> tuple[Entry, Typed]:
-    """Parse a slash command."""
+    """Read a slash command."""
     actor = Actor(team=_team(payload), user=payload["user_id"])
     arrival = Typed(text=payload.get("text") or "", channel=payload["channel_id"])
     return Entry(key=key("command", payload), actor=actor, arrival=arrival, received_at=received_at), arrival
 
 
 def mentioned(payload: Payload, *, bot_user: str, received_at: float) -> tuple[Entry, Typed] | None:
-    """Parse a message that begins with a mention of the bot; None for any other, and if no person wrote it.
+    """Read a message that begins with the bot's name; None for any other, and for what no person wrote just so.
 
-    A message acts once, however often it is delivered or edited, unless its text changes. Its time is when it was
-    written, because Slack delivers events late and repeatedly.
+    A message acts once, however often it is delivered or edited, as long as its words stay the same. It counts from the
+    time when it was written: Slack delivers events late, and again.
     """
     event = payload["event"]
     user = event.get("user")
@@ -141,7 +148,7 @@ def mentioned(payload: Payload, *, bot_user: str, received_at: float) -> tuple[E
 
 
 def turned(payload: Payload, *, received_at: float) -> tuple[Entry, Typed, int] | None:
-    """Parse a button that turns a page of the list, with the page number; None for any other button."""
+    """Read a button that turns a page of the list: who asks for which page of what. None for any other button."""
     action = payload["actions"][0]
     if action["action_id"] not in (flows.EARLIER, flows.LATER):
         return None
@@ -152,7 +159,7 @@ def turned(payload: Payload, *, received_at: float) -> tuple[Entry, Typed, int] 
 
 
 def clicked(payload: Payload, *, received_at: float) -> tuple[Entry, Clicked]:
-    """Parse a pressed button. Raises ValueError for a button that is not ours."""
+    """Read a pressed button. Raises ValueError for a button that is not ours."""
     action, container = payload["actions"][0], payload.get("container") or {}
     arrival = Clicked(
         button=Button(action["action_id"]),
@@ -165,12 +172,12 @@ def clicked(payload: Payload, *, received_at: float) -> tuple[Entry, Clicked]:
 
 
 def asks_reason_too(payload: Payload) -> bool:
-    """Tell whether the modal for the flow's name must ask for a reason too."""
+    """Tell whether the button that opens the modal for a name stands where a reason is missing as well."""
     return bool(payload["actions"][0].get("block_id") == modals.BOTH_MISSING)
 
 
 def submitted(payload: Payload, *, received_at: float) -> tuple[Entry, Submitted]:
-    """Parse a submitted modal. Raises ValueError for a modal that is not ours."""
+    """Read a submitted modal. Raises ValueError for a modal that is not ours."""
     view = payload["view"]
     arrival = Submitted(
         modal=Modal(view["callback_id"]),
@@ -185,13 +192,13 @@ def submitted(payload: Payload, *, received_at: float) -> tuple[Entry, Submitted
 
 
 def key(kind: str, payload: Payload) -> str:
-    """Return the dedupe key of a delivery, the same over HTTP and Socket Mode."""
+    """Return the key under which a delivery acts once, whichever door it comes through."""
     sign = payload.get("trigger_id") or json.dumps(payload, sort_keys=True, default=str)
     return _hash(kind, _team(payload), str(sign))
 
 
 def response_url(payload: Payload, *, api_url: str) -> str | None:
-    """Return the `response_url` if it is Slack's, or on the loopback host of the API's stand-in; else None."""
+    """Return the delivery's `response_url` if it is Slack's own, or of the same loopback host as a stand-in's API."""
     url = payload.get("response_url")
     if not isinstance(url, str):
         return None
@@ -218,19 +225,48 @@ def _seconds(ts: str) -> float | None:
     return float(ts) if re.fullmatch(r"[0-9]{1,12}(\.[0-9]{1,12})?", ts) else None
 
 
+def _form(text: str) -> dict[str, str]:
+    def read(errors: str) -> dict[str, str]:
+        return dict(
+            urllib.parse.parse_qsl(text, keep_blank_values=True, strict_parsing=True, max_num_fields=100, errors=errors)
+        )
+
+    try:
+        return read("surrogatepass")
+    except UnicodeDecodeError:
+        return read("replace")
+
+
 def _object(text: str) -> dict[str, Any]:
     value = json.loads(text)
-    written = json.dumps(value, ensure_ascii=False)
-    written.encode()  # a lone surrogate raises UnicodeEncodeError, a ValueError, here and not later
     if not isinstance(value, dict):
         raise ValueError("not a JSON object")
-    if _NUL.search(written):
-        raise ValueError("a NUL character")
-    return value
+    return _fields(value) if _SUSPECT.search(text) else value
+
+
+def _fields(found: Payload) -> dict[str, Any]:
+    return {_storable(name): _storable(value, written=name in WRITTEN) for name, value in found.items()}
+
+
+def _storable(value: Any, *, written: bool = False) -> Any:
+    """Return the value without what no database can hold. Raises ValueError where that is in no text of a person's."""
+    match value:
+        case str():
+            if not written and _UNSTORABLE.search(value):
+                raise ValueError("a NUL or half a character")
+            return _UNSTORABLE.sub("", value)
+        case list():
+            return [_storable(each, written=written) for each in value]
+        case dict() if written:
+            return {_storable(name, written=True): _storable(inner, written=True) for name, inner in value.items()}
+        case dict():
+            return _fields(value)
+        case _:
+            return value
 
 
 def _team(payload: Payload) -> str:
-    """Return the workspace that a delivery is for, or the organisation if the app is installed there."""
+    """Return the workspace that a delivery is for, or the organisation where the app is installed in that."""
     within = (_inner(payload.get(key)).get("id") for key in ("team", "enterprise"))
     ids = (payload.get("team_id"), *within, payload.get("enterprise_id"))
     return str(next((id for id in ids if id), ""))
@@ -255,6 +291,6 @@ def _verdict(view: Payload) -> Verdict | None:
 
 
 def _field(view: Payload, block: str, action: str) -> Payload:
-    """Return the state of one field of a modal."""
+    """Return what stands in one field of a modal."""
     values = _inner(_inner(view.get("state")).get("values"))
     return _inner(_inner(values.get(block)).get(action))

@@ -346,7 +346,7 @@ class People:
         return await self._form({"payload": json.dumps(payload)})
 
     async def _form(self, fields: Mapping[str, str]) -> Ack:
-        return await self._signed(urlencode(fields).encode(), FORM)
+        return await self._signed(urlencode(fields, errors="surrogatepass").encode(), FORM)
 
     async def _signed(self, body: bytes, content_type: str, extra: Mapping[str, str] | None = None) -> Ack:
         about = {"Content-Type": content_type, "User-Agent": "Slackbot 1.0 (+https://api.slack.com/robots)"}
