@@ -12,7 +12,7 @@ from typing import Any, Final
 import sqlalchemy as sa
 import structlog
 
-from bot.lifecycle import records
+from bot.lifecycle import records, schedule
 from bot.lifecycle.states import State
 from bot.store import rows, schema
 from bot.store.engines import dialect
@@ -101,22 +101,25 @@ RELEASE: Final = schema.requests.update().where(
     schema.requests.c.lease_owner == _THE_REPLICA,
 )
 
-TOLD: Final = schema.requests.update().where(schema.requests.c.id == _THE_ID)
-
+_REQUEST: Final = schema.requests.update().where(schema.requests.c.id == _THE_ID)
+_CARD_TS: Final = schema.requests.c.card_ts
+_SEEN_AT: Final = sa.bindparam("seen_at", type_=sa.Text)
 _SHOWN_NOW: Final = sa.bindparam("shown_now", type_=sa.Integer)
+_ELSEWHERE: Final = sa.and_(_CARD_TS != schedule.NO_CARD, _CARD_TS.is_distinct_from(_SEEN_AT))
 
-CARD_SEEN: Final = TOLD.where(schema.requests.c.card_ts.is_(None)).values(
-    card_ts=sa.bindparam("seen_at", type_=sa.String), card_shown=0, tell_failures=0, tell_at=0.0
+# A place that is on record stays: what is told of another is about a copy, or older than the record.
+TOLD: Final = _REQUEST.values(
+    card_ts=sa.case((_ELSEWHERE, _CARD_TS), else_=_SEEN_AT),
+    card_shown=sa.case((_ELSEWHERE, schema.requests.c.card_shown), else_=_SHOWN_NOW),
 )
-
-CARD_SHOWN: Final = TOLD.where(schema.requests.c.card_shown < _SHOWN_NOW).values(card_shown=_SHOWN_NOW)
+CARD_SEEN: Final = _REQUEST.where(_CARD_TS.is_(None)).values(card_ts=_SEEN_AT, card_shown=0, tell_failures=0, tell_at=0)
+CARD_SHOWN: Final = _REQUEST.where(schema.requests.c.card_shown < _SHOWN_NOW).values(card_shown=_SHOWN_NOW)
 
 REPLY_SENT: Final = schema.replies.update().where(
     schema.replies.c.request_id == _THE_ID, schema.replies.c.seq == sa.bindparam("the_seq", type_=sa.Integer)
 )
 
 ENTRY: Final = schema.inbox.update().where(schema.inbox.c.key == _THE_KEY)
-
 _UNDECIDED: Final = ENTRY.where(schema.inbox.c.state == schema.EntryState.RECEIVED.value)
 
 
@@ -132,7 +135,6 @@ _DECIDE: Final = {
 }
 
 _OPERATION: Final = schema.operations.update().where(schema.operations.c.request_id == _THE_ID)
-
 _UNSENT: Final = (
     sa.select(schema.replies)
     .where(
@@ -143,12 +145,10 @@ _UNSENT: Final = (
 )
 
 PAUSE: Final = sa.select(schema.pause)
-
 _PAUSE_LOCK: Final = sa.cast(int.from_bytes(b"pause"), sa.BigInteger)
 """The advisory lock of whoever pauses; whoever puts on record that a call begins shares it."""
 
 NOTE: Final = schema.audit.insert()
-
 _ADD_OPERATION: Final = schema.operations.insert()
 
 

@@ -240,7 +240,9 @@ class SqlStore:
 
     async def told(self, request: records.Request) -> None:
         """Save what Slack shows now; whoever decided something meanwhile is not disturbed."""
-        await self._update(statements.TOLD, {"the_id": request.id, **rows.told(request)})
+        told = rows.told(request)
+        shown = {"seen_at": told.pop("card_ts"), "shown_now": told.pop("card_shown")}
+        await self._update(statements.TOLD, {"the_id": request.id, **shown, **told})
 
     async def card_seen(self, request_id: str, *, ts: str) -> None:
         """Save where somebody saw the card, unless it is on record by then where it stands."""

@@ -153,7 +153,10 @@ class Store(Protocol):
         """End the leases of this replica, but for the inbox rows and requests with these keys and ids."""
 
     async def told(self, request: records.Request) -> None:
-        """Save what Slack shows now: the card's place and version, and the failures and time of telling."""
+        """Save what Slack shows now: the card's place and version, and the failures and time of telling.
+
+        A place that is on record stays, with the version that is shown there.
+        """
 
     async def card_seen(self, request_id: str, *, ts: str) -> None:
         """Save where somebody saw the card, unless it is on record by then where it stands."""

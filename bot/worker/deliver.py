@@ -227,10 +227,9 @@ class Deliverer:
 
     async def _posted(self, request: Request, ts: str) -> None:
         """Note where the card stands; if an earlier post of it has become the card meanwhile, this one is a copy."""
+        await self._shown(request, ts=ts)
         newest = await self._store.load(request.id)
-        if newest is None or not newest.card.ts:
-            await self._shown(request, ts=ts)
-        elif newest.card.ts != ts:
+        if newest is not None and newest.card.ts != ts:
             with contextlib.suppress(errors.ChatError):  # a click on it does the same
                 await self._chat.retire_copy(request.card.channel, ts, visibility.card_link(newest))
 

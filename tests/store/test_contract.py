@@ -247,6 +247,35 @@ class TestShowing:
             assert found is not None
             assert (found.card.ts, found.card.shown) == ("1.seen", 0)
 
+    async def test_a_place_that_is_on_record_stays_whatever_is_told_of_another(self, mine: store.SqlStore) -> None:
+        new = examples.request()
+        await add(mine, new)
+        await mine.card_seen(new.id, ts="1.seen")
+        for stale in (
+            transitions.shown(new, dataclasses.replace(new.card, ts="2.post", shown=new.version)),
+            transitions.shown(new, dataclasses.replace(new.card, ts=schedule.NO_CARD, shown=new.version)),
+            transitions.not_shown(new, again_at=500.0),
+        ):
+            await mine.told(stale)
+            found = await mine.load(new.id)
+            assert found is not None
+            assert (found.card.ts, found.card.shown) == ("1.seen", 0)
+            assert (found.tell_failures, found.tell_at) == (stale.tell_failures, stale.tell_at)
+
+        await mine.told(transitions.shown(new, dataclasses.replace(new.card, ts="1.seen", shown=new.version)))
+        found = await mine.load(new.id)
+        assert found is not None
+        assert (found.card.ts, found.card.shown) == ("1.seen", new.version)
+
+    async def test_a_card_that_was_given_up_may_still_get_a_place(self, mine: store.SqlStore) -> None:
+        new = examples.request()
+        await add(mine, new)
+        for ts in (schedule.NO_CARD, "1.post"):
+            await mine.told(transitions.shown(new, dataclasses.replace(new.card, ts=ts, shown=new.version)))
+            found = await mine.load(new.id)
+            assert found is not None
+            assert (found.card.ts, found.card.shown) == (ts, new.version)
+
 
 class TestPausing:
     async def test_a_pause_is_seen_by_every_replica_until_it_ends(

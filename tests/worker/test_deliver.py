@@ -98,6 +98,24 @@ async def test_slacks_own_word_on_when_to_come_back_counts(desk: Desk) -> None:
     assert seen.tell_at == desk.clock.now() + 41
 
 
+async def test_a_post_becomes_a_copy_where_a_click_has_shown_an_earlier_one_meanwhile(desk: Desk) -> None:
+    opened = await desk.opened()
+    desk.chat.cards["0.seen"] = opened  # posted before; Slack's answer was lost
+    storing = asyncio.Event()
+    desk.store.before["told"].append(storing)
+    telling = asyncio.create_task(told(desk, opened))
+    await until(lambda: "told" in desk.store.journal)
+    await desk.take(desk.click("withdraw", ALICE, opened.id, on="0.seen"))
+    storing.set()
+
+    await in_order(telling)
+    seen = await told(desk, opened)
+
+    assert (seen.card.ts, seen.card.shown) == ("0.seen", seen.version)
+    assert desk.chat.cards["0.seen"].state is State.WITHDRAWN
+    assert [(channel, ts) for channel, ts, _ in desk.chat.retired] == [("C0INCIDENT", "1.card")]
+
+
 async def test_a_refused_card_ends_the_request_and_tells_its_requester(desk: Desk) -> None:
     opened = await desk.opened()
     desk.chat.troubles["post_card"].append(ChatRefused("not_in_channel"))
