@@ -27,7 +27,7 @@ HIDDEN: Final = "reason and link are not shown here, because its card is in a pr
 
 
 def show(value: query_results.Shown | query_results.NotShown, *, door: Door, workspace_url: str) -> Message:
-    """Return the result, or why there is none. `workspace_url` is Slack's own; `door` is where the command came from."""
+    """Return the result, or why there is none. `workspace_url` is Slack's own; `door` is where it was asked for."""
     match value:
         case query_results.Status():
             return _status(value, workspace_url)

@@ -114,7 +114,7 @@ def _emergency(request: Request, reply: Reply, workspace_url: str) -> tuple[str,
 
 
 def _announced(request: Request, emergency: Emergency, reply: Reply, workspace_url: str) -> tuple[str, ...]:
-    """Return who skips whose approval, and why; for a card in another channel, with reason and link if these may show."""
+    """Return who skips whose approval, and why; for a card in another channel, with reason and link if allowed."""
     elsewhere = reply.said is ReplyKind.ANNOUNCED
     flow = f"{_flow(request)} in {escape(request.project, most=40)}"
     over = emergencies.passed_over(emergency, workspace_url=workspace_url)
