@@ -85,8 +85,8 @@ async def dispatch(app: AsyncApp, payload: dict[str, Any]) -> Response:
     """Pass a parsed payload to Bolt, and return its answer."""
     try:
         answered = await app.async_dispatch(AsyncBoltRequest(body=payload, mode="socket_mode"))
-    except Exception as surprise:  # noqa: BLE001 - Bolt's error handling itself fails on shapes that Slack never sends
-        log.warning("delivery rejected", status=400, reason="malformed", error=type(surprise).__name__)
+    except Exception as error:  # noqa: BLE001 - Bolt's error handling itself fails on shapes that Slack never sends
+        log.warning("delivery rejected", status=400, reason="malformed", error=type(error).__name__)
         return Response("malformed", status_code=400)
     return Response(
         answered.body, status_code=answered.status, headers={"content-type": answered.first_headers()["content-type"]}

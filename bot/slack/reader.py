@@ -81,9 +81,9 @@ class ReadLane:
         except errors.StoreError as failure:
             log.warning("the database could not be read", entry=entry.key, reason=str(failure))
             await self._say(entry, messages.unreadable())
-        except Exception as surprise:  # the asker is told, as with any other failure
+        except Exception as error:  # the asker is told, as with any other failure
             error_id = secrets.token_hex(4)
-            log.error("unexpected error in a read command", exc_info=surprise, error_id=error_id)
+            log.error("unexpected error in a read command", exc_info=error, error_id=error_id)
             await self._say(entry, messages.unexpected(error_id))
 
     async def _say(self, entry: Entry, said: Message) -> None:

@@ -83,8 +83,8 @@ class Lives:
             while self.failure is None:
                 await self._live(self._kills.pop(0) if self._kills else Kill())
                 self.died()
-        except Exception as surprise:  # the play has to hear of it, or it would wait for ever
-            self.failure = repr(surprise)
+        except Exception as error:  # the play would wait for ever without it
+            self.failure = repr(error)
             raise
 
     async def _live(self, kill: Kill) -> None:

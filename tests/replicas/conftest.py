@@ -29,6 +29,6 @@ def nursery() -> Iterator[nurseries.Nursery]:
 async def stage(
     tmp_path: pathlib.Path, server: postgres.Server, nursery: nurseries.Nursery
 ) -> AsyncIterator[stages.Stage]:
-    """Return a world with a database of its own."""
+    """Return a stage with its own database."""
     async with stages.staged(tmp_path, server, nursery) as opened:
         yield opened

@@ -1,6 +1,6 @@
-"""What the bot has on record, read from its database by a connection that can only read.
+"""The bot's records, read from its database over a read-only connection.
 
-Knows the tables' names and nothing of what may be written there.
+Knows the names of the tables, but not what may be written to them.
 """
 
 import contextlib
@@ -31,7 +31,7 @@ class Records:
 
 
 def read(database: pathlib.Path) -> Records | None:
-    """Read what stands there; None where there is no database yet, or none that can be read now."""
+    """Read the database; None if it does not exist yet or cannot be read now."""
     try:
         with contextlib.closing(sqlite3.connect(f"file:{database}?mode=ro", uri=True, timeout=0.2)) as connection:
             connection.row_factory = sqlite3.Row

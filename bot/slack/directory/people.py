@@ -202,8 +202,8 @@ def is_shared(channel: Mapping[str, Any]) -> bool:
 
 def is_private(channel: Mapping[str, Any]) -> bool:
     """Tell from Slack's conversation object whether only its members see a channel; yes if it does not say."""
-    shut = (channel.get("is_im"), channel.get("is_mpim"), channel.get("is_private", True))
-    return any(each is not False for each in shut if each is not None)
+    flags = (channel.get("is_im"), channel.get("is_mpim"), channel.get("is_private", True))
+    return any(each is not False for each in flags if each is not None)
 
 
 def kind_of(user: Mapping[str, Any], *, ours: frozenset[str]) -> Kind:

@@ -299,7 +299,7 @@ def _name_missing(value: answers.NameMissing) -> str:
 
 
 def _button(value: answers.AnyAnswer) -> blocks.Block | None:
-    """Return the button that opens the modal for what is missing; it carries the id of the command to complete."""
+    """Return the button for the modal that asks for what is missing; it carries the id of the command."""
     match value:
         case answers.ReasonMissing():
             text, button, block_id = "Add Reason", Button.ADD_REASON, None

@@ -1,8 +1,8 @@
-"""The card: what is asked or what came of it, the state, what it affects, and the buttons that its state offers.
+"""The card: the decision or the outcome, the state, the flow's details, and the buttons for that state.
 
-Owns the card's layout and its buttons. A card pings nobody but its requester: approver sets are named as the policy
-names them, and whoever denied before is a link to a profile; people who pressed a button are named only in later
-versions, and Slack notifies nobody of an edit.
+Owns the card's layout and its buttons. A card pings nobody but its requester: approvers are shown as the names of the
+policy's sets, and an earlier denier as a link to a profile. People who pressed a button appear only in later versions,
+and Slack notifies nobody of an edit.
 """
 
 import collections
@@ -24,13 +24,13 @@ from bot.slack.messages.text import channel, code, escape, link, listed, quiet, 
 from bot.usecases.answers import CardLink
 
 MOST_PARTS: Final = 3
-"""Sources or outputs shown by name; a phone's screen holds the buttons too."""
+"""Sources or outputs listed by name, so that the buttons still fit on a phone's screen."""
 
 MOST_REASON: Final = 2 * grammar.MAX_REASON
-"""Characters of an escaped reason on the card: approvers read all of it, unless most of it is in need of escaping."""
+"""Maximum length of an escaped reason on the card: approvers read all of it, unless most of it has to be escaped."""
 
 MOST_DIALOG: Final = 300
-"""Characters of a dialog."""
+"""Maximum length of a dialog's text."""
 
 OVER: Final = "\nSkips the approval of: "
 
@@ -39,7 +39,7 @@ HEALTHY: Final = "CONNECTED"
 
 
 def card(request: Request, *, workspace_url: str) -> Message:
-    """Return the card for the request as it is. `workspace_url` is Slack's own, for example `https://team.slack.com/`."""
+    """Return the card for a request. `workspace_url` is Slack's own, for example `https://team.slack.com/`."""
     first, now = headline(request), state.line(request, workspace_url=workspace_url)
     facts = _touched(request) if records.is_open(request) else _brief(request.flow)
     version = f"{request.id}.v{request.version}"
@@ -59,12 +59,12 @@ def card(request: Request, *, workspace_url: str) -> Message:
 
 
 def copy(link_to: CardLink, *, workspace_url: str) -> Message:
-    """Return what a copy of a card turns into."""
+    """Return the message that replaces a copy of a card."""
     return tell(f"This copy of a card is not in use: {link(link_to, workspace_url=workspace_url)}.")
 
 
 def about(flow: Flow) -> tuple[str, ...]:
-    """Return a flow's id and region, and what goes into it and out of it, as far as it was read."""
+    """Return a flow's id and region, its sources and its outputs, as far as they were read."""
     where = _place(flow)
     if not flow.status and not flow.sources and not flow.outputs:
         return where, "Sources and outputs could not be read"
@@ -84,7 +84,7 @@ def _touched(request: Request) -> str:
 
 
 def _brief(flow: Flow) -> str:
-    """Return what a settled card still says of the flow: by then its parts may no longer be as they were read."""
+    """Return a settled card's short details: by then sources and outputs may have changed."""
     parts = f"{counted(len(flow.sources), 'source')}, {counted(len(flow.outputs), 'output')}"
     return f"{_place(flow)} · {parts}" if flow.status else _place(flow)
 
@@ -122,7 +122,7 @@ def _asked(request: Request, *, workspace_url: str) -> tuple[str, ...]:
         denier = quiet(request.recently_denied_by.user, workspace_url=workspace_url)
         lines.append(f"A request for this flow was denied in the last hour, by {denier}")
     reason = f"Reason: {quote(request.reason, most=MOST_REASON)}" if request.reason else "No reason given"
-    # What a person wrote is an element of its own: formatting that it opens ends with it.
+    # Text written by a person is a separate element, so that formatting that it opens ends with it.
     return "\n".join(lines), reason
 
 
@@ -132,7 +132,7 @@ def _emergency(emergency: Emergency, *, workspace_url: str) -> str:
 
 
 def _review(request: Request, *, workspace_url: str) -> tuple[str, ...]:
-    """Return the review status; the reviewer's comment is a text of its own, as every person's words are."""
+    """Return the review status, with the reviewer's comment as a separate text."""
     stands = emergencies.review(request, workspace_url=workspace_url)
     if stands is None:
         return ()
@@ -166,7 +166,7 @@ def _open_buttons(request: Request) -> tuple[blocks.ButtonElement, ...]:
 
 
 def _pressing(request: Request, emergency: Emergency) -> blocks.ButtonElement:
-    """Return the one of the two buttons of an emergency that is next; its dialog says whose approval it skips."""
+    """Return the emergency button that is next; its dialog says whose approval it skips."""
     button = Button.EMERGENCY_FIRST if emergency.first_at is None else Button.EMERGENCY_CONFIRM
     said, over = decision(request), listed(emergency.passed_over, most=emergencies.MOST_NAMED) or "nobody"
     room = MOST_DIALOG - len(said) - len(OVER)

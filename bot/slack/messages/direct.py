@@ -90,7 +90,7 @@ def reading(flow: str, *, dry_run: bool = False, emergency: bool = False) -> Mes
 
 
 def looking(command: grammar.ReadCommand) -> Message:
-    """Return that what was asked for is being read; no blocks, as above."""
+    """Return that the result is being read; no blocks, as above."""
     if command.verb in (Verb.STATUS, Verb.HISTORY) and command.about is not None:
         return reading(command.about)
     return Message(text=f"Reading {_LOOKING[command.verb]}…", blocks=())

@@ -1,4 +1,4 @@
-"""The words for an emergency wherever it shows: its mark, its buttons' labels, whose approval it skips, its review.
+"""Texts about emergencies used in several messages: mark, button labels, whose approval is skipped, review status.
 
 Owns these words. Must not know where they are used: card, reply, answer or row.
 """
@@ -30,7 +30,7 @@ def label(button: Button, verb: Verb) -> str:
 
 
 def passed_over(emergency: Emergency, *, workspace_url: str) -> str:
-    """Return whose approval is skipped; half a sentence that pings nobody."""
+    """Return whose approval is skipped, as half a sentence that pings nobody."""
     if not emergency.passed_over:
         return "no approval is skipped, because the rule needs none"
     return f"it skips the approval of {_named(emergency.passed_over, workspace_url, last='and')}"
@@ -43,7 +43,7 @@ def against(emergency: Emergency, *, workspace_url: str) -> str:
 
 
 def has_judges(emergency: Emergency) -> bool:
-    """Tell whether anybody may deny and review it, besides whoever pressed."""
+    """Tell whether anybody other than those who pressed may deny and review it."""
     return emergency.judges is None or bool(emergency.judges)
 
 
@@ -71,7 +71,7 @@ def verdict(value: Verdict) -> str:
 
 
 def review(request: Request, *, workspace_url: str) -> str | None:
-    """Return the review status in one sentence; None where there is no review."""
+    """Return the review status in one sentence; None if there is no review."""
     emergency = request.emergency
     if emergency is None:
         return None

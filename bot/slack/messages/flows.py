@@ -18,7 +18,7 @@ EARLIER: Final = "list_earlier"
 LATER: Final = "list_later"
 
 MOST_VALUE: Final = 2_000
-"""Characters that a button may carry."""
+"""Maximum length of a button's value."""
 
 IN_A_BLOCK: Final = 10
 MOST_TALLY: Final = 4
@@ -39,7 +39,7 @@ def page(value: Flows, *, door: Door) -> Message:
 
 
 def turned(carried: str) -> tuple[int, Door, str]:
-    """Read what a button carries: the page, the door and the command. Raises ValueError for anything else."""
+    """Parse a button's value: the page, the door and the command. Raises ValueError for anything else."""
     number, door, text = carried.split(" ", maxsplit=2)
     return int(number), Door(door), text
 

@@ -1,4 +1,4 @@
-"""The first line of a card: the decision while the request is open, and what came of it once it is settled.
+"""The first line of a card: the decision while the request is open, and the outcome once it is settled.
 
 Owns these words. Must not know the lines below it, blocks or buttons.
 """
@@ -12,11 +12,11 @@ from bot.slack.messages import emergencies, outcomes
 from bot.slack.messages.text import code, escape, short_id, user
 
 MOST_WORD: Final = 40
-"""Characters of a project's name, or of the cloud's word for a state."""
+"""Maximum length of a project's name, and of the cloud's word for a state."""
 
 
 def headline(request: Request) -> str:
-    """Return the first line for the request as it is."""
+    """Return the first line for a request."""
     match request.state:
         case State.PENDING:
             return decision(request)
@@ -80,12 +80,12 @@ def _came_of_it(request: Request, operation: Operation, outcome: Outcome | None)
 
 
 def _since(operation: Operation) -> str:
-    """Return what the check after the success found; nothing where the success has lasted."""
+    """Return what the check after the success found; empty if the state has not changed."""
     return f", but now {escape(operation.changed_to, most=MOST_WORD)}" if operation.changed_to else ""
 
 
 def _failed(request: Request, outcome: Outcome) -> str:
-    """Return the cloud's error code, or where it gave none a word or two; never the state that has not changed."""
+    """Return the cloud's error code, or a word or two without one; never the state that has not changed."""
     failure = outcome.failure
     if failure is not None and failure.code:
         return code(failure.code)

@@ -1,7 +1,7 @@
-"""The modals: for the reason of a denial, for a missing reason or name, and for the review of an emergency.
+"""The modals: reason for a denial, missing reason or name, and review of an emergency.
 
-Owns the views, the ids under which a submission is read, and the words for its errors. A view carries an id and nothing
-else; what the id stands for is read again on submission.
+Owns the views, the ids under which a submission is read, and the words for its errors. A view carries only an id; what
+it stands for is read again on submission.
 """
 
 from typing import Final
@@ -21,14 +21,14 @@ NAME_BLOCK: Final = "name"
 NAME_ACTION: Final = "name_text"
 
 BOTH_MISSING: Final = "name_and_reason"
-"""The `block_id` of a button for a name where a reason is missing as well: one modal asks for both."""
+"""The `block_id` of a button for a name if the reason is missing as well: one modal asks for both."""
 
 VERDICT_BLOCK: Final = "verdict"
 VERDICT_ACTION: Final = "verdict_choice"
 
 
 def deny_reason(request_id: str, flow: str) -> dict[str, object]:
-    """Return the view in which somebody may say why they denied; the denial already counts."""
+    """Return the view for the reason of a denial, which already counts."""
     return _view(
         Modal.DENY_REASON,
         carries=request_id,
@@ -39,7 +39,7 @@ def deny_reason(request_id: str, flow: str) -> dict[str, object]:
 
 
 def add_reason(entry_id: str, verb: Verb | None = None, flow: str | None = None) -> dict[str, object]:
-    """Return the view in which the reason for a request is typed; the request opens once it is submitted."""
+    """Return the view for a missing reason; submitting it opens the request."""
     what = f" to {verb} {code(flow)}" if verb is not None and flow is not None else ""
     return _view(
         Modal.ADD_REASON,
@@ -51,7 +51,7 @@ def add_reason(entry_id: str, verb: Verb | None = None, flow: str | None = None)
 
 
 def review(request_id: str, verb: Verb, flow: str) -> dict[str, object]:
-    """Return the view in which somebody reviews an emergency once it is over."""
+    """Return the view for the review of a finished emergency."""
     choice = blocks.RadioButtonsElement(
         action_id=VERDICT_ACTION,
         options=[
@@ -72,7 +72,7 @@ def review(request_id: str, verb: Verb, flow: str) -> dict[str, object]:
 
 
 def type_name(entry_id: str, *, reason_too: bool) -> dict[str, object]:
-    """Return the view in which the name of a protected flow is typed, and the reason where that is missing as well."""
+    """Return the view for the name of a protected flow, and for the reason if that is missing as well."""
     element = blocks.PlainTextInputElement(action_id=NAME_ACTION, focus_on_load=True)
     name = blocks.InputBlock(label=plain("Name of the flow"), element=element, block_id=NAME_BLOCK)
     asks = "its exact name, as the cloud has it, and a reason" if reason_too else "its exact name"
@@ -86,27 +86,27 @@ def type_name(entry_id: str, *, reason_too: bool) -> dict[str, object]:
 
 
 def name_empty() -> dict[str, str]:
-    """Return the error for a name that is missing or blank, keyed as `response_action: errors` wants it."""
+    """Return the error for a missing or blank name, in the format of `response_action: errors`."""
     return {NAME_BLOCK: "The rule requires the flow's name; please type it."}
 
 
 def reason_too_long() -> dict[str, str]:
-    """Return the error for a reason that is too long, keyed as `response_action: errors` wants it."""
+    """Return the error for a reason that is too long, in the format of `response_action: errors`."""
     return {REASON_BLOCK: f"Please keep the reason within {MAX_REASON} characters."}
 
 
 def reason_empty() -> dict[str, str]:
-    """Return the error for a reason that is missing or blank, keyed as `response_action: errors` wants it."""
+    """Return the error for a missing or blank reason, in the format of `response_action: errors`."""
     return {REASON_BLOCK: "The rule requires a reason; please write one."}
 
 
 def verdict_missing() -> dict[str, str]:
-    """Return the error for a review without a verdict, keyed as `response_action: errors` wants it."""
+    """Return the error for a review without a verdict, in the format of `response_action: errors`."""
     return {VERDICT_BLOCK: "Please choose a verdict."}
 
 
 def reason_wrong(wrong: UsageProblem) -> dict[str, str]:
-    """Return the error for what `commands.judge_reason` objects to, keyed as `response_action: errors` wants it."""
+    """Return the error for a problem found by `grammar.judge_reason`, in the format of `response_action: errors`."""
     if wrong is UsageProblem.REASON_TOO_LONG:
         return reason_too_long()
     if wrong is UsageProblem.EMPTY_REASON:
@@ -125,7 +125,7 @@ def unconfirmed(modal: Modal) -> dict[str, str]:
 
 
 def _first_block(modal: Modal) -> str:
-    """Return the input that shows an error about the whole: Slack shows none for a block that is not there."""
+    """Return the input for an error about the whole modal: Slack ignores errors for blocks that do not exist."""
     return NAME_BLOCK if modal is Modal.TYPE_NAME else REASON_BLOCK
 
 

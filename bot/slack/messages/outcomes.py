@@ -1,7 +1,7 @@
-"""The outcome of a call to the cloud in words, and one sentence on what to do about a failure.
+"""The outcome of a call to the cloud, and one sentence on what to do about a failure.
 
-Owns how errors of Huawei Cloud Live are worded and what each means for the reader. Must not know where the words are
-used: card, reply or answer.
+Owns the words for errors of Huawei Cloud Live and what each means for the reader. Must not know where they are used:
+card, reply or answer.
 """
 
 from collections.abc import Mapping
@@ -27,14 +27,13 @@ _BY_CODE: Final = {
     "APIGW.0310": f"The cloud project is not available; {_CHECK} `project_id`.",
     "APIGW.0802": f"flowbot's user may not work in this region; {_CHECK} its rights there.",
 }
-"""What to do about a code for which the advice for its kind of fault would be wrong.
+"""Advice for codes for which the advice for their kind of fault would be wrong.
 
-Codes: the published tables of Live and of Huawei's API gateway.
-"""
+Codes: the published tables of Live and of Huawei's API gateway."""
 
 
 def command(request: Request, *, dry_run: bool) -> str:
-    """Return the command that makes the same request again, by the flow's id, which never fits another flow.
+    """Return the command that repeats the request, with the flow's id, which matches no other flow.
 
     Slack allows no slash commands in threads, so there it is a mention.
     """
@@ -43,7 +42,7 @@ def command(request: Request, *, dry_run: bool) -> str:
 
 
 def failure_lines(failure: CloudFailure) -> tuple[str, ...]:
-    """Return the cloud's code, message and request id as they came, a line each; what is missing is left out."""
+    """Return the cloud's code, message and request id as received, one per line, without missing ones."""
     status = f" (HTTP {failure.http_status})" if failure.http_status is not None else ""
     lines = []
     if failure.code:
@@ -60,7 +59,7 @@ def failure_lines(failure: CloudFailure) -> tuple[str, ...]:
 
 
 def advice(failure: CloudFailure, *, verb: Verb | None, again: str) -> str:
-    """Return one sentence on what to do. `verb` is None where the cloud was only read; `again` is what to type."""
+    """Return one sentence on what to do. `verb` is None if the cloud was only read; `again` is what to type."""
     known = _BY_CODE.get(failure.code or "")
     if known is not None and failure.fault not in (Fault.THROTTLED, Fault.UNCERTAIN):
         return known
@@ -118,7 +117,7 @@ _SENTENCES: Final[Mapping[OutcomeKind, str]] = {
 
 
 def sentence(request: Request) -> str:
-    """Return the outcome of the operation in one sentence. Raises ValueError while there is no outcome."""
+    """Return the outcome of the operation in one sentence. Raises ValueError if there is no outcome yet."""
     outcome = request.operation.outcome
     if outcome is None:
         raise ValueError(f"{request.id} has no outcome to tell")
@@ -137,7 +136,7 @@ def sentence(request: Request) -> str:
 
 
 def what_to_do(request: Request) -> str:
-    """Return one sentence on what to do after the outcome. Raises ValueError while there is no outcome."""
+    """Return one sentence on what to do after the outcome. Raises ValueError if there is no outcome yet."""
     outcome = request.operation.outcome
     if outcome is None:
         raise ValueError(f"{request.id} has no outcome to tell")
@@ -174,7 +173,7 @@ def _after_halt(halt: Halt, again: str) -> str:
 
 
 def status(request: Request, outcome: Outcome) -> str:
-    """Return the cloud's word for the flow's state, or the one that the outcome implies."""
+    """Return the cloud's word for the flow's state, or the state that the outcome implies."""
     if outcome.status:
         return escape(outcome.status, most=40)
     change = CHANGES[request.verb]
@@ -182,7 +181,7 @@ def status(request: Request, outcome: Outcome) -> str:
 
 
 def halted(outcome: Outcome, halt: Halt) -> str:
-    """Return why the last try failed, why there is no other, and the state of the flow; half a sentence."""
+    """Return why the last try failed, why there is no other, and the flow's state, as half a sentence."""
     unsent = outcome.failure is not None and outcome.failure.fault is Fault.NEVER_SENT
     tried = "nothing was sent" if unsent else refused(outcome)
     left = f"it is still {escape(outcome.status, most=40)}" if outcome.status else "nothing has changed"
@@ -200,17 +199,17 @@ def _no_further_try(halt: Halt) -> str:
 
 
 STAYED: Final = (OutcomeKind.NOT_DONE, OutcomeKind.UNDONE)
-"""Outcomes after which the flow is as it was."""
+"""Outcomes that leave the flow unchanged."""
 
 
 def unreadable(outcome: Outcome) -> str:
-    """Return why nothing was called; half a sentence."""
+    """Return why no call was made, as half a sentence."""
     gone = outcome.failure is not None and outcome.failure.fault is Fault.NOT_FOUND
     return "the cloud has no such flow" if gone else "its state could not be read"
 
 
 def refused(outcome: Outcome) -> str:
-    """Return why a call was refused or could not be sent; half a sentence."""
+    """Return why a call was refused or could not be sent, as half a sentence."""
     match outcome.failure.fault if outcome.failure is not None else Fault.REJECTED:
         case Fault.NOT_FOUND:
             return "the cloud has no such flow"

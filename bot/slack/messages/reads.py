@@ -21,13 +21,13 @@ from bot.usecases import answers, query_results
 from bot.usecases.answers import CardLink
 
 MOST_TEXT: Final = 3_800
-"""Characters of `text`, which is made of whole lines."""
+"""Maximum length of `text`, which consists of whole lines."""
 
 HIDDEN: Final = "reason and link are not shown here, because its card is in a private channel"
 
 
 def show(value: query_results.Shown | query_results.NotShown, *, door: Door, workspace_url: str) -> Message:
-    """Return what is shown, or why nothing is. `workspace_url` is Slack's own; `door` is where it was asked."""
+    """Return the result, or why there is none. `workspace_url` is Slack's own; `door` is where it was asked for."""
     match value:
         case query_results.Status():
             return _status(value, workspace_url)

@@ -31,14 +31,14 @@ UNTOUCHED: Final = "The flow was not touched"
 
 
 def reply(request: Request, reply: Reply, *, workspace_url: str) -> Message:
-    """Return the reply's words; `workspace_url` is Slack's own. Raises ValueError where the outcome is not there."""
+    """Return the reply's message; `workspace_url` is Slack's own. Raises ValueError if the outcome is missing."""
     first, *small = _lines(request, reply, workspace_url)
     mark = emergencies.mark(dry_run=request.dry_run, emergency=request.emergency is not None)
     return tell(f"{mark}{first}", *small)
 
 
 def broadcast(request: Request, reply: Reply) -> bool:
-    """Tell whether the reply goes to the channel too: an emergency, a failure, an unknown outcome, a change back."""
+    """Tell whether the reply goes to the channel too: emergencies, failures, unknown outcomes, later changes."""
     if reply.said in (ReplyKind.EMERGENCY, ReplyKind.CHANGED, ReplyKind.GIVEN_UP):
         return True
     return reply.said is ReplyKind.OUTCOME and request.operation.progress in (Progress.FAILED, Progress.UNKNOWN)
@@ -114,7 +114,7 @@ def _emergency(request: Request, reply: Reply, workspace_url: str) -> tuple[str,
 
 
 def _announced(request: Request, emergency: Emergency, reply: Reply, workspace_url: str) -> tuple[str, ...]:
-    """Return who skips whose approval, and why; if the card is in another channel, reason and link if they may show."""
+    """Return who skips whose approval, and why; for a card in another channel, with reason and link if allowed."""
     elsewhere = reply.said is ReplyKind.ANNOUNCED
     flow = f"{_flow(request)} in {escape(request.project, most=40)}"
     over = emergencies.passed_over(emergency, workspace_url=workspace_url)
@@ -131,7 +131,7 @@ def _announced(request: Request, emergency: Emergency, reply: Reply, workspace_u
 
 
 def _second(request: Request, emergency: Emergency, workspace_url: str) -> str:
-    """Return until when it may be denied: until the second press; over the limit, that is another member's."""
+    """Return until when it may be denied: until the second press, which over the limit is another member's."""
     if not emergency.needs_second:
         return "Until its second press"
     members = emergencies.members(emergency, workspace_url=workspace_url)

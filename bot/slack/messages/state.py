@@ -44,7 +44,7 @@ class StateLine:
 
 
 def line(request: Request, *, workspace_url: str) -> StateLine:
-    """Return the line for the request as it is."""
+    """Return the state line for a request."""
     match request.state:
         case State.PENDING:
             return _pending(request, workspace_url)
@@ -64,7 +64,7 @@ def line(request: Request, *, workspace_url: str) -> StateLine:
 
 
 def approvals(request: Request, *, count: int, needed: int, workspace_url: str) -> str:
-    """Return how many approvals there are and are needed, and who may give the rest; it pings nobody."""
+    """Return how many approvals there are, how many are needed, and who may give the rest; it pings nobody."""
     tally = f"{count} of {needed}"
     if count >= needed:
         return f"{tally}, complete"
@@ -73,20 +73,20 @@ def approvals(request: Request, *, count: int, needed: int, workspace_url: str) 
 
 
 def counted(request: Request) -> tuple[str, ...]:
-    """Return the ids of those whose approvals count, each once; the requester's never does."""
+    """Return the ids of those whose approvals count, each once; the requester's never counts."""
     users = {vote.actor.id: vote.actor.user for vote in request.votes}
     return tuple(user_id for person, user_id in users.items() if person != request.requester.id)
 
 
 def expired_because(request: Request) -> str:
-    """Return why the request expired; one that was approved has `decided_at`."""
+    """Return why the request expired; an approved one has `decided_at`."""
     if request.decided_at is not None:
         return "approved, but not begun within two minutes"
     return "not approved in time" if request.terms.approvals > 0 else "not confirmed in time"
 
 
 def withdrawn_because(ending: Ending | None) -> str:
-    """Return why flowbot itself took the request back."""
+    """Return why flowbot itself withdrew the request."""
     return f"Slack did not accept the card ({code(ending.code)})" if ending and ending.code else "it could not go on"
 
 
@@ -172,7 +172,7 @@ _ENDED: Final[Mapping[OutcomeKind, tuple[str, str]]] = {
     OutcomeKind.UNDONE: ("Failed", ": still {status}; it may have been {undone} again. "),
     OutcomeKind.LOST: ("Unknown", ": {unknown}. "),
 }
-"""What the state line adds to the first line, by the outcome: a word or two, and a sentence or more."""
+"""What the state line adds to the first line, by outcome: a word or two, and one or more sentences."""
 
 
 def _ended(request: Request, operation: Operation) -> tuple[str, str]:
@@ -207,7 +207,7 @@ def _denied(ending: Ending | None) -> StateLine:
 
 
 def policy_because(ending: Ending | None) -> str:
-    """Return why the policy denied, fit to follow "denied by policy": a pause, a rule, or that no rule allows it."""
+    """Return why the policy denied, to follow "denied by policy": a pause, a rule, or that no rule allows it."""
     if ending is not None and ending.reason:
         return f": flowbot is paused ({quote(ending.reason, most=200)})"
     if ending is not None and ending.rule:

@@ -104,7 +104,7 @@ def _date(at: float, notation: str) -> str:
 
 
 def link(card: CardLink, *, workspace_url: str) -> str:
-    """Return a link to the card with its channel; the channel alone where the card's address is not known yet."""
+    """Return a link to the card with its channel; only the channel if the card's address is not known yet."""
     place = channel(card.channel)
     if not (card.ts and _TS.fullmatch(card.ts) and _PLACE.fullmatch(card.channel) and _SITE.fullmatch(workspace_url)):
         return f"its card in {place}"
@@ -115,7 +115,7 @@ def link(card: CardLink, *, workspace_url: str) -> str:
 
 
 def listed(words: tuple[str, ...], *, most: int = 10, last: str = "and") -> str:
-    """Return finished words as a list, at most `most` of them."""
+    """Return words as a list, at most `most` of them."""
     shown = words if len(words) <= most else (*words[:most], f"{len(words) - most} more")
     if len(shown) < 2:
         return "".join(shown)
