@@ -1,6 +1,6 @@
-"""How an entry of the inbox is settled: what its sender is told, what changes, and the line in the audit of either.
+"""Commit the result of an inbox entry: the answer, the change and the audit entry, in one transaction.
 
-One transaction each. It decides nothing about rights and requests.
+It makes no decisions about rights or requests.
 """
 
 import dataclasses
@@ -17,7 +17,7 @@ from bot.usecases.gate import Gate
 
 
 class Commits:
-    """Settles entries, for the use cases."""
+    """Commits the results of inbox entries for the use cases."""
 
     def __init__(self, *, store: ports.Store, gate: Gate, clock: ports.Clock) -> None:
         self._store = store
@@ -25,7 +25,7 @@ class Commits:
         self._clock = clock
 
     async def refuse(self, entry: Entry, request: Request, button: Button, refusal: model.Refuse) -> EntryResult:
-        """Tell the sender of a click or a modal that they may not."""
+        """Refuse a click or a submitted modal."""
         answer = self.refused(request, button, refusal)
         facts: dict[str, object] = {"action": button, "why": refusal.why, "rule": refusal.rule}
         line = event(entry, "refused", request, facts)
@@ -33,19 +33,19 @@ class Commits:
         return EntryResult(answer=answer)
 
     def refused(self, request: Request, button: Button, refusal: model.Refuse) -> answers.Refused:
-        """Return the no to a click, with the people who could."""
+        """Return the refusal of a click, with the people who could do it instead."""
         refused = entry_result.refused(self._gate.policy, action=button, flow=request.flow.called, decision=refusal)
         return dataclasses.replace(refused, dry_run=request.dry_run)
 
     async def turn_away(self, entry: Entry) -> EntryResult:
-        """Settle an entry that turned out to be for another workspace: it has no effect, and nobody is told."""
+        """Drop an entry that belongs to another workspace, without effect or answer."""
         facts: dict[str, object] = {"for_teams": entry.for_teams}
         line = ports.AuditEvent(at=self._clock.now(), what="another workspace", actor=entry.actor, facts=facts)
         await self._store.commit(ports.Change(entry=entry.key, audit=(line,)))
         return EntryResult()
 
     async def tell(self, entry: Entry, answer: answers.AnyAnswer) -> EntryResult:
-        """Tell the sender something that changes nothing."""
+        """Answer the sender without changing anything."""
         arrival, facts = entry.arrival, dict[str, object](answer=answer.kind)
         if isinstance(arrival, Clicked):
             facts["button"] = arrival.button
@@ -66,10 +66,10 @@ class Commits:
         facts: Mapping[str, object] | None = None,
         limit: ports.EmergencyLimit | None = None,
     ) -> EntryResult:
-        """Write the request's next version, and what its sender is told."""
+        """Write the request's next version and the answer to the sender."""
         pressed = entry.arrival.message_ts if isinstance(entry.arrival, Clicked) else None
         if changed.ending is not None and changed.card.ts is None and pressed is not None:
-            # Slack's answer to the card was lost: whoever ends the request saw it there.
+            # Slack's reply to posting the card was lost, but the person who clicked saw it there.
             await self._store.card_seen(changed.id, ts=pressed)
         line = event(entry, what, changed, facts)
         await self._store.commit(
@@ -79,14 +79,14 @@ class Commits:
 
 
 def denied_by_policy(request: Request, decision: model.Refuse, *, at: float) -> Request:
-    """End a request that the policy in force refuses now."""
+    """End a request that the current policy no longer allows."""
     reason = decision.because or None
     ending = records.Ending(actor=None, at=at, reason=reason, rule=decision.rule, who_could=decision.who_could)
     return transitions.end(request, Event.DENY, ending, said=ReplyKind.DENIED)
 
 
 def event(entry: Entry, what: str, request: Request, facts: Mapping[str, object] | None = None) -> ports.AuditEvent:
-    """Return the line in the audit of what somebody did to a request; an emergency is marked as one."""
+    """Return the audit entry for an action on a request; emergencies are marked."""
     noted = facts or {"state": request.state, "progress": request.operation.progress, "version": request.version}
     mark = {"emergency": True} if request.emergency is not None else {}
     return ports.AuditEvent(

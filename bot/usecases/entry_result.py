@@ -1,4 +1,4 @@
-"""What became of an entry of the inbox: what its sender is told, and what it touched."""
+"""The result of one inbox entry: the answer to its sender, and the records it touched."""
 
 import dataclasses
 
@@ -11,7 +11,7 @@ from bot.usecases import answers, visibility
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
 class CardCopy:
-    """A message that looks like a card and is not the one that the store knows; `card` is."""
+    """A message that looks like a card but is not the recorded one, which is `card`."""
 
     channel: str
     ts: str
@@ -31,13 +31,13 @@ class EntryResult:
 
 
 def refused(policy: model.Policy, *, action: str, flow: str, decision: model.Refuse) -> answers.Refused:
-    """Return a no, with the people behind the sets that could do it."""
+    """Return a refusal, with the people who could do it instead."""
     people = model.expand(policy, decision.who_could)
     return answers.Refused(action=action, flow=flow, decision=decision, people=people)
 
 
 def settled(request: Request, button: Button) -> answers.Settled:
-    """Say what a request is now, to somebody whose click came too late for it."""
+    """Return the current state of a request, for a click that came too late."""
     actor, at = _settled_by(request, button)
     return answers.Settled(
         button=button,
