@@ -7,7 +7,7 @@ on docs.slack.dev are enforced only when asked for.
 
 import asyncio
 from collections import defaultdict, deque
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Collection, Mapping
 from dataclasses import dataclass, replace
 from typing import Literal
 
@@ -48,6 +48,7 @@ class Faults:
         self._now = now
         self._planned: dict[str, deque[Fault]] = defaultdict(deque)
         self._down = False
+        self._spared: frozenset[str] = frozenset()
         self._seen: dict[tuple[str, str], deque[float]] = defaultdict(deque)
 
     def ratelimit(self, method: str = EVERYTHING, *, times: int | None = 1, retry_after: int = 1) -> None:
@@ -82,9 +83,10 @@ class Faults:
         """Do what was asked, and leave these fields out of the answer; `of` is the id of the only object without."""
         self._plan(method, Fault(kind="lacks", left=times, names=names, of=of))
 
-    def down(self) -> None:
-        """Close every connection without an effect, until `up`."""
+    def down(self, *, but: Collection[str] = ()) -> None:
+        """Close every connection without an effect, until `up`; those for these methods go on."""
         self._down = True
+        self._spared = frozenset(but)
 
     def up(self) -> None:
         """End `down`; faults that were planned stay planned."""
@@ -100,7 +102,7 @@ class Faults:
 
     def take(self, method: str, *, place: str = "") -> Fault | None:
         """Return what hits this call, and count it; `place` is the channel for limits that go by channel."""
-        if self._down:
+        if self._down and method not in self._spared:
             return Fault(kind="drop_before")
         for name in (method, EVERYTHING):
             if self._planned[name]:
