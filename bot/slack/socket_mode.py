@@ -181,7 +181,6 @@ class Sockets:
 
         Raises errors.ChatError.
         """
-        await self._installation.learn()
         url, self._spare = self._spare, None
         if url is None:
             url = await self._ticket()

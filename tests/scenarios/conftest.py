@@ -33,7 +33,7 @@ MAIN = "ec897482-d24b-4d64-aa39-407980901b2d"
 
 BOTH_DOORS = (
     *("test_stop", "test_typed_texts", "test_approvals", "test_deny_and_withdraw", "test_direct", "test_races"),
-    *("test_mentions", "test_emergency"),
+    *("test_mentions", "test_emergency", "test_slack_away_at_start"),
 )
 
 ACKNOWLEDGED = re.compile(r"(Dry run: )?(EMERGENCY: )?Reading ")
