@@ -210,6 +210,11 @@ def test_what_a_changing_verb_means_stands_in_its_row_alone() -> None:
     assert found == []
 
 
+def test_every_change_is_written_with_its_line_in_the_audit_in_one_place() -> None:
+    writers = {_name(path) for path in BOT for call in _calls(path) if call.endswith("store.commit")}
+    assert writers == {"bot/usecases/commit.py"}
+
+
 def test_no_type_name_stands_in_two_places() -> None:
     places: dict[str, set[str]] = {}
     for path in BOT:

@@ -1,12 +1,13 @@
-"""How an entry of the inbox is settled: what its sender is told, what changes, and the line in the audit of either.
+"""The one way in which a change is written: with its line in the audit, in one transaction.
 
-One transaction each. It decides nothing about rights and requests.
+Also how an entry of the inbox is settled: what its sender is told, and what changes. It decides nothing about rights
+and requests.
 """
 
 import dataclasses
 from collections.abc import Mapping
 
-from bot.commands.deliveries import Button, Clicked, Entry, Typed
+from bot.commands.deliveries import Actor, Button, Clicked, Entry, Typed
 from bot.lifecycle import records, transitions
 from bot.lifecycle.records import ReplyKind, Request
 from bot.lifecycle.states import Event
@@ -17,19 +18,51 @@ from bot.usecases.gate import Gate
 
 
 class Commits:
-    """Settles entries, for the use cases."""
+    """Writes changes for use cases and worker."""
+
+    def __init__(self, *, store: ports.Store, clock: ports.Clock) -> None:
+        self._store = store
+        self._clock = clock
+
+    async def write(
+        self,
+        change: ports.Change,
+        what: str,
+        *,
+        facts: Mapping[str, object] | None = None,
+        at: float | None = None,
+        actor: Actor | None = None,
+        about: Request | str | None = None,
+    ) -> None:
+        """Write a change with its line in the audit: what happened now, unless another time is given.
+
+        It is about the request that changes, unless another one, or its id, is given; without `facts` it says how that
+        stands. An emergency is marked as one. Raises errors.StoreError, as ports.Store.commit does.
+        """
+        about = change.request if about is None else about
+        line = ports.AuditEvent(
+            at=self._clock.now() if at is None else at,
+            what=what,
+            actor=actor,
+            request_id=about.id if isinstance(about, Request) else about,
+            facts=_facts(about if isinstance(about, Request) else None, facts),
+        )
+        await self._store.commit(dataclasses.replace(change, audit=(line, *change.audit)))
+
+
+class EntryCommits(Commits):
+    """Settles entries of the inbox."""
 
     def __init__(self, *, store: ports.Store, gate: Gate, clock: ports.Clock) -> None:
-        self._store = store
+        super().__init__(store=store, clock=clock)
         self._gate = gate
-        self._clock = clock
 
     async def refuse(self, entry: Entry, request: Request, button: Button, refusal: model.Refuse) -> EntryResult:
         """Tell the sender of a click or a modal that they may not."""
         answer = self.refused(request, button, refusal)
-        facts: dict[str, object] = {"action": button, "why": refusal.why, "rule": refusal.rule}
-        line = event(entry, "refused", request, facts)
-        await self._store.commit(ports.Change(entry=entry.key, answer=answer, audit=(line,)))
+        facts = {"action": button, "why": refusal.why, "rule": refusal.rule}
+        change = ports.Change(entry=entry.key, answer=answer)
+        await self.write(change, "refused", facts=facts, at=entry.received_at, actor=entry.actor, about=request)
         return EntryResult(answer=answer)
 
     def refused(self, request: Request, button: Button, refusal: model.Refuse) -> answers.Refused:
@@ -39,9 +72,8 @@ class Commits:
 
     async def turn_away(self, entry: Entry) -> EntryResult:
         """Settle an entry that turned out to be for another workspace: it has no effect, and nobody is told."""
-        facts: dict[str, object] = {"for_teams": entry.for_teams}
-        line = ports.AuditEvent(at=self._clock.now(), what="another workspace", actor=entry.actor, facts=facts)
-        await self._store.commit(ports.Change(entry=entry.key, audit=(line,)))
+        facts = {"for_teams": entry.for_teams}
+        await self.write(ports.Change(entry=entry.key), "another workspace", facts=facts, actor=entry.actor)
         return EntryResult()
 
     async def tell(self, entry: Entry, answer: answers.AnyAnswer) -> EntryResult:
@@ -49,11 +81,9 @@ class Commits:
         arrival, facts = entry.arrival, dict[str, object](answer=answer.kind)
         if isinstance(arrival, Clicked):
             facts["button"] = arrival.button
-        request_id = None if isinstance(arrival, Typed) else arrival.request_id
-        line = ports.AuditEvent(
-            at=self._clock.now(), what="answered", actor=entry.actor, request_id=request_id, facts=facts
-        )
-        await self._store.commit(ports.Change(entry=entry.key, answer=answer, audit=(line,)))
+        about = None if isinstance(arrival, Typed) else arrival.request_id
+        change = ports.Change(entry=entry.key, answer=answer)
+        await self.write(change, "answered", facts=facts, actor=entry.actor, about=about)
         return EntryResult(answer=answer)
 
     async def save(
@@ -71,10 +101,8 @@ class Commits:
         if changed.ending is not None and changed.card.ts is None and pressed is not None:
             # Slack's answer to the card was lost: whoever ends the request saw it there.
             await self._store.card_seen(changed.id, ts=pressed)
-        line = event(entry, what, changed, facts)
-        await self._store.commit(
-            ports.Change(request=changed, entry=entry.key, answer=answer, limit=limit, audit=(line,))
-        )
+        change = ports.Change(request=changed, entry=entry.key, answer=answer, limit=limit)
+        await self.write(change, what, facts=facts, at=entry.received_at, actor=entry.actor)
         return EntryResult(request_id=changed.id, answer=answer)
 
 
@@ -85,10 +113,9 @@ def denied_by_policy(request: Request, decision: model.Refuse, *, at: float) -> 
     return transitions.end(request, Event.DENY, ending, said=ReplyKind.DENIED)
 
 
-def event(entry: Entry, what: str, request: Request, facts: Mapping[str, object] | None = None) -> ports.AuditEvent:
-    """Return the line in the audit of what somebody did to a request; an emergency is marked as one."""
-    noted = facts or {"state": request.state, "progress": request.operation.progress, "version": request.version}
-    mark = {"emergency": True} if request.emergency is not None else {}
-    return ports.AuditEvent(
-        at=entry.received_at, what=what, actor=entry.actor, request_id=request.id, facts={**noted, **mark}
-    )
+def _facts(request: Request | None, noted: Mapping[str, object] | None) -> dict[str, object]:
+    if request is None:
+        return {**(noted or {})}
+    if noted is None:
+        noted = {"state": request.state, "progress": request.operation.progress, "version": request.version}
+    return {**noted, **({} if request.emergency is None else {"emergency": True})}

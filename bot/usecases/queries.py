@@ -37,7 +37,7 @@ LOOKED_AT: Final = 50
 LAST: Final = 3
 """Requests that `status` shows besides the open one."""
 
-Answer = query_results.Shown | query_results.NotShown
+QueryResult = query_results.Shown | query_results.NotShown
 
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
@@ -98,7 +98,7 @@ class Queries:
         self._directory = directory
         self._clock = clock
 
-    async def read(self, actor: Actor, typed: Typed, command: grammar.ReadCommand, *, page: int = 1) -> Answer:
+    async def read(self, actor: Actor, typed: Typed, command: grammar.ReadCommand, *, page: int = 1) -> QueryResult:
         """Return what the command shows, or why it shows nothing. Raises errors.StoreError."""
         policy = self._gate.policy
         person = await self._gate.person(actor, max_age=FRESH)
@@ -138,7 +138,7 @@ class Queries:
 
     async def _about(
         self, reader: _Reader, project: model.Project, command: grammar.ReadCommand, *, page: int
-    ) -> Answer:
+    ) -> QueryResult:
         if command.verb is Verb.LIST:
             return await self._list(reader, project, command, page=page)
         about = command.about or ""

@@ -15,7 +15,7 @@ from bot.commands.deliveries import Entry, Typed
 from bot.lifecycle import records, schedule, transitions
 from bot.lifecycle.records import Reply, ReplyKind, Request
 from bot.lifecycle.states import Event
-from bot.usecases import answers, errors, ports, visibility
+from bot.usecases import answers, commit, errors, ports, visibility
 from bot.worker import unexpected
 
 AGAIN: Final = 2.0
@@ -81,6 +81,7 @@ class Deliverer:
         self._store = store
         self._chat = chat
         self._clock = clock
+        self._commits = commit.Commits(store=store, clock=clock)
         self._met = unexpected.Errors(count=count)
         self._joining: dict[str, tuple[Entry, Met]] = {}
 
@@ -134,10 +135,8 @@ class Deliverer:
         if request.tell_failures + 1 < UNEXPECTED_TRIES:
             await self._put_off(request, errors.ChatUnavailable(UNEXPECTED))
             return False
-        facts: dict[str, object] = {"error_id": error_id, "error": type(error).__name__, "doing": step}
-        what = "given up after an unexpected error"
-        event = ports.AuditEvent(at=self._clock.now(), what=what, request_id=request.id, facts=facts)
-        await self._store.commit(ports.Change(audit=(event,)))
+        facts = {"error_id": error_id, "error": type(error).__name__, "doing": step}
+        await self._commits.write(ports.Change(), "given up after an unexpected error", facts=facts, about=request)
         await self._give_up(request, step, errors.ChatRefused(UNEXPECTED))
         await self.tell_unexpected(request)
         return True
@@ -268,11 +267,8 @@ class Deliverer:
     async def _note_unannounced(self, request: Request, reply: Reply, failure: errors.ChatRefused) -> None:
         home = request.emergency.announced_in if request.emergency is not None else None
         channel = home if reply.said is ReplyKind.ANNOUNCED else request.card.channel
-        facts: dict[str, object] = {"emergency": True, "channel": channel, "code": failure.code}
-        event = ports.AuditEvent(
-            at=self._clock.now(), what="announcement refused by Slack", request_id=request.id, facts=facts
-        )
-        await self._store.commit(ports.Change(audit=(event,)))
+        facts = {"channel": channel, "code": failure.code}
+        await self._commits.write(ports.Change(), "announcement refused by Slack", facts=facts, about=request)
 
     async def _close_unshown(self, request: Request, code: str) -> None:
         """End a request whose card nobody can see, and tell its requester how to mend that."""
@@ -284,14 +280,13 @@ class Deliverer:
         ended = transitions.end(
             request, Event.WITHDRAW, records.Ending(actor=None, at=at, code=code), said=ReplyKind.WITHDRAWN
         )
-        event = ports.AuditEvent(at=at, what="card refused by Slack", request_id=request.id, facts={"code": code})
+        change, what, facts = ports.Change(request=ended), "card refused by Slack", {"code": code}
         if code == UNEXPECTED:  # whoever gives it up tells its requester
-            await self._store.commit(ports.Change(request=ended, audit=(event,)))
+            await self._commits.write(change, what, facts=facts, at=at)
             return None
         answer = answers.CannotPost(channel=request.card.channel, code=code, dry_run=request.dry_run)
-        await self._store.commit(
-            ports.Change(request=ended, entry=request.id, answer=answer, reopens=True, audit=(event,))
-        )
+        change = dataclasses.replace(change, entry=request.id, answer=answer, reopens=True)
+        await self._commits.write(change, what, facts=facts, at=at)
         await self.answer(await self._asked(request), answer)
         return None
 

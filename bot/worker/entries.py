@@ -14,7 +14,7 @@ from typing import Final
 import structlog
 
 from bot.commands.deliveries import Entry, Submitted, Typed
-from bot.usecases import answers, errors, ports
+from bot.usecases import answers, commit, errors, ports
 from bot.usecases.bounded_dict import BoundedDict
 from bot.usecases.clicks import UseCases
 from bot.usecases.ports import Claimed
@@ -72,6 +72,7 @@ class Entries:
         self._telling = telling
         self._chat = chat
         self._clock = clock
+        self._commits = commit.Commits(store=store, clock=clock)
         self._met = met
         self._commands = turns.Turns[Claimed](seats=AT_ONCE, share=max(1, AT_ONCE // 2))
         self._clicks = turns.Turns[Claimed](seats=CLICKS_AT_ONCE, share=CLICKS_AT_ONCE // 2)
@@ -191,17 +192,11 @@ class Entries:
         self._met.note(error, doing="deciding" if claimed.answer is None else "answering", error_id=error_id)
         told = isinstance(claimed.answer, answers.Unexpected)
         answer = None if told else answers.Unexpected(error_id=error_id)
-        facts: dict[str, object] = {"error_id": error_id, "error": type(error).__name__, "doing": doing}
-        line = ports.AuditEvent(
-            at=self._clock.now(),
-            what="given up after an unexpected error" if told else "unexpected error",
-            actor=entry.actor,
-            request_id=clicked_on(entry) or None,
-            facts=facts,
-        )
-        reopens = claimed.answer is not None
+        change = ports.Change(entry=entry.key, answer=answer, reopens=claimed.answer is not None)
+        what = "given up after an unexpected error" if told else "unexpected error"
+        facts = {"error_id": error_id, "error": type(error).__name__, "doing": doing}
         try:
-            await self._store.commit(ports.Change(entry=entry.key, answer=answer, reopens=reopens, audit=(line,)))
+            await self._commits.write(change, what, facts=facts, actor=entry.actor, about=clicked_on(entry) or None)
         except errors.DecidedBefore:
             return await self._leave_as_decided(entry)
         except errors.StoreError as failure:

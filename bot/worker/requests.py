@@ -17,7 +17,7 @@ import structlog
 from bot.commands.deliveries import Entry
 from bot.lifecycle import schedule, transitions
 from bot.lifecycle.records import Request
-from bot.usecases import clicks, errors, ports
+from bot.usecases import clicks, commit, errors, ports
 from bot.usecases.clicks import UseCases
 from bot.usecases.ports import Claimed
 from bot.usecases.tasks import TaskSet
@@ -90,6 +90,7 @@ class Worker:
         self._calling = calling
         self._telling = telling
         self._clock = clock
+        self._commits = commit.Commits(store=store, clock=clock)
         self._look_beside = look_beside
         self._met = unexpected.Errors(count=count)
         self._tasks = TaskSet(failed=lambda error: self._met.note(error, doing="looking"))
@@ -241,9 +242,8 @@ class Worker:
                 return
             changed = unexpected.after(request, at=at)
             what = "given up after an unexpected error" if unexpected.is_given_up(changed) else "unexpected error"
-            facts: dict[str, object] = {"error_id": error_id, "error": type(error).__name__, "state": changed.state}
-            event = ports.AuditEvent(at=at, what=what, request_id=request_id, facts=facts)
-            await self._store.commit(ports.Change(request=changed, audit=(event,)))
+            facts = {"error_id": error_id, "error": type(error).__name__, "state": changed.state}
+            await self._commits.write(ports.Change(request=changed), what, facts=facts, at=at)
             if unexpected.is_given_up(changed):
                 await self._telling.tell_unexpected(changed)
             due_at = max(schedule.at(changed) or 0.0, unexpected.again_at(changed, at=at))
