@@ -192,12 +192,12 @@ def _serve(clock: Mapping[str, float] | None) -> None:
 
 def _import_everything() -> None:
     """Import what a bot needs, also what is imported late: by a first migration and a first request."""
-    from bot.serve import run
+    from bot.serve import http_server
     from bot.store import migrate
 
     with tempfile.TemporaryDirectory() as directory:
         migrate.migrate(f"sqlite:///{directory}/flowbot.db")
-    run.server_config(Starlette()).load()
+    http_server.config(Starlette()).load()
 
 
 if __name__ == "__main__":

@@ -80,7 +80,7 @@ class Sockets:
         self._chance = chance
         self._spare: str | None = None
         self._open: set[Connection] = set()
-        self._keeping: list[asyncio.Task[None]] = []
+        self._keepers: list[asyncio.Task[None]] = []
         self._lingering = TaskSet()
         self._reconnects = Counter(
             "flowbot_socket_reconnects", "Connections to Slack that another one followed.", registry=registry
@@ -100,14 +100,14 @@ class Sockets:
     def start(self) -> None:
         """Begin to connect, and to take what comes."""
         self._session = aiohttp.ClientSession(timeout=aiohttp.ClientTimeout(total=None), middlewares=[_once])
-        self._keeping = [asyncio.create_task(self._keep(self._session)) for _ in range(SOCKETS)]
+        self._keepers = [asyncio.create_task(self._keep(self._session)) for _ in range(SOCKETS)]
 
     async def stop(self) -> None:
         """Read no more envelopes, acknowledge those that were taken, and close."""
-        for task in self._keeping:
+        for task in self._keepers:
             task.cancel()
         await asyncio.gather(
-            *self._keeping,
+            *self._keepers,
             self._lingering.cancel(),
             *(connection.finish() for connection in self._open),
             return_exceptions=True,

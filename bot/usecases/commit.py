@@ -10,11 +10,31 @@ from collections.abc import Mapping
 from bot.commands.deliveries import Actor, Button, Clicked, Entry, Typed
 from bot.lifecycle import records, transitions
 from bot.lifecycle.records import ReplyKind, Request
-from bot.lifecycle.states import Event
+from bot.lifecycle.states import Event, State
 from bot.policy import model
-from bot.usecases import answers, entry_result, ports
-from bot.usecases.entry_result import EntryResult
+from bot.usecases import answers, ports, visibility
 from bot.usecases.gate import Gate
+
+
+@dataclasses.dataclass(frozen=True, kw_only=True)
+class CardCopy:
+    """A message that looks like a card and is not the one that the store knows; `card` is."""
+
+    channel: str
+    ts: str
+    card: answers.CardLink
+
+
+@dataclasses.dataclass(frozen=True, kw_only=True)
+class EntryResult:
+    """What became of an entry: the request that it touched, the one that gave way to it, what its sender is told, and
+    the copy that was clicked.
+    """
+
+    request_id: str | None = None
+    superseded_id: str | None = None
+    answer: answers.AnyAnswer | None = None
+    copy: CardCopy | None = None
 
 
 class Commits:
@@ -67,8 +87,8 @@ class EntryCommits(Commits):
 
     def refused(self, request: Request, button: Button, refusal: model.Refuse) -> answers.Refused:
         """Return the no to a click, with the people who could."""
-        refused = entry_result.refused(self._gate.policy, action=button, flow=request.flow.called, decision=refusal)
-        return dataclasses.replace(refused, dry_run=request.dry_run)
+        no = refused(self._gate.policy, action=button, flow=request.flow.called, decision=refusal)
+        return dataclasses.replace(no, dry_run=request.dry_run)
 
     async def turn_away(self, entry: Entry) -> EntryResult:
         """Settle an entry that turned out to be for another workspace: it has no effect, and nobody is told."""
@@ -104,6 +124,38 @@ class EntryCommits(Commits):
         change = ports.Change(request=changed, entry=entry.key, answer=answer, limit=limit)
         await self.write(change, what, facts=facts, at=entry.received_at, actor=entry.actor)
         return EntryResult(request_id=changed.id, answer=answer)
+
+
+def refused(policy: model.Policy, *, action: str, flow: str, decision: model.Refuse) -> answers.Refused:
+    """Return a no, with the people behind the sets that could do it."""
+    people = model.expand(policy, decision.who_could)
+    return answers.Refused(action=action, flow=flow, decision=decision, people=people)
+
+
+def settled(request: Request, button: Button) -> answers.Settled:
+    """Say what a request is now, to somebody whose click came too late for it."""
+    actor, at = _settled_by(request, button)
+    return answers.Settled(
+        button=button,
+        card=visibility.card_link(request),
+        state=request.state,
+        progress=request.operation.progress,
+        by=None if actor is None else actor.user,
+        at=at,
+        dry_run=request.dry_run,
+    )
+
+
+def _settled_by(request: Request, button: Button) -> tuple[Actor | None, float | None]:
+    emergency = request.emergency
+    if button is Button.REVIEW:
+        review = None if emergency is None else emergency.review
+        return (None, None) if review is None else (review.actor, review.at)
+    if button is Button.EMERGENCY_FIRST and request.state is State.PENDING and emergency is not None:
+        return (None if emergency.first_at is None else request.requester), emergency.first_at
+    if request.ending is not None:
+        return request.ending.actor, request.ending.at
+    return (request.votes[-1].actor if request.votes else None), request.decided_at
 
 
 def denied_by_policy(request: Request, decision: model.Refuse, *, at: float) -> Request:

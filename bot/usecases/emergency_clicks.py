@@ -12,10 +12,9 @@ from bot.lifecycle.records import Emergency, ReplyKind, Request
 from bot.lifecycle.states import Event, State
 from bot.policy import break_glass, model
 from bot.policy.model import Why
-from bot.usecases import answers, commit, entry_result, ports
-from bot.usecases import gate as gates
-from bot.usecases.entry_result import EntryResult
-from bot.usecases.gate import FRESHEST
+from bot.usecases import answers, commit, ports
+from bot.usecases.commit import EntryResult
+from bot.usecases.gate import FRESHEST, Gate, subject_of
 
 Pressed = Literal[Button.EMERGENCY_FIRST, Button.EMERGENCY_CONFIRM, Button.REVIEW]
 """The buttons that only an emergency has."""
@@ -24,9 +23,7 @@ Pressed = Literal[Button.EMERGENCY_FIRST, Button.EMERGENCY_CONFIRM, Button.REVIE
 class EmergencyClicks:
     """Takes what is pressed on emergencies; any number may run side by side."""
 
-    def __init__(
-        self, *, store: ports.Store, gate: gates.Gate, commits: commit.EntryCommits, clock: ports.Clock
-    ) -> None:
+    def __init__(self, *, store: ports.Store, gate: Gate, commits: commit.EntryCommits, clock: ports.Clock) -> None:
         self._store = store
         self._gate = gate
         self._commits = commits
@@ -46,12 +43,12 @@ class EmergencyClicks:
         """Take the first press, which is the requester's."""
         button, emergency = Button.EMERGENCY_FIRST, request.emergency
         if emergency is None or request.state is not State.PENDING:
-            return await self._commits.tell(entry, entry_result.settled(request, button))
+            return await self._commits.tell(entry, commit.settled(request, button))
         decision = await self._own(entry, request, button) or await self._decide(entry, request, button)
         if isinstance(decision, EntryResult):
             return decision
         if emergency.first_at is not None:
-            return await self._commits.tell(entry, entry_result.settled(request, button))
+            return await self._commits.tell(entry, commit.settled(request, button))
         used = await self._used(request)
         over = used >= decision.limit
         pressed = await self._gate.judged(transitions.press_first(request, at=entry.received_at, needs_second=over))
@@ -62,7 +59,7 @@ class EmergencyClicks:
         """Take the second press: the requester's own, or over the limit that of another who may use emergencies."""
         button, emergency = Button.EMERGENCY_CONFIRM, request.emergency
         if emergency is None or request.state is not State.PENDING:
-            return await self._commits.tell(entry, entry_result.settled(request, button))
+            return await self._commits.tell(entry, commit.settled(request, button))
         if (soon := _too_soon(entry, request, emergency)) is not None:
             return await self._commits.tell(entry, soon)
         decision = await self._decide(entry, request, button)
@@ -81,7 +78,7 @@ class EmergencyClicks:
     async def deny(self, entry: Entry, request: Request, *, reason: str | None) -> EntryResult:
         """Let somebody who was passed over end an emergency before it is confirmed."""
         if request.state is not State.PENDING:
-            return await self._commits.tell(entry, entry_result.settled(request, Button.DENY))
+            return await self._commits.tell(entry, commit.settled(request, Button.DENY))
         refusal = await self._gate.refuse_judge(request, entry.actor, max_age=FRESHEST)
         if refusal is not None:
             return await self._commits.refuse(entry, request, Button.DENY, refusal)
@@ -120,13 +117,13 @@ class EmergencyClicks:
 
     async def _decide(self, entry: Entry, request: Request, button: Button) -> break_glass.AllowEmergency | EntryResult:
         """Decide again for the requester; an emergency that they may not use any more ends."""
-        decision = await self._gate.decide_emergency(request.requester, gates.subject_of(request), max_age=FRESHEST)
+        decision = await self._gate.decide_emergency(request.requester, subject_of(request), max_age=FRESHEST)
         if not isinstance(decision, model.Refuse):
             return decision
         if decision.why is Why.UNREACHABLE:
             return await self._commits.refuse(entry, request, button, decision)
         denied = commit.denied_by_policy(request, decision, at=self._clock.now())
-        return await self._commits.save(entry, denied, "denied by policy", answer=entry_result.settled(denied, button))
+        return await self._commits.save(entry, denied, "denied by policy", answer=commit.settled(denied, button))
 
     async def _as_a_second(
         self, entry: Entry, request: Request, emergency: Emergency, decision: break_glass.AllowEmergency
@@ -138,7 +135,7 @@ class EmergencyClicks:
             return await self._want_second(entry, request, emergency, decision, used) if over else None
         if not over and not emergency.needs_second:
             return await self._own(entry, request, Button.EMERGENCY_CONFIRM)
-        other = await self._gate.decide_emergency(entry.actor, gates.subject_of(request), max_age=FRESHEST)
+        other = await self._gate.decide_emergency(entry.actor, subject_of(request), max_age=FRESHEST)
         if isinstance(other, model.Refuse):
             return await self._commits.refuse(entry, request, Button.EMERGENCY_CONFIRM, other)
         return None
@@ -171,7 +168,7 @@ class EmergencyClicks:
 
     async def _refuse_review(self, entry: Entry, request: Request) -> EntryResult | None:
         if not records.is_review_open(request):
-            return await self._commits.tell(entry, entry_result.settled(request, Button.REVIEW))
+            return await self._commits.tell(entry, commit.settled(request, Button.REVIEW))
         refusal = await self._gate.refuse_judge(request, entry.actor, max_age=FRESHEST)
         return None if refusal is None else await self._commits.refuse(entry, request, Button.REVIEW, refusal)
 

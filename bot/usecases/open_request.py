@@ -17,7 +17,7 @@ from bot.policy import break_glass, channels, evaluation, model, terms
 from bot.policy.break_glass import AnyPermission
 from bot.policy.model import Subject
 from bot.usecases import answers, commit, errors, find_flow, ports, rate_limit, visibility
-from bot.usecases.entry_result import EntryResult, refused, settled
+from bot.usecases.commit import EntryResult, refused, settled
 from bot.usecases.gate import FRESH, Gate, subject_of
 
 TAKE_UP_WITHIN: Final = 60.0

@@ -17,7 +17,7 @@ from bot.lifecycle.cloud_failure import CloudFailure
 from bot.lifecycle.records import Flow, Request
 from bot.lifecycle.states import State
 from bot.policy import channels, evaluation, model, rights
-from bot.usecases import answers, entry_result, find_flow, ports, query_results, visibility
+from bot.usecases import answers, commit, find_flow, ports, query_results, visibility
 from bot.usecases.gate import FRESH, Gate, subject_of
 
 PAGE: Final = 20
@@ -208,7 +208,7 @@ class Queries:
         refusal = reader.refusal(project, flow_id, flow_name)
         if refusal is None:
             return None
-        return entry_result.refused(reader.policy, action="read", flow=called or project, decision=refusal)
+        return commit.refused(reader.policy, action="read", flow=called or project, decision=refusal)
 
     # — requests —
 
