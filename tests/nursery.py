@@ -183,10 +183,10 @@ def _be_born(order: Mapping[str, Any], stderr: int) -> NoReturn:
 
 def _serve(clock: Mapping[str, float] | None) -> None:
     from bot import cli
-    from bot.serve import clock as clock_module
+    from bot.serve import clock as machine_clock
 
     if clock is not None:
-        clock_module.SystemClock = cast(Any, functools.partial(QuickClock, **clock))  # type: ignore[misc]
+        machine_clock.SystemClock = cast(Any, functools.partial(QuickClock, **clock))  # type: ignore[misc]
     cli.main(["serve"])
 
 

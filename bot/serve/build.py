@@ -148,13 +148,13 @@ def assemble(
     """Wire the parts together."""
     client = _client(settings, session)
     installation = Installation(client=client)
-    returns = ReplyHandles(clock=clock)
+    reply_handles = ReplyHandles(clock=clock)
     registry = prometheus_client.CollectorRegistry()
     notifier = Notifier(
         client=client,
         session=session,
         installation=installation,
-        returns=returns,
+        reply_handles=reply_handles,
         pacer=Pacer(clock=clock),
         count=_copies(registry),
     )
@@ -167,7 +167,7 @@ def assemble(
     inbox = Inbox(database, recorded=worker.wake_entry)
     listeners = Listeners(
         record=_counted(inbox, registry),
-        returns=returns,
+        reply_handles=reply_handles,
         notifier=notifier,
         reader=ReadLane(queries=queries, notifier=notifier),
         installation=installation,

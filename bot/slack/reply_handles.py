@@ -22,7 +22,7 @@ REMEMBERED: Final = 20_000
 
 
 @dataclasses.dataclass(kw_only=True)
-class Return:
+class ReplyHandle:
     """How one delivery can be answered, `at` when it was received."""
 
     at: float
@@ -36,11 +36,11 @@ class ReplyHandles:
 
     def __init__(self, *, clock: ports.Clock) -> None:
         self._clock = clock
-        self._known: BoundedDict[str, Return] = BoundedDict(REMEMBERED)
+        self._known: BoundedDict[str, ReplyHandle] = BoundedDict(REMEMBERED)
 
     def remember(self, key: str, *, response_url: str | None, trigger_id: str | None) -> None:
         """Keep the ways back of a delivery that has just been received."""
-        self._known[key] = Return(at=self._clock.now(), response_url=response_url, trigger_id=trigger_id)
+        self._known[key] = ReplyHandle(at=self._clock.now(), response_url=response_url, trigger_id=trigger_id)
 
     def use_response_url(self, key: str) -> str | None:
         """Return the delivery's `response_url` while it may be used, and count the use."""

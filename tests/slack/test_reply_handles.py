@@ -72,7 +72,7 @@ def test_the_oldest_are_forgotten_when_there_are_too_many(
 
 
 def test_a_way_back_does_not_print() -> None:
-    shown = repr(reply_handles.Return(at=1.0, response_url=URL, trigger_id="1.2.abc"))
+    shown = repr(reply_handles.ReplyHandle(at=1.0, response_url=URL, trigger_id="1.2.abc"))
 
     assert "hooks" not in shown
     assert "abc" not in shown
