@@ -44,7 +44,7 @@ class FlowFinder:
         self._cloud = cloud
         self._clock = clock
         self._lists: dict[str, Listed] = {}
-        self._reading: dict[tuple[str, ports.Purpose], asyncio.Task[Listed | CloudFailure]] = {}
+        self._pending: dict[tuple[str, ports.Purpose], asyncio.Task[Listed | CloudFailure]] = {}
 
     def remembered(self, project: model.Project, typed: str) -> str | None:
         """Return the id of the only flow with this name, from the cache alone."""
@@ -132,13 +132,13 @@ class FlowFinder:
             return known
         # A stop does not wait for a list that a read command requested: the cloud may delay that one.
         shared: tuple[ports.Purpose, ...] = ("stop",) if purpose == "stop" else ("stop", "read")
-        under_way = (self._reading[project.name, other] for other in shared if (project.name, other) in self._reading)
+        under_way = (self._pending[project.name, other] for other in shared if (project.name, other) in self._pending)
         return await asyncio.shield(next(under_way, None) or self._begin(project, purpose))
 
     def _begin(self, project: model.Project, purpose: ports.Purpose) -> asyncio.Task[Listed | CloudFailure]:
         key = project.name, purpose
-        self._reading[key] = reading = asyncio.create_task(self._read(project, purpose))
-        reading.add_done_callback(lambda _: self._reading.pop(key))
+        self._pending[key] = reading = asyncio.create_task(self._read(project, purpose))
+        reading.add_done_callback(lambda _: self._pending.pop(key))
         return reading
 
     async def _read(self, project: model.Project, purpose: ports.Purpose) -> Listed | CloudFailure:

@@ -65,7 +65,7 @@ class Change:
     the change is written `unless_paused`: whoever pauses later waits for this transaction to end.
     """
 
-    audit: tuple[AuditEvent, ...]
+    audit: tuple[AuditEvent, ...] = ()
     superseded: records.Request | None = None
     request: records.Request | None = None
     entry: str | None = None

@@ -17,7 +17,7 @@ from bot.lifecycle.cloud_failure import CloudFailure
 from bot.lifecycle.records import Flow, Request
 from bot.lifecycle.states import State
 from bot.policy import channels, evaluation, model, rights
-from bot.usecases import answers, entry_result, find_flow, ports, query_results, visibility
+from bot.usecases import answers, commit, find_flow, ports, query_results, visibility
 from bot.usecases.gate import FRESH, Gate, subject_of
 
 PAGE: Final = 20
@@ -37,7 +37,7 @@ LOOKED_AT: Final = 50
 LAST: Final = 3
 """How many requests `status` shows besides the open one."""
 
-Answer = query_results.Shown | query_results.NotShown
+QueryResult = query_results.Shown | query_results.NotShown
 
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
@@ -98,7 +98,7 @@ class Queries:
         self._directory = directory
         self._clock = clock
 
-    async def read(self, actor: Actor, typed: Typed, command: grammar.ReadCommand, *, page: int = 1) -> Answer:
+    async def read(self, actor: Actor, typed: Typed, command: grammar.ReadCommand, *, page: int = 1) -> QueryResult:
         """Return the result of the command, or why there is none. Raises errors.StoreError."""
         policy = self._gate.policy
         person = await self._gate.person(actor, max_age=FRESH)
@@ -138,7 +138,7 @@ class Queries:
 
     async def _about(
         self, reader: _Reader, project: model.Project, command: grammar.ReadCommand, *, page: int
-    ) -> Answer:
+    ) -> QueryResult:
         if command.verb is Verb.LIST:
             return await self._list(reader, project, command, page=page)
         about = command.about or ""
@@ -208,7 +208,7 @@ class Queries:
         refusal = reader.refusal(project, flow_id, flow_name)
         if refusal is None:
             return None
-        return entry_result.refused(reader.policy, action="read", flow=called or project, decision=refusal)
+        return commit.refused(reader.policy, action="read", flow=called or project, decision=refusal)
 
     # — requests —
 
