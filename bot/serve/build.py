@@ -163,8 +163,7 @@ def assemble(
         pacer=Pacer(clock=clock),
         count=_copies(registry),
     )
-    directory = SlackDirectory(client=client, installation=installation, clock=clock)
-    policy = ReloadedPolicy(settings)
+    directory, policy = SlackDirectory(client=client, installation=installation, clock=clock), ReloadedPolicy(settings)
     gate = Gate(current_policy=policy, directory=directory, switch=database, clock=clock)
     finder = FlowFinder(cloud=live, clock=clock)
     queries = Queries(store=database, finder=finder, gate=gate, directory=directory, clock=clock)
@@ -179,8 +178,9 @@ def assemble(
         clock=clock,
         api_url=settings.slack_api_url,
     )
-    bolt = slack_app.build(client=client, installation=installation, listeners=listeners)
-    dispatch = functools.partial(slack_app.dispatch, bolt)
+    dispatch = functools.partial(
+        slack_app.dispatch, slack_app.build(client=client, installation=installation, listeners=listeners)
+    )
     sockets = web.sockets(settings, client, installation, clock, dispatch, registry)
     app = web.routes(web.guard(settings, installation, clock, dispatch), sockets, database, registry, client)
     return Bot(
