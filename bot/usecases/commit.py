@@ -85,6 +85,12 @@ def denied_by_policy(request: Request, decision: model.Refuse, *, at: float) -> 
     return transitions.end(request, Event.DENY, ending, said=ReplyKind.DENIED)
 
 
+def denial(denied: Request) -> Mapping[str, object] | None:
+    """Return the facts of a denial for which a reason was given; without one they are those of any step."""
+    reason = None if denied.ending is None else denied.ending.reason
+    return None if reason is None else {"state": denied.state, "version": denied.version, "reason": reason}
+
+
 def event(entry: Entry, what: str, request: Request, facts: Mapping[str, object] | None = None) -> ports.AuditEvent:
     """Return the line in the audit of what somebody did to a request; an emergency is marked as one."""
     noted = facts or {"state": request.state, "progress": request.operation.progress, "version": request.version}
