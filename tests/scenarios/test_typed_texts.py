@@ -114,19 +114,16 @@ async def is_denied(on: Played, flow: str, text: str) -> None:
     assert f"Reason: “{shown(visible(text), most=300)}”" in read(on.stage.replies(card)[-1])
 
 
-async def is_asked_again_once_expired(on: Played, flow: str, text: str) -> None:
+async def is_asked_again_once_expired_and_once_failed(on: Played, flow: str, text: str) -> None:
+    stage = on.stage
     card = await asks(on, flow, text)
-    await on.stage.passes(1801)
-    await presses(on.stage, "U0ALICE", card, "ask_again")
-    await presses(on.stage, "U0DAVE", on.stage.cards()[-1], "approve")
-
-
-async def is_asked_again_once_failed(on: Played, flow: str, text: str) -> None:
-    card = await asks(on, flow, text)
-    on.stage.put_fails(invalid(text), times=1)
-    await presses(on.stage, "U0DAVE", card, "approve")
-    await presses(on.stage, "U0ALICE", card, "ask_again")
-    await presses(on.stage, "U0DAVE", on.stage.cards()[-1], "approve")
+    await stage.passes(1801)
+    await presses(stage, "U0ALICE", card, "ask_again")
+    again = stage.cards()[-1]
+    stage.put_fails(invalid(text), times=1)
+    await presses(stage, "U0DAVE", again, "approve")
+    await presses(stage, "U0ALICE", again, "ask_again")
+    await presses(stage, "U0DAVE", stage.cards()[-1], "approve")
 
 
 async def is_checked_while_unknown(on: Played, flow: str, text: str) -> None:
@@ -202,12 +199,10 @@ class Story:
 DENIED: Final = (("asked", "reason"), ("explained a denial", "reason"))
 
 STORIES: Final = (
-    Story(plays=is_approved),
     Story(plays=is_confirmed),
     Story(plays=is_withdrawn, ends="withdrawn"),
     Story(plays=is_denied, ends="denied", audited=DENIED),
-    Story(plays=is_asked_again_once_expired),
-    Story(plays=is_asked_again_once_failed),
+    Story(plays=is_asked_again_once_expired_and_once_failed),
     Story(plays=is_checked_while_unknown),
     Story(plays=is_an_emergency_and_reviewed, audited=(("asked", "reason"), ("reviewed", "comment"))),
     Story(plays=is_an_emergency_and_denied, ends="denied", audited=DENIED),
@@ -265,7 +260,7 @@ def test_a_flow_may_be_called_anything(on: Played, name: str) -> None:
     async def plays() -> None:
         await is_approved(on, flow, "the encoder burns")
         for command in (f"status {flow}", "list feed", f"history {flow}", f"status {escaped(name)}", "pending"):
-            await is_answered(on.stage, command)
+            await hears(on.stage, command, on.stage.types("U0ALICE", command))
 
     on.run(plays())
     stands(on, flow, "the encoder burns", Story(plays=is_approved))
@@ -277,9 +272,10 @@ def test_whatever_is_typed_is_answered(on: Played, text: str) -> None:
     on.run(on.stage.passes(60))
 
     async def plays() -> None:
-        for written in (text, escaped(text)):
-            for command in COMMANDS:
-                await is_answered(on.stage, command.format(written))
+        for command in COMMANDS:
+            await hears(on.stage, command, on.stage.types("U0ALICE", command.format(text)))
+            mentioned = on.stage.slack.people.mention("U0ALICE", INCIDENT, command.format(escaped(text)))
+            await hears(on.stage, command, mentioned)
 
     on.run(plays())
     assert on.select("SELECT key FROM inbox WHERE state <> 'done'") == []
@@ -296,13 +292,8 @@ COMMANDS: Final = (
 )
 
 
-async def is_answered(stage: Stage, command: str) -> None:
-    """Hold the bot to an answer to the slash command and to a mention."""
-    await hears(stage, command, stage.types("U0ALICE", command))
-    await hears(stage, command, stage.slack.people.mention("U0ALICE", INCIDENT, command))
-
-
 async def hears(stage: Stage, command: str, typing: Awaitable[Ack]) -> None:
+    """Hold the bot to an answer to what Alice types."""
     known = len(stage.heard("U0ALICE"))
     ack = await typing
     taken(ack)

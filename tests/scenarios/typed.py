@@ -24,6 +24,7 @@ from tests.scenarios.conftest import Stage
 from tests.scenarios.conftest import running as started
 
 BITS: Final = (
+    'log says \\u0000 \0\ud800<!channel> &amp; "\\`\n\u202e\u2800e\u0301\u0301\u0301\u0301',
     *("\\u0000", "\\\\u0000", "\\x00", "\\0", "%00", "&#0;", "\u2400", "\0", "\x1b[31m", "\x7f", "\x85", "\u2028"),
     *('{"a": "\\u0000"}', "[]", '"', "'", "\\", "\\ud800", "\ufffd", "\ufffe", "null", "payload={}", "command=/flow"),
     *("\ud800", "\udfff", "\ud83d", "%ED%A0%80", "\u202e", "\u2066", "\u200b", "\ufeff", "\u00ad", "\u2800", "\u3164"),
@@ -44,15 +45,11 @@ BITS: Final = (
     *("<!channel>", "<@U0BOB>", "<http://a.example|b>", "&amp;", "&lt;", "&", "*", "_", "~", "`", "```", ">"),
     *("%s", "{0}", "{{x}}", "${HOME}", "'; DROP TABLE requests; --", "$1", ":1", "é" * 40, "x" * 60, "&" * 60),
 )
-"""What texts are made of that some layer on the way could take for something else."""
+"""What texts are made of that some layer on the way could take for something else; the first has the most of it."""
 
 ANYTHING: Final = st.text(st.characters(exclude_categories=()), max_size=8)
 
-LONGEST: Final = (
-    *("x" * 500, "é" * 500, "\\" * 500, '"' * 500, "&" * 500, "`" * 500),
-    "👩" * 500,
-    "\0" * 250 + "x" * 250,
-)
+LONGEST: Final = ('\\"`' * 166, "&" * 500, "👩" * 500, "\0" * 250 + "é" * 250)
 
 HIDDEN: Final = "\u115f\u1160\u2800\u3164\uffa0"
 """Letters by category that nobody sees."""
@@ -68,13 +65,13 @@ PLACES: Final[tuple[Place, ...]] = ("http", "socket", "postgresql")
 DATABASE: Final = "typed"
 """On a server."""
 
-TYPED: Final = settings(max_examples=max(3, settings().max_examples // 33), phases=(Phase.explicit, Phase.generate))
+TYPED: Final = settings(max_examples=max(2, settings().max_examples // 33), phases=(Phase.explicit, Phase.generate))
 """For laws whose example is a whole conversation: few of them, and what fails is not made smaller, since a bot that
 falls silent is waited for each time."""
 
 RULES: Final = (
     policies.rule(
-        "on-call \u202e“stops” \\u0000 & <!channel>, a lead approves",
+        "on-call \u202e“stops” \0 \\u0000 & <!channel>, a lead approves",
         who=["media-oncall"],
         excluded=["media-leads"],
         approvals=1,
