@@ -49,7 +49,7 @@ BITS: Final = (
 
 ANYTHING: Final = st.text(st.characters(exclude_categories=()), max_size=8)
 
-LONGEST: Final = ('\\"`' * 166, "&" * 500, "👩" * 500, "\0" * 250 + "é" * 250)
+LONGEST: Final = ('\\"`&👩é\0' * 72)[:500]
 
 HIDDEN: Final = "\u115f\u1160\u2800\u3164\uffa0"
 """Letters by category that nobody sees."""
@@ -181,7 +181,7 @@ def played(
     place: Place, directory: pathlib.Path, database: pathlib.Path, server: postgres.Server | None
 ) -> Iterator[Played]:
     """Run the bot in a world of its own, on an event loop that goes on while something is played."""
-    environ = {} if server is None else {"DATABASE_URL": server.url(DATABASE)}
+    environ: dict[str, Any] = {} if server is None else {"DATABASE_URL": server.url(DATABASE)}
     clock = FakeClock() if server is None else SharedClock(server.clock_of(DATABASE))
     with asyncio.Runner(loop_factory=asyncio.new_event_loop) as runner:
         stack = contextlib.AsyncExitStack()
