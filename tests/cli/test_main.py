@@ -1,9 +1,11 @@
 """The `flowbot` command as a process of its own: exit codes, sentences instead of tracebacks, and its end."""
 
 import asyncio
+import contextlib
 import os
 import pathlib
 import signal
+import sqlite3
 import subprocess
 import sys
 from collections.abc import AsyncIterator, Mapping
@@ -15,7 +17,7 @@ from click import testing
 from bot.cli import main as command_line
 from bot.playground import world
 from bot.playground.slack.records import PostedMessage
-from bot.store import schema
+from bot.store import migrate, schema
 from bot.store.engines import file_lock
 from tests.fakes import database_in
 from tests.test_crash import HERE, Child, open_child
@@ -286,3 +288,21 @@ def test_exit_codes_are_the_same_within_a_process(
     done = testing.CliRunner().invoke(command_line.main, [command], env={**environ, **changed})
 
     assert done.exit_code == code
+
+
+@pytest.mark.parametrize(
+    ("reason", "code", "kept"), [("\udcff a\u202e rehearsal\n\udcff", 0, "a rehearsal"), (" \udcff\u200b", 2, None)]
+)
+def test_the_reason_of_a_pause_is_kept_without_what_cannot_be_stored_or_seen(
+    tmp_path: pathlib.Path, environ: dict[str, str], reason: str, code: int, kept: str | None
+) -> None:
+    file = tmp_path / "flowbot.db"
+    environ["FLOWBOT_CONFIG"] = str(tmp_path / "flowbot.toml")
+    migrate.migrate(f"sqlite:///{file}")
+
+    done = testing.CliRunner().invoke(command_line.main, ["pause", "--reason", reason], env=environ)
+
+    assert done.exit_code == code
+    with contextlib.closing(sqlite3.connect(file)) as database:
+        reasons = [reason for (reason,) in database.execute("SELECT reason FROM pause")]
+    assert reasons == ([] if kept is None else [kept])

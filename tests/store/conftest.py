@@ -78,14 +78,7 @@ def template(server: postgres.Server) -> str:
     """Return the name of an empty database, made once, in which the server's clock is what a file says."""
     server.execute("CREATE DATABASE template_of_tests")
     migrate.migrate(server.url("template_of_tests"))
-    server.execute(
-        "CREATE SCHEMA fake",
-        f"""
-        CREATE FUNCTION fake.statement_timestamp() RETURNS timestamptz LANGUAGE sql STABLE AS $$
-        SELECT to_timestamp(pg_read_file('{server.directory}/clock of ' || current_database())::double precision) $$
-        """,
-        database="template_of_tests",
-    )
+    server.follow_clock("template_of_tests")
     return "template_of_tests"
 
 
@@ -110,7 +103,7 @@ _numbers = itertools.count(1)
 def server_url(server: postgres.Server, template: str, new_database: Callable[..., str], clock: Clock) -> str:
     """Return the URL of an empty database on the server."""
     name = new_database(template=template)
-    clock.show_in(server.directory / f"clock of {name}")
+    clock.show_in(server.clock_of(name))
     return server.url(name)
 
 
