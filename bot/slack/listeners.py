@@ -7,6 +7,7 @@ Durable lane: the entry is on disk before the acknowledgement. Nothing is decide
 import asyncio
 import contextlib
 import dataclasses
+import secrets
 from collections.abc import Awaitable, Callable, Coroutine
 from typing import Any, Final, assert_never
 
@@ -86,10 +87,7 @@ class Listeners:
             await ack()
             return None
         entry, typed = found
-        said = await self._take(entry, typed, body)
-        await ack()
-        if said is not None:
-            self._beside_the_answer(self._tell(entry, said))
+        await self._tell_beside(ack, entry, self._take(entry, typed, body))
         return None
 
     async def _bot_user(self, body: Body) -> str | None:
@@ -161,16 +159,16 @@ class Listeners:
         except ValueError:
             await ack()  # a link, or a button of a later version
             return
+        await self._tell_beside(ack, entry, self._press(entry, clicked, body))
+
+    async def _press(self, entry: Entry, clicked: Clicked, body: Body) -> Message | None:
+        """Do what a button asks for, and return what its presser is told at once."""
+        self._remember(entry, body)
         view = _modal_behind(clicked, body)
-        if view is not None:
-            await ack()
-            self._remember(entry, body)
-            self._beside_the_answer(self._open(entry, view))
-            return
-        said = messages.recording(await self._keep(entry, body))
-        await ack()
-        if said is not None:
-            self._beside_the_answer(self._tell(entry, said))
+        if view is None:
+            return messages.recording(await self._keep(entry, body))
+        self._beside_the_answer(self._open(entry, view))
+        return None
 
     def _turn(self, body: Body, entry: Entry, typed: Typed, page: int) -> None:
         """Show another page of the list in the place of this one."""
@@ -204,6 +202,16 @@ class Listeners:
         while self._telling:
             await asyncio.wait(set(self._telling))
 
+    async def _tell_beside(self, ack: AsyncAck, entry: Entry, work: Awaitable[Message | None]) -> None:
+        """Acknowledge what nobody reads the response to, and tell beside it what came of it, an error too."""
+        try:
+            said = await work
+        except Exception as error:  # noqa: BLE001 - logged, and its sender is told
+            said = _unexpected(error)
+        await ack()
+        if said is not None:
+            self._beside_the_answer(self._tell(entry, said))
+
     def _beside_the_answer(self, work: Coroutine[Any, Any, None]) -> None:
         """Do something that a slow Slack may hold up without holding up the acknowledgement."""
         task = asyncio.create_task(work)
@@ -234,13 +242,23 @@ class Listeners:
         self._returns.remember(entry.key, response_url=url, trigger_id=body.get("trigger_id"))
 
     async def _open(self, entry: Entry, view: dict[str, object]) -> None:
-        if not await self._notifier.open_modal(entry.key, view):
-            await self._tell(entry, messages.modal_not_opened())
+        try:
+            said = None if await self._notifier.open_modal(entry.key, view) else messages.modal_not_opened()
+        except Exception as error:  # noqa: BLE001 - logged, and its presser is told
+            said = _unexpected(error)
+        if said is not None:
+            await self._tell(entry, said)
 
 
 def _later() -> BoltResponse:
     """Return what makes Slack deliver an event again."""
     return BoltResponse(status=503, body="not ready yet")
+
+
+def _unexpected(error: Exception) -> Message:
+    error_id = secrets.token_hex(4)
+    log.error("a listener failed", exc_info=error, error_id=error_id)
+    return messages.unexpected(error_id)
 
 
 def _modal_behind(clicked: Clicked, body: Body) -> dict[str, object] | None:

@@ -5,6 +5,7 @@ It keeps hold of what it has begun, and decides nothing: what may be seen is for
 
 import asyncio
 import secrets
+import weakref
 from typing import Final, Protocol
 
 import structlog
@@ -19,10 +20,13 @@ from bot.usecases import errors
 from bot.usecases.query_results import NotShown, Shown, Usable
 
 AT_ONCE: Final = 8
-"""Readings that are carried out side by side."""
+"""Readings for one channel, and for the project that they name, that are carried out side by side."""
 
 MOST_WAITING: Final = 200
 """Readings that may be under way or waiting."""
+
+SHARE: Final = MOST_WAITING // 4
+"""How many of them may be one person's, so that nobody who floods keeps others out."""
 
 WHO_WITHIN: Final = 1.0
 """Seconds that help waits for Slack to say who asks."""
@@ -48,8 +52,10 @@ class ReadLane:
     def __init__(self, *, reading: Reading, notifier: Notifier) -> None:
         self._reading = reading
         self._notifier = notifier
-        self._seats = asyncio.Semaphore(AT_ONCE)
-        self._under_way: set[asyncio.Task[None]] = set()
+        self._seats: weakref.WeakValueDictionary[tuple[str | None, str], asyncio.Semaphore] = (
+            weakref.WeakValueDictionary()
+        )
+        self._under_way: dict[asyncio.Task[None], str] = {}
 
     def begin(
         self, entry: Entry, typed: Typed, command: grammar.ReadCommand, *, page: int = 1, replace: bool = False
@@ -58,11 +64,12 @@ class ReadLane:
 
         A mention has no acknowledgement that anybody reads: there it is told before the answer.
         """
-        if len(self._under_way) >= MOST_WAITING:
+        person = entry.actor.user
+        if len(self._under_way) >= MOST_WAITING or list(self._under_way.values()).count(person) >= SHARE:
             return messages.too_many()
         task = asyncio.create_task(self._answer(entry, typed, command, page=page, replace=replace))
-        self._under_way.add(task)
-        task.add_done_callback(self._under_way.discard)
+        self._under_way[task] = person
+        task.add_done_callback(self._under_way.pop)
         return messages.looking(command) if typed.door is Door.SLASH else None
 
     async def help(self, entry: Entry, typed: Typed, verb: verbs.Verb | None) -> Message:
@@ -83,10 +90,10 @@ class ReadLane:
     async def _answer(
         self, entry: Entry, typed: Typed, command: grammar.ReadCommand, *, page: int, replace: bool
     ) -> None:
-        if typed.door is Door.MENTION and not replace:
-            await self._say(entry, messages.looking(command))
         try:
-            async with self._seats:
+            if typed.door is Door.MENTION and not replace:
+                await self._say(entry, messages.looking(command))
+            async with self._seats.setdefault((command.project, typed.channel), asyncio.Semaphore(AT_ONCE)):
                 value = await self._reading.read(entry.actor, typed, command, page=page)
             await self._notifier.show(entry, value, door=typed.door, replace=replace)
         except errors.ChatError as failure:
