@@ -33,7 +33,7 @@ TEAM_AGAIN: Final = 2.0
 """Seconds after which an entry is looked at again that waits for Slack to say which workspace is ours."""
 
 LEFT_ALONE: Final = 10_000
-"""How many keys are kept of entries that are taken up no more."""
+"""How many keys are kept of entries that are given up where that cannot be recorded; a restart forgets them."""
 
 log = structlog.get_logger()
 
