@@ -166,7 +166,7 @@ class Variables(BaseSettings):
 
 
 class Source(EnvSettingsSource):
-    """Variables from one place, read already, so that each place says by itself what cannot be read.
+    """Variables from every place, read already, so that each place says by itself what cannot be read.
 
     The sources of pydantic-settings would expand `${…}` inside a secret of `.env`, give up on the first file of the
     secrets directory that is no text, pass over links that lead out of it in silence, and cut `A__B__AK` at the wrong
