@@ -24,7 +24,7 @@ from tests.scenarios import policies
 
 MAIN: Final = "ec897482-d24b-4d64-aa39-407980901b2d"
 
-PATIENCE: Final = 30.0
+PATIENCE: Final = 180.0
 """Real seconds for a whole play, on a machine that others use too."""
 
 MOST_POINTS: Final = (110, 60, 40)

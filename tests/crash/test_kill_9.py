@@ -18,7 +18,7 @@ ROOT: Final = pathlib.Path(__file__).parents[2]
 
 PLAYERS: Final = max(2, os.cpu_count() or 2)
 
-A_SEED_WITHIN: Final = 60.0
+A_SEED_WITHIN: Final = 400.0
 """Real seconds for a seed, however busy the machine is."""
 
 
