@@ -45,7 +45,7 @@ def flowbot(directory: pathlib.Path, environ: Mapping[str, str], *arguments: str
     """Run the command to its end."""
     command = [sys.executable, "-m", "bot", *arguments]
     done = subprocess.run(  # noqa: S603 - our own words
-        command, cwd=directory, env=dict(environ), capture_output=True, text=True, timeout=30, check=False
+        command, cwd=directory, env=dict(environ), capture_output=True, text=True, timeout=120, check=False
     )
     assert "Traceback" not in done.stderr + done.stdout
     assert not any(secret in done.stdout + done.stderr for secret in (TOKEN, "shhh-signing", "sk-known-to-nobody"))
@@ -196,7 +196,7 @@ async def child(tmp_path: pathlib.Path) -> AsyncIterator[Child]:
 async def test_serve_migrates_its_file_and_sigterm_ends_it_well(child: Child) -> None:
     await child.start()
     assert (await child.world.slack.people.command("U0ALICE", HERE, "stop main-feed")).ok
-    await child.world.slack.until(lambda workspace: workspace.messages(HERE), timeout=20)
+    await child.world.slack.until(lambda workspace: workspace.messages(HERE), timeout=120)
 
     assert await child.end(signal.SIGTERM) == 0
     assert "Traceback" not in child.errors.read_text()
@@ -213,9 +213,9 @@ async def test_pause_and_resume_work_beside_a_bot_that_serves(child: Child, tmp_
         await people.command("U0ALICE", HERE, "stop main-feed")
         if says == "paused":
             await child.world.slack.until(
-                lambda found: _told_of_the_pause(found.ephemerals("U0ALICE", HERE)), timeout=20
+                lambda found: _told_of_the_pause(found.ephemerals("U0ALICE", HERE)), timeout=120
             )
-    await child.world.slack.until(lambda found: found.messages(HERE), timeout=20)
+    await child.world.slack.until(lambda found: found.messages(HERE), timeout=120)
 
 
 def _told_of_the_pause(heard: list[PostedMessage]) -> bool:
@@ -233,10 +233,10 @@ async def test_sigterm_lets_a_call_in_flight_end(child: Child) -> None:
     slack = child.world.slack
     gate = slack.faults
     await slack.people.command("U0CAROL", HERE, "stop main-feed")
-    card = await slack.until(lambda found: next((m for m in found.messages(HERE) if m.buttons), None), timeout=20)
+    card = await slack.until(lambda found: next((m for m in found.messages(HERE) if m.buttons), None), timeout=120)
     gate.delay("chat.postMessage", 0.5)
     await slack.people.click("U0CAROL", card, "confirm")
-    await child.world.live.until(lambda live: bool(live.calls_of("PUT", "/flows/stop")), timeout=20)
+    await child.world.live.until(lambda live: bool(live.calls_of("PUT", "/flows/stop")), timeout=120)
 
     assert await child.end(signal.SIGTERM) == 0
     assert child.select("SELECT progress FROM operations") == [("succeeded",)]

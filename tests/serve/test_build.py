@@ -158,7 +158,7 @@ async def test_what_was_acknowledged_before_the_end_is_there_after_it(built: wor
     async with running(built):
         await built.slack.people.command("U0ALICE", "C0INCIDENT", "stop main-feed")
     async with running(built):
-        await built.slack.until(lambda found: any(one.buttons for one in found.messages("C0INCIDENT")), timeout=10)
+        await built.slack.until(lambda found: any(one.buttons for one in found.messages("C0INCIDENT")), timeout=60)
 
     assert len(built.slack.workspace.messages("C0INCIDENT")) == 1
 
