@@ -74,6 +74,8 @@ def build(*, client: AsyncWebClient, installation: Installation, listeners: List
 async def _on_error(error: Exception) -> BoltResponse:
     """Answer what no listener took, and what one stumbled over, without a 500 and without the body."""
     if isinstance(error, BoltUnhandledRequestError):
+        if error.request.body.get("type") == "event_callback":  # anything else makes Slack send the event again
+            return BoltResponse(status=200, body="")
         return BoltResponse(status=404, body="flowbot does not take this")
     error_id = secrets.token_hex(4)
     log.error("a listener failed", exc_info=error, error_id=error_id)
