@@ -170,7 +170,6 @@ async def test_what_is_ours_reaches_its_listener(dispatching: Dispatching, paylo
         {**CLICK, "type": "message_action", "callback_id": "x"},
         {**CLICK, "type": "block_suggestion", "action_id": "x", "value": ""},
         {**VIEW, "type": "view_closed"},
-        {**MENTION, "event": {**MENTION["event"], "type": "message"}},
         {"type": "nothing that anybody knows", "team_id": "T0PLAYGROUND"},
         {"team_id": "T0PLAYGROUND"},
     ],
@@ -179,6 +178,13 @@ async def test_what_is_not_ours_is_not_found_and_does_nothing(
     dispatching: Dispatching, payload: dict[str, Any]
 ) -> None:
     assert (await dispatching.send(payload)).status_code == 404
+    assert dispatching.entries == []
+
+
+async def test_an_event_that_nobody_handles_is_acknowledged(dispatching: Dispatching) -> None:
+    answered = await dispatching.send({**MENTION, "event": {**MENTION["event"], "type": "message"}})
+
+    assert (answered.status_code, answered.body) == (200, b"")
     assert dispatching.entries == []
 
 
