@@ -13,6 +13,7 @@ import structlog
 from bot.commands.deliveries import Entry
 from bot.lifecycle import records
 from bot.lifecycle.states import State
+from bot.policy.file import keys
 from bot.store import audit, leases, linker, retention, revision, rows, schema, statements
 from bot.store.engines import database, dialect, file_lock
 from bot.usecases import errors, ports
@@ -153,6 +154,7 @@ class SqlStore:
         denied = statements.reading(
             _REQUESTS.c.project == project,
             _REQUESTS.c.flow_id == flow_id,
+            _REQUESTS.c.created_at >= since - keys.LONGEST,  # denied while it was pending: an index finds no more
             _REQUESTS.c.state == State.DENIED.value,
             _REQUESTS.c.ended_by.is_not(None),
             _REQUESTS.c.dry_run.is_(sa.false()),
