@@ -263,8 +263,8 @@ def pause(connection: sa.Connection, pause: ports.Pause) -> None:
 
 
 def lapse_all(connection: sa.Connection) -> None:
-    """End every lease, of whatever replica."""
-    connection.execute(schema.requests.update().where(schema.requests.c.lease_owner.is_not(None)).values(FREE))
+    """End every lease, of whatever replica, on what wants something."""
+    connection.execute(schema.requests.update().where(schema.requests.c.due_at >= 0.0).values(FREE))
     connection.execute(schema.inbox.update().where(UNFINISHED).values(FREE))
 
 

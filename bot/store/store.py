@@ -13,6 +13,7 @@ import structlog
 from bot.commands.deliveries import Entry
 from bot.lifecycle import records
 from bot.lifecycle.states import State
+from bot.policy.file import keys
 from bot.store import audit, leases, linker, retention, revision, rows, schema, statements
 from bot.store.engines import database, dialect, file_lock
 from bot.usecases import errors, ports
@@ -27,6 +28,21 @@ _ELAPSING: Final = leases.elapsing()
 _REQUESTS: Final = schema.requests
 _REPLIES: Final = schema.replies
 _INBOX: Final = schema.inbox
+
+# Every command runs these, so they are made once, as those in `statements` are.
+
+_DENIAL: Final = statements.reading(
+    _REQUESTS.c.project == sa.bindparam("the_project", type_=sa.Text),
+    _REQUESTS.c.flow_id == sa.bindparam("the_flow", type_=sa.Text),
+    # A request is denied while it is pending: the index finds no more than those of so long a time.
+    _REQUESTS.c.created_at >= sa.bindparam("asked_since", type_=sa.Double),
+    _REQUESTS.c.state == State.DENIED.value,
+    _REQUESTS.c.ended_by.is_not(None),
+    _REQUESTS.c.dry_run.is_(sa.false()),
+    _REQUESTS.c.ended_at >= sa.bindparam("since", type_=sa.Double),
+    limit=1,
+)
+_KEY: Final = sa.select(schema.keys).where(schema.keys.c.key == sa.bindparam("the_key", type_=sa.Text))
 
 
 class SqlStore:
@@ -150,16 +166,8 @@ class SqlStore:
 
     async def last_denial(self, project: str, flow_id: str, *, since: float) -> records.Request | None:
         """Return the newest request for the flow, no dry run, that somebody denied since then."""
-        denied = statements.reading(
-            _REQUESTS.c.project == project,
-            _REQUESTS.c.flow_id == flow_id,
-            _REQUESTS.c.state == State.DENIED.value,
-            _REQUESTS.c.ended_by.is_not(None),
-            _REQUESTS.c.dry_run.is_(sa.false()),
-            _REQUESTS.c.ended_at >= since,
-            limit=1,
-        )
-        return await self._one(denied)
+        which = {"the_project": project, "the_flow": flow_id, "since": since, "asked_since": since - keys.LONGEST}
+        return await self._one(_DENIAL, which)
 
     async def emergencies(self, person: str, *, since: float) -> int:
         """Count the emergencies, no dry runs, that somebody (Actor.id) asked for and that were let run since then."""
@@ -260,8 +268,7 @@ class SqlStore:
         """Return how an access key stands with the cloud."""
 
         def work(connection: sa.Connection) -> sa.RowMapping | None:
-            found = connection.execute(sa.select(schema.keys).where(schema.keys.c.key == key))
-            return found.mappings().one_or_none()
+            return connection.execute(_KEY, {"the_key": key}).mappings().one_or_none()
 
         row = await self.database.read(work)
         return rows.to_standing(row) if row else ports.KeyStanding()

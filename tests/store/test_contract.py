@@ -11,6 +11,7 @@ from sqlalchemy import exc
 from bot.commands.deliveries import Actor, Entry, Verdict
 from bot.lifecycle import records, schedule, transitions
 from bot.lifecycle.states import Event, State
+from bot.policy.file import keys
 from bot.store import store
 from bot.usecases import answers, errors, ports
 
@@ -145,6 +146,14 @@ class TestFlows:
         assert newest.id == "r1"
         assert await mine.last_denial("live", "flow-1", since=231.0) is None
         assert await mine.last_denial("live", "flow-2", since=0.0) is None
+
+    async def test_a_denial_counts_however_long_the_request_was_pending(self, mine: store.SqlStore) -> None:
+        new = dataclasses.replace(examples.request(), asked_at=1000.0, expires_at=1000.0 + keys.LONGEST)
+        await add(mine, new)
+        await mine.commit(change(examples.denied(new, at=new.expires_at)))
+        newest = await mine.last_denial("live", "flow-1", since=new.expires_at)
+        assert newest is not None
+        assert newest.id == new.id
 
 
 class TestEmergencies:
