@@ -72,7 +72,7 @@ def test_version_imports_nothing_that_takes_long(tmp_path: pathlib.Path) -> None
         (("--user", "U0ALICE", "--channel", "C0RANDOM", "stop", "main-feed", "--project", "hk"), 0, "yes, with 1"),
         (("--user", "U0NOBODY", "--channel", "C0INCIDENT", "stop", "main-feed"), 1, "no: no rule allows it"),
         (("--user", "U0ALICE", "--channel", "C0INCIDENT", "stop", "x", "--emergency"), 1, "no rule lets them use"),
-        (("--user", "U0NOBODY", "--channel", "C0INCIDENT", "list"), 0, "yes: by rule"),
+        (("--user", "U0NOBODY", "--channel", "C0INCIDENT", "list"), 0, "yes, without approval: by rule"),
         (("--user", "U0ALICE", "--channel", "C0INCIDENT", "halt", "main-feed"), 2, "is not a command"),
         (("--user", "U0ALICE", "--channel", "C0INCIDENT", "stop", "a", "--project", "x"), 2, "one of: hk"),
         (("--channel", "C0INCIDENT", "stop", "main-feed"), 2, "--user"),
