@@ -20,8 +20,8 @@ class CardCopy:
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
 class EntryResult:
-    """What became of an entry: the request that it touched, the one that gave way to it, what its sender is told, and
-    the copy that was clicked.
+    """The result of an entry: the request that it touched, the request that it superseded, the answer to its sender,
+    and the copy of a card that was clicked.
     """
 
     request_id: str | None = None
