@@ -1,4 +1,4 @@
-"""The `flowbot` command as a process of its own: exit codes, sentences instead of tracebacks, and its end."""
+"""The `flowbot` command as a process: exit codes, error messages without tracebacks, and the shutdown."""
 
 import asyncio
 import os
@@ -25,7 +25,7 @@ TOKEN = "xoxb-known-to-nobody"
 
 @pytest.fixture
 def environ(tmp_path: pathlib.Path) -> dict[str, str]:
-    """Return settings that are in order, offline."""
+    """Return valid settings."""
     (tmp_path / "flowbot.toml").write_text(world.POLICY.replace("{endpoint}", "http://127.0.0.1:9"))
     return {
         "PATH": os.environ["PATH"],
@@ -40,7 +40,7 @@ def environ(tmp_path: pathlib.Path) -> dict[str, str]:
 
 
 def flowbot(directory: pathlib.Path, environ: Mapping[str, str], *arguments: str) -> subprocess.CompletedProcess[str]:
-    """Run the command to its end."""
+    """Run the command and wait for it."""
     command = [sys.executable, "-m", "bot", *arguments]
     done = subprocess.run(  # noqa: S603 - our own words
         command, cwd=directory, env=dict(environ), capture_output=True, text=True, timeout=30, check=False
@@ -186,7 +186,7 @@ def test_a_file_that_is_no_database_is_a_sentence(tmp_path: pathlib.Path, enviro
 
 @pytest.fixture
 async def child(tmp_path: pathlib.Path) -> AsyncIterator[Child]:
-    """Return a bot in a process of its own, not yet started, whose database does not exist yet."""
+    """Return a bot process that has not started yet, and whose database does not exist yet."""
     async with open_child(tmp_path) as opened:
         yield opened
 
