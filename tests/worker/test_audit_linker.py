@@ -65,5 +65,5 @@ async def test_a_database_that_is_away_is_told_once_each_time_it_goes() -> None:
         for is_away in (True, True, False, True):
             rows.is_away = is_away
             await linker.catch_up()
-    assert [line["event"] for line in logged] == ["the audit is not linked: database unavailable"] * 2
+    assert [line["event"] for line in logged] == ["audit not linked: database unavailable"] * 2
     assert rows.waiting == 0

@@ -90,9 +90,9 @@ def test_a_file_that_is_the_same_keeps_the_same_object(file: pathlib.Path, polic
         (f"deep = {'[' * 2000}{']' * 2000}", "is nested too deeply"),
         (STRICTER.replace("verbs", "verb"), "flowbot.toml:"),
         (STRICTER.replace("projects.hk", "projects.other"), "restart the bot"),
-        (STRICTER.replace("0123456789abcdef" * 2, "f" * 32), "another project_id, region or endpoint"),
-        (STRICTER.replace("ap-southeast-3", "cn-north-4"), "another project_id, region or endpoint"),
-        (STRICTER.replace("http://127.0.0.1:9", "http://127.0.0.1:10"), "another project_id, region or endpoint"),
+        (STRICTER.replace("0123456789abcdef" * 2, "f" * 32), "changes the project_id, region or endpoint"),
+        (STRICTER.replace("ap-southeast-3", "cn-north-4"), "changes the project_id, region or endpoint"),
+        (STRICTER.replace("http://127.0.0.1:9", "http://127.0.0.1:10"), "changes the project_id, region or endpoint"),
         (STRICTER + CASE, "case 1, approvals: expects 1 approval; the decision is yes, with 2 approvals"),
     ],
 )
