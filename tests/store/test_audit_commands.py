@@ -33,7 +33,7 @@ Command = Callable[..., Result]
 
 @pytest.fixture
 async def opened(replicas: Replicas) -> store.SqlStore:
-    """Return the store of a bot that has written three rows, a day apart, and linked none of them."""
+    """Return the store of a bot that has written three rows, one a day, and not linked them."""
     found = await replicas.open("bot")
     for number, what in enumerate(("asked", "approved", "outcome")):
         await note(found, what, at=START + number * DAY)
@@ -42,7 +42,7 @@ async def opened(replicas: Replicas) -> store.SqlStore:
 
 @pytest.fixture
 def flowbot(opened: store.SqlStore, url: str, tmp_path: pathlib.Path, monkeypatch: pytest.MonkeyPatch) -> Command:
-    """Return a way to run the command beside the bot."""
+    """Return a function that runs the command beside the bot."""
     (tmp_path / "flowbot.toml").write_text(world.POLICY.replace("{endpoint}", "http://127.0.0.1:9"))
     monkeypatch.chdir(tmp_path)
     environ = {

@@ -1,4 +1,4 @@
-"""No method of the store reads a whole table of SQLite: each finds its rows by an index."""
+"""No method of the store scans a whole table of SQLite; each uses an index."""
 
 from typing import Any
 
@@ -44,7 +44,7 @@ async def _use_every_method(opened: store.SqlStore, clock: Clock) -> None:
 
 @pytest.fixture
 def url(file_url: str) -> str:
-    """Return a file: the other plans depend on what a server knows of its tables."""
+    """Return a file: a server's plans depend on its statistics."""
     return file_url
 
 

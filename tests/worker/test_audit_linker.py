@@ -1,4 +1,4 @@
-"""Rows of the audit are linked a batch at a time, and a database that is away is told once."""
+"""Linking rows of the audit in batches, and logging an unavailable database once."""
 
 import pytest
 from structlog.testing import capture_logs
@@ -9,7 +9,7 @@ from bot.worker.audit_linker import BATCH, AuditLinker
 
 
 class Rows:
-    """Rows that wait to be linked, in a database that may be away."""
+    """Rows that wait to be linked, in a database that may be unavailable."""
 
     def __init__(self, waiting: int) -> None:
         self.waiting = waiting
@@ -26,7 +26,7 @@ class Rows:
 
 
 class Enough(Exception):
-    """The clock has slept often enough."""
+    """Raised when the clock has slept often enough."""
 
 
 class Clock:
