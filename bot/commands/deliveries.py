@@ -44,10 +44,10 @@ class Verdict(enum.StrEnum):
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
 class Actor:
-    """Who acts: `user` is the user id, `team` that of a workspace, or of the organisation where Slack gives that.
+    """Who acts: a user id, and the id of their workspace, or of the organisation if Slack sends that.
 
-    On Enterprise Grid one person may act with several user ids. `person` is the id that Slack gives for all of them,
-    once it was asked; None where it gives none. People are compared by `id`, and mentioned by `user`.
+    On Enterprise Grid one person may have several user ids. `person` is the one id that Slack gives for all of them;
+    None before Slack is asked, or if it gives none. Compare people by `id`; mention them by `user`.
     """
 
     team: str
@@ -56,21 +56,21 @@ class Actor:
 
     @property
     def id(self) -> str:
-        """Return the id of the person, whichever of their user ids they act with."""
+        """Return the id of the person, the same for all of their user ids."""
         return self.person or self.user
 
     @property
     def has_one_id(self) -> bool:
-        """Tell whether no other user id can be theirs; ids with a W are those of an organisation."""
+        """Return whether they can have no other user id; ids with a W belong to an organisation."""
         return self.person is None and not self.user.startswith("W")
 
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
 class Typed:
-    """A command as it was typed in `channel`, without `/flow` or the mention.
+    """A command typed in `channel`, without `/flow` or the mention.
 
-    `ts` is that of the message that holds it, which a slash command has none of; `thread_ts` that of the root of the
-    thread in which it stands.
+    `ts` is the timestamp of its message; None for a slash command, which has no message. `thread_ts` is the timestamp
+    of the root message of its thread.
     """
 
     kind: Literal["typed"] = "typed"
@@ -83,7 +83,7 @@ class Typed:
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
 class Clicked:
-    """A button that was pressed on the message `message_ts` in `channel`, perhaps in the thread under `thread_ts`."""
+    """A pressed button of the message `message_ts` in `channel`; `thread_ts` is set if the message is in a thread."""
 
     kind: Literal["clicked"] = "clicked"
     button: Button
@@ -95,7 +95,7 @@ class Clicked:
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
 class Submitted:
-    """A modal that was submitted: the reason typed in it, the flow's name where that was asked for, or a verdict."""
+    """A submitted modal: the typed reason, the typed name of the flow, or a verdict."""
 
     kind: Literal["submitted"] = "submitted"
     modal: Modal
@@ -113,8 +113,8 @@ class Entry:
     """One row of the inbox.
 
     `key` is unique for 24 hours: a repeated delivery has the same one. `received_at` is in seconds since the epoch
-    (UTC), as every time in flowbot. `for_teams` holds the workspaces that the delivery says it is for, where that could
-    not be compared with ours when it came: nothing is decided before it has been.
+    (UTC), like every time in flowbot. `for_teams` holds the workspaces that the delivery is for, if our own workspace
+    was not known when it arrived. They are compared before anything is decided.
     """
 
     key: str

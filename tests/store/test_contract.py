@@ -1,4 +1,4 @@
-"""What every store must do, on every kind of database."""
+"""The contract of the store, on both kinds of database."""
 
 import asyncio
 import dataclasses
@@ -320,7 +320,7 @@ class TestPausing:
 
 
 class TestLookingBack:
-    """What the verbs that read ask for."""
+    """The queries of the read commands."""
 
     async def test_of_what_is_unsettled_something_may_still_come(self, mine: store.SqlStore) -> None:
         waits, rehearsal = examples.request("r1"), examples.request("r2", dry_run=True)
@@ -469,7 +469,7 @@ class TestRequestLeases:
         await add(mine, examples.request())
         clock.time += store.LEASE
         await other.claim("r1")
-        mine._leases.given("r1", asked_at=mine._leases.now())  # as the late reply to an earlier write would
+        mine._leases.given("r1", asked_at=mine._leases.now())  # like the late reply to an earlier write
         await mine.commit(change(examples.approved(examples.request())))
         assert mine.lease_left("r1") == 0
 
@@ -862,7 +862,7 @@ class TestAudit:
 
 
 class TestKeys:
-    """How access keys stand with the cloud."""
+    """The state of access keys."""
 
     @pytest.mark.parametrize("law", key_laws.LAWS, ids=lambda law: law.__name__)
     async def test_keys_are_counted(self, mine: store.SqlStore, other: store.SqlStore, law: key_laws.Law) -> None:
