@@ -61,7 +61,7 @@ async def test_what_changes_nothing_is_answered_and_in_the_audit(desk: Desk, set
     assert await desk.now(opened.id) == opened
 
 
-async def test_a_change_that_somebody_was_before_leaves_the_entry_as_it_is(desk: Desk, settle: commit.Commits) -> None:
+async def test_a_conflict_leaves_the_entry_unchanged(desk: Desk, settle: commit.Commits) -> None:
     opened = await desk.opened()
     click = desk.click("deny", CAROL, opened.id)
     await desk.store.record([click])
