@@ -107,7 +107,7 @@ CONSOLE = "https://console-intl.huaweicloud.com/live/?region=ap-southeast-3"
     ],
 )
 @pytest.mark.parametrize("verb", [Verb.STOP, Verb.STATUS, Verb.HISTORY])
-def test_the_address_of_a_page_of_the_console_stands_for_its_flow(verb: Verb, typed: str) -> None:
+def test_the_url_of_a_console_page_counts_as_its_flow(verb: Verb, typed: str) -> None:
     expected = stop(UUID) if verb is Verb.STOP else read(verb, UUID)
     assert grammar.parse(f"{verb} {typed}") == expected
 
@@ -131,7 +131,7 @@ def test_an_address_that_names_no_flow_or_several_asks_for_nothing(address: str)
     assert found.problem is UsageProblem.BAD_ADDRESS
 
 
-def test_a_label_that_could_be_a_flow_itself_is_not_passed_over_for_the_address_behind_it() -> None:
+def test_a_label_that_could_be_a_flow_is_kept_beside_its_url() -> None:
     found = grammar.parse(f"stop <{CONSOLE}&amp;flow_id={UUID}|main-feed>")
     assert isinstance(found, UsageError)
     assert found.problem is UsageProblem.BAD_FLOW
@@ -234,7 +234,7 @@ def test_a_reason_may_be_opened_in_many_ways(opening: str) -> None:
         ("x" * grammar.MAX_REASON, "x" * grammar.MAX_REASON),
     ],
 )
-def test_a_reason_is_taken_as_it_stands(typed: str, reason: str) -> None:
+def test_a_reason_is_kept_as_typed(typed: str, reason: str) -> None:
     assert grammar.parse(f"stop main-feed because {typed}") == stop("main-feed", reason=reason)
 
 
@@ -320,7 +320,7 @@ def test_a_reason_is_taken_as_it_stands(typed: str, reason: str) -> None:
         ("x" * 8001, wrong(UsageProblem.TOO_LONG, verb=None)),
     ],
 )
-def test_what_is_not_understood_says_why(text: str, error: UsageError) -> None:
+def test_a_usage_error_says_why(text: str, error: UsageError) -> None:
     assert grammar.parse(text) == error
 
 
@@ -434,7 +434,7 @@ def test_a_reason_that_was_typed_alone_is_judged_like_one_in_a_command(
 @pytest.mark.parametrize(
     "piece", ["—", "-", " x", "<", "<a:|", "« ", "- ", "—because", "&", "a ", "--x ", "`", "because "]
 )
-def test_a_long_text_of_marks_asks_for_nothing(piece: str) -> None:
+def test_a_long_text_of_marks_is_not_a_change(piece: str) -> None:
     assert not isinstance(grammar.parse(("stop a " + piece * 8000)[:8000]), ChangeCommand)
 
 

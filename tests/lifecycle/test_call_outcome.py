@@ -314,7 +314,7 @@ def test_promise_10_law_a_repeat_comes_within_a_minute_of_the_first_or_two_of_th
 
 
 @hypothesis.given(st.data())
-def test_law_what_has_an_end_never_runs_again(data: st.DataObject) -> None:
+def test_law_an_ended_operation_never_runs_again(data: st.DataObject) -> None:
     over = (Progress.SUCCEEDED, Progress.FAILED)
     for before, step in itertools.pairwise(play(data.draw)):
         if before.seen.operation.progress in over:
@@ -333,7 +333,7 @@ def test_promise_4_law_done_is_said_only_on_the_clouds_word(data: st.DataObject)
 
 
 @hypothesis.given(st.data())
-def test_law_whatever_comes_it_ends_or_is_read_back_and_then_is_final(data: st.DataObject) -> None:
+def test_law_every_operation_ends_or_is_read_back_and_then_is_final(data: st.DataObject) -> None:
     course = play(data.draw)
     for step in course:
         operation = step.seen.operation

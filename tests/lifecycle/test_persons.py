@@ -26,7 +26,7 @@ def test_everybody_who_acted_is_an_actor() -> None:
     assert persons.actors(dataclasses.replace(of(ALICE, CAROL, ended_by=None), ending=None)) == (ALICE, CAROL)
 
 
-def test_each_actor_gets_their_person_and_whoever_is_not_known_stays() -> None:
+def test_each_actor_gets_their_person_and_unknown_ones_stay() -> None:
     seen = of(ALICE, CAROL, person(DAVE, "W0DAVE"), ended_by=ERIN)
 
     found = persons.identified(seen, {"U0ALICE": "W0ALICE", "U0ERIN": "W0ERIN"})

@@ -452,7 +452,7 @@ def test_law_what_is_over_stays_over_and_what_is_needed_never_falls(lived: list[
 
 
 @hypothesis.given(lives())
-def test_law_what_is_open_is_looked_at_again(lived: list[Request]) -> None:
+def test_law_an_open_request_is_checked_again(lived: list[Request]) -> None:
     assert all(schedule.at(request) is not None for request in lived if records.is_open(request))
 
 
@@ -482,7 +482,7 @@ def test_a_request_whose_call_has_begun_cannot_fall_short(request_: Request) -> 
 
 
 @pytest.mark.parametrize("event", [Event.APPROVE, Event.FALL_SHORT])
-def test_an_ending_is_an_end(event: Event) -> None:
+def test_a_request_cannot_be_ended_by_other_events(event: Event) -> None:
     before = asked() if event is Event.APPROVE else approved()
     with pytest.raises(records.IllegalTransition):
         transitions.end(before, event, Ending(actor=BOB, at=NOW), said=ReplyKind.DENIED)

@@ -167,14 +167,14 @@ def test_a_repeat_and_a_reading_come_at_their_stored_time_and_no_sooner(seen: Re
 
 
 @pytest.mark.parametrize("how", [OutcomeKind.DONE, OutcomeKind.LOST])
-def test_a_success_and_what_nobody_knows_are_read_at_their_time(how: OutcomeKind) -> None:
+def test_a_success_and_an_unknown_outcome_are_read_at_their_time(how: OutcomeKind) -> None:
     seen = transitions.finish(running(), Outcome(how=how), at=NOW + 62, look_again_at=NOW + 72)
     assert schedule.act(seen, math.nextafter(NOW + 72, 0)) is None
     assert schedule.act(seen, NOW + 72) is Act.READ
     assert schedule.at(shown(seen)) == NOW + 72
 
 
-def test_what_nobody_knows_is_read_at_once_where_somebody_asks_for_it() -> None:
+def test_an_unknown_outcome_is_read_at_once_on_check_now() -> None:
     seen = transitions.finish(running(), Outcome(how=OutcomeKind.LOST), at=NOW + 62, look_again_at=NOW + 362)
     assert schedule.act(transitions.check_now(seen, at=NOW + 70), NOW + 70) is Act.READ
 
@@ -193,12 +193,12 @@ def test_what_nobody_knows_is_read_at_once_where_somebody_asks_for_it() -> None:
         for progress in (Progress.SUCCEEDED, Progress.FAILED, Progress.UNKNOWN)
     ],
 )
-def test_nothing_is_done_to_what_is_over(request_: Request) -> None:
+def test_nothing_is_due_on_a_settled_request(request_: Request) -> None:
     assert schedule.act(request_, NOW + 10**6) is None
 
 
 @pytest.mark.parametrize("state", [State.DENIED, State.EXPIRED, State.WITHDRAWN, State.SUPERSEDED])
-def test_what_ended_without_a_call_never_calls(state: State) -> None:
+def test_a_request_that_ended_without_a_call_never_calls(state: State) -> None:
     ended = dataclasses.replace(asked(), state=state, operation=Operation(progress=Progress.CANCELLED))
     assert schedule.act(ended, NOW) is schedule.act(ended, NOW + 10**6) is None
 

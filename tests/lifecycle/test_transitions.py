@@ -174,7 +174,7 @@ class TestEmergencies:
         )
 
     @pytest.mark.parametrize("how", [OutcomeKind.DONE, OutcomeKind.REFUSED, OutcomeKind.LOST])
-    def test_whatever_came_of_it_a_review_is_asked_for(self, how: OutcomeKind) -> None:
+    def test_every_outcome_of_an_emergency_asks_for_a_review(self, how: OutcomeKind) -> None:
         before = transitions.begin(pressed_twice(), at=NOW + 4)
         after = transitions.finish(before, Outcome(how=how), at=NOW + 5)
         said = (told(ReplyKind.OUTCOME, at=NOW + 5), told(ReplyKind.REVIEW_OPEN, at=NOW + 5))
@@ -260,7 +260,7 @@ class TestOperation:
         after = then(before, told(ReplyKind.OUTCOME, at=NOW + 3), operation=ended)
         assert transitions.finish(before, outcome, at=NOW + 3) == after
 
-    def test_what_nobody_knows_is_read_back(self) -> None:
+    def test_an_unknown_outcome_is_read_back(self) -> None:
         before, outcome = running(), Outcome(how=OutcomeKind.LOST)
         unknown = on(
             before,
@@ -275,18 +275,18 @@ class TestOperation:
         assert transitions.finish(before, outcome, at=NOW + 3, look_again_at=NOW + 8) == after
 
     @pytest.mark.parametrize("changed_to", [None, "ACTIVE"])
-    def test_a_last_look_tells_only_of_a_change(self, changed_to: str | None) -> None:
+    def test_the_last_read_is_told_only_if_it_found_a_change(self, changed_to: str | None) -> None:
         before = transitions.finish(running(), Outcome(how=OutcomeKind.DONE), at=NOW + 3, look_again_at=NOW + 8)
         said = (told(ReplyKind.CHANGED, at=NOW + 8),) if changed_to else ()
         looked = on(before, awaiting=Awaiting.NOTHING, changed_to=changed_to)
         assert transitions.look_back(before, changed_to=changed_to, at=NOW + 8) == then(before, *said, operation=looked)
 
-    def test_what_is_given_up_is_told_and_read_no_more(self) -> None:
+    def test_an_operation_that_is_given_up_is_told_and_no_longer_read(self) -> None:
         before = lost()
         after = then(before, told(ReplyKind.GIVEN_UP, at=NOW + 9), operation=on(before, awaiting=Awaiting.NOTHING))
         assert transitions.give_up(before, at=NOW + 9) == after
 
-    def test_a_reading_that_found_nothing_out_is_counted(self) -> None:
+    def test_an_inconclusive_poll_is_counted(self) -> None:
         before = lost()
         reads = on(before, reads=1, not_before=NOW + 20, trouble=TROUBLE)
         assert transitions.count_reading(before, until=NOW + 20, trouble=TROUBLE) == then(before, operation=reads)
@@ -373,7 +373,7 @@ STEPS: Final[list[tuple[Callable[[], object], str]]] = [
 
 
 @pytest.mark.parametrize(("step", "words"), STEPS)
-def test_what_is_no_step_is_refused_with_where_the_request_stands(step: Callable[[], object], words: str) -> None:
+def test_an_illegal_step_raises_with_the_state_of_the_request(step: Callable[[], object], words: str) -> None:
     with pytest.raises(IllegalTransition) as refused:
         step()
     assert str(refused.value) == words

@@ -38,16 +38,16 @@ BURNING = dataclasses.replace(STOP_BY_ONCALL, emergency=("oncall", ERIN), emerge
 
 
 class TestDecide:
-    def test_it_passes_over_the_approvers_of_the_rule(self) -> None:
+    def test_it_skips_the_approvers_of_the_rule(self) -> None:
         assert break_glass.decide(rules(BURNING, ALONE), ask(ALICE), NOBODY) == break_glass.AllowEmergency(
             rule=BURNING, members=("oncall", ERIN), passed_over=("leads",), limit=2, expires=1800.0
         )
 
-    def test_whoever_may_use_it_need_not_be_in_who_nor_be_spared_by_except(self) -> None:
+    def test_members_need_not_be_in_who_and_may_be_in_except(self) -> None:
         for rule in (BURNING, dataclasses.replace(BURNING, who=("*",), excluded=(ERIN,))):
             assert isinstance(break_glass.decide(rules(rule), ask(ERIN), NOBODY), break_glass.AllowEmergency)
 
-    def test_whoever_is_in_who_alone_may_not_and_learns_who_could(self) -> None:
+    def test_people_only_in_who_may_not_use_it_and_learn_who_could(self) -> None:
         rule = dataclasses.replace(BURNING, emergency=("leads",))
         other = dataclasses.replace(BURNING, name="other", emergency=(ERIN, "leads"))
         refused = break_glass.decide(rules(rule, other), ask(ALICE), NOBODY)
@@ -58,7 +58,7 @@ class TestDecide:
             why=Why.NO_EMERGENCY
         )
 
-    def test_of_several_rules_all_approvers_are_passed_over_and_the_strictest_is_named(self) -> None:
+    def test_with_several_rules_all_approvers_are_skipped_and_the_strictest_is_named(self) -> None:
         two = dataclasses.replace(
             BURNING,
             name="two",
@@ -84,7 +84,7 @@ class TestDecide:
             assert isinstance(refused, model.Refuse)
             assert (refused.why, refused.rule) == (Why.DENY_RULE, "frozen")
 
-    def test_a_membership_that_hangs_on_an_unknown_group_gives_nothing(self) -> None:
+    def test_an_unknown_group_does_not_make_anybody_a_member(self) -> None:
         refused = break_glass.decide(rules(BURNING), ask(CAROL), {GROUP: None})
         assert refused == model.Refuse(
             why=Why.UNREACHABLE, rule="on-call stops", who_could=("oncall", ERIN), groups=(GROUP,)
@@ -115,7 +115,7 @@ class TestDecide:
         needed = break_glass.groups_needed(rules(BURNING, deny, plain), ask(ALICE))
         assert needed == {GROUP, "S0DENIED", "S0SPARED", "S0WHO"}
 
-    def test_a_stricter_rule_that_applies_and_lets_nobody_pass_over_it_is_not_passed_over(self) -> None:
+    def test_a_stricter_rule_that_lets_nobody_skip_its_approvals_is_not_skipped(self) -> None:
         strict = dataclasses.replace(BURNING, name="strict", approvals=5, approvers=(BOB,), who=(GROUP,), emergency=())
         gate = rules(BURNING, strict)
         no = model.Refuse(why=Why.NO_EMERGENCY, rule="strict", approvals=5)
@@ -124,7 +124,7 @@ class TestDecide:
         assert break_glass.decide(gate, ask(ALICE), {GROUP: None}) == unsure
         assert isinstance(break_glass.decide(gate, ask(ALICE), {GROUP: frozenset()}), break_glass.AllowEmergency)
 
-    def test_whoever_hangs_on_a_group_learns_who_could_use_the_stricter_rule(self) -> None:
+    def test_people_in_an_unknown_group_learn_who_could_use_the_stricter_rule(self) -> None:
         strict = dataclasses.replace(BURNING, name="strict", approvals=5, who=(GROUP,), emergency=("leads",))
         refused = break_glass.decide(rules(BURNING, strict), ask(ALICE), {GROUP: None})
         assert refused == model.Refuse(
@@ -261,7 +261,7 @@ class TestGroups:
         elsewhere = dataclasses.replace(GONE, channels=("C0EU",), approvers=(GROUP,), emergency=(OTHER_GROUP,))
         assert break_glass.groups_judging(rules(elsewhere), emergency(passed_over=(), members=()), ask(ALICE)) == set()
 
-    def test_what_is_no_emergency_kept_none(self) -> None:
+    def test_a_request_without_emergency_kept_no_groups(self) -> None:
         plain = dataclasses.replace(emergency(), emergency=None)
         assert break_glass.groups_judging(rules(), plain, ask(ALICE)) == set()
 
@@ -272,7 +272,7 @@ class TestMayJudge:
     ) -> model.Refuse | None:
         return break_glass.may_judge(rules(), seen, ask(ALICE), groups, person=person(user, kind))
 
-    def test_those_passed_over_may_and_the_others_are_told_who_could(self) -> None:
+    def test_skipped_approvers_may_and_others_learn_who_could(self) -> None:
         no = model.Refuse(why=Why.NOT_APPROVER, rule="on-call stops", who_could=("leads", GROUP))
         assert [self.refusal(emergency(), user) for user in (CAROL, DAVE, BOB)] == [None, None, no]
         assert self.refusal(emergency(), BOB, {GROUP: frozenset({BOB})}) is None
@@ -305,7 +305,7 @@ class TestMayJudge:
         refused = self.refusal(emergency(), CAROL, kind=kind)
         assert refused == evaluation.refuse_outsider(person(CAROL, kind))
 
-    def test_nobody_judges_what_is_no_emergency(self) -> None:
+    def test_a_request_without_emergency_has_no_judges(self) -> None:
         assert self.refusal(dataclasses.replace(emergency(), emergency=None), CAROL) is not None
 
 

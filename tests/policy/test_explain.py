@@ -141,7 +141,7 @@ def test_the_decision_is_the_last_line(
     assert last.startswith(line)
 
 
-def test_a_rule_that_hangs_on_an_unknown_group_may_match() -> None:
+def test_a_rule_that_depends_on_an_unknown_group_may_match() -> None:
     explanation = explain.explain(rules(STOP_BY_ONCALL, ALONE), ask(ERIN), {})
 
     assert matches(explanation) == [None, False]

@@ -389,7 +389,7 @@ def test_every_problem_is_told_at_once_in_the_order_of_the_file() -> None:
     assert [line.split(":")[1] for line in told(text)] == ["1", "5", "8", "10", "10", "11"]
 
 
-def test_a_problem_of_two_rules_stands_where_the_second_is() -> None:
+def test_a_problem_between_two_rules_is_reported_at_the_second() -> None:
     third = RULE.replace("one", "three").replace("stop", "halt")
     assert [line.split(":")[1] for line in told(PROJECT + RULE + RULE + third)] == ["10", "15"]
 
@@ -430,7 +430,7 @@ def test_problems_in_unlike_places_are_found_by_their_lines() -> None:
     ]
 
 
-def test_rules_that_stand_in_one_list_are_told_apart() -> None:
+def test_rules_in_an_inline_list_are_told_apart() -> None:
     text = f'rules = [{{ name = "a", verbs = ["stop"], who = ["U0A"] }}, {{ name = "a" }}]\n{PROJECT}'
     assert told(text) == [
         "f.toml:1: rule 2, verbs: is missing",

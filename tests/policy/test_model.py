@@ -120,7 +120,7 @@ class TestDecide:
         sure = model.Refuse(why=Why.DENY_RULE, rule="frozen", who_could=("leads",), until=9.0)
         assert evaluation.decide(rules(ALONE, deny), ask(ALICE), {}) == sure
 
-    def test_a_deny_that_hangs_on_a_group_ends_at_no_time_that_is_known(self) -> None:
+    def test_a_deny_that_depends_on_a_group_has_no_known_end(self) -> None:
         deny = dataclasses.replace(FREEZE, who=(GROUP,), excluded=(), frozen_until=9.0)
         unsure = model.Refuse(why=Why.UNREACHABLE, rule="frozen", who_could=("leads",), groups=(GROUP,))
         assert evaluation.decide(rules(ALONE, deny), ask(ALICE), {}) == unsure
@@ -165,7 +165,7 @@ class TestDecide:
         allowed = isinstance(evaluation.decide(gate, ask(ALICE), groups), model.Allow)
         assert allowed is (matches is (effect is Effect.ALLOW))
 
-    def test_an_allow_that_hangs_on_an_unknown_group_is_refused_as_unreachable(self) -> None:
+    def test_an_allow_that_depends_on_an_unknown_group_is_refused_as_unreachable(self) -> None:
         rule = dataclasses.replace(ALONE, who=(GROUP,))
         assert evaluation.decide(rules(rule), ask(ALICE), {GROUP: None}) == model.Refuse(
             why=Why.UNREACHABLE, rule="leads alone", who_could=(GROUP,), groups=(GROUP,)
@@ -178,7 +178,7 @@ class TestDecide:
     def test_an_unknown_group_does_not_matter_to_those_whom_other_entries_name(self) -> None:
         assert isinstance(evaluation.decide(rules(STOP_BY_ONCALL), ask(ALICE), {GROUP: None}), model.NeedApproval)
 
-    def test_a_deny_that_hangs_on_an_unknown_group_matches(self) -> None:
+    def test_a_deny_that_depends_on_an_unknown_group_matches(self) -> None:
         for rule in (
             dataclasses.replace(FREEZE, who=(GROUP,), excluded=()),
             dataclasses.replace(FREEZE, excluded=(GROUP,)),
@@ -193,7 +193,7 @@ class TestDecide:
         assert isinstance(refused, model.Refuse)
         assert (refused.why, refused.rule) == (Why.DENY_RULE, "frozen")
 
-    def test_a_rule_that_may_hold_and_asks_for_approvals_is_not_passed_over(self) -> None:
+    def test_a_rule_that_may_match_and_requires_approvals_is_not_ignored(self) -> None:
         strict = dataclasses.replace(STOP_BY_ONCALL, name="strict", who=(OTHER_GROUP,))
         refused = evaluation.decide(rules(ALONE, strict), ask(CAROL), {OTHER_GROUP: None})
         assert isinstance(refused, model.Refuse)
@@ -263,7 +263,7 @@ class TestGroupsNeeded:
 class TestBehind:
     """The people behind ids: a user id stands for the person that Slack names, a group for its members."""
 
-    def test_each_id_stands_for_the_person_whom_slack_names(self) -> None:
+    def test_each_id_stands_for_the_person_that_slack_names(self) -> None:
         groups = {GROUP: frozenset({BOB, CAROL}), ALICE: frozenset({"W0ALICE"}), BOB: frozenset({"W0BOB"})}
         assert model.behind((ALICE, GROUP), groups) == (frozenset({"W0ALICE", "W0BOB", CAROL}), True)
 

@@ -50,7 +50,7 @@ def test_a_full_member_reads_and_no_more_without_a_rule() -> None:
 
 
 @pytest.mark.parametrize("kind", [kind for kind in Kind if kind is not Kind.MEMBER])
-def test_whoever_is_no_full_member_may_ask_who_they_are_and_no_more(kind: Kind) -> None:
+def test_people_who_are_not_full_members_may_only_use_whoami(kind: Kind) -> None:
     assert usable(stops, person=member(kind=kind)) == ALWAYS
     assert rights.rights(of(stops), member(kind=kind), HK, NOBODY) == ()
 

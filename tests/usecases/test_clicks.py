@@ -365,7 +365,7 @@ async def test_a_name_typed_once_more_leads_to_the_card_or_tells_what_became_of_
 @pytest.mark.parametrize(
     ("text", "modal", "name"), [(PROTECTED, Modal.TYPE_NAME, "main-feed"), (REASON, Modal.ADD_REASON, None)]
 )
-async def test_what_is_missing_when_it_is_asked_for_again_can_be_completed(
+async def test_what_is_missing_after_asking_again_can_be_completed(
     desk: Desk, text: str, modal: Modal, name: str | None
 ) -> None:
     opened = await desk.opened()
@@ -446,7 +446,7 @@ async def unknown(desk: Desk) -> Request:
 
 
 @pytest.mark.parametrize("actor", [ALICE, BOB, CAROL, ERIN])
-async def test_any_colleague_may_have_what_nobody_knows_read_at_once(desk: Desk, actor: Actor) -> None:
+async def test_any_full_member_may_check_an_unknown_outcome_at_once(desk: Desk, actor: Actor) -> None:
     seen = await unknown(desk)
 
     taken = await desk.take(desk.click("check_now", actor, seen.id))
@@ -495,7 +495,7 @@ async def came_to_nothing(desk: Desk, how: str) -> Request:
 
 
 @pytest.mark.parametrize("how", ["expired", "failed"])
-async def test_what_came_to_nothing_is_asked_again_in_the_name_of_whoever_presses(desk: Desk, how: str) -> None:
+async def test_asking_again_is_in_the_name_of_the_person_who_presses(desk: Desk, how: str) -> None:
     seen = await came_to_nothing(desk, how)
 
     taken = await desk.take(desk.click("ask_again", BOB, seen.id))
@@ -527,7 +527,7 @@ async def test_asking_again_twice_opens_one_request(desk: Desk) -> None:
 
 
 @pytest.mark.parametrize("end", ["deny", "withdraw", "approve"])
-async def test_what_somebody_ended_or_what_goes_on_is_not_asked_again(desk: Desk, end: str) -> None:
+async def test_a_request_that_a_person_ended_or_that_goes_on_cannot_be_asked_again(desk: Desk, end: str) -> None:
     seen = await desk.opened()
     await desk.take(desk.click(end, ALICE if end == "withdraw" else CAROL, seen.id))
 
@@ -537,7 +537,7 @@ async def test_what_somebody_ended_or_what_goes_on_is_not_asked_again(desk: Desk
     assert desk.select("SELECT count(*) FROM requests") == [(1,)]
 
 
-async def test_what_is_asked_again_stays_in_its_thread(desk: Desk) -> None:
+async def test_asking_again_stays_in_the_thread(desk: Desk) -> None:
     typed = deliveries.Typed(text="stop flow-1", channel="C0INCIDENT", thread_ts="7.root", ts="8.typed")
     taken = await desk.take(desk.entry(typed))
     seen = await desk.now(str(taken.request_id))

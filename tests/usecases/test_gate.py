@@ -142,7 +142,7 @@ async def test_a_laxer_policy_still_knows_the_groups_of_then(desk: Desk) -> None
     assert await refusal(desk, seen, DAVE) is Why.UNREACHABLE
 
 
-async def test_a_vote_stands_while_its_right_stands(desk: Desk) -> None:
+async def test_a_vote_counts_while_the_voter_has_the_right(desk: Desk) -> None:
     seen = await desk.approved()
 
     assert await desk.gate.lost_votes(seen, await choice(desk, seen)) == ((), True)
@@ -167,7 +167,7 @@ async def test_a_vote_is_doubtful_while_slack_cannot_be_asked(desk: Desk) -> Non
     assert lost == seen.votes
 
 
-async def test_a_confirmation_stands_for_its_requester_and_for_an_equal(desk: Desk) -> None:
+async def test_a_confirmation_counts_if_by_the_requester_or_an_equal(desk: Desk) -> None:
     seen = await desk.approved(actor=CAROL)
     by_dave = dataclasses.replace(seen, votes=(Vote(actor=DAVE, at=1.0),))
 
@@ -205,7 +205,7 @@ async def test_a_project_that_the_policy_does_not_know_any_more_is_refused(desk:
     assert decision.why is Why.NO_RULE
 
 
-async def test_an_emergency_asks_about_the_groups_that_it_hangs_on(desk: Desk) -> None:
+async def test_an_emergency_asks_about_the_groups_that_it_depends_on(desk: Desk) -> None:
     desk.policy = policy_of(EMERGENCY)
     subject = subject_of(await desk.opened(BURNS))
     desk.directory.asked.clear()

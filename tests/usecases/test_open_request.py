@@ -182,7 +182,7 @@ ZED = Actor(team="T1", user="U0ZED")
 
 
 @pytest.mark.parametrize("text", ["stop main-feed", "stop flow-1", "start flow-1 --dry-run", BURNS])
-async def test_whoever_no_rule_lets_do_it_costs_the_cloud_nothing(desk: Desk, text: str) -> None:
+async def test_a_person_whom_no_rule_allows_it_costs_the_cloud_nothing(desk: Desk, text: str) -> None:
     desk.directory.kinds[ZED.user] = model.Kind.MEMBER
     for _ in range(30):
         taken = await desk.take(desk.typed(text, ZED))
@@ -192,7 +192,7 @@ async def test_whoever_no_rule_lets_do_it_costs_the_cloud_nothing(desk: Desk, te
 
 
 @pytest.mark.parametrize("text", ["stop flow-1", BURNS])
-async def test_whoever_may_stop_any_flow_does_not_wait_behind_those_who_look(desk: Desk, text: str) -> None:
+async def test_a_stop_does_not_wait_behind_read_commands(desk: Desk, text: str) -> None:
     desk.policy = policy_of(EMERGENCY)
     await desk.opened(text)
 
@@ -633,7 +633,7 @@ class TestEmergency:
         for seen in (rehearsed, real, again):
             assert await desk.now(seen.id) == seen
 
-    async def test_of_two_at_once_the_later_one_stands(self, desk: Desk) -> None:
+    async def test_of_two_concurrent_ones_the_later_wins(self, desk: Desk) -> None:
         asked = [desk.typed(BURNS, actor) for actor in (ALICE, BOB)]
         await desk.store.record(asked)
 

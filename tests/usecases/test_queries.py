@@ -149,7 +149,7 @@ async def test_an_empty_list_has_one_page(library: Library) -> None:
     assert (found.rows, found.total, found.page, found.pages) == ((), 0, 1, 1)
 
 
-async def test_the_list_is_as_old_as_it_says(library: Library) -> None:
+async def test_the_age_of_the_list_is_correct(library: Library) -> None:
     await library.flows()
     library.desk.clock.turn(42)
 
