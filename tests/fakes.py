@@ -363,6 +363,10 @@ class TroubledStore(SqlStore):
         """Lease entries."""
         return await self._through("claim_entries", super().claim_entries(limit=limit))
 
+    async def claim_due(self, *, limit: int) -> list[Request]:
+        """Lease requests that are due."""
+        return await self._through("claim_due", super().claim_due(limit=limit))
+
     async def postpone_entry(self, key: str, *, until: float) -> None:
         """Let go of an entry for a while."""
         await self._through("postpone_entry", super().postpone_entry(key, until=until))
