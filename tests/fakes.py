@@ -13,6 +13,7 @@ from collections import defaultdict, deque
 from collections.abc import AsyncIterator, Awaitable, Callable, Collection, Coroutine, Mapping, Sequence
 from typing import Any, Final, TypeVar
 
+from bot.cloud.key_lock import LockedCloud
 from bot.commands import deliveries
 from bot.commands.deliveries import Actor, Entry
 from bot.commands.verbs import CHANGES, Verb
@@ -116,7 +117,7 @@ def policy_of(text: str) -> model.Policy:
 
 class FakeCloud:
     """ports.Cloud with flows in memory. Scripted replies come once each, in order; an event blocks its call until set,
-    and an event in `hanging` blocks every call of its project.
+    and an event in `hanging` blocks every call of its project. A script for `stop flow-1` is for that flow alone.
 
     As strict as Live: unknown flows are not found, and a flow in standby cannot be stopped.
     """
@@ -170,10 +171,11 @@ class FakeCloud:
         self.calls.append((method, about))
         if project.name in self.hanging:
             await self.hanging[project.name].wait()
-        said = self._script[method].popleft() if self._script[method] else None
+        script = self._script[f"{method} {about}"] or self._script[method]
+        said = script.popleft() if script else None
         while isinstance(said, asyncio.Event):
             await said.wait()
-            said = self._script[method].popleft() if self._script[method] else None
+            said = script.popleft() if script else None
         if isinstance(said, BaseException):
             raise said
         return said
@@ -363,6 +365,10 @@ class TroubledStore(SqlStore):
         """Lease entries."""
         return await self._through("claim_entries", super().claim_entries(limit=limit))
 
+    async def claim_due(self, *, limit: int) -> list[Request]:
+        """Lease requests that are due."""
+        return await self._through("claim_due", super().claim_due(limit=limit))
+
     async def postpone_entry(self, key: str, *, until: float) -> None:
         """Release an entry for a while."""
         await self._through("postpone_entry", super().postpone_entry(key, until=until))
@@ -421,10 +427,11 @@ class Desk:
         self.cloud, self.directory, self.chat = FakeCloud(), FakeDirectory(), FakeChat()
         self.policy = policy_of(POLICY)
         self.gate = Gate(current_policy=lambda: self.policy, directory=self.directory, switch=self.store, clock=clock)
-        finder = FlowFinder(cloud=self.cloud, clock=clock)
+        live = LockedCloud(cloud=self.cloud, keys=lambda project: f"key of {project.name}", store=store, clock=clock)
+        finder = FlowFinder(cloud=live, clock=clock)
         self.opener = RequestOpener(store=store, finder=finder, gate=self.gate, clock=clock)
         self.service = UseCases(store=store, gate=self.gate, opener=self.opener, clock=clock)
-        self.calling = Caller(store=store, cloud=self.cloud, gate=self.gate, clock=clock)
+        self.calling = Caller(store=store, cloud=live, gate=self.gate, clock=clock)
         self.telling = Deliverer(store=store, chat=self.chat, clock=clock)
         self.worker = Worker(
             store=store,

@@ -13,8 +13,11 @@ from typing import Any, Final
 
 import pytest
 
+from bot.cloud import key_lock
 from bot.commands.deliveries import Entry
+from bot.lifecycle.cloud_failure import CloudFailure, Fault
 from bot.lifecycle.records import ReplyKind
+from bot.store.store import SqlStore
 from bot.usecases import answers, ports
 from tests.fakes import ALICE, BOB, CAROL, DAVE, MAIN, Desk, open_desk, policy_of
 from tests.test_bulkheads import TWO_PROJECTS
@@ -25,6 +28,7 @@ PORTS: Final = {
     ports.Chat: "chat",
     ports.Directory: "directory",
     ports.Switch: "store",
+    ports.KeyStore: "store",
     ports.Clock: "clock",
 }
 """The ports of the worker, by what a desk calls its fakes."""
@@ -35,10 +39,10 @@ ELSEWHERE: Final = {
     "let_go": "called at a shutdown alone, by whom nobody waits for",
 }
 
-SICK: Final = ("sick", "C0INCIDENT", "U0ALICE", "U0DAVE")
+SICK: Final = ("sick", "C0INCIDENT", "U0ALICE", "U0DAVE", "key of hk")
 """What calls about the sick request are given; a call that is given nothing of either request is everybody's."""
 
-HEALTHY: Final = ("healthy", "C0EUROPE", "U0BOB", "U0CAROL")
+HEALTHY: Final = ("healthy", "C0EUROPE", "U0BOB", "U0CAROL", "key of eu")
 
 AFTERWARDS: Final = (1.0, 2.0, 3.0, 5.0, 10.0, *[31.0] * 6, 60.0, 120.0, 600.0, *[1_800.0] * 6)
 """Seconds by which the clock is turned on: more than three hours."""
@@ -115,7 +119,13 @@ async def arrive(desk: Desk, *entries: Entry) -> None:
 
 
 async def story(desk: Desk) -> tuple[Entry, ...]:
-    """Record what is sent: two ask for a stop, and two leads approve."""
+    """Record what is sent: two ask for a stop, and two leads approve.
+
+    The key of one of them has met a bad try before, and meets another at the last look at its flow.
+    """
+    await SqlStore.bad_try(desk.store, "key of hk", most=key_lock.BAD_TRIES, says_locked=False, locked_until=0.0)
+    there = desk.cloud.there["sick-flow"]
+    desk.cloud.will("flow sick-flow", there, there, CloudFailure(fault=Fault.CREDENTIALS, http_status=401))
     sent = (
         ("sick-request", desk.typed("stop sick-flow", ALICE)),
         ("healthy-request", desk.typed("stop healthy-flow", BOB, channel="C0EUROPE")),

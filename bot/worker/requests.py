@@ -111,6 +111,7 @@ class Worker:
         self._in_progress: dict[str, _InProgress] = {}
         self._stranded: set[str] = set()
         self._unrecorded: collections.Counter[str] = collections.Counter()
+        self._looking = asyncio.Lock()
         self._look_at = 0.0
         self._clean_at = 0.0
         self._sooner = asyncio.Event()
@@ -179,6 +180,11 @@ class Worker:
             log.warning("leases not released, they will expire: database unavailable", reason=str(failure))
 
     async def _look(self) -> None:
+        """Look once more, after a look that has begun already: what that one has claimed is taken up first."""
+        async with self._looking:
+            await self._take_up()
+
+    async def _take_up(self) -> None:
         """Claim due work that nobody holds, and resume work that failed because the database was unavailable."""
         if self._look_beside is not None:
             await self._look_beside()

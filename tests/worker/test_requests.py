@@ -347,8 +347,8 @@ async def test_an_approval_that_nothing_came_of_in_two_minutes_lapses(desk: Desk
     await arrives(desk, desk.click("approve", CAROL, request_id))
     await rests(desk)
     for _ in range(24):
+        await asleep(desk)
         desk.clock.turn(5)
-        await asyncio.sleep(0.01)
         await rests(desk)
 
     assert (await desk.now(request_id)).state is State.EXPIRED
@@ -490,6 +490,25 @@ async def test_settle_returns_once_nothing_is_left_to_do_at_this_time(desk: Desk
 
     assert quiet(desk)
     assert len(desk.chat.cards) == 21
+
+
+async def test_settle_waits_for_what_a_look_beside_it_has_claimed(desk: Desk) -> None:
+    request_id = await card(desk)
+    claimed = asyncio.Event()
+    desk.store.after["claim_due"].append(claimed)
+    desk.clock.turn(1_801.0)
+    running = asyncio.create_task(desk.worker.run())
+    await until(lambda: "claim_due" in desk.store.journal)
+    settling = asyncio.create_task(desk.worker.settle())
+    for _ in range(20):  # as long as a look of its own would take
+        await desk.store.next_due_at()
+
+    claimed.set()
+    await in_order(settling)
+
+    assert (await desk.now(request_id)).state is State.EXPIRED
+    running.cancel()
+    await asyncio.gather(running, return_exceptions=True)
 
 
 async def test_a_request_that_is_nowhere_is_let_go(desk: Desk) -> None:
