@@ -79,9 +79,9 @@ def facts_of(text: str) -> object:
     """Read the facts of a row as they are stored; what is not stored in canonical form is taken as a text."""
     try:
         facts: object = json.loads(text)
-    except ValueError:
+        return facts if _dump(facts) == text else text
+    except (ValueError, RecursionError):  # the latter from JSON that is nested too deeply
         return text
-    return facts if _dump(facts) == text else text
 
 
 def line(row: AuditRow, *, begins: bool = False) -> str:
