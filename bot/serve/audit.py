@@ -84,12 +84,11 @@ def verify_lines(lines: Iterable[str], *, saved: chain.Link | None) -> Verified:
     for text in lines:
         try:
             row, begins = chain.read_line(text)
-        except ValueError as wrong:
+            verification = verification or chain.Verification(after=None if begins else chain.ROOT, head=saved)
+            verification.take(row)
+        except (ValueError, RecursionError) as wrong:  # the latter from JSON that is nested too deeply
             verification = verification or chain.Verification(after=chain.ROOT, head=saved)
             verification.reject(f"the line is no row: {wrong}")
-            continue
-        verification = verification or chain.Verification(after=None if begins else chain.ROOT, head=saved)
-        verification.take(row)
     return _verified(verification or chain.Verification(after=chain.ROOT, head=saved))
 
 

@@ -79,9 +79,9 @@ def facts_of(text: str) -> object:
     """Parse the stored facts of a row; facts that are not in canonical form are returned as text."""
     try:
         facts: object = json.loads(text)
-    except ValueError:
+        return facts if _dump(facts) == text else text
+    except (ValueError, RecursionError):  # the latter from JSON that is nested too deeply
         return text
-    return facts if _dump(facts) == text else text
 
 
 def line(row: AuditRow, *, begins: bool = False) -> str:

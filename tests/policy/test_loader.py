@@ -324,6 +324,7 @@ def test_a_set(line: str, expected: str | None) -> None:
         (RULE + "channels = []", 9, "channels: must not be empty"),
         (RULE + 'channels = ["U0ALICE"]', 9, 'channels: "U0ALICE" is not the id of a channel'),
         (RULE + "approvals = -1", 9, "approvals: must not be negative"),
+        (RULE + "approvals = 101", 9, "approvals: must be at most 100"),
         (RULE + "approvals = true", 9, "approvals: must be a whole number"),
         (RULE + 'approvals = "1"', 9, "approvals: must be a whole number"),
         (RULE + "approvals = 1", 5, "approvers: is missing: approvals is more than 0"),
@@ -499,6 +500,7 @@ def test_a_freeze_is_read_in_its_zone(freeze: str, expected: model.Freeze) -> No
     [
         (FREEZE, "needs either approvals = NUMBER or deny = true"),
         (FREEZE + "approvals = 2\ndeny = true", "needs either approvals = NUMBER or deny = true"),
+        (FREEZE + "approvals = 101", "must be at most 100"),
         (FREEZE.replace("Europe/Berlin", "Middle/Earth") + "deny = true", '"Middle/Earth" is not a time zone'),
         (FREEZE.replace('zone = "Europe/Berlin"', "") + "deny = true", "needs a zone"),
         (FREEZE.replace("2026-12-27", "2025-12-27") + "deny = true", "ends before it begins"),

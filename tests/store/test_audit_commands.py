@@ -175,6 +175,18 @@ async def test_an_export_of_a_time_whose_first_line_was_deleted_is_found(
     assert await run(flowbot, "verify", "--file", "export") == (1, "row 1 is missing: row 3 comes after row 0")
 
 
+@pytest.mark.parametrize("depth", [200_000, 995, 990, 985, 980, 950])
+async def test_a_line_that_is_nested_too_deeply_is_found(flowbot: Command, tmp_path: pathlib.Path, depth: int) -> None:
+    lines = (await run(flowbot, "export"))[1].splitlines()
+    row = {**json.loads(lines[1]), "facts": "deep"}
+    lines[1] = json.dumps(row).replace('"deep"', "[" * depth + "]" * depth)
+    (tmp_path / "export").write_text("\n".join(lines))
+
+    code, printed = await run(flowbot, "verify", "--file", "export")
+
+    assert (code, printed[:17]) == (1, "row 2 is edited: ")
+
+
 @pytest.mark.parametrize(
     ("options", "tamper", "said"),
     [

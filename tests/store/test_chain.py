@@ -165,6 +165,12 @@ class TestVerification:
             assert (result and (result.seq, result.what)) == broken
 
 
+def test_facts_that_are_nested_too_deeply_are_a_text() -> None:
+    for depth in (200_000, 995, 990, 985):
+        text = "[" * depth + "]" * depth
+        assert chain.facts_of(text) == text
+
+
 class TestLines:
     def test_a_line_is_read_back(self) -> None:
         (first,) = chain.linked([row(facts={"reason": "\U0001f4a5 “é”"})], after=chain.ROOT)

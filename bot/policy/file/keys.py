@@ -18,6 +18,9 @@ from bot.commands.verbs import RIGHTS
 from bot.policy import model
 
 SHORTEST, LONGEST = 5.0, 24 * 3600.0
+MOST_APPROVALS: Final = 100
+"""A higher number is a typing mistake. Cases and `explain` invent as many approvers as a rule asks for."""
+
 FIRST: Final = 0.0
 LAST: Final = datetime.datetime.max.replace(tzinfo=datetime.UTC, microsecond=0).timestamp()
 """The first and the last time that a freeze may name, in seconds since the epoch: those that can be shown as a date."""
@@ -180,7 +183,7 @@ class FreezeTable(Table):
     zone: Annotated[str, pydantic.AfterValidator(_zone)] | None = None  # first, because the times depend on it
     since: Annotated[datetime.datetime, pydantic.BeforeValidator(_moment)] = pydantic.Field(alias="from")
     until: Annotated[datetime.datetime, pydantic.BeforeValidator(_moment)] = pydantic.Field(alias="to")
-    approvals: int | None = pydantic.Field(default=None, gt=0)
+    approvals: int | None = pydantic.Field(default=None, gt=0, le=MOST_APPROVALS)
     deny: bool = False
 
     @pydantic.field_validator("since", "until")
@@ -225,7 +228,7 @@ class RuleTable(Table):
     projects: Annotated[tuple[Annotated[str, pydantic.AfterValidator(_project_name)], ...], Lax, Filled] | None = None
     flows: Annotated[tuple[SomeText, ...], Lax, Filled] | None = None
     channels: Annotated[tuple[Channel, ...], Lax, Filled] | None = None
-    approvals: int = pydantic.Field(default=0, ge=0)
+    approvals: int = pydantic.Field(default=0, ge=0, le=MOST_APPROVALS)
     freeze: Annotated[tuple[FreezeTable, ...], Lax] = ()
     approvers: Approvers = ()
     notify: Approvers = ()

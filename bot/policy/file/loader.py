@@ -72,6 +72,7 @@ _WORDS: Final[Mapping[str, str]] = {
     "model_type": "must be a table",
     "string_too_short": "must not be empty",
     "greater_than_equal": "must not be negative",
+    "less_than_equal": f"must be at most {file_keys.MOST_APPROVALS}",
 }
 
 _TABLES: Final[Mapping[str, pydantic.TypeAdapter[Any]]] = {
