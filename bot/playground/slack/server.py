@@ -200,7 +200,7 @@ class SlackStandIn:
         response = await self._through(
             fault, request, method, args, lambda: self._api.call(method, args, authorization=authorization)
         )
-        response.headers.update(self._api.headers(args, authorization=authorization) | self._date())
+        response.headers.update({**self._api.headers(args, authorization=authorization), **self._date()})
         return response
 
     async def _serve_response_url(self, request: Request) -> Response:
