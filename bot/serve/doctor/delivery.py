@@ -6,6 +6,7 @@ tells its sender and nothing is lost unnoticed.
 
 import asyncio
 import contextlib
+import os
 from collections.abc import AsyncIterator, Callable
 from typing import Any, Final
 
@@ -64,7 +65,7 @@ async def wait(settings: Settings, *, clock: ports.Clock, ready: Ready, within: 
         except OSError as error:
             address = f"{settings.host}:{settings.port}"
             by_flowbot = await _is_flowbot(session, address)
-            return delivery_checks.port_taken(address, by_flowbot=by_flowbot, why=error.strerror or "unknown")
+            return delivery_checks.port_taken(address, by_flowbot=by_flowbot, why=os.strerror(error.errno or 0))
         with listener:
             if settings.slack_app_token is None:
                 address = f"{settings.host}:{listener.getsockname()[1]}"

@@ -22,7 +22,7 @@ from bot.settings.credentials import Credentials, IamUser
 from bot.settings.loader import Settings
 from bot.settings.log import Redaction
 from bot.slack.directory.people import SlackDirectory
-from bot.slack.directory.survey import Groups, Survey, Unasked
+from bot.slack.directory.survey import GroupsSeen, Survey, Unasked
 from bot.slack.installation import Installation
 from bot.slack.web_api import WebApi
 from bot.store.engines import database_url, inspection
@@ -121,7 +121,7 @@ async def _channels(survey: Survey, policy: Policy, scopes: frozenset[str]) -> l
 
 
 async def _persons(
-    directory: SlackDirectory, policy: Policy, groups: Groups | Unasked, within: float
+    directory: SlackDirectory, policy: Policy, groups: GroupsSeen | Unasked, within: float
 ) -> Mapping[str, Person]:
     """Ask who the users of the policy are, and the members of its groups, as the bot would."""
     named = _named(policy)

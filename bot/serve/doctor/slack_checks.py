@@ -8,7 +8,7 @@ from bot.policy.model import Kind, Person, Policy, Project, Rule
 from bot.serve.doctor import findings
 from bot.serve.doctor.findings import Finding
 from bot.slack import guard, manifest
-from bot.slack.directory.survey import ChannelSeen, Groups, GroupSeen, TokenSeen, Unasked
+from bot.slack.directory.survey import ChannelSeen, GroupSeen, GroupsSeen, TokenSeen, Unasked
 
 EVERYWHERE: Final = "chat:write.public"
 """The scope to post in public channels without joining them."""
@@ -146,7 +146,7 @@ def users(named: Iterable[str], persons: Mapping[str, Person]) -> tuple[Finding,
     return tuple(found) if kinds else ()
 
 
-def group(id: str, groups: Groups | Unasked) -> Finding:
+def group(id: str, groups: GroupsSeen | Unasked) -> Finding:
     """Check that a user group of the policy exists and has members."""
     name = f"group {id}"
     if isinstance(groups, Unasked):
@@ -162,7 +162,7 @@ def group(id: str, groups: Groups | Unasked) -> Finding:
     return findings.ok(name, f"@{seen.handle} has {_count(len(seen.members), 'member')}")
 
 
-def approvers(policy: Policy, rule: Rule, persons: Mapping[str, Person], groups: Groups | Unasked) -> Finding | None:
+def approvers(policy: Policy, rule: Rule, persons: Mapping[str, Person], groups: GroupsSeen | Unasked) -> Finding | None:
     """Check that a rule has enough approvers besides the requester; None for a rule that needs none."""
     if rule.effect is model.Effect.DENY or not rule.approvals:
         return None
@@ -183,7 +183,7 @@ def approvers(policy: Policy, rule: Rule, persons: Mapping[str, Person], groups:
 
 
 def _members(
-    idents: Iterable[str], persons: Mapping[str, Person], groups: Groups | Unasked
+    idents: Iterable[str], persons: Mapping[str, Person], groups: GroupsSeen | Unasked
 ) -> tuple[frozenset[str], bool]:
     """Return the full members behind users and groups, and whether all of these are known."""
     users, sure = set[str](), True

@@ -6,7 +6,7 @@ Asks each question once, keeps nothing and judges nothing. What Slack cannot be 
 import dataclasses
 import email.utils
 from collections.abc import Mapping
-from typing import Any
+from typing import Any, TypeAlias
 
 import aiohttp
 from slack_sdk.errors import SlackApiError
@@ -66,7 +66,7 @@ class GroupSeen:
     enabled: bool
 
 
-Groups = Mapping[str, GroupSeen]
+GroupsSeen: TypeAlias = Mapping[str, GroupSeen]
 
 
 class Survey:
@@ -120,7 +120,7 @@ class Survey:
             private=people.is_private(found),
         )
 
-    async def groups(self) -> Groups | Unasked:
+    async def groups(self) -> GroupsSeen | Unasked:
         """Ask about all user groups at once: Slack allows twenty such questions a minute."""
         try:
             said = await self._client.usergroups_list(include_users=True, include_disabled=True)
