@@ -3,7 +3,8 @@
 import asyncio
 import pathlib
 import sys
-from typing import TYPE_CHECKING
+from collections.abc import Callable, Iterable
+from typing import TYPE_CHECKING, TypeAlias
 
 import click
 
@@ -11,23 +12,20 @@ from bot.cli import exits
 from bot.policy.file.problems import SettingsInvalid
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable
-
     from bot.serve.doctor.findings import Finding
     from bot.settings.loader import Settings
 
+Show: TypeAlias = "Callable[[Iterable[Finding]], None]"
+
 
 @click.command()
-@click.option(
-    "--json", "as_json", is_flag=True, help="Print an object of JSON for each check: name, status, found, remedy."
-)
-@click.option(
-    "--deliver", is_flag=True, help="Then wait up to 60 s for /flow whoami to be typed in Slack; no bot may run."
-)
+@click.option("--json", "as_json", is_flag=True, help="Print an object of JSON for each check, one a line.")
+@click.option("--deliver", is_flag=True, help="Then wait up to 60 s for /flow whoami in Slack; no bot may run.")
 def doctor(as_json: bool, deliver: bool) -> None:
-    """Check everything that the bot depends on; exit 1 if anything fails, 2 for settings and policy.
+    """Check all that the bot depends on, without changing anything.
 
-    Nothing is changed anywhere, and nothing is shown in Slack.
+    One line for each check: ok, warn or fail, what was found, and what to do. Exit 1 if a check fails, 2 for settings
+    and policy. Nothing shows in Slack.
     """
     from bot.serve.doctor import findings, settings_checks
     from bot.settings import loader
@@ -42,32 +40,28 @@ def doctor(as_json: bool, deliver: bool) -> None:
     except SettingsInvalid as invalid:
         show(settings_checks.invalid(invalid))
         sys.exit(exits.WRONG)
-    found = asyncio.run(_examine(settings))
-    show(found)
-    if deliver:
-        arrived = asyncio.run(_deliver(settings))
-        show((arrived,))
-        found = (*found, arrived)
-    sys.exit(exits.WRONG if settings.defects else exits.NO if findings.has_failed(found) else 0)
+    failed = asyncio.run(_examine(settings, show, deliver=deliver))
+    sys.exit(exits.WRONG if settings.defects else exits.NO if failed else 0)
 
 
-async def _examine(settings: "Settings") -> "tuple[Finding, ...]":
+async def _examine(settings: "Settings", show: Show, *, deliver: bool) -> bool:
+    """Show the findings as soon as they are known, and tell whether a check failed."""
     from bot.serve.clock import SystemClock
-    from bot.serve.doctor import examination
+    from bot.serve.doctor import delivery, examination, findings
     from bot.settings import log
     from bot.store.engines import database_url
 
     hidden = (*settings.secrets(), *database_url.passwords(settings.database_url))
     log.configure(fmt="console", level="critical", secrets=hidden)  # what goes wrong is a finding already
-    return await examination.examine(settings, clock=SystemClock())
+    found = await examination.examine(settings, clock=SystemClock())
+    show(found)
+    if deliver:
+        arrived = await delivery.wait(settings, clock=SystemClock(), ready=_invite)
+        show((arrived,))
+        found = (*found, arrived)
+    return findings.has_failed(found)
 
 
-async def _deliver(settings: "Settings") -> "Finding":
-    from bot.serve.clock import SystemClock
-    from bot.serve.doctor import delivery
-
-    def ready(address: str) -> None:
-        where = f" Listening at {address}." if address else ""
-        click.echo(f"Type /flow whoami in Slack, within {delivery.WITHIN:.0f} s.{where}", err=True)
-
-    return await delivery.wait(settings, clock=SystemClock(), ready=ready)
+def _invite(address: str) -> None:
+    where = f" Listening at {address}." if address else ""
+    click.echo(f"Type /flow whoami in Slack, within a minute.{where}", err=True)

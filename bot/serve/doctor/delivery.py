@@ -16,7 +16,7 @@ from starlette.responses import PlainTextResponse, Response
 from starlette.types import ASGIApp, Receive, Scope, Send
 
 from bot.serve import http_server
-from bot.serve.doctor import delivery_checks, examination
+from bot.serve.doctor import delivery_checks, examination, findings
 from bot.serve.doctor.findings import Finding
 from bot.settings.loader import Settings
 from bot.slack import connection as slack_connection
@@ -55,6 +55,12 @@ class Watch:
 
 async def wait(settings: Settings, *, clock: ports.Clock, ready: Ready, within: float = WITHIN) -> Finding:
     """Wait for `/flow whoami`, and return the last stage that a delivery reached."""
+    found = await _last_stage(settings, clock, ready, within)
+    (cut,) = findings.redacted((found,), examination.redaction(settings).text)
+    return cut
+
+
+async def _last_stage(settings: Settings, clock: ports.Clock, ready: Ready, within: float) -> Finding:
     async with aiohttp.ClientSession(timeout=aiohttp.ClientTimeout(total=ASK_WITHIN)) as session:
         client = examination.web_api(settings, session)
         installation = Installation(client=client)

@@ -162,7 +162,9 @@ def group(id: str, groups: GroupsSeen | Unasked) -> Finding:
     return findings.ok(name, f"@{seen.handle} has {_count(len(seen.members), 'member')}")
 
 
-def approvers(policy: Policy, rule: Rule, persons: Mapping[str, Person], groups: GroupsSeen | Unasked) -> Finding | None:
+def approvers(
+    policy: Policy, rule: Rule, persons: Mapping[str, Person], groups: GroupsSeen | Unasked
+) -> Finding | None:
     """Check that a rule has enough approvers besides the requester; None for a rule that needs none."""
     if rule.effect is model.Effect.DENY or not rule.approvals:
         return None

@@ -1,6 +1,7 @@
 """Each fault that the cloud can show is found by its own test, and a wrong key is tried at most twice."""
 
 import asyncio
+import dataclasses
 from collections.abc import Callable
 
 import pytest
@@ -25,6 +26,12 @@ def add_projects(built: world.World) -> None:
     policy(built, "[people]", OTHERS.replace("{endpoint}", built.live.endpoint) + "[people]")
 
 
+def deny_both(built: world.World) -> None:
+    """Take both rights to read away."""
+    built.live.deny("live:ott:listFlow")
+    built.live.deny("live:ott:getFlowDetail")
+
+
 FAULTS: dict[str, tuple[Break, Status, str, str]] = {
     "the secret key is wrong": (
         lambda built: built.live.add_key(ak=live_server.AK, sk="another"),
@@ -39,7 +46,7 @@ FAULTS: dict[str, tuple[Break, Status, str, str]] = {
         *(Status.FAIL, "they lack the right live:ott:getFlowDetail", "Add live:ott:getFlowDetail to the identity"),
     ),
     "both rights are missing": (
-        lambda built: (built.live.deny("live:ott:listFlow"), built.live.deny("live:ott:getFlowDetail")),
+        deny_both,
         *(Status.FAIL, "they lack the right live:ott:listFlow and live:ott:getFlowDetail", "Add live:ott:listFlow and"),
     ),
     "the region is another project's": (
@@ -149,13 +156,14 @@ async def test_an_iam_user_is_tried_once(built: world.World) -> None:
         "HUAWEICLOUD_IAM_DOMAIN": live_server.IAM_DOMAIN,
         "HUAWEICLOUD_IAM_ENDPOINT": built.live.endpoint,
     }
+    with_user = dataclasses.replace(built, environ={**built.environ, **environ})
 
-    found = await examined(built, **environ)
+    found = await examined(with_user)
 
     assert found["project hk"].found.startswith("the cloud does not accept the IAM user: 401 IAM gave no token")
     assert len(built.live.iam.calls) == 1
 
-    right = await examined(built, **{**environ, "HUAWEICLOUD_IAM_PASSWORD": live_server.IAM_PASSWORD})
+    right = await examined(with_user, HUAWEICLOUD_IAM_PASSWORD=live_server.IAM_PASSWORD)
     assert right["project hk"].status is Status.OK
 
 

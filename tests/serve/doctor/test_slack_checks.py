@@ -56,10 +56,7 @@ FAULTS: dict[str, tuple[Break, str, Status, str, str]] = {
         *("channel C0INCIDENT", Status.FAIL, "the bot is not in #incident", "Type /invite @flowbot in #incident."),
     ),
     "the channel is private, and the bot is not in it": (
-        lambda built: (
-            built.slack.workspace.change_channel("C0INCIDENT", is_private=True),
-            built.slack.workspace.leave("C0INCIDENT", "U0FLOWBOT"),
-        ),
+        lambda built: built.slack.workspace.change_channel("C0INCIDENT", is_private=True, members=frozenset()),
         *("channel C0INCIDENT", Status.FAIL, "does not exist, or is private and the bot is not in it"),
         "Type /invite @flowbot there, or correct the id in channels of [projects.hk].",
     ),
