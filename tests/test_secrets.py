@@ -162,7 +162,7 @@ async def test_promise_9_the_doctor_shows_no_secret(tmp_path: pathlib.Path) -> N
     told = "\n".join(f"{findings.line(each)}\n{findings.json_line(each)}" for each in found)
     secrets = {*settings.secrets(), password}
     assert len(secrets) == 6
-    assert [each.name for each in found if each.status is findings.Status.FAIL] == [
+    assert [each.name for each in found if each.status is findings.Severity.FAIL] == [
         *("database", "bot token", "channels, users and groups", "project hk", "deliver"),
     ]
     assert told.count("[redacted]") >= 3

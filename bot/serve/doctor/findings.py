@@ -6,7 +6,7 @@ import json
 from collections.abc import Callable, Iterable
 
 
-class Status(enum.StrEnum):
+class Severity(enum.StrEnum):
     """How serious a finding is. Only `fail` makes the command fail."""
 
     OK = "ok"
@@ -19,24 +19,24 @@ class Finding:
     """The result of one check. `remedy` is empty exactly where there is nothing to do."""
 
     name: str
-    status: Status
+    status: Severity
     found: str
     remedy: str = ""
 
 
 def ok(name: str, found: str) -> Finding:
     """Return a finding that needs no remedy."""
-    return Finding(name=name, status=Status.OK, found=found)
+    return Finding(name=name, status=Severity.OK, found=found)
 
 
 def warn(name: str, found: str, remedy: str) -> Finding:
     """Return a finding that may be on purpose, or that nobody can decide."""
-    return Finding(name=name, status=Status.WARN, found=found, remedy=remedy)
+    return Finding(name=name, status=Severity.WARN, found=found, remedy=remedy)
 
 
 def fail(name: str, found: str, remedy: str) -> Finding:
     """Return a finding because of which something will not work."""
-    return Finding(name=name, status=Status.FAIL, found=found, remedy=remedy)
+    return Finding(name=name, status=Severity.FAIL, found=found, remedy=remedy)
 
 
 def line(finding: Finding) -> str:
@@ -59,4 +59,4 @@ def redacted(found: Iterable[Finding], cut: Callable[[str], str]) -> tuple[Findi
 
 def has_failed(found: Iterable[Finding]) -> bool:
     """Tell whether any check failed."""
-    return any(each.status is Status.FAIL for each in found)
+    return any(each.status is Severity.FAIL for each in found)

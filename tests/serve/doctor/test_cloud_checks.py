@@ -9,7 +9,7 @@ import pytest
 from bot.playground import world
 from bot.playground.live import server as live_server
 from bot.playground.live.errors import Trouble, failing, no_such_api, throttled
-from bot.serve.doctor.findings import Status
+from bot.serve.doctor.findings import Severity
 from tests.serve.doctor.conftest import examined, policy
 
 Break = Callable[[world.World], object]
@@ -32,52 +32,56 @@ def deny_both(built: world.World) -> None:
     built.live.deny("live:ott:getFlowDetail")
 
 
-FAULTS: dict[str, tuple[Break, Status, str, str]] = {
+FAULTS: dict[str, tuple[Break, Severity, str, str]] = {
     "the secret key is wrong": (
         lambda built: built.live.add_key(ak=live_server.AK, sk="another"),
-        *(Status.FAIL, "the cloud does not accept the key: APIGW.0301", "Five wrong tries lock the key."),
+        *(Severity.FAIL, "the cloud does not accept the key: APIGW.0301", "Five wrong tries lock the key."),
     ),
     "the right to list is missing": (
         lambda built: built.live.deny("live:ott:listFlow"),
-        *(Status.FAIL, "they lack the right live:ott:listFlow", "Add live:ott:listFlow to the identity policy"),
+        *(Severity.FAIL, "they lack the right live:ott:listFlow", "Add live:ott:listFlow to the identity policy"),
     ),
     "the right to read a flow is missing": (
         lambda built: built.live.deny("live:ott:getFlowDetail", status=403),
-        *(Status.FAIL, "they lack the right live:ott:getFlowDetail", "Add live:ott:getFlowDetail to the identity"),
+        *(Severity.FAIL, "they lack the right live:ott:getFlowDetail", "Add live:ott:getFlowDetail to the identity"),
     ),
     "both rights are missing": (
         deny_both,
-        *(Status.FAIL, "they lack the right live:ott:listFlow and live:ott:getFlowDetail", "Add live:ott:listFlow and"),
+        *(
+            Severity.FAIL,
+            "they lack the right live:ott:listFlow and live:ott:getFlowDetail",
+            "Add live:ott:listFlow and",
+        ),
     ),
     "the region is another project's": (
         lambda built: built.live.add_key(ak=live_server.AK, sk=live_server.SK, projects=("another",)),
-        *(Status.FAIL, "project id and region do not belong together: LIVE.100011015", "[projects.hk]"),
+        *(Severity.FAIL, "project id and region do not belong together: LIVE.100011015", "[projects.hk]"),
     ),
     "the region has no flows": (
         lambda built: built.live.faults.add(Trouble(reply=no_such_api()), times=None),
-        *(Status.FAIL, "has no flows API: APIGW.0101", "each region has its own project id and host"),
+        *(Severity.FAIL, "has no flows API: APIGW.0101", "each region has its own project id and host"),
     ),
     "the endpoint does not exist": (
         lambda built: policy(built, built.live.endpoint, "http://127.0.0.1:9"),
-        *(Status.FAIL, "http://127.0.0.1:9 cannot be reached: ConnectError", "Check the network"),
+        *(Severity.FAIL, "http://127.0.0.1:9 cannot be reached: ConnectError", "Check the network"),
     ),
     "the gateway limits calls": (
         lambda built: built.live.faults.add(Trouble(reply=throttled()), times=None),
-        *(Status.WARN, "the cloud limits calls: APIGW.0308", "Run this again in a minute."),
+        *(Severity.WARN, "the cloud limits calls: APIGW.0308", "Run this again in a minute."),
     ),
     "the cloud fails": (
         lambda built: built.live.faults.add(Trouble(reply=failing(502, "html")), times=None),
-        *(Status.FAIL, "the cloud could not be asked: HTTP 502", "the cloud's status page"),
+        *(Severity.FAIL, "the cloud could not be asked: HTTP 502", "the cloud's status page"),
     ),
     "reading fails": (
         lambda built: built.live.faults.add(
             Trouble(reply=failing(500, "live")), times=None, method="GET", path="/flows/detail"
         ),
-        *(Status.FAIL, "the cloud could not be asked: LIVE.100011005", "Run this again."),
+        *(Severity.FAIL, "the cloud could not be asked: LIVE.100011005", "Run this again."),
     ),
     "the request is refused": (
         lambda built: policy(built, 'project_id = "0123', 'project_id = "x123'),
-        *(Status.OK, "the cloud accepts the credentials", ""),
+        *(Severity.OK, "the cloud accepts the credentials", ""),
     ),
 }
 
@@ -99,7 +103,7 @@ async def test_an_endpoint_that_hangs_takes_the_time_of_nothing_else(built: worl
     found = await examined(built, within=2.0)
 
     assert found["project hk"].found.startswith("the cloud could not be asked: no answer")
-    assert found["database"].status is Status.OK
+    assert found["database"].status is Severity.OK
 
 
 async def test_a_read_that_hangs_is_no_proof_of_the_right(built: world.World) -> None:
@@ -131,8 +135,8 @@ async def test_a_right_key_is_used_for_each_project_also_where_one_hangs(built: 
 
     assert {
         name: found[name].status for name in ("project p1", "project p2", "project p3", "project p4")
-    } == dict.fromkeys(("project p1", "project p2", "project p3", "project p4"), Status.OK)
-    assert found["project hk"].status is Status.FAIL
+    } == dict.fromkeys(("project p1", "project p2", "project p3", "project p4"), Severity.OK)
+    assert found["project hk"].status is Severity.FAIL
 
 
 async def test_a_locked_key_is_left_alone(built: world.World) -> None:
@@ -164,20 +168,20 @@ async def test_an_iam_user_is_tried_once(built: world.World) -> None:
     assert len(built.live.iam.calls) == 1
 
     right = await examined(with_user, HUAWEICLOUD_IAM_PASSWORD=live_server.IAM_PASSWORD)
-    assert right["project hk"].status is Status.OK
+    assert right["project hk"].status is Severity.OK
 
 
 async def test_the_stop_itself_is_not_tried_and_said_to_be_so(built: world.World) -> None:
     found = (await examined(built))["stop"]
 
-    assert found.status is Status.WARN
+    assert found.status is Severity.WARN
     assert found.found.endswith("the right live:ott:updateFlowStatusStop")
     assert built.live.calls_of("PUT", "/flows/stop") == ()
 
 
 async def test_a_project_without_flows_shows_the_right_to_read_all_the_same(built: world.World) -> None:
     policy(built, "0123456789abcdef0123456789abcdef", "f" * 32)
-    assert (await examined(built))["project hk"].status is Status.OK
+    assert (await examined(built))["project hk"].status is Severity.OK
 
     built.live.deny("live:ott:getFlowDetail")
     assert "lack the right live:ott:getFlowDetail" in (await examined(built))["project hk"].found

@@ -10,7 +10,7 @@ import pytest
 
 from bot.playground import world
 from bot.serve.doctor import database_checks
-from bot.serve.doctor.findings import Finding, Status
+from bot.serve.doctor.findings import Finding, Severity
 from bot.store import migrate, schema
 from bot.store.engines import inspection
 from tests import postgres
@@ -49,7 +49,7 @@ async def test_a_database_that_a_bot_uses_is_read_beside_it(built: world.World, 
         found = await examined(built)
         assert (await built.slack.people.command("U0ALICE", "C0INCIDENT", "whoami")).ok
 
-    assert {found[name].status for name in ("database", "revision", "writable", "disk")} == {Status.OK}
+    assert {found[name].status for name in ("database", "revision", "writable", "disk")} == {Severity.OK}
 
 
 async def test_a_missing_database_is_not_made(built: world.World, tmp_path: pathlib.Path) -> None:
@@ -58,7 +58,7 @@ async def test_a_missing_database_is_not_made(built: world.World, tmp_path: path
     found = await examined(built)
 
     assert not (tmp_path / "flowbot.db").exists()
-    assert (found["database"].status, "does not exist yet" in found["database"].found) == (Status.WARN, True)
+    assert (found["database"].status, "does not exist yet" in found["database"].found) == (Severity.WARN, True)
     assert "revision" not in found
 
 
@@ -66,7 +66,7 @@ async def test_a_missing_directory_is_found(built: world.World, tmp_path: pathli
     found = await examined(built, DATABASE_URL=f"sqlite:///{tmp_path}/nothing/flowbot.db")
 
     assert (found["database"].status, found["database"].found) == (
-        Status.FAIL,
+        Severity.FAIL,
         f"there is no directory {tmp_path}/nothing",
     )
 
@@ -76,26 +76,26 @@ async def test_a_file_that_is_no_database_is_found(built: world.World, tmp_path:
 
     found = (await examined(built))["database"]
 
-    assert (found.status, "is not an SQLite database" in found.found) == (Status.FAIL, True)
+    assert (found.status, "is not an SQLite database" in found.found) == (Severity.FAIL, True)
 
 
 @pytest.mark.parametrize(
     ("revision", "status", "words"),
     [
-        (schema.REVISIONS[0], Status.FAIL, f"is at 0001, and this version needs {schema.REVISION}"),
-        ("9999", Status.WARN, "made by a newer version"),
-        (schema.REVISION, Status.OK, "as this version needs it"),
+        (schema.REVISIONS[0], Severity.FAIL, f"is at 0001, and this version needs {schema.REVISION}"),
+        ("9999", Severity.WARN, "made by a newer version"),
+        (schema.REVISION, Severity.OK, "as this version needs it"),
     ],
 )
 async def test_an_older_database_is_found(
-    built: world.World, tmp_path: pathlib.Path, revision: str, status: Status, words: str
+    built: world.World, tmp_path: pathlib.Path, revision: str, status: Severity, words: str
 ) -> None:
     revise(tmp_path, revision)
 
     found = (await examined(built))["revision"]
 
     assert (found.status, words in found.found) == (status, True), found
-    assert (found.remedy == "Run `flowbot migrate`.") == (status is Status.FAIL)
+    assert (found.remedy == "Run `flowbot migrate`.") == (status is Severity.FAIL)
 
 
 async def test_a_database_without_tables_is_found(built: world.World, tmp_path: pathlib.Path) -> None:
@@ -110,13 +110,15 @@ async def test_a_database_that_may_not_be_written_is_found(
 ) -> None:
     found = (await examined(built, disk=FakeDisk(barred=frozenset({tmp_path / barred}))))["writable"]
 
-    assert (found.status, found.found) == (Status.FAIL, f"{tmp_path / barred} may not be written")
+    assert (found.status, found.found) == (Severity.FAIL, f"{tmp_path / barred} may not be written")
 
 
 @pytest.mark.parametrize(
-    ("room", "status"), [(0, Status.FAIL), (10**8, Status.WARN), (10**10, Status.OK)], ids=["full", "low", "enough"]
+    ("room", "status"),
+    [(0, Severity.FAIL), (10**8, Severity.WARN), (10**10, Severity.OK)],
+    ids=["full", "low", "enough"],
 )
-async def test_a_full_disk_is_found(built: world.World, tmp_path: pathlib.Path, room: int, status: Status) -> None:
+async def test_a_full_disk_is_found(built: world.World, tmp_path: pathlib.Path, room: int, status: Severity) -> None:
     found = (await examined(built, disk=FakeDisk(room=room)))["disk"]
 
     assert (found.status, found.found) == (status, f"{room // 2**20} MiB free in {tmp_path}")
@@ -158,18 +160,18 @@ def _as(server: postgres.Server, user: str) -> str:
 async def test_a_server_is_in_order_but_for_a_clock_that_stands_still(server: postgres.Server) -> None:
     found = await looked(server.url("whole"))
 
-    assert [found[name].status for name in ("database", "revision", "writable", "disk")] == [Status.OK] * 4
+    assert [found[name].status for name in ("database", "revision", "writable", "disk")] == [Severity.OK] * 4
     assert (found["database clock"].status, "behind the database server's" in found["database clock"].found) == (
-        Status.WARN,
+        Severity.WARN,
         True,
     )
 
 
 @pytest.mark.parametrize(
     ("ahead", "status", "words"),
-    [(0.0, Status.OK, "agrees"), (-60.0, Status.WARN, "60 s behind"), (60.0, Status.WARN, "60 s ahead of")],
+    [(0.0, Severity.OK, "agrees"), (-60.0, Severity.WARN, "60 s behind"), (60.0, Severity.WARN, "60 s ahead of")],
 )
-def test_the_clock_of_a_server_is_compared(ahead: float, status: Status, words: str) -> None:
+def test_the_clock_of_a_server_is_compared(ahead: float, status: Severity, words: str) -> None:
     found = database_checks.clock(inspection.DatabaseSeen(time=1000.0, at=1000.0 + ahead))
 
     assert found is not None
@@ -184,7 +186,7 @@ async def test_a_user_that_may_not_write_is_found(server: postgres.Server, user:
 
     found = (await looked(_as(server, user)))["writable"]
 
-    assert (found.status, words in found.found) == (Status.FAIL, True), found
+    assert (found.status, words in found.found) == (Severity.FAIL, True), found
 
 
 async def test_a_server_without_tables_is_found(server: postgres.Server) -> None:
@@ -201,7 +203,7 @@ async def test_a_server_without_tables_is_found(server: postgres.Server) -> None
 async def test_a_database_that_cannot_be_reached_is_found(url: str, words: str) -> None:
     found = await looked(url)
 
-    assert found["database"].status is Status.FAIL
+    assert found["database"].status is Severity.FAIL
     assert words in found["database"].found
     assert "not-shown" not in found["database"].found
     assert list(found) == ["database"]

@@ -11,7 +11,7 @@ import pytest
 from bot.playground import world
 from bot.playground.slack.server import SlackStandIn
 from bot.serve.doctor import delivery
-from bot.serve.doctor.findings import Finding, Status
+from bot.serve.doctor.findings import Finding, Severity
 from bot.settings import loader
 from tests.fakes import FakeClock, database_in, in_order, until
 from tests.serve.doctor.conftest import examined
@@ -81,7 +81,7 @@ async def test_whoami_arrives_and_nothing_is_shown(built: world.World) -> None:
     async with waiting(built) as doctor:
         ack = await built.slack.people.command("U0ALICE", HERE, " WhoAmI ")
 
-        assert (await doctor.found()).status is Status.OK
+        assert (await doctor.found()).status is Severity.OK
     assert (ack.status, ack.body) == (200, "")
     assert built.slack.workspace.messages(HERE) == []
 
@@ -91,7 +91,7 @@ async def test_a_wrong_url_where_nothing_arrives(built: world.World, clock: Fake
         clock.turn(delivery.WITHIN)
         found = await doctor.found()
 
-    assert (found.status, found.found) == (Status.FAIL, f"nothing arrived at {doctor.address} within 60 s")
+    assert (found.status, found.found) == (Severity.FAIL, f"nothing arrived at {doctor.address} within 60 s")
     assert "https://your.host/slack/events" in found.remedy
     assert f"passes POST /slack/events on to {doctor.address}" in found.remedy
 
@@ -103,7 +103,7 @@ async def test_a_wrong_url_that_ends_at_another_path(built: world.World) -> None
         found = await doctor.found()
 
     assert (found.status, found.found) == (
-        Status.FAIL,
+        Severity.FAIL,
         "a delivery from Slack arrived at /events instead of /slack/events",
     )
 
@@ -148,7 +148,7 @@ async def test_strangers_who_knock_do_not_end_the_wait(built: world.World, clock
     async with waiting(built) as doctor:
         await built.slack.people.raw(b"command=%2Fflow&text=whoami", {})
         await built.slack.people.command("U0ALICE", HERE, "whoami")
-        assert (await doctor.found()).status is Status.OK
+        assert (await doctor.found()).status is Severity.OK
 
 
 async def test_another_command_is_not_swallowed(built: world.World, clock: FakeClock) -> None:
@@ -160,14 +160,14 @@ async def test_another_command_is_not_swallowed(built: world.World, clock: FakeC
         clock.turn(delivery.WITHIN)
         found = await doctor.found()
 
-    assert (found.status, "but not `/flow whoami`" in found.found) == (Status.OK, True)
+    assert (found.status, "but not `/flow whoami`" in found.found) == (Severity.OK, True)
 
 
 async def test_slack_being_away_keeps_nobody_from_delivering(built: world.World) -> None:
     built.slack.faults.down()
     async with waiting(built) as doctor:
         await built.slack.people.command("U0ALICE", HERE, "whoami")
-        assert (await doctor.found()).status is Status.OK
+        assert (await doctor.found()).status is Severity.OK
 
 
 async def test_a_running_flowbot_keeps_its_port(built: world.World) -> None:
@@ -176,7 +176,7 @@ async def test_a_running_flowbot_keeps_its_port(built: world.World) -> None:
 
         found = await ended(built, PORT=port)
 
-    assert (found.status, found.found) == (Status.FAIL, f"a running flowbot has 127.0.0.1:{port}")
+    assert (found.status, found.found) == (Severity.FAIL, f"a running flowbot has 127.0.0.1:{port}")
     assert found.remedy.startswith("Stop it for this test.")
 
 
@@ -198,7 +198,7 @@ async def test_whoami_arrives_by_socket(by_socket: world.World) -> None:
         ack = await by_socket.slack.people.command("U0ALICE", HERE, "whoami")
         found = await doctor.found()
 
-    assert (found.status, "by Socket Mode" in found.found) == (Status.OK, True)
+    assert (found.status, "by Socket Mode" in found.found) == (Severity.OK, True)
     assert (ack.status, ack.body) == (200, "")
     assert by_socket.slack.sockets.lines == []
 
@@ -215,7 +215,7 @@ async def test_nothing_arrives_by_socket(by_socket: world.World, clock: FakeCloc
         clock.turn(delivery.WITHIN)
         found = await doctor.found()
 
-    assert (found.status, found.found) == (Status.FAIL, "connected to Slack, but nothing arrived within 60 s")
+    assert (found.status, found.found) == (Severity.FAIL, "connected to Slack, but nothing arrived within 60 s")
 
 
 async def test_another_workspace_by_socket(by_socket: world.World, clock: FakeClock) -> None:
@@ -234,7 +234,7 @@ async def test_another_command_by_socket_is_not_acknowledged(by_socket: world.Wo
         await until(lambda: by_socket.slack.sockets.lines[0].waiting)
         ack = await by_socket.slack.people.command("U0BOB", HERE, "whoami")
         assert ack.ok
-        assert (await doctor.found()).status is Status.OK
+        assert (await doctor.found()).status is Severity.OK
         assert not (await typed).ok
 
 
@@ -286,5 +286,5 @@ async def test_a_bot_that_runs_elsewhere_keeps_its_deliveries(by_socket: world.W
 
 
 async def test_the_examination_opens_no_connection(by_socket: world.World) -> None:
-    assert (await examined(by_socket))["app token"].status is Status.OK
+    assert (await examined(by_socket))["app token"].status is Severity.OK
     assert by_socket.slack.sockets.knocks == []

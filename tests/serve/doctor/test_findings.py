@@ -42,4 +42,4 @@ def test_secrets_are_cut_out_of_every_text() -> None:
     (cut,) = findings.redacted((told,), Redaction(("known-to-nobody",)).text)
 
     assert "known-to-nobody" not in findings.json_line(cut)
-    assert cut.status is findings.Status.FAIL
+    assert cut.status is findings.Severity.FAIL

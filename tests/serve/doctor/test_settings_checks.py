@@ -5,7 +5,7 @@ import pytest
 from bot.playground import world
 from bot.policy.file.problems import SettingsInvalid
 from bot.serve.doctor import settings_checks
-from bot.serve.doctor.findings import Status
+from bot.serve.doctor.findings import Severity
 from tests.serve.doctor.conftest import examined, policy
 
 CASE = """
@@ -28,13 +28,13 @@ async def test_a_rule_that_nobody_can_satisfy_fails(built: world.World) -> None:
 
     found = (await examined(built))["settings"]
 
-    assert (found.status, "approvals" in found.found, found.remedy) == (Status.FAIL, True, settings_checks.REMEDY)
+    assert (found.status, "approvals" in found.found, found.remedy) == (Severity.FAIL, True, settings_checks.REMEDY)
 
 
 async def test_a_variable_that_is_misspelled_is_a_warning(built: world.World) -> None:
     found = (await examined(built, FLOWBOT_LOG_LEVLE="info"))["settings"]
 
-    assert (found.status, "did you mean FLOWBOT_LOG_LEVEL?" in found.found) == (Status.WARN, True)
+    assert (found.status, "did you mean FLOWBOT_LOG_LEVEL?" in found.found) == (Severity.WARN, True)
 
 
 def test_each_problem_of_settings_that_cannot_be_used_is_a_finding(built: world.World) -> None:
@@ -44,5 +44,5 @@ def test_each_problem_of_settings_that_cannot_be_used_is_a_finding(built: world.
 
     found = settings_checks.invalid(invalid.value)
 
-    assert [each.status for each in found] == [Status.FAIL] * len(invalid.value.problems)
+    assert [each.status for each in found] == [Severity.FAIL] * len(invalid.value.problems)
     assert "flowbot.toml:" in found[0].found

@@ -6,7 +6,7 @@ from collections.abc import Callable
 import pytest
 
 from bot.playground import world
-from bot.serve.doctor.findings import Status
+from bot.serve.doctor.findings import Severity
 from tests.serve.doctor.conftest import examined, policy
 
 Break = Callable[[world.World], object]
@@ -15,8 +15,10 @@ Break = Callable[[world.World], object]
 async def test_nothing_is_wrong_with_a_deployment_that_is_in_order(built: world.World) -> None:
     found = await examined(built)
 
-    assert {name: each.status for name, each in found.items() if each.status is not Status.OK} == {"stop": Status.WARN}
-    assert {each.remedy for each in found.values() if each.status is Status.OK} == {""}
+    assert {name: each.status for name, each in found.items() if each.status is not Severity.OK} == {
+        "stop": Severity.WARN
+    }
+    assert {each.remedy for each in found.values() if each.status is Severity.OK} == {""}
     assert found["bot token"].found.endswith("workspace playground (T0PLAYGROUND), bot flowbot")
     assert found["channel C0INCIDENT"].found == "the bot can post in #incident"
     assert found["users"].found == "full members: 4 of the 4 users in the policy"
@@ -36,90 +38,95 @@ async def test_nothing_is_shown_in_slack_and_nothing_changes(built: world.World)
     assert {call.method for call in built.live.calls} == {"GET"}
 
 
-FAULTS: dict[str, tuple[Break, str, Status, str, str]] = {
+FAULTS: dict[str, tuple[Break, str, Severity, str, str]] = {
     "a scope is missing": (
         lambda built: setattr(built.slack, "scopes", built.slack.scopes - {"usergroups:read", "commands"}),
-        *("scopes", Status.FAIL, "the bot token lacks commands, usergroups:read", "*Reinstall to Workspace*"),
+        *("scopes", Severity.FAIL, "the bot token lacks commands, usergroups:read", "*Reinstall to Workspace*"),
     ),
     "a group cannot be asked about without its scope": (
         lambda built: setattr(built.slack, "scopes", built.slack.scopes - {"usergroups:read"}),
-        *("group S0MEDIAGRP", Status.FAIL, "could not be asked: the bot token lacks the scope usergroups:read"),
+        *("group S0MEDIAGRP", Severity.FAIL, "could not be asked: the bot token lacks the scope usergroups:read"),
         "*Reinstall to Workspace*",
     ),
     "a channel cannot be asked about without its scope": (
         lambda built: setattr(built.slack, "scopes", built.slack.scopes - {"channels:read"}),
-        *("channel C0INCIDENT", Status.FAIL, "could not be asked: the bot token lacks the scope channels:read"),
+        *("channel C0INCIDENT", Severity.FAIL, "could not be asked: the bot token lacks the scope channels:read"),
         "*Reinstall to Workspace*",
     ),
     "the bot is not in the channel": (
         lambda built: built.slack.workspace.leave("C0INCIDENT", "U0FLOWBOT"),
-        *("channel C0INCIDENT", Status.FAIL, "the bot is not in #incident", "Type /invite @flowbot in #incident."),
+        *("channel C0INCIDENT", Severity.FAIL, "the bot is not in #incident", "Type /invite @flowbot in #incident."),
     ),
     "the channel is private, and the bot is not in it": (
         lambda built: built.slack.workspace.change_channel("C0INCIDENT", is_private=True, members=frozenset()),
-        *("channel C0INCIDENT", Status.FAIL, "does not exist, or is private and the bot is not in it"),
+        *("channel C0INCIDENT", Severity.FAIL, "does not exist, or is private and the bot is not in it"),
         "Type /invite @flowbot there, or correct the id in channels of [projects.hk].",
     ),
     "the channel does not exist": (
         lambda built: policy(built, 'channels   = ["C0INCIDENT"]', 'channels   = ["C0INCIDENT", "C0NOWHERE"]'),
-        *("channel C0NOWHERE", Status.FAIL, "does not exist, or is private and the bot is not in it"),
+        *("channel C0NOWHERE", Severity.FAIL, "does not exist, or is private and the bot is not in it"),
         "correct the id in channels of [projects.hk]",
     ),
     "a channel of a rule does not exist": (
         lambda built: policy(built, "approvals = 1", 'channels = ["C0NOWHERE"]\napprovals = 1'),
-        *("channel C0NOWHERE", Status.FAIL, "does not exist", "correct the id in the rules"),
+        *("channel C0NOWHERE", Severity.FAIL, "does not exist", "correct the id in the rules"),
     ),
     "the channel is archived": (
         lambda built: built.slack.workspace.change_channel("C0INCIDENT", is_archived=True),
-        *("channel C0INCIDENT", Status.FAIL, "#incident is archived", "Unarchive it"),
+        *("channel C0INCIDENT", Severity.FAIL, "#incident is archived", "Unarchive it"),
     ),
     "the channel is shared": (
         lambda built: built.slack.workspace.change_channel("C0INCIDENT", is_ext_shared=True),
-        *("channel C0INCIDENT", Status.FAIL, "is shared with another organisation", "allow_shared = true"),
+        *("channel C0INCIDENT", Severity.FAIL, "is shared with another organisation", "allow_shared = true"),
     ),
     "a user is deactivated": (
         lambda built: built.slack.workspace.change_person("U0BOB", deleted=True),
-        *("user U0BOB", Status.FAIL, "is deactivated", "remove it from the policy"),
+        *("user U0BOB", Severity.FAIL, "is deactivated", "remove it from the policy"),
     ),
     "a user does not exist": (
         lambda built: policy(built, '"U0BOB"', '"U0NOBODY"'),
-        *("user U0NOBODY", Status.FAIL, "is not in this workspace", "Correct the id"),
+        *("user U0NOBODY", Severity.FAIL, "is not in this workspace", "Correct the id"),
     ),
     "a user is a guest": (
         lambda built: built.slack.workspace.change_person("U0BOB", is_restricted=True),
-        *("user U0BOB", Status.FAIL, "is a guest", "rules count full members only"),
+        *("user U0BOB", Severity.FAIL, "is a guest", "rules count full members only"),
     ),
     "a user is a bot": (
         lambda built: policy(built, '"U0BOB"', '"U0ROBOT"'),
-        *("user U0ROBOT", Status.FAIL, "is a bot", "remove it from the policy"),
+        *("user U0ROBOT", Severity.FAIL, "is a bot", "remove it from the policy"),
     ),
     "a user of another organisation": (
         lambda built: policy(built, '"U0BOB"', '"U0OTHER"'),
-        *("user U0OTHER", Status.FAIL, "is not in this workspace", "remove it from the policy"),
+        *("user U0OTHER", Severity.FAIL, "is not in this workspace", "remove it from the policy"),
     ),
     "a group does not exist": (
         lambda built: policy(built, '"S0MEDIAGRP"', '"S0NOWHERE"'),
-        *("group S0NOWHERE", Status.FAIL, "does not exist in this workspace", "Correct the id"),
+        *("group S0NOWHERE", Severity.FAIL, "does not exist in this workspace", "Correct the id"),
     ),
     "a group is disabled": (
         lambda built: built.slack.workspace.change_group("S0MEDIAGRP", enabled=False),
-        *("group S0MEDIAGRP", Status.FAIL, "@media-oncall is disabled", "Enable it in Slack"),
+        *("group S0MEDIAGRP", Severity.FAIL, "@media-oncall is disabled", "Enable it in Slack"),
     ),
     "a group is empty": (
         lambda built: built.slack.workspace.change_group("S0MEDIAGRP", members=()),
-        *("group S0MEDIAGRP", Status.FAIL, "@media-oncall has no members", "Add members in Slack."),
+        *("group S0MEDIAGRP", Severity.FAIL, "@media-oncall has no members", "Add members in Slack."),
     ),
     "our clock is behind, so that deliveries are ahead of it": (
         lambda built: setattr(built.slack, "ahead", 120.0),
-        *("clock", Status.FAIL, "this host's clock is 120 s behind Slack's", "Set the clock (NTP)."),
+        *("clock", Severity.FAIL, "this host's clock is 120 s behind Slack's", "Set the clock (NTP)."),
     ),
     "our clock is ahead, so that deliveries are too old": (
         lambda built: setattr(built.slack, "ahead", -600.0),
-        *("clock", Status.FAIL, "this host's clock is 600 s ahead of Slack's, so that every delivery", "Set the clock"),
+        *(
+            "clock",
+            Severity.FAIL,
+            "this host's clock is 600 s ahead of Slack's, so that every delivery",
+            "Set the clock",
+        ),
     ),
     "our clock is off by a little": (
         lambda built: setattr(built.slack, "ahead", 30.0),
-        *("clock", Status.WARN, "this host's clock is 30 s behind Slack's", "Set the clock (NTP)."),
+        *("clock", Severity.WARN, "this host's clock is 30 s behind Slack's", "Set the clock (NTP)."),
     ),
 }
 
@@ -141,7 +148,7 @@ async def test_a_wrong_bot_token_is_said_once_and_not_for_each_channel(built: wo
     assert "SLACK_BOT_TOKEN" in found["bot token"].remedy
     assert found["channels, users and groups"].found == "could not be asked: Slack does not accept the bot token"
     assert not [name for name in found if name.startswith(("channel C", "user", "group", "rule", "scopes"))]
-    assert found["clock"].status is Status.OK
+    assert found["clock"].status is Severity.OK
 
 
 async def test_slack_being_away_is_said_once(built: world.World) -> None:
@@ -151,7 +158,7 @@ async def test_slack_being_away_is_said_once(built: world.World) -> None:
 
     assert found["bot token"].found.startswith("Slack could not be asked (")
     assert found["channels, users and groups"].found == "could not be asked: Slack could not be reached"
-    assert found["project hk"].status is Status.OK
+    assert found["project hk"].status is Severity.OK
 
 
 async def test_a_slack_that_hangs_takes_the_time_of_nothing_else(built: world.World) -> None:
@@ -160,7 +167,7 @@ async def test_a_slack_that_hangs_takes_the_time_of_nothing_else(built: world.Wo
     found = await examined(built, within=2.0)
 
     assert found["bot token"].found == "Slack could not be asked (TimeoutError)"
-    assert found["database"].status is Status.OK
+    assert found["database"].status is Severity.OK
 
 
 async def test_a_hanging_question_about_people_leaves_them_unknown(built: world.World) -> None:
@@ -168,10 +175,10 @@ async def test_a_hanging_question_about_people_leaves_them_unknown(built: world.
 
     found = await examined(built, within=2.0)
 
-    assert found["users"].status is Status.WARN
+    assert found["users"].status is Severity.WARN
     assert found["users"].found == "could not be asked about U0ALICE, U0BOB, U0CAROL, U0DAVE"
     rule = found['rule "on-call stops, a lead approves"']
-    assert (rule.status, "not all could be asked about" in rule.found) == (Status.WARN, True)
+    assert (rule.status, "not all could be asked about" in rule.found) == (Severity.WARN, True)
 
 
 async def test_slack_not_naming_its_scopes_and_time_is_a_warning(built: world.World) -> None:
@@ -180,7 +187,7 @@ async def test_slack_not_naming_its_scopes_and_time_is_a_warning(built: world.Wo
     found = await examined(built)
 
     assert found["bot token"].found == "Slack could not be asked (500)"
-    assert found["clock"].status is Status.OK
+    assert found["clock"].status is Severity.OK
 
 
 async def test_a_scope_that_is_not_needed_is_named(built: world.World) -> None:
@@ -190,7 +197,7 @@ async def test_a_scope_that_is_not_needed_is_named(built: world.World) -> None:
     found = await examined(built)
 
     assert found["scopes"].found == "the bot token has all that flowbot needs; not needed: chat:write.public"
-    assert found["channel C0INCIDENT"].status is Status.OK
+    assert found["channel C0INCIDENT"].status is Severity.OK
 
 
 async def test_a_shared_channel_may_be_allowed(built: world.World) -> None:
@@ -221,7 +228,7 @@ async def test_the_app_token_is_asked_for_a_connection(built: world.World, case:
 
     found = (await examined(built, SLACK_APP_TOKEN=token))["app token"]
 
-    assert (found.found, found.status is Status.OK) == (words, case == "right")
+    assert (found.found, found.status is Severity.OK) == (words, case == "right")
     assert built.slack.sockets.knocks == []  # nobody connects: another connection would get deliveries
 
 
@@ -239,7 +246,7 @@ async def test_too_few_approvers_are_found(built: world.World) -> None:
     found = (await examined(built))[RULE]
 
     assert (found.status, found.found) == (
-        Status.FAIL,
+        Severity.FAIL,
         "needs 2 approvals and has 1 approver, so nothing that it asks for can be approved",
     )
 
@@ -248,22 +255,22 @@ async def test_a_group_that_is_too_small_is_found(built: world.World) -> None:
     policy(built, 'approvers = ["media-leads"]', 'approvers = ["S0MEDIAGRP"]')
     policy(built, "approvals = 1", "approvals = 2")
 
-    assert (await examined(built))[RULE].status is Status.FAIL
+    assert (await examined(built))[RULE].status is Severity.FAIL
 
     built.slack.workspace.change_group("S0MEDIAGRP", members=("U0CAROL", "U0DAVE", "U0GUEST", "U0GONE"))
-    assert (await examined(built))[RULE].status is Status.OK
+    assert (await examined(built))[RULE].status is Severity.OK
 
 
 async def test_the_requester_is_no_approver(built: world.World) -> None:
     policy(built, 'except    = ["media-leads"]\n', "")
     policy(built, 'who       = ["media-oncall"]', 'who       = ["media-oncall", "U0CAROL"]')
-    assert (await examined(built))[RULE].status is Status.OK
+    assert (await examined(built))[RULE].status is Severity.OK
 
     built.slack.workspace.change_person("U0DAVE", deleted=True)
     found = (await examined(built))[RULE]
 
     assert (found.status, found.found) == (
-        Status.WARN,
+        Severity.WARN,
         "needs 1 approval and has 1 approver; an approver who asks lacks one",
     )
 
