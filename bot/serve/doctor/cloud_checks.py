@@ -9,9 +9,9 @@ from bot.lifecycle.cloud_failure import CloudFailure, Fault
 from bot.policy.model import Policy, Project
 from bot.serve.doctor import findings
 from bot.serve.doctor.findings import Finding
+from bot.slack.messages import outcomes
 
-LIST: Final = "live:ott:listFlow"
-DETAIL: Final = "live:ott:getFlowDetail"
+DETAIL, LIST = outcomes.READ_ACTIONS
 """The rights that reading needs."""
 
 WRONG_PROJECT: Final = "LIVE.100011015"
