@@ -103,3 +103,41 @@ async def test_it_waits_for_a_delivery(built: world.World) -> None:
 
     last = json.loads(said.decode().splitlines()[-1])
     assert (process.returncode, last["name"], last["status"]) == (0, "deliver", "ok")
+
+
+SILENT = """
+import socket, threading
+known, never = socket.getaddrinfo, threading.Event()
+socket.getaddrinfo = lambda host, *rest, **more: never.wait() or known(host, *rest, **more)
+from bot.cli import main
+main.main(["doctor"], prog_name="flowbot")
+"""
+"""A process whose name server never answers."""
+
+
+def test_a_name_server_that_never_answers_does_not_hold_the_process(tmp_path: pathlib.Path) -> None:
+    url = database_in(tmp_path)
+    (tmp_path / "flowbot.toml").write_text(world.POLICY.replace("{endpoint}", "https://live.invalid"))
+    environ = {
+        "PATH": os.environ["PATH"],
+        "SLACK_BOT_TOKEN": "xoxb-x",
+        "SLACK_SIGNING_SECRET": "x",
+        "SLACK_API_URL": "https://slack.invalid/api/",
+        "HUAWEICLOUD_SDK_AK": "x",
+        "HUAWEICLOUD_SDK_SK": "x",
+        "DATABASE_URL": url,
+    }
+
+    done = subprocess.run(  # noqa: S603 - our own words
+        [sys.executable, "-c", SILENT],
+        cwd=tmp_path,
+        env=environ,
+        capture_output=True,
+        text=True,
+        timeout=60,
+        check=False,
+    )
+
+    assert (done.returncode, done.stderr) == (1, "")
+    assert "fail  bot token: Slack could not be asked (TimeoutError)" in done.stdout
+    assert "fail  project hk: " in done.stdout

@@ -20,6 +20,7 @@ REINSTALL: Final = (
     "Paste the output of `flowbot manifest` under *App Manifest* of the app, choose *Reinstall to Workspace*, and copy"
     " the bot token again."
 )
+LATER: Final = "Run this again in a minute."
 UNREACHED: Final = "Check the network, the proxy variables and SLACK_API_URL, then run this again."
 TOKEN_FIRST: Final = "Solve the problem of the bot token first, then run this again."  # noqa: S105 - a sentence
 
@@ -38,7 +39,7 @@ def bot_token(seen: TokenSeen) -> Finding:
     if seen.refused.is_refused_token:
         remedy = "Copy it from *OAuth & Permissions* of the app into SLACK_BOT_TOKEN."
         return findings.fail("bot token", f"Slack does not accept it ({seen.refused.code})", remedy)
-    return findings.fail("bot token", f"Slack could not be asked ({seen.refused.code})", UNREACHED)
+    return _unknown("bot token", "Slack could not be asked", seen.refused)
 
 
 def scopes(seen: TokenSeen) -> Finding | None:
@@ -66,7 +67,7 @@ def clock(seen: TokenSeen) -> Finding:
     found = f"this host's clock is {abs(ahead):.0f} s {'ahead of' if ahead > 0 else 'behind'} Slack's"
     remedy = "Set the clock (NTP)."
     if ahead >= guard.MAX_AGE - DRIFT or -ahead >= guard.MAX_AHEAD - DRIFT:
-        return findings.fail("clock", f"{found}, so that every delivery is rejected as too old or too new", remedy)
+        return findings.fail("clock", f"{found}, so that deliveries are rejected as too old or too new", remedy)
     return findings.warn("clock", found, remedy)
 
 
@@ -84,13 +85,15 @@ def app_token(ticket: str | Unasked | None) -> Finding | None:
             )
             return findings.fail("app token", f"Slack does not accept it for Socket Mode ({ticket.code})", remedy)
         case Unasked():
-            return findings.fail("app token", f"Slack could not be asked ({ticket.code})", UNREACHED)
+            return _unknown("app token", "Slack could not be asked", ticket)
 
 
 def unasked(seen: TokenSeen) -> Finding | None:
     """Say once that nothing else can be asked of Slack; None if it can."""
     if seen.refused is None:
         return None
+    if seen.refused.is_limited:
+        return _unknown("channels, users and groups", "could not be asked", seen.refused)
     why = "Slack does not accept the bot token" if seen.refused.is_refused_token else "Slack could not be reached"
     return findings.fail("channels, users and groups", f"could not be asked: {why}", TOKEN_FIRST)
 
@@ -126,7 +129,13 @@ def _could_not(name: str, seen: Unasked) -> Finding:
     if seen.code == "missing_scope":
         lacking = f"the bot token lacks the scope {seen.needed}" if seen.needed else "the bot token lacks a scope"
         return findings.fail(name, f"could not be asked: {lacking}", REINSTALL)
-    return findings.fail(name, f"could not be asked ({seen.code})", UNREACHED)
+    return _unknown(name, "could not be asked", seen)
+
+
+def _unknown(name: str, found: str, seen: Unasked) -> Finding:
+    if seen.is_limited:
+        return findings.warn(name, f"{found}: Slack limits calls", LATER)
+    return findings.fail(name, f"{found} ({seen.code})", UNREACHED)
 
 
 def users(named: Iterable[str], persons: Mapping[str, Person]) -> tuple[Finding, ...]:
@@ -136,9 +145,7 @@ def users(named: Iterable[str], persons: Mapping[str, Person]) -> tuple[Finding,
     unknown = [user for user, kind in kinds.items() if kind is Kind.UNREACHABLE]
     found = [findings.ok("users", f"full members: {len(members)} of the {len(kinds)} users in the policy")]
     if unknown:
-        found = [
-            findings.warn("users", f"could not be asked about {', '.join(unknown)}", "Run this again in a minute.")
-        ]
+        found = [findings.warn("users", f"could not be asked about {', '.join(unknown)}", LATER)]
     for user, kind in kinds.items():
         if kind in KINDS:
             remedy = "Correct the id, or remove it from the policy: rules count full members only."
@@ -176,7 +183,7 @@ def approvers(
     remedy = "Add approvers to the rule or its sets; only full members count, and never the requester."
     if len(found) < rule.approvals:
         if not sure:
-            return findings.warn(name, f"{has} for sure: not all could be asked about", "Run this again in a minute.")
+            return findings.warn(name, f"{has} for sure: not all could be asked about", LATER)
         return findings.fail(name, f"{has}, so nothing that it asks for can be approved", remedy)
     own = found if model.EVERYBODY in model.expand(policy, rule.who) else found & asking
     if len(found) == rule.approvals and own - never:

@@ -29,6 +29,11 @@ class Unasked:
         """Whether Slack does not accept the token at all."""
         return self.code in failures.OPERATORS - {"missing_scope"}
 
+    @property
+    def is_limited(self) -> bool:
+        """Whether Slack asks to wait, as it does if the running bot has used up what the app may ask."""
+        return self.code in ("ratelimited", "429")
+
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
 class TokenSeen:

@@ -120,7 +120,7 @@ FAULTS: dict[str, tuple[Break, str, Severity, str, str]] = {
         *(
             "clock",
             Severity.FAIL,
-            "this host's clock is 600 s ahead of Slack's, so that every delivery",
+            "this host's clock is 600 s ahead of Slack's, so that deliveries",
             "Set the clock",
         ),
     ),
@@ -285,3 +285,26 @@ async def test_many_people_are_asked_about_by_the_page(built: world.World) -> No
 
     assert len(built.slack.workspace.called("users.list")) == 1
     assert built.slack.workspace.called("users.info") == []
+
+
+async def test_a_rate_limit_is_no_failure(built: world.World) -> None:
+    built.slack.faults.ratelimit("usergroups.list", times=None)
+    built.slack.faults.ratelimit("conversations.info", times=None)
+
+    found = await examined(built)
+
+    for name in ("group S0MEDIAGRP", "channel C0INCIDENT"):
+        assert (found[name].status, found[name].found, found[name].remedy) == (
+            Severity.WARN,
+            "could not be asked: Slack limits calls",
+            "Run this again in a minute.",
+        )
+
+
+async def test_a_rate_limit_of_the_first_question_leaves_the_rest_unasked(built: world.World) -> None:
+    built.slack.faults.ratelimit("auth.test", times=None)
+
+    found = await examined(built)
+
+    for name in ("bot token", "channels, users and groups"):
+        assert (found[name].status, found[name].remedy) == (Severity.WARN, "Run this again in a minute.")

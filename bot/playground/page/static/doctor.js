@@ -3,6 +3,9 @@
 import { store, turn } from "./app.js";
 import { el, fill } from "./dom.js";
 
+// The worst first.
+const ORDER = ["fail", "warn", "ok"];
+
 const WORDS = { ok: "OK", warn: "Warning", fail: "Failed" };
 
 let asking = false;
@@ -23,10 +26,12 @@ export function doctor() {
   }
 
   function draw() {
-    fill(list, store.get("doctor", []), { key: (one) => `${one.name} ${one.found}`, make: row });
+    fill(list, sorted(store.get("doctor", [])), { key: (one) => `${one.name} ${one.found}`, make: row });
     if (!asking) summary.textContent = counted(store.get("doctor", []));
   }
 }
+
+const sorted = (found) => [...found].sort((one, other) => ORDER.indexOf(one.status) - ORDER.indexOf(other.status));
 
 function counted(found) {
   if (!found.length) return "";
