@@ -47,19 +47,13 @@ def project(project: Project, reads: Reads, *, by_token: bool) -> Finding:
     if not reads.asked:
         found = "not tried: its key is also another project's, where it was tried twice without success"
         return findings.fail(name, found, "Solve the other project's problem, then run this again.")
-    tried = ((LIST, reads.listed), (DETAIL, reads.read))
-    lacking = [right for right, failure in tried if failure is not None and failure.fault is Fault.DENIED]
-    if lacking:
-        rights = " and ".join(lacking)
-        found = f"the cloud accepts the credentials, but they lack the right {rights}"
-        return findings.fail(name, found, POLICY_REMEDY.format(rights=rights))
-    failure = next((each for _, each in tried if each is not None), None)
+    failure = reads.listed or reads.read
     if failure is None:
         return findings.ok(name, "the cloud accepts the credentials; flows can be listed and read")
-    return _failed(name, project, failure, by_token=by_token)
+    return _failed(name, project, failure, reads, by_token=by_token)
 
 
-def _failed(name: str, project: Project, failure: CloudFailure, *, by_token: bool) -> Finding:
+def _failed(name: str, project: Project, failure: CloudFailure, reads: Reads, *, by_token: bool) -> Finding:
     said = _said(failure)
     region = REGION_REMEDY.format(project=project.name)
     match failure.fault:
@@ -78,7 +72,10 @@ def _failed(name: str, project: Project, failure: CloudFailure, *, by_token: boo
             remedy = "Run this again. If it stays so, check the endpoint and the cloud's status page."
             return findings.fail(name, f"the cloud could not be asked: {said}", remedy)
         case Fault.DENIED:
-            return findings.fail(name, f"the cloud denies it: {said}", POLICY_REMEDY.format(rights=f"{LIST}, {DETAIL}"))
+            tried = ((LIST, reads.listed), (DETAIL, reads.read))
+            rights = " and ".join(right for right, one in tried if one is not None and one.fault is Fault.DENIED)
+            found = f"the cloud accepts the credentials, but they lack the right {rights}"
+            return findings.fail(name, found, POLICY_REMEDY.format(rights=rights))
         case _:
             assert_never(failure.fault)
 

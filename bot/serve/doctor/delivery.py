@@ -143,9 +143,8 @@ def _app(settings: Settings, installation: Installation, clock: ports.Clock, wat
         return answered
 
     async def app(scope: Scope, receive: Receive, send: Send) -> None:
-        if scope["type"] == "http":
-            answered = await take(Request(scope, receive))
-            await answered(scope, receive, send)
+        answered = await take(Request(scope, receive))
+        await answered(scope, receive, send)
 
     return app
 

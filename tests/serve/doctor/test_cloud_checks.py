@@ -8,7 +8,7 @@ import pytest
 
 from bot.playground import world
 from bot.playground.live import server as live_server
-from bot.playground.live.errors import Trouble, failing, no_such_api, throttled
+from bot.playground.live.errors import Trouble, failing, invalid, no_such_api, throttled
 from bot.serve.doctor.findings import Severity
 from tests.serve.doctor.conftest import examined, policy
 
@@ -80,8 +80,8 @@ FAULTS: dict[str, tuple[Break, Severity, str, str]] = {
         *(Severity.FAIL, "the cloud could not be asked: LIVE.100011005", "Run this again."),
     ),
     "the request is refused": (
-        lambda built: policy(built, 'project_id = "0123', 'project_id = "x123'),
-        *(Severity.OK, "the cloud accepts the credentials", ""),
+        lambda built: built.live.faults.add(Trouble(reply=invalid("no such thing")), times=None, path="/flows"),
+        *(Severity.FAIL, "the cloud refuses to list flows: LIVE.100011001 no such thing", "[projects.hk]"),
     ),
 }
 
@@ -179,7 +179,11 @@ async def test_the_stop_itself_is_not_tried_and_said_to_be_so(built: world.World
     assert built.live.calls_of("PUT", "/flows/stop") == ()
 
 
-async def test_a_project_without_flows_shows_the_right_to_read_all_the_same(built: world.World) -> None:
+@pytest.mark.parametrize("unknown", ["404", "400", "generic"])
+async def test_a_project_without_flows_shows_the_right_to_read_all_the_same(
+    built: world.World, unknown: live_server.UnknownFlow
+) -> None:
+    built.live.unknown_flow = unknown
     policy(built, "0123456789abcdef0123456789abcdef", "f" * 32)
     assert (await examined(built))["project hk"].status is Severity.OK
 

@@ -156,6 +156,7 @@ async def test_another_command_is_not_swallowed(built: world.World, clock: FakeC
         ack = await built.slack.people.command("U0ALICE", HERE, "stop main-feed")
         assert ack.status == 503
         assert not doctor.has_ended
+        assert (await built.slack.people.raw(b"", {})).status == 401
         assert 'failed with the error "dispatch_failed"' in built.slack.workspace.seen_by("U0ALICE", HERE)[-1].text
         clock.turn(delivery.WITHIN)
         found = await doctor.found()
@@ -236,6 +237,14 @@ async def test_another_command_by_socket_is_not_acknowledged(by_socket: world.Wo
         assert ack.ok
         assert (await doctor.found()).status is Severity.OK
         assert not (await typed).ok
+
+
+async def test_an_envelope_without_a_payload_is_nothing(by_socket: world.World, clock: FakeClock) -> None:
+    async with waiting(by_socket) as doctor:
+        (line,) = by_socket.slack.sockets.lines
+        await line.send({"envelope_id": "e", "type": "slash_commands"})
+        assert (await by_socket.slack.people.command("U0ALICE", HERE, "whoami")).ok
+        assert (await doctor.found()).status is Severity.OK
 
 
 async def refused_handshake(built: world.World) -> None:

@@ -6,7 +6,9 @@ from collections.abc import Callable
 import pytest
 
 from bot.playground import world
+from bot.serve.doctor import slack_checks
 from bot.serve.doctor.findings import Severity
+from bot.slack.directory import survey
 from tests.serve.doctor.conftest import examined, policy
 
 Break = Callable[[world.World], object]
@@ -181,7 +183,27 @@ async def test_a_hanging_question_about_people_leaves_them_unknown(built: world.
     assert (rule.status, "not all could be asked about" in rule.found) == (Severity.WARN, True)
 
 
-async def test_slack_not_naming_its_scopes_and_time_is_a_warning(built: world.World) -> None:
+def test_slack_not_naming_its_scopes_and_time_is_a_warning() -> None:
+    seen = survey.TokenSeen()
+
+    scopes = slack_checks.scopes(seen)
+
+    assert scopes is not None
+    assert (scopes.status, scopes.found) == (
+        Severity.WARN,
+        "Slack did not say which scopes the bot token has",
+    )
+    assert slack_checks.clock(seen).status is Severity.WARN
+
+
+async def test_a_channel_that_only_a_rule_names_needs_no_bot_in_it(built: world.World) -> None:
+    policy(built, "approvals = 1", 'channels = ["C0RANDOM"]\napprovals = 1')
+    built.slack.workspace.leave("C0RANDOM", "U0FLOWBOT")
+
+    assert (await examined(built))["channel C0RANDOM"].found == "#random exists"
+
+
+async def test_an_error_of_slack_tells_the_time_all_the_same(built: world.World) -> None:
     built.slack.faults.server_error("auth.test", times=None)
 
     found = await examined(built)
