@@ -62,6 +62,10 @@ TESTED_ELSEWHERE: Final = {
     "usecases/errors": "tests/slack/messages/test_replies.py",  # the tree and its values; nothing to call
     "usecases/query_results": "tests/slack/messages/test_reads.py",  # values alone; each has its words
     "serve/web": "tests/serve/test_build.py",
+    "serve/doctor/examination": "tests/serve/doctor/test_slack_checks.py",  # with cloud and database beside it
+    "serve/doctor/delivery_checks": "tests/serve/doctor/test_delivery.py",  # each stage over a real connection
+    "slack/directory/survey": "tests/serve/doctor/test_slack_checks.py",  # each answer of Slack as a finding
+    "store/engines/inspection": "tests/serve/doctor/test_database_checks.py",
     "usecases/queries": "tests/scenarios/test_reads.py",
     "slack/messages/message": "tests/slack/messages/test_card.py",
     "slack/messages/flows": "tests/slack/messages/test_reads.py",

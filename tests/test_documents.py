@@ -1,6 +1,7 @@
 """What the documents say against what the code does: README, docs, manifest, Procfile, requirements, examples."""
 
 import ast
+import dataclasses
 import datetime
 import itertools
 import json
@@ -29,6 +30,8 @@ from bot.policy import explain, freezing
 from bot.policy.file import loader as policy_file
 from bot.policy.model import Policy, Refuse
 from bot.serve import http_server
+from bot.serve.doctor import database_checks, delivery, examination
+from bot.serve.doctor.findings import Finding
 from bot.settings import variables
 from bot.slack import app as slack_app
 from bot.slack import guard
@@ -229,6 +232,15 @@ def test_the_limits_of_the_port_are_those_of_the_code() -> None:
     assert f"{limits.head_bytes // 1024} KiB of headers within {limits.head_within:g} s" in told
     assert f"{guard.MAX_BODY // 2**20} MiB of body, {limits.connections:,} connections" in told
     assert f"An idle connection is closed after {limits.idle:g} s" in told
+
+
+def test_the_numbers_of_the_doctor_are_those_of_the_code() -> None:
+    told = TEXTS["docs/operations.md"].partition("\n## The doctor\n")[2].partition("\n## ")[0]
+    assert f"end within {examination.WITHIN:g} s" in told
+    assert f"less than {database_checks.FULL // database_checks.MEBIBYTE} MiB are free" in told
+    assert f"differ by more than {database_checks.DRIFT:g} s" in told
+    assert all(f"`{field.name}`" in told for field in dataclasses.fields(Finding))
+    assert delivery.WITHIN == 60
 
 
 def test_the_table_of_limits_is_that_of_the_code() -> None:

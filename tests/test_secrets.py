@@ -1,5 +1,6 @@
 """Promise 9: a whole conversation at log level debug, with all that can go wrong, and no secret anywhere after it."""
 
+import asyncio
 import json
 import pathlib
 import re
@@ -14,6 +15,8 @@ from bot.playground.live.errors import Trouble, failing
 from bot.playground.slack import transcript
 from bot.playground.slack.acks import Ack
 from bot.playground.slack.records import PostedMessage
+from bot.serve.doctor import delivery, examination, findings
+from bot.settings import loader
 from tests.test_crash import DEADLINE, HERE, Child, open_child
 
 SECURITY_TOKEN = "st-known-to-nobody-0123456789"
@@ -136,10 +139,38 @@ async def test_promise_9_our_secrets_are_nowhere(tmp_path: pathlib.Path, form: s
     assert found == []
 
 
+async def test_promise_9_the_doctor_shows_no_secret(tmp_path: pathlib.Path) -> None:
+    """Everything is wrong at once, and Slack, the gateway and the database are quoted."""
+    password = "database-known-to-nobody"
+    async with world.build(tmp_path, HUAWEICLOUD_SDK_SECURITY_TOKEN=SECURITY_TOKEN) as built:
+        built.live.add_key(ak=live_server.AK, sk="another-one", security_token=SECURITY_TOKEN)
+        built.slack.faults.error("auth.test", f"no {built.slack.bot_token}, no {built.slack.signing_secret}")
+        settings = loader.load(
+            {**built.environ, "DATABASE_URL": f"postgresql://flowbot:{password}@127.0.0.1:9/x", "PORT": "0"},
+            directory=tmp_path,
+        )
+        found = [*await examination.examine(settings, clock=built.clock)]
+
+        def knock(address: str) -> None:
+            built.slack.connect(f"http://{address}/{live_server.SK}")
+            knocks.append(asyncio.create_task(built.slack.people.command("U0ALICE", HERE, "whoami")))
+
+        knocks: list[asyncio.Task[Ack]] = []
+        found.append(await delivery.wait(settings, clock=built.clock, ready=knock))
+        await asyncio.gather(*knocks)
+
+    told = "\n".join(f"{findings.line(each)}\n{findings.json_line(each)}" for each in found)
+    secrets = {*settings.secrets(), password}
+    assert len(secrets) == 6
+    assert [each.name for each in found if each.status is findings.Severity.FAIL] == [
+        *("database", "bot token", "channels, users and groups", "project hk", "deliver"),
+    ]
+    assert told.count("[redacted]") >= 3
+    assert [secret for secret in secrets if secret in told] == []
+
+
 def test_settings_and_their_errors_do_not_print_a_secret(tmp_path: pathlib.Path) -> None:
     (tmp_path / "flowbot.toml").write_text(world.POLICY.replace("{endpoint}", "http://127.0.0.1:9"))
-    from bot.settings import loader
-
     loaded = loader.load(
         {
             "SLACK_BOT_TOKEN": "xoxb-known-to-nobody",

@@ -9,7 +9,7 @@ from typing import Literal
 
 import click
 
-from bot.cli import audit, exits
+from bot.cli import audit, doctor, exits
 from bot.policy.file.problems import SettingsInvalid
 
 
@@ -20,6 +20,7 @@ def main() -> None:
 
 
 main.add_command(audit.audit)
+main.add_command(doctor.doctor)
 
 
 @main.command()

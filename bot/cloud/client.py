@@ -151,6 +151,14 @@ class LiveClient:
             fault=Fault.UNCERTAIN, message=f"the list of flows did not end after {MAX_PAGES} pages of {PAGE}"
         )
 
+    async def any_flow(self, project: Project) -> ports.FlowName | CloudFailure | None:
+        """Read the name of one flow of the list; None if the project has no flows."""
+        reply = await self._call(project, "GET", "/flows?limit=1&offset=0")
+        if isinstance(reply, CloudFailure):
+            return reply
+        rows = reply.fields().get("flows")
+        return next(iter(_names(rows)), None) if isinstance(rows, list) else self._unreadable(reply)
+
     async def change(self, project: Project, flow_id: str, verb: Verb) -> call_outcome.Accepted | CloudFailure:
         """Call once what a changing verb does to a flow."""
         # No body, and no content type for one: the gateway would hash what was not signed.

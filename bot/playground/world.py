@@ -16,6 +16,7 @@ from bot.serve import build as bot_builder
 from bot.serve import http_server
 from bot.serve.clock import SystemClock
 from bot.settings import loader
+from bot.slack import manifest
 from bot.slack.socket_mode import SOCKETS
 from bot.usecases import ports
 
@@ -112,7 +113,7 @@ async def build(
     Mode.
     """
     clock = clock or SystemClock()
-    async with SlackStandIn(clock=clock) as slack, live_server.LiveStandIn(clock=clock) as live:
+    async with SlackStandIn(clock=clock, scopes=manifest.SCOPES) as slack, live_server.LiveStandIn(clock=clock) as live:
         (furnish or sample)(slack, live)
         (directory / "flowbot.toml").write_text(policy.replace("{endpoint}", live.endpoint))
         variables = {

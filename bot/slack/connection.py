@@ -54,6 +54,8 @@ class Connection:
         self.leaving = asyncio.Event()
         self.over = asyncio.Event()
         self.reason = ""
+        self.connections = 0
+        """The number of the app's connections, this one included, as the hello said; 0 before it."""
         self._tasks = [asyncio.create_task(self._read()), asyncio.create_task(self._watch())]
 
     async def greeted(self) -> bool:
@@ -100,6 +102,8 @@ class Connection:
             log.warning("delivery rejected", status=400, reason="malformed")
             return
         if message.get("type") == "hello" and not self._greeted.done():
+            count = message.get("num_connections")
+            self.connections = count if isinstance(count, int) else 1
             self._greeted.set_result(True)
         elif message.get("type") == "disconnect":
             self._leave(str(message.get("reason")))

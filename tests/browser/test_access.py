@@ -109,6 +109,8 @@ async def test_names_and_contrast(open_window: OpenWindow, scheme: Literal["ligh
     await page.get_by_role("switch", name="Lost reply").click()
     await expect(page.get_by_role("switch", name="Lost reply")).to_be_checked()
     await expect(page.locator(".requests li")).to_have_count(1)
+    await page.get_by_role("button", name="Ask the doctor").click()
+    await expect(page.get_by_text("checks: 0 failed")).to_be_visible()
 
     assert await page.evaluate(AUDIT) == []
 

@@ -53,6 +53,8 @@ async def test_axe_finds_nothing_at_a_card_its_thread_and_its_dialog(open_window
     await page.get_by_role("switch", name="Lost reply").click()
     await expect(page.get_by_role("switch", name="Lost reply")).to_be_checked()
     await expect(page.locator(".requests li")).to_have_count(1)
+    await page.get_by_role("button", name="Ask the doctor").click()
+    await expect(page.get_by_text("checks: 0 failed")).to_be_visible()
     assert await _finds(page) == []
 
     await messages(page).get_by_role("button", name="Approve Stop").click()

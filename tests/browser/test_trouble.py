@@ -115,3 +115,23 @@ async def test_a_flow_stopped_at_the_console_is_already_so(open_window: OpenWind
     await types(alice, "/flow stop main-feed")
 
     await expect(messages(alice)).to_contain_text("already STANDBY")
+
+
+async def test_the_doctor_names_what_is_wrong_and_what_to_do(
+    playground: launch.Playground, open_window: OpenWindow
+) -> None:
+    alice = await open_window("U0ALICE")
+    findings = alice.get_by_role("list", name="Findings of the doctor")
+    ask = alice.get_by_role("button", name="Ask the doctor")
+    await ask.press("Enter")
+    await expect(alice.get_by_text("checks: 0 failed, 1 with a warning")).to_be_visible()
+    await expect(findings.get_by_role("listitem").filter(has_text="channel C0INCIDENT")).to_contain_text("OK")
+    await expect(ask).to_be_focused()
+
+    playground.world.slack.workspace.leave("C0INCIDENT", "U0FLOWBOT")
+    await alice.keyboard.press("Enter")
+
+    channel = findings.get_by_role("listitem").filter(has_text="channel C0INCIDENT")
+    await expect(channel).to_contain_text("Type /invite @flowbot in #incident.")
+    await expect(channel).to_contain_text("Failed")
+    await expect(alice.get_by_text("checks: 1 failed, 1 with a warning")).to_be_visible()

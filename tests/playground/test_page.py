@@ -327,6 +327,26 @@ async def test_the_bot_can_be_killed_and_started_again(alice: Window, playground
     assert playground.bot.pid != first
 
 
+def _failed(seen: dict[str, Any]) -> set[str]:
+    return {one["name"] for one in seen["doctor"] if one["status"] == "fail"}
+
+
+async def test_the_doctor_finds_what_was_broken(alice: Window, playground: launch.Playground) -> None:
+    await alice.post("set", "doctor")
+    await alice.until(lambda seen: seen["doctor"] and not _failed(seen))
+    port = playground.world.slack.people.request_url.split(":")[2].partition("/")[0]
+    assert alice.seen["doctor"][0]["found"].endswith(f"by HTTP at 127.0.0.1:{port}")
+
+    await alice.post("set", "person", user="U0CAROL", kind="deactivated")
+    await alice.post("set", "switch", name="down", on=True)
+    await alice.post("set", "doctor")
+    await alice.until(lambda seen: _failed(seen) == {"user U0CAROL", "project hk"})
+
+    (playground.world.directory / "flowbot.toml").write_text("")
+    await alice.post("set", "doctor")
+    await alice.until(lambda seen: _failed(seen) == {"settings"})
+
+
 async def test_rights_are_taken_away_and_given_back(alice: Window, playground: launch.Playground) -> None:
     workspace = playground.world.slack.workspace
 

@@ -6,7 +6,9 @@ change.
 
 import asyncio
 import contextlib
+import dataclasses
 import sqlite3
+import urllib.parse
 from collections.abc import Awaitable, Callable, Mapping
 from typing import Any, Final
 
@@ -16,6 +18,9 @@ from bot.playground.page import records
 from bot.playground.page.changes import Changes
 from bot.playground.process import BotProcess, NotStarted
 from bot.playground.world import World
+from bot.policy.file.problems import SettingsInvalid
+from bot.serve.doctor import examination, settings_checks
+from bot.serve.doctor.findings import Finding
 
 Json = dict[str, Any]
 
@@ -46,6 +51,7 @@ class Control:
         self._database = world.directory / "flowbot.db"
         self._records = records.Records()
         self._answered: dict[int, float] = {}
+        self._findings: tuple[Finding, ...] = ()
         projects = world.settings().policy.projects
         self._projects = {project.project_id: name for name, project in projects.items()}
         self.known: Mapping[str, Callable[[Mapping[str, Any]], Awaitable[None]]] = {
@@ -54,6 +60,7 @@ class Control:
             "person": self._change_person,
             "group": self._change_group,
             "flow": self._change_flow,
+            "doctor": self._ask_doctor,
         }
 
     async def set(self, name: str, given: Mapping[str, Any]) -> Json:
@@ -101,6 +108,7 @@ class Control:
             "requests": self._records.requests,
             "inbox": self._records.inbox,
             "audit": self._records.audit,
+            "doctor": [dataclasses.asdict(each) for each in self._findings],
         }
         for number, call in enumerate(self._world.live.calls[-KEPT_CALLS:]):
             seen[f"c:{call.number:06d}"] = self._cloud_call(call) | {"order": number}
@@ -193,6 +201,17 @@ class Control:
                 self._lock.execute("ROLLBACK")
             self._lock.close()
             self._lock = None
+
+    async def _ask_doctor(self, given: Mapping[str, Any]) -> None:
+        """Run the checks of `flowbot doctor` on the bot's settings, as they are now."""
+        try:
+            settings = self._world.settings()
+        except SettingsInvalid as invalid:
+            self._findings = settings_checks.invalid(invalid)
+            return
+        port = urllib.parse.urlsplit(self._world.slack.people.request_url).port
+        settings = dataclasses.replace(settings, port=port or settings.port)
+        self._findings = await examination.examine(settings, clock=self._world.clock)
 
     # Changes from outside
 

@@ -1,15 +1,16 @@
 """The two kinds of refusal: Slack's to the bot, and the client's to a person."""
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 
 
 class SlackError(Exception):
-    """Slack answers `{"ok": false, "error": code}`, possibly with messages that explain it."""
+    """Slack answers `{"ok": false, "error": code}`, possibly with messages that explain it, and `more`."""
 
-    def __init__(self, code: str, *, messages: Sequence[str] = ()) -> None:
+    def __init__(self, code: str, *, messages: Sequence[str] = (), more: Mapping[str, str] | None = None) -> None:
         super().__init__(code, *messages)
         self.code = code
         self.messages = tuple(messages)
+        self.more = dict(more or {})
 
 
 class NotPossible(AssertionError):

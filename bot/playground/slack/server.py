@@ -5,10 +5,11 @@ Owns the socket, the timing of faults and the waiting of tests. What Slack does 
 """
 
 import asyncio
+import email.utils
 import json
 import math
 import socket
-from collections.abc import Callable
+from collections.abc import Callable, Collection, Mapping
 from contextlib import suppress
 from types import TracebackType
 from typing import Any, Self, TypeVar
@@ -19,6 +20,7 @@ from starlette.requests import Request
 from starlette.responses import JSONResponse, PlainTextResponse, Response
 from starlette.routing import Route
 
+from bot.playground.slack import scopes as slack_scopes
 from bot.playground.slack import transcript
 from bot.playground.slack.deliveries import People
 from bot.playground.slack.errors import NeverHappened, SlackError
@@ -49,13 +51,19 @@ class SlackStandIn:
         bot_token: str = BOT_TOKEN,
         app_token: str = APP_TOKEN,
         port: int = 0,
+        scopes: Collection[str] = slack_scopes.EVERY,
         **workspace: Any,
     ) -> None:
-        """Create it, not yet listening; further arguments are those of `Workspace`."""
+        """Create it, not yet listening; further arguments are those of `Workspace`.
+
+        `scopes` are those of the bot token. `ahead` is how many seconds its `Date` is ahead of the clock.
+        """
         self.clock = clock or SystemClock()
         self.signing_secret = signing_secret
         self.bot_token = bot_token
         self.app_token = app_token
+        self.scopes = frozenset(scopes)
+        self.ahead = 0.0
         self.workspace = Workspace(now=self.clock.now, **workspace)
         self.faults = Faults(now=self.clock.now)
         triggers = Triggers(now=self.clock.now)
@@ -69,6 +77,7 @@ class SlackStandIn:
             bot_token=bot_token,
             app_token=app_token,
             new_ticket=self.sockets.ticket,
+            held=lambda: self.scopes,
         )
         self.people = People(
             self.workspace,
@@ -111,6 +120,7 @@ class SlackStandIn:
             log_config=None,
             access_log=False,
             lifespan="off",
+            date_header=False,
             ws="none",
             timeout_keep_alive=120,  # longer than clients keep theirs, so that no call meets a closing connection
         )
@@ -187,9 +197,11 @@ class SlackStandIn:
             return JSONResponse(api.refusal(error))
         authorization = request.headers.get("authorization", "")
         fault = self.faults.take(method, place=str(args.get("channel", "")))
-        return await self._through(
+        response = await self._through(
             fault, request, method, args, lambda: self._api.call(method, args, authorization=authorization)
         )
+        response.headers.update({**self._api.headers(args, authorization=authorization), **self._date()})
+        return response
 
     async def _serve_response_url(self, request: Request) -> Response:
         secret = request.path_params["secret"]
@@ -229,6 +241,9 @@ class SlackStandIn:
         response = _answered(method, answer)
         self._api.journal(method, args, answer, response.status_code)
         return response
+
+    def _date(self) -> Mapping[str, str]:
+        return {"date": email.utils.formatdate(self.clock.now() + self.ahead, usegmt=True)}
 
     async def _wait(self, fault: SlackFault) -> None:
         """Wait as the fault says, but not beyond the end of the stand-in."""

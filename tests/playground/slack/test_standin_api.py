@@ -1,5 +1,6 @@
 """The Web API through the vendor's client: who may post where, what an edit does, and the answers of reads."""
 
+import email.utils
 import json
 from collections.abc import AsyncIterator
 from typing import Any
@@ -411,3 +412,39 @@ async def test_metadata_stays_unless_replaced(slack: SlackStandIn, client: Async
     message = await post(slack, metadata=about)
     await client.chat_update(channel="C0INCIDENT", ts=message.ts, text="edited")
     assert slack.workspace.messages("C0INCIDENT")[0].metadata == about
+
+
+SCOPED = {
+    "chat.postMessage": ({"channel": "C0INCIDENT", "text": "w"}, "chat:write"),
+    "conversations.info": ({"channel": "C0INCIDENT"}, "channels:read"),
+    "conversations.members": ({"channel": "C0PRIVATE"}, "groups:read"),
+    "users.info": ({"user": "U0ALICE"}, "users:read"),
+    "usergroups.list": ({}, "usergroups:read"),
+}
+
+
+@pytest.mark.parametrize("method", SCOPED)
+async def test_a_call_without_its_scope_is_refused_and_told_which(slack: SlackStandIn, method: str) -> None:
+    args, scope = SCOPED[method]
+    slack.scopes -= {scope}
+
+    answer = await raw(slack, method, data=args)
+
+    assert (answer["error"], answer["needed"]) == ("missing_scope", scope)
+    assert answer["provided"] == ",".join(sorted(slack.scopes))
+
+
+async def test_an_answer_names_the_scopes_of_the_token_and_the_time(
+    slack: SlackStandIn, client: AsyncWebClient
+) -> None:
+    slack.ahead = 60.0
+    headers = (await client.auth_test()).headers
+
+    assert set(headers["X-OAuth-Scopes"].split(",")) == slack.scopes
+    assert email.utils.parsedate_to_datetime(headers["Date"]).timestamp() == int(slack.clock.now() + 60)
+
+
+async def test_another_token_has_no_scopes(slack: SlackStandIn) -> None:
+    async with aiohttp.ClientSession() as session:
+        answer = await session.post(f"{slack.api_url}auth.test", headers={"Authorization": "Bearer xoxb-other"})
+    assert "x-oauth-scopes" not in answer.headers

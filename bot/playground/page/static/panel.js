@@ -2,6 +2,7 @@
 
 import { nameOf, store, turn } from "./app.js";
 import { clockWithSeconds } from "./dates.js";
+import { doctor } from "./doctor.js";
 import { el, fill } from "./dom.js";
 
 const SWITCHES = [
@@ -33,6 +34,7 @@ export function showPanel(panel) {
   if (!built) build(panel);
   drawBot();
   drawSwitches();
+  parts.doctor.draw();
   fill(parts.flows, store.get("flows", []), { key: (one) => one.id, make: flowRow });
   fill(parts.requests, store.get("requests", []), { key: (one) => one.id, make: requestRow });
   fill(parts.cloud, newestFirst("c:"), { key: (one) => one.key, make: cloudRow });
@@ -45,6 +47,7 @@ export function showPanel(panel) {
 function build(panel) {
   parts.bot = el("div", { class: "bot" });
   parts.switches = el("div", { class: "switches" });
+  parts.doctor = doctor();
   // A list can be longer than its frame; it needs a place in the tab order to be scrolled by keyboard.
   const list = (name, title, open) =>
     part(title, open, (parts[name] = el("ul", { class: `rows ${name}`, tabindex: 0, "aria-label": title })));
@@ -54,6 +57,7 @@ function build(panel) {
     list("flows", "Flows", true),
     list("requests", "Requests", true),
     part("Failures", true, parts.switches),
+    part("Doctor", true, ...parts.doctor.parts),
     list("cloud", "Calls to the cloud", true),
     list("slack", "Calls to Slack", false),
     list("people", "People’s rights", false),

@@ -4,9 +4,10 @@ The methods are in `chat`, `reads` and `views`; this module knows none of their 
 """
 
 import json
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Collection, Mapping
 from urllib.parse import parse_qsl
 
+from bot.playground.slack import scopes
 from bot.playground.slack.errors import SlackError
 from bot.playground.slack.grants import Triggers
 from bot.playground.slack.records import ApiCall, Json
@@ -67,12 +68,14 @@ class Api:
         bot_token: str,
         app_token: str,
         new_ticket: Callable[[], str],
+        held: Callable[[], Collection[str]],
     ) -> None:
         self._workspace = workspace
         self._triggers = triggers
         self._token = bot_token
         self._app_token = app_token
         self._new_ticket = new_ticket
+        self._held = held
 
     def call(self, method: str, args: Json, *, authorization: str = "") -> Json:
         """Carry out one call and return Slack's answer, which may be an error."""
@@ -94,6 +97,7 @@ class Api:
             raise SlackError("not_authed")
         if token != self._token:
             raise SlackError("not_allowed_token_type" if token == self._app_token else "invalid_auth")
+        scopes.require(self._workspace, method, args, held=self._held())
         if method in VIEW_METHODS:
             return VIEW_METHODS[method](self._workspace, self._triggers, args)
         return METHODS[method](self._workspace, args)
@@ -106,6 +110,11 @@ class Api:
             raise SlackError("not_allowed_token_type" if token == self._token else "invalid_auth")
         return self._new_ticket()
 
+    def headers(self, args: Json, *, authorization: str) -> dict[str, str]:
+        """Return the header that names the scopes of the bot token, if the call came with it."""
+        token = args.get("token") or authorization.removeprefix("Bearer ").strip()
+        return {"x-oauth-scopes": ",".join(sorted(self._held()))} if token == self._token else {}
+
     def journal(self, method: str, args: Json, response: Json | None, status: int | None) -> None:
         """Add the call to the workspace's journal, without the token."""
         kept = {name: value for name, value in args.items() if name != "token"}
@@ -116,7 +125,7 @@ class Api:
 
 def refusal(error: SlackError) -> Json:
     """Return Slack's answer for an error."""
-    answer: Json = {"ok": False, "error": error.code}
+    answer: Json = {"ok": False, "error": error.code, **error.more}
     if error.messages:
         answer["response_metadata"] = {"messages": [f"[ERROR] {words}" for words in error.messages]}
     return answer
