@@ -47,12 +47,14 @@ class Actor:
     """Who acts: `user` is the user id, `team` that of a workspace, or of the organisation where Slack gives that.
 
     On Enterprise Grid one person may act with several user ids. `person` is the id that Slack gives for all of them,
-    once it was asked; None where it gives none. People are compared by `id`, and mentioned by `user`.
+    once it was asked; None where it gives none. People are compared by `id`, and mentioned by `user`. `login` is their
+    login on the host where they act there; None where they act in Slack.
     """
 
     team: str
     user: str
     person: str | None = None
+    login: str | None = None
 
     @property
     def id(self) -> str:
@@ -70,7 +72,7 @@ class Typed:
     """A command as it was typed in `channel`, without `/flow` or the mention.
 
     `ts` is that of the message that holds it, which a slash command has none of; `thread_ts` that of the root of the
-    thread in which it stands.
+    thread in which it stands. On the host, `channel` is empty, and `name` is what was typed as a protected flow's name.
     """
 
     kind: Literal["typed"] = "typed"
@@ -79,6 +81,7 @@ class Typed:
     door: Door = Door.SLASH
     ts: str | None = None
     thread_ts: str | None = None
+    name: str | None = None
 
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
@@ -114,7 +117,8 @@ class Entry:
 
     `key` is unique for 24 hours: a repeated delivery has the same one. `received_at` is in seconds since the epoch
     (UTC), as every time in flowbot. `for_teams` holds the workspaces that the delivery says it is for, where that could
-    not be compared with ours when it came: nothing is decided before it has been.
+    not be compared with ours when it came: nothing is decided before it has been. `take_up_by` is until when an entry
+    of the host may be taken up: whoever typed it waits no longer, and nothing fires later.
     """
 
     key: str
@@ -122,3 +126,4 @@ class Entry:
     arrival: Arrival
     received_at: float
     for_teams: tuple[str, ...] = ()
+    take_up_by: float | None = None

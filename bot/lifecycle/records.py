@@ -9,7 +9,7 @@ import enum
 from typing import Final
 
 from bot.commands.deliveries import Actor, Verdict
-from bot.commands.verbs import Verb
+from bot.commands.verbs import Door, Verb
 from bot.lifecycle.cloud_failure import CloudFailure, Halt
 from bot.lifecycle.states import PROGRESS, TRANSITIONS, Event, Progress, State, Step
 
@@ -56,7 +56,8 @@ class Terms:
     """What the rule in force asked for when the request was made.
 
     `approvers` is as the rule names them (sets, user ids, group ids); `mentions` are user and group ids to be told;
-    `rule_text` is the rule as it stood in the policy file, whose hash is `policy_hash`.
+    `rule_text` is the rule as it stood in the policy file, whose hash is `policy_hash`. With `door`, confirmations and
+    approvals count from there only.
     """
 
     rule: str
@@ -65,6 +66,7 @@ class Terms:
     approvals: int
     approvers: tuple[str, ...] = ()
     mentions: tuple[str, ...] = ()
+    door: Door | None = None
 
 
 @dataclasses.dataclass(frozen=True, kw_only=True)

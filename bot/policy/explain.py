@@ -186,6 +186,7 @@ def verdict(explanation: Explanation) -> str:
 
 def _besides(decision: model.Allow | model.NeedApproval, guard: Rule | None) -> str:
     reason = "; a reason is required" if decision.reason_required else ""
+    reason += "; confirmations and approvals count from the host only" if decision.rule.door else ""
     name = f'; the flow\'s name must be typed, by rule "{guard.name}"' if guard is not None else ""
     return f"{reason}{name}; {_open_for(decision.expires)}"
 
@@ -213,6 +214,10 @@ def _why(decision: Refuse) -> str:
             return "flowbot is paused"
         case Why.OUTSIDER:
             return f"they are a {decision.kind}"
+        case Why.OTHER_DOOR:
+            return f"{rule} lets confirmations and approvals come from the host only"
+        case Why.NOT_OPERATOR:
+            return "their login is not in [operators]"
         case Why.OWN_REQUEST | Why.NOT_APPROVER | Why.NOT_REQUESTER | Why.ALREADY_VOTED:
             return f"{rule} does not let them decide"
         case _:

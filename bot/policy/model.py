@@ -11,7 +11,7 @@ from collections.abc import Iterable, Mapping
 from typing import Final, TypeAlias
 
 from bot.commands.deliveries import Actor
-from bot.commands.verbs import Verb
+from bot.commands.verbs import Door, Verb
 
 EVERYBODY: Final = "*"  # in `who` and `except`: every full member
 MENTIONS_AT_MOST: Final = 10
@@ -82,7 +82,8 @@ class Rule:
     `verbs` are some of `verbs.RIGHTS`. `who`, `excluded` (the file's `except`), `approvers`, `notify` and `emergency`
     hold names of sets, user ids (U…, W…) and group ids (S…); the first two may hold "*". Empty `projects`, `flows` and
     `channels` mean all; `protected` has globs. `expires` is in seconds; `emergency_limit` is for one person in 24
-    hours; `text` is the rule as it stands in the file. `freezing` sets `frozen_until`.
+    hours; `text` is the rule as it stands in the file. `freezing` sets `frozen_until`. With `door`, confirmations and
+    approvals count from there only.
     """
 
     name: str
@@ -101,6 +102,7 @@ class Rule:
     expires: float = 1800.0
     emergency: tuple[str, ...] = ()
     emergency_limit: int = EMERGENCIES
+    door: Door | None = None
     freezes: tuple[Freeze, ...] = ()
     frozen_until: float | None = None
     text: str = ""
@@ -112,12 +114,16 @@ READING: Final = Rule(name="reading is open to full members", verbs=("read",), w
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
 class Policy:
-    """The whole file: projects and sets by name, rules in their order. `digest` is the file's sha256, in hex."""
+    """The whole file: projects and sets by name, rules in their order. `digest` is the file's sha256, in hex.
+
+    `operators` maps logins of the host to user ids.
+    """
 
     projects: Mapping[str, Project]
     people: Mapping[str, tuple[str, ...]]
     rules: tuple[Rule, ...]
     digest: str
+    operators: Mapping[str, str] = dataclasses.field(default_factory=dict)
 
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
@@ -166,6 +172,8 @@ class Why(enum.StrEnum):
     NOT_APPROVER = "not_approver"
     NOT_REQUESTER = "not_requester"
     ALREADY_VOTED = "already_voted"
+    OTHER_DOOR = "other_door"  # the rule lets confirmations and approvals come from the host only
+    NOT_OPERATOR = "not_operator"  # their login on the host is not theirs in [operators]
 
 
 @dataclasses.dataclass(frozen=True, kw_only=True)

@@ -231,7 +231,7 @@ def _worker(
         store=database,
         service=UseCases(store=database, gate=gate, asking=asking, clock=clock),
         calling=Caller(store=database, cloud=live, gate=gate, clock=clock),
-        telling=Deliverer(store=database, chat=notifier, clock=clock, count=count),
+        telling=Deliverer(store=database, chat=notifier, clock=clock, may_show=gate.may_show, count=count),
         chat=notifier,
         clock=clock,
         look_beside=look_beside,

@@ -122,6 +122,7 @@ class NameMissing(Told):
     typed: str | None = None
     nameless: bool = False
     reason_too: bool = False
+    door: Door = Door.SLASH
 
 
 @dataclasses.dataclass(frozen=True, kw_only=True)

@@ -10,7 +10,7 @@ from bot.commands.deliveries import Button, Entry, Submitted
 from bot.lifecycle import records, transitions
 from bot.lifecycle.records import Emergency, ReplyKind, Request
 from bot.lifecycle.states import Event, State
-from bot.policy import break_glass, model
+from bot.policy import break_glass, model, voting
 from bot.policy.model import Why
 from bot.usecases import answers, commit, entry_result, ports
 from bot.usecases import gate as gates
@@ -45,7 +45,7 @@ class EmergencyClicks:
         button, emergency = Button.EMERGENCY_FIRST, request.emergency
         if emergency is None or request.state is not State.PENDING:
             return await self._settling.tell(entry, entry_result.settled(request, button))
-        decision = await self._own(entry, request, button) or await self._decide(entry, request, button)
+        decision = await self._own(entry, request, button) or await self._decide_at_door(entry, request, button)
         if isinstance(decision, EntryResult):
             return decision
         if emergency.first_at is not None:
@@ -63,7 +63,7 @@ class EmergencyClicks:
             return await self._settling.tell(entry, entry_result.settled(request, button))
         if (soon := _too_soon(entry, request, emergency)) is not None:
             return await self._settling.tell(entry, soon)
-        decision = await self._decide(entry, request, button)
+        decision = await self._decide_at_door(entry, request, button)
         if isinstance(decision, EntryResult):
             return decision
         settled = await self._as_a_second(entry, request, emergency, decision)
@@ -115,6 +115,16 @@ class EmergencyClicks:
             return None
         no = model.Refuse(why=Why.NOT_REQUESTER, rule=request.terms.rule, who_could=(request.requester.user,))
         return await self._settling.refuse(entry, request, button, no)
+
+    async def _decide_at_door(
+        self, entry: Entry, request: Request, button: Button
+    ) -> break_glass.AllowEmergency | EntryResult:
+        """Decide again for the requester, and refuse a press at a door at which the rule lets none count."""
+        decision = await self._decide(entry, request, button)
+        if isinstance(decision, EntryResult):
+            return decision
+        at_door = voting.refuse_door(decision, request.terms, entry.actor)
+        return decision if at_door is None else await self._settling.refuse(entry, request, button, at_door)
 
     async def _decide(self, entry: Entry, request: Request, button: Button) -> break_glass.AllowEmergency | EntryResult:
         """Decide again for the requester; an emergency that they may not use any more ends."""

@@ -32,7 +32,7 @@ CLAIM: Final = 500
 CLAIM_DUE: Final = 8
 """How many requests that are due are claimed with one statement."""
 
-POLL_INTERVAL: Final = 2.0
+POLL_INTERVAL: Final = 1.0
 """Seconds between two looks for what nobody was woken for: what a dead replica held waits so long beyond its lease."""
 
 KEEP_FOR: Final = 400 * 86_400.0
