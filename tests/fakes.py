@@ -25,7 +25,7 @@ from bot.policy.file import loader as policy_file
 from bot.store import migrate
 from bot.store.engines import database_url, sqlite
 from bot.store.store import SqlStore
-from bot.usecases import answers, entry_result, errors, ports
+from bot.usecases import answers, commit, errors, ports
 from bot.usecases.clicks import UseCases
 from bot.usecases.find_flow import FlowFinder
 from bot.usecases.gate import Gate
@@ -422,12 +422,17 @@ class Desk:
         self.policy = policy_of(POLICY)
         self.gate = Gate(current_policy=lambda: self.policy, directory=self.directory, switch=self.store, clock=clock)
         finder = FlowFinder(cloud=self.cloud, clock=clock)
-        self.asking = RequestOpener(store=store, finder=finder, gate=self.gate, clock=clock)
-        self.service = UseCases(store=store, gate=self.gate, asking=self.asking, clock=clock)
+        self.opener = RequestOpener(store=store, finder=finder, gate=self.gate, clock=clock)
+        self.service = UseCases(store=store, gate=self.gate, opener=self.opener, clock=clock)
         self.calling = Caller(store=store, cloud=self.cloud, gate=self.gate, clock=clock)
         self.telling = Deliverer(store=store, chat=self.chat, clock=clock)
         self.worker = Worker(
-            store=store, service=self.service, calling=self.calling, telling=self.telling, chat=self.chat, clock=clock
+            store=store,
+            use_cases=self.service,
+            caller=self.calling,
+            deliverer=self.telling,
+            chat=self.chat,
+            clock=clock,
         )
         self._entries = 0
 
@@ -449,7 +454,7 @@ class Desk:
         )
         return self.entry(pressed, actor)
 
-    async def take(self, entry: Entry) -> entry_result.EntryResult:
+    async def take(self, entry: Entry) -> commit.EntryResult:
         """Record an entry and carry it out, without the worker."""
         await self.store.record([entry])
         return await self.service.take(entry)

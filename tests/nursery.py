@@ -183,21 +183,21 @@ def _be_born(order: Mapping[str, Any], stderr: int) -> NoReturn:
 
 def _serve(clock: Mapping[str, float] | None) -> None:
     from bot.cli import main as command_line
-    from bot.serve import clock as clock_module
+    from bot.serve import clock as machine_clock
 
     if clock is not None:
-        clock_module.SystemClock = cast(Any, functools.partial(QuickClock, **clock))  # type: ignore[misc]
+        machine_clock.SystemClock = cast(Any, functools.partial(QuickClock, **clock))  # type: ignore[misc]
     command_line.main(["serve"])
 
 
 def _import_everything() -> None:
     """Import what a bot needs, also what is imported late: by a first migration and a first request."""
-    from bot.serve import run
+    from bot.serve import http_server
     from bot.store import migrate
 
     with tempfile.TemporaryDirectory() as directory:
         migrate.migrate(f"sqlite:///{directory}/flowbot.db")
-    run.server_config(Starlette()).load()
+    http_server.config(Starlette()).load()
 
 
 if __name__ == "__main__":

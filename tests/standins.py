@@ -13,7 +13,7 @@ from starlette.applications import Starlette
 
 from bot.playground.live.server import LiveStandIn
 from bot.playground.slack.server import SlackStandIn
-from bot.serve import run
+from bot.serve import http_server
 from bot.serve.clock import SystemClock
 
 Serving: TypeAlias = Callable[[Starlette], Awaitable[str]]
@@ -42,8 +42,8 @@ async def serving() -> AsyncIterator[Serving]:
 
 @contextlib.asynccontextmanager
 async def _listening(app: Starlette) -> AsyncIterator[str]:
-    with run.listen("127.0.0.1", 0) as listener:
-        server = run.Server(run.server_config(app))
+    with http_server.listen("127.0.0.1", 0) as listener:
+        server = http_server.Server(http_server.config(app))
         task = asyncio.create_task(server.serve(sockets=[listener]))
         try:
             yield f"http://127.0.0.1:{listener.getsockname()[1]}"

@@ -9,6 +9,7 @@ import statistics
 import subprocess
 import sys
 import tomllib
+from collections import Counter
 from collections.abc import Iterator
 from typing import Final
 
@@ -24,6 +25,8 @@ BOT: Final = sorted((ROOT / "bot").rglob("*.py"))
 TESTS: Final = sorted((ROOT / "tests").rglob("*.py"))
 
 MODULE_LINES, FUNCTION_LINES, MEDIAN, NINTH_DECILE, MOCKS_A_HUNDRED = 400, 50, 8, 30, 5
+ROOM_MODULES = 15
+"""How many modules a folder may have, its `__init__` apart."""
 
 CORE: Final = (
     *("policy/*", "lifecycle/*", "commands/*", "usecases/answers", "usecases/query_results", "usecases/errors"),
@@ -45,7 +48,6 @@ TESTED_ELSEWHERE: Final = {
     "policy/evaluation": "tests/policy/test_model.py",  # rules in, decisions out
     "lifecycle/cloud_failure": "tests/cloud/test_bodies.py",  # values alone
     "lifecycle/states": "tests/lifecycle/test_records.py",  # the tables, entry by entry
-    "usecases/entry_result": "tests/usecases/test_open_request.py",
     "serve/clock": "tests/serve/test_build.py",
     "serve/run": "tests/cli/test_main.py",  # a process of its own, with signals
     "store/opening": "tests/store/test_database.py",
@@ -146,6 +148,11 @@ def test_no_module_is_longer_than_a_reader_can_hold() -> None:
     assert {name: count for name, count in lines.items() if count > MODULE_LINES} == {}
 
 
+def test_no_room_has_more_modules_than_one_look_takes_in() -> None:
+    modules = Counter(path.parent.relative_to(ROOT).as_posix() for path in BOT if path.name != "__init__.py")
+    assert {room: count for room, count in modules.items() if count > ROOM_MODULES} == {}
+
+
 def test_no_function_is_longer_than_a_screen() -> None:
     long = [f"{_name(path)}:{each.name}" for path in BOT for each in _functions(path) if _lines(each) > FUNCTION_LINES]
     assert long == []
@@ -211,6 +218,11 @@ def test_what_a_changing_verb_means_stands_in_its_row_alone() -> None:
         or (isinstance(node, ast.Constant) and node.value in words)
     ]
     assert found == []
+
+
+def test_every_change_is_written_with_its_line_in_the_audit_in_one_place() -> None:
+    writers = {_name(path) for path in BOT for call in _calls(path) if call.endswith("store.commit")}
+    assert writers == {"bot/usecases/commit.py"}
 
 
 def test_no_type_name_stands_in_two_places() -> None:

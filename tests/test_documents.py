@@ -26,8 +26,8 @@ from bot.commands.verbs import CHANGES
 from bot.lifecycle import call_outcome, schedule
 from bot.lifecycle.states import PROGRESS, TRANSITIONS, Progress, State
 from bot.policy import explain, freezing
-from bot.policy import model as model_module
 from bot.policy.file import loader as policy_file
+from bot.policy.model import Policy, Refuse
 from bot.serve import http_server
 from bot.settings import variables
 from bot.slack import app as slack_app
@@ -157,10 +157,10 @@ def test_the_freezes_of_the_cookbook_ask_for_more_while_they_last() -> None:
         frozen = freezing.at(loaded.policy, datetime.datetime(2026, 12, day, 20, 0, tzinfo=datetime.UTC).timestamp())
         stop, start = (_decided(frozen, user, command) for user, command in (("U0ALICE", "stop"), ("U0CAROL", "start")))
         assert getattr(stop, "approvals", 0) == approvals
-        assert isinstance(start, model_module.Refuse) is not starts
+        assert isinstance(start, Refuse) is not starts
 
 
-def _decided(rules: model_module.Policy, user: str, verb: str) -> object:
+def _decided(rules: Policy, user: str, verb: str) -> object:
     found = explain.of_command(rules, f"{verb} main-feed", user=user, channel="C0INCIDENT", member_of=())
     assert isinstance(found, explain.Explanation)
     return found.decision

@@ -167,8 +167,8 @@ async def test_an_error_each_time_is_told_holds_up_nobody_and_ends(
         assert heard(desk, "sick")
         assert heard(desk, "healthy")
         assert poison.calls <= OFTEN
-        assert not desk.worker._entries.taking
-        assert not desk.worker._doing
+        assert not desk.worker._entries.taken_up
+        assert not desk.worker._in_progress
 
 
 @every_method

@@ -14,8 +14,8 @@ import structlog
 
 from bot.policy.file.problems import SettingsInvalid
 from bot.settings import loader
-from bot.settings import log as log_module
 from bot.settings.credentials import Credentials
+from bot.settings.log import hide_secrets
 
 _OURS: Final = ("HUAWEICLOUD_", "FLOWBOT_PROJECTS__")
 
@@ -60,7 +60,7 @@ class CredentialSource:
         held = _by_project(self._settings)
         changed = [name for name in held if held[name] != self._held.get(name)]
         if changed:
-            log_module.hide(secret for each in held.values() for secret in each.secrets())
+            hide_secrets(secret for each in held.values() for secret in each.secrets())
             log.info("credentials were replaced", projects=changed)
             self._held = held
 

@@ -81,7 +81,7 @@ class Tokens:
         self._timeout = timeout
         self._held: dict[str, _Token] = {}
         self._former: dict[str, _Token] = {}
-        self._fetching: dict[_Scope, asyncio.Task[SecretStr | CloudFailure]] = {}
+        self._fetches: dict[_Scope, asyncio.Task[SecretStr | CloudFailure]] = {}
         self._turns: collections.defaultdict[tuple[IamUser, str], asyncio.Lock]
         self._turns = collections.defaultdict(asyncio.Lock)
         self._refused: dict[IamUser, _RefusedUser] = {}
@@ -119,10 +119,10 @@ class Tokens:
 
     def _fetch(self, name: str, scope: _Scope) -> asyncio.Task[SecretStr | CloudFailure]:
         """Return the fetch in progress, shared by all who need this token; start one if there is none."""
-        fetching = self._fetching.get(scope)
+        fetching = self._fetches.get(scope)
         if fetching is None:
-            fetching = self._fetching[scope] = asyncio.create_task(self._fetched(name, scope))
-            fetching.add_done_callback(lambda _: self._fetching.pop(scope))
+            fetching = self._fetches[scope] = asyncio.create_task(self._fetched(name, scope))
+            fetching.add_done_callback(lambda _: self._fetches.pop(scope))
         return fetching
 
     async def _fetched(self, name: str, scope: _Scope) -> SecretStr | CloudFailure:
@@ -141,7 +141,7 @@ class Tokens:
             return outcome
 
     def _keep(self, name: str, token: _Token) -> None:
-        log.hide((token.value.get_secret_value(),))
+        log.hide_secrets((token.value.get_secret_value(),))
         if name in self._held:
             self._former[name] = self._held[name]
         self._held[name] = token

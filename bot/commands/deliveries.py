@@ -1,4 +1,4 @@
-"""What comes in at a door, as values: a command typed, a button clicked, a modal submitted.
+"""Deliveries from Slack as values: a typed command, a clicked button, a submitted modal.
 
 They are what the inbox keeps. They hold ids only: no `response_url`, no trigger id, no token, no names of people.
 """
@@ -36,7 +36,7 @@ class Modal(enum.StrEnum):
 
 
 class Verdict(enum.StrEnum):
-    """What a reviewer says of an emergency."""
+    """A reviewer's verdict on an emergency."""
 
     JUSTIFIED = "justified"
     NOT_JUSTIFIED = "not_justified"

@@ -49,7 +49,7 @@ class UsageProblem(enum.StrEnum):
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
 class ChangeCommand:
-    """Ask for a changing verb on one flow. `flow` is an id or a name, as typed: it matches `FLOW`."""
+    """A changing verb for one flow. `flow` is an id or a name, as typed: it matches `FLOW`."""
 
     verb: Verb
     flow: str
@@ -77,7 +77,7 @@ class HelpCommand:
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
 class UsageError:
-    """Not understood, so nothing happens. `verb` is the one that was typed, or the nearest to it if any is near."""
+    """Not understood, so nothing happens. `verb` is the typed one, or the closest match if there is one."""
 
     verb: Verb | None
     problem: UsageProblem
@@ -86,7 +86,7 @@ class UsageError:
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
 class NotYet:
-    """Understood, but this version does not have the verb or the option `what`: nothing happens."""
+    """Understood, but this version does not support the verb or option `what`; nothing happens."""
 
     what: str
 
@@ -99,7 +99,7 @@ _OPTION_OF: Final[Mapping[str, Option]] = {option.value: option for option in Op
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
 class _Given:
-    """An option as it was typed; `option` is None for one that nobody knows."""
+    """An option as typed; `option` is None if it is unknown."""
 
     typed: str
     option: Option | None

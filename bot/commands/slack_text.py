@@ -45,7 +45,7 @@ class Word:
 
     @property
     def is_dash(self) -> bool:
-        """Whether it is nothing but dashes."""
+        """Whether it consists only of dashes."""
         return not self.quoted and _DASH.sub("", self.text) == ""
 
 
@@ -71,7 +71,7 @@ class Text:
 
 
 def read(text: str) -> Text:
-    """Take a text apart, as Slack delivers it."""
+    """Parse a text as Slack delivers it."""
     seen = _visible(text)
     opening = _REASON_OPENS.search(seen)
     head = seen if opening is None else seen[: opening.start()]
@@ -102,7 +102,7 @@ def after_mention(text: str, user: str) -> str | None:
 
 
 def is_address(word: str) -> bool:
-    """Tell whether a word is the address of a page."""
+    """Return whether a word is a URL."""
     return _ADDRESS.fullmatch(word) is not None
 
 

@@ -1,4 +1,4 @@
-"""What a reply of the cloud, or a reading of the flow, means for the operation: pure, and the only place that knows.
+"""Decide what a reply of the cloud, or reading the flow back, means for the operation; pure.
 
 A further call follows only a definite refusal or a reading that says that it is not done, and never before the previous
 try has ended. Times are seconds since the epoch (UTC).
@@ -21,25 +21,25 @@ REPEAT_WITHIN: Final = 60.0
 """Seconds from the first try within which a call is repeated after a reading."""
 
 SETTLE_WITHIN: Final = 30.0
-"""Seconds for which the cloud may take to do what it accepted."""
+"""Seconds that the cloud may take to finish a call it accepted."""
 
 SETTLE_EVERY: Final = 2.0
 
 LOOK_AGAIN_AFTER: Final = 10.0
-"""Seconds after a success when the state is read once more."""
+"""Seconds after a success when the state is read back once more."""
 
 BACKOFF: Final = 2.0
-"""Seconds before a call that was not carried out is repeated; doubled with each try."""
+"""Seconds before a call that had no effect is retried; doubled with each try."""
 
 BACKOFF_AT_MOST: Final = 30.0
 
 READ_BACKOFF: Final = 5.0
-"""Seconds before what nobody knows is read again; doubled with each reading that found nothing out."""
+"""Seconds before an unknown outcome is polled again; doubled with each inconclusive poll."""
 
 READ_BACKOFF_AT_MOST: Final = 300.0
 
 GIVE_UP_AFTER: Final = 3600.0
-"""Seconds after which what nobody knows stays unknown."""
+"""Seconds after which an unknown outcome stays unknown."""
 
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
@@ -51,7 +51,7 @@ class Accepted:
 
 
 def after_reply(request: Request, reply: Accepted | CloudFailure, *, at: float) -> Request:
-    """Return the request after the cloud answered a try, or did not."""
+    """Return the request after a try, whether or not the cloud answered."""
     if isinstance(reply, Accepted):
         return _accepted(request, reply, at)
     if reply.fault in (Fault.THROTTLED, Fault.NEVER_SENT):
@@ -63,7 +63,7 @@ def after_reply(request: Request, reply: Accepted | CloudFailure, *, at: float) 
 
 
 def after_reading(request: Request, flow: Flow | CloudFailure, *, at: float) -> Request:
-    """Return the request after the flow's state was read, to find out what came of a call or whether it lasted."""
+    """Return the request after reading the flow back, to learn whether a call worked and lasted."""
     if request.operation.progress is Progress.SUCCEEDED:
         return _last_look(request, flow, at)
     if isinstance(flow, CloudFailure):
@@ -118,7 +118,7 @@ def before_again(request: Request, flow: Flow | CloudFailure, *, at: float) -> R
 
 
 def halt(request: Request, flow: Flow | CloudFailure, why: Halt, *, at: float) -> Request:
-    """Return the request whose further try is forbidden: what has been sent is read, and told as it is."""
+    """Return the request after a retry was forbidden; read back the effect of earlier tries."""
     trouble = request.operation.trouble
     carried_out = _was_carried_out(trouble)
     if isinstance(flow, CloudFailure):
@@ -132,7 +132,7 @@ def halt(request: Request, flow: Flow | CloudFailure, why: Halt, *, at: float) -
 
 
 def recover(request: Request, *, at: float) -> Request:
-    """Return the request whose call was claimed by somebody who is gone: what came of it has to be read."""
+    """Return the request after the replica that claimed its call is gone; the outcome must be read back."""
     lost = CloudFailure(fault=Fault.UNCERTAIN, message="flowbot was interrupted before the reply came")
     return transitions.wait(request, Awaiting.READING, until=at, trouble=lost)
 

@@ -11,11 +11,11 @@ class Fault(enum.StrEnum):
     """What a failed call to the cloud means for what may be done next."""
 
     NOT_FOUND = "not_found"  # no such flow
-    DENIED = "denied"  # the cloud knows us and says no: 403, or 401 with a permission code
+    DENIED = "denied"  # authenticated but not permitted: 403, or 401 with a permission code
     CREDENTIALS = "credentials"  # 401: the key or the signature; never repeated with a key
     THROTTLED = "throttled"  # 429, or the concurrency limit that comes as a 500
     REJECTED = "rejected"  # any other definite refusal, 400 for the most part
-    NEVER_SENT = "never_sent"  # provably did not leave: no connection
+    NEVER_SENT = "never_sent"  # never sent: no connection
     UNCERTAIN = "uncertain"  # 5xx, timeout, lost or unreadable reply: it may have been carried out
 
 

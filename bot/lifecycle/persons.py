@@ -1,6 +1,6 @@
-"""Who is behind the actors of a request, where one person acts with several user ids.
+"""Identify the people behind a request's actors when one person has several user ids.
 
-Pure. Whom an id belongs to comes in; who asks Slack for it is `gate`.
+Pure: `gate` asks Slack who an id belongs to.
 """
 
 import dataclasses
@@ -11,7 +11,7 @@ from bot.lifecycle.records import Request
 
 
 def actors(request: Request) -> tuple[Actor, ...]:
-    """Return everybody who asked for it, voted on it or ended it."""
+    """Return everyone who requested, voted on or ended the request."""
     ended_by = () if request.ending is None or request.ending.actor is None else (request.ending.actor,)
     return (request.requester, *(vote.actor for vote in request.votes), *ended_by)
 
@@ -26,7 +26,7 @@ def is_uncertain(request: Request, actor: Actor) -> bool:
 
 
 def identified(request: Request, known: Mapping[str, str | None]) -> Request:
-    """Return the request with the `person` of each actor, by their user id; who is not known stays as they are."""
+    """Return the request with each actor's `person` filled in by user id; unknown actors are unchanged."""
     ending = request.ending
     if ending is not None and ending.actor is not None:
         ending = dataclasses.replace(ending, actor=_identified(ending.actor, known))

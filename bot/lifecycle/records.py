@@ -127,18 +127,18 @@ class Emergency:
 
 
 class OutcomeKind(enum.StrEnum):
-    """What came of an operation."""
+    """The outcome of an operation."""
 
-    DONE = "done"  # the cloud answered with the status wanted
-    ALREADY = "already"  # it was so before the call; nothing was called
-    CONFIRMED = "confirmed"  # the cloud refused as already so, and a reading agrees
-    READ_BACK = "read_back"  # the reply was lost, and a reading found the status wanted
-    REHEARSED = "rehearsed"  # a dry run: the whole gate, no call
-    UNREADABLE = "unreadable"  # the cloud would not show the flow before the call; nothing was called
-    REFUSED = "refused"  # the cloud said a definite no to the call
-    NOT_DONE = "not_done"  # accepted, and still not so
-    UNDONE = "undone"  # a reading finds it not so: it may have been changed again
-    LOST = "lost"  # no answer says what happened
+    DONE = "done"  # the cloud returned the wanted status
+    ALREADY = "already"  # the flow already had the wanted status; no call was made
+    CONFIRMED = "confirmed"  # the cloud refused because it was already done, and reading the flow back confirms it
+    READ_BACK = "read_back"  # the reply was lost, and reading the flow back confirms the wanted status
+    REHEARSED = "rehearsed"  # a dry run: every check, no call
+    UNREADABLE = "unreadable"  # the flow could not be read before the call; no call was made
+    REFUSED = "refused"  # the cloud definitely refused the call
+    NOT_DONE = "not_done"  # accepted, but the status has not changed
+    UNDONE = "undone"  # reading the flow back shows another status; it may have been changed again
+    LOST = "lost"  # the outcome could not be determined
 
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
@@ -307,34 +307,34 @@ def advance(operation: Operation, step: Step) -> Operation:
 
 
 def is_open(request: Request) -> bool:
-    """Tell whether anything may still be done for the request: it waits, or its operation waits or runs."""
+    """Return whether the request is open: it waits, or its operation waits or runs."""
     return request.state is State.PENDING or (
         request.state is State.APPROVED and request.operation.progress in (Progress.WAITING, Progress.RUNNING)
     )
 
 
 def is_read_back(request: Request) -> bool:
-    """Tell whether nobody knows what came of the request, and the cloud is still being asked."""
+    """Return whether the outcome is unknown and the cloud is still being polled."""
     operation = request.operation
     return operation.progress is Progress.UNKNOWN and operation.awaiting is Awaiting.READING
 
 
 def is_review_open(request: Request) -> bool:
-    """Tell whether an emergency was used, and nobody has reviewed it yet; a dry run leaves nothing to review."""
+    """Return whether an emergency still needs its review; a dry run needs none."""
     used = request.emergency is not None and request.emergency.review is None and not request.dry_run
     return used and request.operation.progress in (Progress.SUCCEEDED, Progress.FAILED, Progress.UNKNOWN)
 
 
 def may_be_asked_again(request: Request) -> bool:
-    """Tell whether the request came to nothing without anybody's no: it expired, or it failed."""
+    """Return whether the request expired or failed, rather than being denied by a person."""
     return request.state is State.EXPIRED or request.operation.progress is Progress.FAILED
 
 
 def can_withdraw(request: Request) -> bool:
-    """Tell whether the requester may still take the request back: until its first call is claimed."""
+    """Return whether the requester may still withdraw the request: until its first call is claimed."""
     return is_open(request) and request.operation.progress is Progress.WAITING
 
 
 def holds_flow(request: Request) -> bool:
-    """Tell whether the request keeps others from opening one for the same flow; a dry run never does."""
+    """Return whether the request blocks others for the same flow; a dry run never does."""
     return (is_open(request) or is_read_back(request)) and not request.dry_run

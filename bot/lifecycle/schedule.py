@@ -1,4 +1,4 @@
-"""What is due on a request, and when it wants looking at again.
+"""What is due on a request, and when to check it again.
 
 Pure functions of one record and a time in seconds since the epoch (UTC): the worker carries out what they say.
 """
@@ -29,7 +29,7 @@ REVIEW_FOR: Final = 7 * REVIEW_AGAIN
 """Seconds after the end of an emergency from which on nobody is asked again; its review stays open."""
 
 OPEN: Final = 253_402_300_800.0
-"""When a request is looked at that waits for a person and for no time: at the end of the year 9999."""
+"""When to check a request that waits for a person rather than a time: the end of the year 9999."""
 
 ANNOUNCEMENTS: Final = (ReplyKind.EMERGENCY, ReplyKind.ANNOUNCED)
 """The replies that tell the channels of an emergency, before it is carried out."""
@@ -64,7 +64,7 @@ class Tell(enum.StrEnum):
 
 
 def act(request: Request, now: float) -> Act | None:
-    """Tell the next thing to do for the request, if any is due."""
+    """Return the next action due on the request, if any."""
     match request.state:
         case State.PENDING if now >= request.expires_at:
             return Act.EXPIRE
@@ -93,7 +93,7 @@ def _act_on(request: Request, now: float) -> Act | None:
 
 
 def tell(request: Request, now: float) -> Tell | None:
-    """Tell the next thing that Slack must hear, if it may be tried now.
+    """Return the next update for Slack, if it may be sent now.
 
     The card comes first; then, of the replies in their order, the ones that call people, then the card's newest state.
     An announcement that Slack does not take holds back no version of the card: it has the next button.
@@ -123,7 +123,7 @@ def is_card_held_back(request: Request) -> bool:
 
 
 def at(request: Request) -> float | None:
-    """Tell when the request wants looking at again; None when nothing more can come of it.
+    """Return when to check the request again; None if it is settled.
 
     One with an open review always has a time: by that it is listed and kept.
     """
@@ -144,19 +144,19 @@ def at(request: Request) -> float | None:
 
 
 def call_at(request: Request) -> float:
-    """Tell when an approved request may be called: an emergency waits for its announcements, but not for ever."""
+    """Return when an approved request may be called; an emergency waits for its announcements up to a limit."""
     announced_by = (request.decided_at or request.asked_at) + ANNOUNCE_WITHIN if is_announcing(request) else 0.0
     return max(request.operation.not_before, announced_by)
 
 
 def is_announcing(request: Request) -> bool:
-    """Tell whether the call of an emergency waits for what tells the channels of it."""
+    """Return whether an emergency's call waits for its announcements."""
     waits = request.emergency is not None and request.state is State.APPROVED and records.can_withdraw(request)
     return waits and any(reply.said in ANNOUNCEMENTS for reply in request.unsent)
 
 
 def begin_by(request: Request) -> float:
-    """Tell until when an approved request may begin."""
+    """Return the deadline by which an approved request must begin."""
     return (request.decided_at or request.asked_at) + BEGIN_WITHIN
 
 
@@ -180,5 +180,5 @@ def _review_at(request: Request) -> float | None:
 
 
 def _wants_reminder(request: Request) -> bool:
-    """Tell whether anybody is there to be reminded: a confirmation is its requester's own business."""
+    """Return whether there is anyone to remind; a confirmation waits only for its requester."""
     return request.terms.approvals > 0 and not request.reminded

@@ -95,7 +95,7 @@ def remind_of_review(request: Request, *, at: float) -> Request:
 
 
 def fall_short(request: Request, *, lost: tuple[Vote, ...], terms: Terms, at: float) -> Request:
-    """Take back an approval that does not reach what the policy asks for now; the votes of `lost` fall off, visibly."""
+    """Withdraw an approval that the current policy no longer accepts; the votes of `lost` are visibly removed."""
     kept = tuple(vote for vote in request.votes if vote not in lost)
     short = dataclasses.replace(records.apply(request, Event.FALL_SHORT), votes=kept, terms=terms, decided_at=None)
     for vote in lost:
@@ -155,7 +155,7 @@ def accept(request: Request, *, at: float, until: float) -> Request:
 
 
 def hold_up(request: Request, *, until: float, trouble: CloudFailure | None = None) -> Request:
-    """Put the call off: something that may pass is in its way. The trouble of a try that was made is kept."""
+    """Postpone the call because of a temporary obstacle; the error of an earlier try is kept."""
     operation = request.operation
     waits = operation.progress in (Progress.WAITING, Progress.RUNNING) and operation.awaiting is Awaiting.TRY
     _require(request.state is State.APPROVED and waits, request, "has no call to put off")
@@ -170,7 +170,7 @@ def rename(request: Request, name: str) -> Request:
 
 
 def finish(request: Request, outcome: Outcome, *, at: float, look_again_at: float | None = None) -> Request:
-    """Record what came of the operation, and tell it; `look_again_at` is when its state is read once more."""
+    """Record the outcome and queue its reply; `look_again_at` is when the state is read back once more."""
     operation = dataclasses.replace(
         records.advance(request.operation, STEP_OF[outcome.how]),
         outcome=outcome,
@@ -196,20 +196,20 @@ def look_back(request: Request, *, changed_to: str | None, at: float) -> Request
 
 
 def give_up(request: Request, *, at: float) -> Request:
-    """Ask the cloud no more: nobody will know what came of it."""
+    """Stop polling the cloud: the outcome stays unknown."""
     _require(records.is_read_back(request), request, "is not read back")
     operation = dataclasses.replace(request.operation, awaiting=Awaiting.NOTHING)
     return _next_version(say(dataclasses.replace(request, operation=operation), ReplyKind.GIVEN_UP, at=at))
 
 
 def count_reading(request: Request, *, until: float, trouble: CloudFailure) -> Request:
-    """Note a reading that found nothing out, and when the next one is due."""
+    """Record an inconclusive poll, and when the next one is due."""
     operation = dataclasses.replace(request.operation, reads=request.operation.reads + 1)
     return wait(dataclasses.replace(request, operation=operation), Awaiting.READING, until=until, trouble=trouble)
 
 
 def check_now(request: Request, *, at: float) -> Request:
-    """Let the next reading of what nobody knows be due at once."""
+    """Make the next poll of an unknown outcome due immediately."""
     _require(records.is_read_back(request), request, "is not read back")
     return wait(request, Awaiting.READING, until=at)
 
@@ -267,17 +267,17 @@ def say(
 
 
 def shown(request: Request, card: Card) -> Request:
-    """Note what Slack shows now; not a new version."""
+    """Record what Slack shows now, without a new version."""
     return dataclasses.replace(request, card=card, tell_failures=0, tell_at=0.0)
 
 
 def not_shown(request: Request, *, again_at: float) -> Request:
-    """Note that Slack could not be told, and when it is tried again; not a new version."""
+    """Record a failed Slack update and when to retry it, without a new version."""
     return dataclasses.replace(request, tell_failures=request.tell_failures + 1, tell_at=again_at)
 
 
 def note_unexpected(request: Request, *, error_id: str, at: float) -> Request:
-    """Count an unexpected error that work on the request met, and tell the first."""
+    """Count an unexpected error in work on the request, and report the first."""
     operation = dataclasses.replace(request.operation, unexpected=request.operation.unexpected + 1)
     noted = dataclasses.replace(request, operation=operation)
     if operation.unexpected == 1:

@@ -12,8 +12,8 @@ from typing import Final, TypeAlias
 
 from bot.playground.live import server as live_server
 from bot.playground.slack.server import SlackStandIn
-from bot.serve import build as serving
-from bot.serve import run
+from bot.serve import build as bot_builder
+from bot.serve import http_server
 from bot.serve.clock import SystemClock
 from bot.settings import loader
 from bot.slack.socket_mode import SOCKETS
@@ -68,9 +68,9 @@ class World:
         return loader.load(self.environ, directory=self.directory)
 
     @contextlib.asynccontextmanager
-    async def bot(self) -> AsyncIterator[serving.Bot]:
+    async def bot(self) -> AsyncIterator[bot_builder.Bot]:
         """Run the real bot and connect Slack to it until the context ends."""
-        async with serving.build(self.settings(), clock=self.clock) as bot, _listening(bot) as url:
+        async with bot_builder.build(self.settings(), clock=self.clock) as bot, _listening(bot) as url:
             await self.connect(url)
             yield bot
 
@@ -144,10 +144,10 @@ def settle(slack: SlackStandIn) -> None:
 
 
 @contextlib.asynccontextmanager
-async def _listening(bot: serving.Bot) -> AsyncIterator[str]:
+async def _listening(bot: bot_builder.Bot) -> AsyncIterator[str]:
     """Serve the bot's app on a loopback port."""
-    listener = run.listen("127.0.0.1", 0)
-    server = run.Server(run.server_config(bot.app))
+    listener = http_server.listen("127.0.0.1", 0)
+    server = http_server.Server(http_server.config(bot.app))
     serving = asyncio.create_task(server.serve(sockets=[listener]))
     try:
         yield f"http://127.0.0.1:{listener.getsockname()[1]}"

@@ -32,7 +32,7 @@ class AllowEmergency:
 
 
 AnyPermission: TypeAlias = model.Permission | AllowEmergency
-"""A yes, with approvals or without."""
+"""A permission, with or without approvals."""
 
 
 def decide(policy: Policy, question: Question, groups: Groups) -> AllowEmergency | Refuse:
@@ -60,12 +60,12 @@ def decide(policy: Policy, question: Question, groups: Groups) -> AllowEmergency
 
 
 def holds(policy: Policy, rule: Rule, question: Question, groups: Groups) -> bool | None:
-    """Tell whether a rule's `emergency` has somebody; None where that hangs on a group that is unknown."""
+    """Return whether a rule's `emergency` includes a person; None if that depends on an unknown group."""
     return evaluation.among(model.expand(policy, rule.emergency), question.person.actor.id, groups)
 
 
 def groups_needed(policy: Policy, question: Question) -> frozenset[str]:
-    """Name every user group whose members `decide` could want to know for this question."""
+    """Return every user group whose members `decide` may need for this question."""
     rules = evaluation.fitting(policy, question)
     entries = [entry for rule in rules for entry in (*rule.who, *rule.excluded)]
     entries += [entry for rule in rules if rule.effect is Effect.ALLOW for entry in rule.emergency]

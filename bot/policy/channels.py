@@ -17,17 +17,17 @@ class UnclearProject:
 
 
 def home(project: model.Project) -> str:
-    """Name the channel where cards stand that have no better place."""
+    """Return the default channel for cards."""
     return project.channels[0]
 
 
 def project_of_channel(policy: model.Policy, channel: str) -> model.Project | None:
-    """Find the project that a channel belongs to."""
+    """Return the project that a channel belongs to."""
     return next((project for project in policy.projects.values() if channel in project.channels), None)
 
 
 def card_channel(project: model.Project, channel: str) -> str:
-    """Return where the card of a request stands that is asked for in a channel."""
+    """Return the channel for the card of a request made in a channel."""
     return channel if channel in project.channels else home(project)
 
 

@@ -32,7 +32,7 @@ from bot.policy.model import (
 
 
 def decide(policy: Policy, question: Question, groups: Groups) -> Decision:
-    """Answer by the rules: default deny, a deny always wins, then the allow that asks for the most approvals."""
+    """Decide by the rules: deny by default, a deny always wins, then the allow that needs the most approvals."""
     if outsider := refuse_outsider(question.person):
         return outsider
     if denied := refuse_denied(policy, question, groups):
@@ -54,7 +54,7 @@ def decide(policy: Policy, question: Question, groups: Groups) -> Decision:
 
 
 def refuse_denied(policy: Policy, question: Question, groups: Groups) -> Refuse | None:
-    """Say which deny matches, or may match; None where none does."""
+    """Return the deny rule that matches or may match, or None."""
     sure, possible = _matching(policy, question, groups, Effect.DENY)
     deny = next(iter((*sure, *possible)), None)
     if deny is None:
@@ -64,7 +64,7 @@ def refuse_denied(policy: Policy, question: Question, groups: Groups) -> Refuse 
 
 
 def groups_needed(policy: Policy, question: Question) -> frozenset[str]:
-    """Name every user group whose members `decide` could want to know for this question."""
+    """Return every user group whose members `decide` may need for this question."""
     if question.person.kind is not Kind.MEMBER:
         return frozenset()
     entries = [entry for rule in fitting(policy, question) for entry in (*rule.who, *rule.excluded, *rule.approvers)]
@@ -72,7 +72,7 @@ def groups_needed(policy: Policy, question: Question) -> frozenset[str]:
 
 
 def refuse_outsider(person: Person) -> Refuse | None:
-    """Say why somebody may do nothing at all here, or None: they are a full member."""
+    """Return why a person may do nothing here, or None for a full member."""
     if person.kind is Kind.MEMBER:
         return None
     return Refuse(why=Why.UNREACHABLE if person.kind is Kind.UNREACHABLE else Why.OUTSIDER, kind=person.kind)
@@ -104,7 +104,7 @@ def touches(policy: Policy, rule: Rule, question: Question, groups: Groups) -> M
 
 
 def all_met(found: Iterable[bool | None]) -> bool | None:
-    """Tell whether every condition is met; None where none fails and one is unknown."""
+    """Return whether every condition is met; None if none fails but one is unknown."""
     met = tuple(found)
     return False if False in met else None if None in met else True
 

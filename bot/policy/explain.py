@@ -27,7 +27,7 @@ class Look:
 
     @property
     def matches(self) -> bool | None:
-        """Tell whether the rule matches; None where that hangs on a group that is unknown."""
+        """Return whether the rule matches; None if that depends on an unknown group."""
         return evaluation.all_met(self.conditions.values())
 
 
@@ -42,7 +42,7 @@ class Explanation:
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
 class Unclear:
-    """Why nothing is decided about what was typed."""
+    """Why the typed command cannot be decided."""
 
     why: str
 
@@ -84,7 +84,7 @@ def question(
 
 
 def explain(policy: Policy, question: Question, groups: Groups, *, emergency: bool = False) -> Explanation:
-    """Decide, about an emergency or as ever, and say how every rule had its part in it."""
+    """Decide, for an emergency or a normal request, and explain how each rule contributed."""
     looks = tuple(_look(policy, rule, question, groups, emergency=emergency) for rule in policy.rules)
     if emergency:
         return Explanation(looks=looks, decision=break_glass.decide(policy, question, groups))

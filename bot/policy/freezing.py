@@ -1,4 +1,4 @@
-"""Freezes: what the rules of a policy are at a given time.
+"""Freezes: the rules of a policy that apply at a given time.
 
 Pure. A rule inside a freeze asks for more approvals, or has become a deny; `policy.decide` knows nothing of it.
 """

@@ -33,7 +33,7 @@ class Kind(enum.StrEnum):
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
 class Person:
-    """Somebody who asks or clicks, as Slack describes them."""
+    """A person who types a command or clicks, as Slack describes them."""
 
     actor: Actor
     kind: Kind
@@ -47,7 +47,7 @@ None where Slack could not be asked. A group without an entry is unknown; a user
 
 
 class Effect(enum.StrEnum):
-    """What a rule does to those it matches."""
+    """The effect of a rule that matches."""
 
     ALLOW = "allow"
     DENY = "deny"
@@ -153,13 +153,13 @@ class Subject:
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
 class Question(Subject):
-    """What somebody wants to do."""
+    """What a person wants to do."""
 
     person: Person
 
 
 class Why(enum.StrEnum):
-    """Why a decision is a no."""
+    """Why a decision is a refusal."""
 
     OUTSIDER = "outsider"  # not a full member (kind says which)
     UNREACHABLE = "unreachable"  # Slack could not be asked who they are, or who is in a group that matters
@@ -219,7 +219,7 @@ class NeedApproval:
 
 
 Permission: TypeAlias = Allow | NeedApproval
-"""A yes, and what it asks for."""
+"""A permission, and what it requires."""
 
 Decision: TypeAlias = Permission | Refuse
 
@@ -232,12 +232,12 @@ def mentions(policy: Policy, rule: Rule) -> tuple[str, ...]:
 
 
 def is_group(ident: str) -> bool:
-    """Tell a user-group id from a user id."""
+    """Return whether an id is a user group's rather than a user's."""
     return ident.startswith("S")
 
 
 def expand(policy: Policy, entries: Iterable[str]) -> tuple[str, ...]:
-    """Follow named sets to the ids in them, each id once, in order."""
+    """Expand named sets into their ids, without duplicates, in order."""
     return tuple(dict.fromkeys(ident for entry in entries for ident in policy.people.get(entry, (entry,))))
 
 

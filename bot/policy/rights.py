@@ -47,12 +47,12 @@ class Belonging:
 
 
 def groups_named(policy: Policy) -> frozenset[str]:
-    """Name every user group in the policy."""
+    """Return every user group in the policy."""
     return frozenset(filter(model.is_group, _named(policy)))
 
 
 def users_named(policy: Policy) -> frozenset[str]:
-    """Name every user id in the policy."""
+    """Return every user id in the policy."""
     return frozenset(_named(policy)) - groups_named(policy) - {model.EVERYBODY}
 
 

@@ -84,7 +84,7 @@ def refuse_door(
 
 
 def may_withdraw(*, requester: Actor, person: model.Person) -> model.Refuse | None:
-    """Say why somebody may not take a request back, or None: they made it."""
+    """Return why a person may not withdraw a request, or None for its requester."""
     if person.actor.id == requester.id:
         return evaluation.refuse_outsider(person)
     return evaluation.refuse_outsider(person) or model.Refuse(why=Why.NOT_REQUESTER, who_could=(requester.user,))

@@ -13,7 +13,7 @@ import prometheus_client
 import structlog
 from starlette.types import ASGIApp
 
-from bot.cloud import client as cloud
+from bot.cloud.client import LiveClient, open_client
 from bot.cloud.credentials import CredentialSource
 from bot.cloud.key_lock import LockedCloud
 from bot.commands.deliveries import Entry
@@ -32,7 +32,7 @@ from bot.slack.reply_handles import ReplyHandles
 from bot.slack.socket_mode import Sockets
 from bot.slack.web_api import WebApi
 from bot.store import opening
-from bot.store import store as store_module
+from bot.store.store import SqlStore
 from bot.usecases import ports
 from bot.usecases.clicks import UseCases
 from bot.usecases.find_flow import FlowFinder
@@ -131,7 +131,7 @@ async def build(settings: Settings, *, clock: ports.Clock | None = None) -> Asyn
         database = await opening.open_store(settings.database_url, clock=clock, replica=secrets.token_hex(8))
         stack.push_async_callback(database.close)
         session = await stack.enter_async_context(aiohttp.ClientSession(timeout=SLACK_TIMEOUT))
-        transport = await stack.enter_async_context(cloud.open_client())
+        transport = await stack.enter_async_context(open_client())
         live = _live(settings, transport, database, clock)
         bot = assemble(settings, clock=clock, database=database, session=session, live=live)
         await web.introduce(bot.installation)
@@ -146,18 +146,24 @@ def assemble(
     settings: Settings,
     *,
     clock: ports.Clock,
-    database: store_module.SqlStore,
+    database: SqlStore,
     session: aiohttp.ClientSession,
     live: ports.Cloud,
 ) -> Bot:
     """Connect the parts."""
     client = _client(settings, session)
     installation = Installation(client=client)
-    returns = ReplyHandles(clock=clock)
+    reply_handles = ReplyHandles(clock=clock)
     registry = prometheus_client.CollectorRegistry()
-    notifier = _notifier(client, session, installation, returns, clock, _copies(registry))
-    directory = SlackDirectory(client=client, installation=installation, clock=clock)
-    policy = ReloadedPolicy(settings)
+    notifier = Notifier(
+        client=client,
+        session=session,
+        installation=installation,
+        reply_handles=reply_handles,
+        pacer=Pacer(clock=clock),
+        count=_copies(registry),
+    )
+    directory, policy = SlackDirectory(client=client, installation=installation, clock=clock), ReloadedPolicy(settings)
     gate = Gate(current_policy=policy, directory=directory, switch=database, clock=clock)
     finder = FlowFinder(cloud=live, clock=clock)
     queries = Queries(store=database, finder=finder, gate=gate, directory=directory, clock=clock)
@@ -165,15 +171,16 @@ def assemble(
     inbox = Inbox(database, recorded=worker.wake_entry)
     listeners = Listeners(
         record=_counted(inbox, registry),
-        returns=returns,
+        reply_handles=reply_handles,
         notifier=notifier,
         reader=ReadLane(queries=queries, notifier=notifier),
         installation=installation,
         clock=clock,
         api_url=settings.slack_api_url,
     )
-    bolt = slack_app.build(client=client, installation=installation, listeners=listeners)
-    dispatch = functools.partial(slack_app.dispatch, bolt)
+    dispatch = functools.partial(
+        slack_app.dispatch, slack_app.build(client=client, installation=installation, listeners=listeners)
+    )
     sockets = web.sockets(settings, client, installation, clock, dispatch, registry)
     app = web.routes(web.guard(settings, installation, clock, dispatch), sockets, database, registry, client)
     return Bot(
@@ -192,7 +199,7 @@ def _notifier(
     client: WebApi,
     session: aiohttp.ClientSession,
     installation: Installation,
-    returns: ReplyHandles,
+    reply_handles: ReplyHandles,
     clock: ports.Clock,
     count: Callable[[str], None],
 ) -> Notifier:
@@ -200,7 +207,7 @@ def _notifier(
         client=client,
         session=session,
         installation=installation,
-        returns=returns,
+        reply_handles=reply_handles,
         pacer=Pacer(clock=clock),
         count=count,
     )
@@ -217,7 +224,7 @@ def _client(settings: Settings, session: aiohttp.ClientSession) -> WebApi:
 
 
 def _worker(
-    database: store_module.SqlStore,
+    database: SqlStore,
     live: ports.Cloud,
     gate: Gate,
     finder: FlowFinder,
@@ -226,12 +233,12 @@ def _worker(
     look_beside: Callable[[], Awaitable[None]],
     count: Callable[[str], None],
 ) -> Worker:
-    asking = RequestOpener(store=database, finder=finder, gate=gate, clock=clock)
+    opener = RequestOpener(store=database, finder=finder, gate=gate, clock=clock)
     return Worker(
         store=database,
-        service=UseCases(store=database, gate=gate, asking=asking, clock=clock),
-        calling=Caller(store=database, cloud=live, gate=gate, clock=clock),
-        telling=Deliverer(store=database, chat=notifier, clock=clock, may_show=gate.may_show, count=count),
+        use_cases=UseCases(store=database, gate=gate, opener=opener, clock=clock),
+        caller=Caller(store=database, cloud=live, gate=gate, clock=clock),
+        deliverer=Deliverer(store=database, chat=notifier, clock=clock, may_show=gate.may_show, count=count),
         chat=notifier,
         clock=clock,
         look_beside=look_beside,
@@ -239,9 +246,9 @@ def _worker(
     )
 
 
-def _live(settings: Settings, transport: Any, database: store_module.SqlStore, clock: ports.Clock) -> ports.Cloud:
+def _live(settings: Settings, transport: Any, database: SqlStore, clock: ports.Clock) -> ports.Cloud:
     source = CredentialSource(settings)
-    client = cloud.LiveClient(transport, credentials=source, now=clock.now)
+    client = LiveClient(transport, credentials=source, now=clock.now)
     return LockedCloud(cloud=client, keys=lambda project: _key_of(source()[project.name]), store=database, clock=clock)
 
 

@@ -13,11 +13,6 @@ from bot.serve import http_server
 from bot.serve.build import build
 from bot.settings.loader import Settings
 
-Server = http_server.Server
-listen = http_server.listen
-server_config = http_server.config
-
-
 log = structlog.get_logger()
 
 
@@ -32,7 +27,7 @@ async def _serve(settings: Settings) -> None:
     early = asyncio.Event()
     _on_signals(early.set)
     async with build(settings) as bot:
-        server = Server(server_config(bot.app))
+        server = http_server.Server(http_server.config(bot.app))
 
         def finish() -> None:
             bot.count_down()
@@ -55,7 +50,7 @@ def _on_signals(stop: Callable[[], None]) -> None:
 def _listen(settings: Settings) -> socket.socket:
     """Open the port first, so that a wrong one is an error message and not a half-started bot."""
     try:
-        return listen(settings.host, settings.port)
+        return http_server.listen(settings.host, settings.port)
     except OSError as error:
         what = f"cannot listen on {settings.host}:{settings.port}: {error.strerror}; choose another HOST or PORT"
         raise SettingsInvalid((Problem(where="PORT", what=what),)) from error

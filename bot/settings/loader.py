@@ -88,11 +88,11 @@ def load(environ: Mapping[str, str] | None = None, *, directory: pathlib.Path) -
 
     Raises errors.SettingsInvalid with all problems at once.
     """
-    reading = _Environment(os.environ if environ is None else environ, directory)
-    loaded = reading.policy()
-    reading.judge_slack()
-    cloud = reading.cloud(loaded.projects)
-    problems, values, policy = (*reading.in_order(), *loaded.problems), reading.values, loaded.policy
+    environment = _Environment(os.environ if environ is None else environ, directory)
+    loaded = environment.policy()
+    environment.judge_slack()
+    cloud = environment.cloud(loaded.projects)
+    problems, values, policy = (*environment.in_order(), *loaded.problems), environment.values, loaded.policy
     if problems or values is None or values.slack_bot_token is None or policy is None:
         raise SettingsInvalid(problems)
     return Settings(
@@ -108,9 +108,9 @@ def load(environ: Mapping[str, str] | None = None, *, directory: pathlib.Path) -
         config=values.config,
         policy=policy,
         defects=loaded.defects,
-        warnings=(*reading.warnings, *loaded.warnings),
+        warnings=(*environment.warnings, *loaded.warnings),
         cases=loaded.cases,
-        origin=reading.origin,
+        origin=environment.origin,
         **cloud,
     )
 
@@ -128,11 +128,11 @@ def renewed(settings: Settings) -> Settings:
     """
     if settings.origin is None:
         return settings
-    reading = _Environment(settings.origin.environ, settings.origin.directory, only=_CLOUD)
-    cloud = reading.cloud(tuple(settings.policy.projects))
-    if reading.problems:
-        raise SettingsInvalid(reading.in_order())
-    return dataclasses.replace(settings, **cloud, origin=reading.origin)
+    environment = _Environment(settings.origin.environ, settings.origin.directory, only=_CLOUD)
+    cloud = environment.cloud(tuple(settings.policy.projects))
+    if environment.problems:
+        raise SettingsInvalid(environment.in_order())
+    return dataclasses.replace(settings, **cloud, origin=environment.origin)
 
 
 def check_report(outcome: Settings | SettingsInvalid) -> tuple[str, ...]:

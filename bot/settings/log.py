@@ -130,7 +130,7 @@ class Throttle:
         return suppressed
 
 
-def hide(secrets: Iterable[str]) -> None:
+def hide_secrets(secrets: Iterable[str]) -> None:
     """Cut these secrets out of every later record; for secrets that become known after the start."""
     if _in_force is not None:
         _in_force.learn(secrets)

@@ -49,7 +49,7 @@ class Connection:
         self._take = take
         self._clock = clock
         self._heard = False
-        self._acknowledging = TaskSet()
+        self._acknowledgements = TaskSet()
         self._greeted: asyncio.Future[bool] = asyncio.get_running_loop().create_future()
         self.leaving = asyncio.Event()
         self.over = asyncio.Event()
@@ -77,7 +77,7 @@ class Connection:
     async def finish(self) -> None:
         """Stop reading, finish the pending acknowledgements, and close."""
         await _ended(*self._tasks)
-        await self._acknowledging.drain(within=FINISH_WITHIN)
+        await self._acknowledgements.drain(within=FINISH_WITHIN)
         await self._socket.close()
 
     async def _read(self) -> None:
@@ -104,7 +104,7 @@ class Connection:
         elif message.get("type") == "disconnect":
             self._leave(str(message.get("reason")))
         elif isinstance(message.get("envelope_id"), str):
-            self._acknowledging.start(self._answer(message))
+            self._acknowledgements.start(self._answer(message))
 
     async def _answer(self, envelope: Envelope) -> None:
         acknowledgement = await self._take(envelope)

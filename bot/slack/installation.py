@@ -32,7 +32,7 @@ class Installation:
 
     def __init__(self, *, client: AsyncWebClient) -> None:
         self._client = client
-        self._asking: asyncio.Future[Identity] | None = None
+        self._question: asyncio.Future[Identity] | None = None
         self.identity: Identity | None = None
 
     async def learn(self) -> Identity:
@@ -41,15 +41,15 @@ class Installation:
         Raises errors.ChatRefused if the token is invalid, errors.ChatUnavailable if Slack does not answer.
         """
         if self.identity is None:
-            if self._asking is None or self._asking.done():
-                self._asking = asyncio.ensure_future(self._ask())
-            return await asyncio.shield(self._asking)
+            if self._question is None or self._question.done():
+                self._question = asyncio.ensure_future(self._ask())
+            return await asyncio.shield(self._question)
         return self.identity
 
     @property
     def is_asking(self) -> bool:
         """Whether a call to Slack is in progress."""
-        return self._asking is not None and not self._asking.done()
+        return self._question is not None and not self._question.done()
 
     async def is_ours(self, teams: Collection[str], *, within: float) -> bool | None:
         """Tell whether one of these ids is ours; None if Slack does not answer within this many seconds."""

@@ -46,7 +46,7 @@ class Listeners:
         self,
         *,
         record: Callable[[Entry], Awaitable[Recording]],
-        returns: ReplyHandles,
+        reply_handles: ReplyHandles,
         notifier: Notifier,
         reader: ReadLane,
         installation: Installation,
@@ -54,7 +54,7 @@ class Listeners:
         api_url: str,
     ) -> None:
         self._record = record
-        self._returns = returns
+        self._reply_handles = reply_handles
         self._notifier = notifier
         self._reader = reader
         self._installation = installation
@@ -223,7 +223,7 @@ class Listeners:
 
     def _remember(self, entry: Entry, body: Body) -> None:
         url = payloads.response_url(body, api_url=self._api_url)
-        self._returns.remember(entry.key, response_url=url, trigger_id=body.get("trigger_id"))
+        self._reply_handles.remember(entry.key, response_url=url, trigger_id=body.get("trigger_id"))
 
     async def _open(self, entry: Entry, view: dict[str, object]) -> None:
         if not await self._notifier.open_modal(entry.key, view):

@@ -39,14 +39,14 @@ class Notifier:
         client: AsyncWebClient,
         session: aiohttp.ClientSession,
         installation: Installation,
-        returns: ReplyHandles,
+        reply_handles: ReplyHandles,
         pacer: Pacer,
         count: Callable[[Counted], None] = lambda what: None,
     ) -> None:
         self._client = client
         self._session = session
         self._installation = installation
-        self._returns = returns
+        self._reply_handles = reply_handles
         self._pacer = pacer
         self._count = count
 
@@ -112,7 +112,7 @@ class Notifier:
 
     async def open_modal(self, key: str, view: dict[str, object]) -> bool:
         """Open a modal for the sender of an entry; return whether it opened in time."""
-        trigger = self._returns.take_trigger(key)
+        trigger = self._reply_handles.take_trigger(key)
         if trigger is None:
             return False
         try:
@@ -129,7 +129,7 @@ class Notifier:
         return await self.open_modal(entry.key, modals.review(asked.request_id, asked.verb, asked.flow))
 
     async def _respond(self, key: str, said: Message, *, replace: bool) -> bool:
-        url = self._returns.use_response_url(key)
+        url = self._reply_handles.use_response_url(key)
         if url is None:
             return False
         body = {

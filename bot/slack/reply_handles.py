@@ -21,7 +21,7 @@ REMEMBERED: Final = 20_000
 
 
 @dataclasses.dataclass(kw_only=True)
-class Return:
+class ReplyHandle:
     """The reply handles of one delivery, received at `at`."""
 
     at: float
@@ -35,11 +35,11 @@ class ReplyHandles:
 
     def __init__(self, *, clock: ports.Clock) -> None:
         self._clock = clock
-        self._known: BoundedDict[str, Return] = BoundedDict(REMEMBERED)
+        self._known: BoundedDict[str, ReplyHandle] = BoundedDict(REMEMBERED)
 
     def remember(self, key: str, *, response_url: str | None, trigger_id: str | None) -> None:
         """Remember the handles of a delivery that has just been received."""
-        self._known[key] = Return(at=self._clock.now(), response_url=response_url, trigger_id=trigger_id)
+        self._known[key] = ReplyHandle(at=self._clock.now(), response_url=response_url, trigger_id=trigger_id)
 
     def use_response_url(self, key: str) -> str | None:
         """Return the `response_url` while it may be used, and count the use."""

@@ -81,7 +81,7 @@ class Sockets:
         self._chance = chance
         self._spare: str | None = None
         self._open: set[Connection] = set()
-        self._keeping: list[asyncio.Task[None]] = []
+        self._keepers: list[asyncio.Task[None]] = []
         self._lingering = TaskSet()
         self._reconnects = Counter(
             "flowbot_socket_reconnects", "Connections to Slack that were replaced.", registry=registry
@@ -101,14 +101,14 @@ class Sockets:
     def start(self) -> None:
         """Start connecting and handling envelopes."""
         self._session = aiohttp.ClientSession(timeout=aiohttp.ClientTimeout(total=None), middlewares=[_once])
-        self._keeping = [asyncio.create_task(self._keep(self._session)) for _ in range(SOCKETS)]
+        self._keepers = [asyncio.create_task(self._keep(self._session)) for _ in range(SOCKETS)]
 
     async def stop(self) -> None:
         """Stop reading, acknowledge the envelopes already read, and close."""
-        for task in self._keeping:
+        for task in self._keepers:
             task.cancel()
         await asyncio.gather(
-            *self._keeping,
+            *self._keepers,
             self._lingering.cancel(),
             *(connection.finish() for connection in self._open),
             return_exceptions=True,
@@ -181,7 +181,6 @@ class Sockets:
 
         Raises errors.ChatError.
         """
-        await self._installation.learn()
         url, self._spare = self._spare, None
         if url is None:
             url = await self._ticket()

@@ -1,5 +1,5 @@
-"""What a command, a click or a submitted modal changes: each loads what it needs, decides, and writes one change.
+"""Commands, clicks and submitted modals: each use case loads what it needs, decides, and writes one change.
 
-It owns the ports through which it asks the outside world. It must not know Slack, HTTP or SQL, and speaks to nobody:
-what the asker is told goes back as a value, what the channel is told is queued on the request.
+It owns the ports to the outside world. It must not know Slack, HTTP or SQL, and sends no messages: the answer is
+returned as a value, and replies to the channel are queued on the request.
 """

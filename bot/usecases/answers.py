@@ -32,14 +32,14 @@ class CardLink:
 
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
-class Told:
+class Answer:
     """What every answer carries: whether it is about a dry run, which is marked on every message."""
 
     dry_run: bool = False
 
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
-class Opened(Told):
+class Opened(Answer):
     """The card stands in another channel than the one where the command was typed."""
 
     kind: Literal["opened"] = "opened"
@@ -47,7 +47,7 @@ class Opened(Told):
 
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
-class Joined(Told):
+class Joined(Answer):
     """A request for the same verb and flow is open already: nothing new opened."""
 
     kind: Literal["joined"] = "joined"
@@ -55,7 +55,7 @@ class Joined(Told):
 
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
-class Blocked(Told):
+class Blocked(Answer):
     """A request for another verb holds the flow: nothing opened."""
 
     kind: Literal["blocked"] = "blocked"
@@ -64,7 +64,7 @@ class Blocked(Told):
 
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
-class HeldInPrivate(Told):
+class HeldInPrivate(Answer):
     """A request whose card the asker may not see holds the flow: nothing opened.
 
     `verb` was asked for, `held_by` is the request's. `requester` is a user id; `approvers` are as rules have them.
@@ -79,7 +79,7 @@ class HeldInPrivate(Told):
 
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
-class Refused(Told):
+class Refused(Answer):
     """The policy says no to a command or a click; `people` are the user and group ids behind the sets that could."""
 
     kind: Literal["refused"] = "refused"
@@ -90,7 +90,7 @@ class Refused(Told):
 
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
-class ReasonMissing(Told):
+class ReasonMissing(Answer):
     """The rule asks for a reason: nothing opened.
 
     `entry` is the id under which the command can be completed with one; `typed` is the command as it stands, to be
@@ -107,7 +107,7 @@ class ReasonMissing(Told):
 
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
-class NameMissing(Told):
+class NameMissing(Answer):
     """The flow is protected, and its name was not typed, or another one (`typed`): nothing opened.
 
     `entry` is the id under which the command can be completed with it; `reason_too` where a reason is missing as well.
@@ -126,7 +126,7 @@ class NameMissing(Told):
 
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
-class AlreadySo(Told):
+class AlreadySo(Answer):
     """The flow is in the wanted state: nothing opened."""
 
     kind: Literal["already_so"] = "already_so"
@@ -136,7 +136,7 @@ class AlreadySo(Told):
 
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
-class NoSuchFlow(Told):
+class NoSuchFlow(Answer):
     """Nothing, or more than one flow, is called that: nothing opened.
 
     `candidates` are (id, name) pairs, the likeliest first.
@@ -150,7 +150,7 @@ class NoSuchFlow(Told):
 
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
-class Unreadable(Told):
+class Unreadable(Answer):
     """The cloud could not be read: nothing opened."""
 
     kind: Literal["unreadable"] = "unreadable"
@@ -160,7 +160,7 @@ class Unreadable(Told):
 
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
-class WhichProject(Told):
+class WhichProject(Answer):
     """The channel belongs to no project and there are several, or the project named is unknown: nothing opened."""
 
     kind: Literal["which_project"] = "which_project"
@@ -169,7 +169,7 @@ class WhichProject(Told):
 
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
-class CannotPost(Told):
+class CannotPost(Answer):
     """The card could not be posted in `channel`, so nothing opened; `code` is Slack's error code."""
 
     kind: Literal["cannot_post"] = "cannot_post"
@@ -178,7 +178,7 @@ class CannotPost(Told):
 
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
-class SharedChannel(Told):
+class SharedChannel(Answer):
     """People of other organisations see `channel`, so nothing opened; unsure where Slack could not be asked."""
 
     kind: Literal["shared_channel"] = "shared_channel"
@@ -188,7 +188,7 @@ class SharedChannel(Told):
 
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
-class NeverShown(Told):
+class NeverShown(Answer):
     """The request ended before Slack took its card: what it ended as."""
 
     kind: Literal["never_shown"] = "never_shown"
@@ -197,7 +197,7 @@ class NeverShown(Told):
 
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
-class TooLate(Told):
+class TooLate(Answer):
     """The command was taken up more than a minute after it was sent: nothing opened. `waited` is in seconds."""
 
     kind: Literal["too_late"] = "too_late"
@@ -205,7 +205,7 @@ class TooLate(Told):
 
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
-class TooMany(Told):
+class TooMany(Answer):
     """Somebody has sent `most` commands within a minute: nothing opened, and in `wait` seconds they may send more."""
 
     kind: Literal["too_many"] = "too_many"
@@ -214,7 +214,7 @@ class TooMany(Told):
 
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
-class Settled(Told):
+class Settled(Answer):
     """A click on a request that is past it: what the request is now, and who made it so."""
 
     kind: Literal["settled"] = "settled"
@@ -227,21 +227,21 @@ class Settled(Told):
 
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
-class NoSuchRequest(Told):
+class NoSuchRequest(Answer):
     """A click or a modal for a request that the store does not have."""
 
     kind: Literal["no_such_request"] = "no_such_request"
 
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
-class Checking(Told):
+class Checking(Answer):
     """The rights of whoever clicked are still being looked up; the answer itself follows."""
 
     kind: Literal["checking"] = "checking"
 
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
-class Noted(Told):
+class Noted(Answer):
     """What was pressed or submitted is done, and there is nothing more to show; `what` names it for the record."""
 
     kind: Literal["noted"] = "noted"
@@ -249,7 +249,7 @@ class Noted(Told):
 
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
-class DenyReasonAsked(Told):
+class DenyReasonAsked(Answer):
     """The denial counts; its denier may still say why, in a modal."""
 
     kind: Literal["deny_reason_asked"] = "deny_reason_asked"
@@ -258,7 +258,7 @@ class DenyReasonAsked(Told):
 
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
-class TooSoon(Told):
+class TooSoon(Answer):
     """The second press of an emergency does not count yet: in `wait` seconds; None where the first is missing."""
 
     kind: Literal["too_soon"] = "too_soon"
@@ -267,7 +267,7 @@ class TooSoon(Told):
 
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
-class SecondNeeded(Told):
+class SecondNeeded(Answer):
     """Over the limit of emergencies in 24 hours, the second press is another member's; `people` are the ids behind."""
 
     kind: Literal["second_needed"] = "second_needed"
@@ -279,7 +279,7 @@ class SecondNeeded(Told):
 
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
-class ReviewAsked(Told):
+class ReviewAsked(Answer):
     """Whoever pressed may review the emergency, in a modal."""
 
     kind: Literal["review_asked"] = "review_asked"
@@ -289,7 +289,7 @@ class ReviewAsked(Told):
 
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
-class Unexpected(Told):
+class Unexpected(Answer):
     """An unexpected error kept something from being done or told; `error_id` finds it in the log and the audit."""
 
     kind: Literal["unexpected"] = "unexpected"

@@ -1,4 +1,4 @@
-"""A dict that never grows beyond a number of entries: the oldest give way."""
+"""A dict with a maximum number of entries; the oldest are evicted."""
 
 from collections import UserDict
 from typing import TypeVar
@@ -8,7 +8,7 @@ V = TypeVar("V")
 
 
 class BoundedDict(UserDict[K, V]):
-    """At most `most` entries, in the order in which they were written last; each write beyond drops the oldest."""
+    """A dict of at most `most` entries in order of last write; a write beyond that evicts the oldest."""
 
     def __init__(self, most: int) -> None:
         super().__init__()

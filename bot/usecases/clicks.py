@@ -16,10 +16,10 @@ from bot.lifecycle.records import ReplyKind, Request
 from bot.lifecycle.states import Event, State
 from bot.policy import channels, evaluation, model, terms, voting
 from bot.policy.model import Permission
-from bot.usecases import answers, commit, entry_result, errors, open_request, ports, visibility
-from bot.usecases import gate as gates
+from bot.usecases import answers, commit, errors, open_request, ports, visibility
+from bot.usecases.commit import EntryResult
 from bot.usecases.emergency_clicks import EmergencyClicks
-from bot.usecases.entry_result import EntryResult
+from bot.usecases.gate import FRESH, FRESHEST, Gate, subject_of
 
 LETS_RUN: Final = (Button.CONFIRM, Button.APPROVE, Button.EMERGENCY_FIRST, Button.EMERGENCY_CONFIRM)
 """The buttons that let a request run, which a pause forbids."""
@@ -33,14 +33,14 @@ class UseCases:
     """Takes entries of the inbox, one at a time; any number may run side by side."""
 
     def __init__(
-        self, *, store: ports.Store, gate: gates.Gate, asking: open_request.RequestOpener, clock: ports.Clock
+        self, *, store: ports.Store, gate: Gate, opener: open_request.RequestOpener, clock: ports.Clock
     ) -> None:
         self._store = store
         self._gate = gate
-        self._asking = asking
+        self._opener = opener
         self._clock = clock
-        self._settling = commit.Commits(store=store, gate=gate, clock=clock)
-        self._emergencies = EmergencyClicks(store=store, gate=gate, settling=self._settling, clock=clock)
+        self._commits = commit.EntryCommits(store=store, gate=gate, clock=clock)
+        self._emergencies = EmergencyClicks(store=store, gate=gate, commits=self._commits, clock=clock)
 
     async def take(self, entry: Entry) -> EntryResult:
         """Carry out one entry, and settle it in the same transaction as what it changes.
@@ -48,15 +48,15 @@ class UseCases:
         Raises errors.StoreError, and errors.TeamUnknown where it has to wait for Slack to say which workspace is ours.
         """
         if (late := self._too_late(entry)) is not None:
-            return await self._settling.tell(entry, late)
+            return await self._commits.tell(entry, late)
         if (stranger := self._gate.refuse_operator(entry.actor)) is not None:
-            return await self._settling.tell(entry, answers.Refused(action="do this", flow="", decision=stranger))
+            return await self._commits.tell(entry, answers.Refused(action="do this", flow="", decision=stranger))
         if entry.for_teams:
             is_ours = await self._gate.is_ours(entry.for_teams)
             if is_ours is None:
                 raise errors.TeamUnknown
             if not is_ours:
-                return await self._settling.turn_away(entry)
+                return await self._commits.turn_away(entry)
         while True:
             try:
                 return await self._take(entry)
@@ -82,7 +82,7 @@ class UseCases:
     async def _take(self, entry: Entry) -> EntryResult:
         match entry.arrival:
             case Typed():
-                return await self._asking.ask(entry, entry.arrival, request_id=entry.key, name=entry.arrival.name)
+                return await self._opener.ask(entry, entry.arrival, request_id=entry.key, name=entry.arrival.name)
             case Clicked():
                 return await self._click(entry, entry.arrival)
             case Submitted():
@@ -91,27 +91,28 @@ class UseCases:
     async def _click(self, entry: Entry, clicked: Clicked) -> EntryResult:
         request, person = await self._look(entry, clicked)
         if request is None:
-            return await self._settling.tell(entry, answers.NoSuchRequest())
+            return await self._commits.tell(entry, answers.NoSuchRequest())
         refusal = evaluation.refuse_outsider(person)
         if refusal is not None:
-            return await self._settling.refuse(entry, request, clicked.button, refusal)
+            return await self._commits.refuse(entry, request, clicked.button, refusal)
         entry = dataclasses.replace(entry, actor=person.actor)
         if isinstance(known := await self._gate.identify(request, entry.actor), model.Refuse):
-            return await self._settling.refuse(entry, request, clicked.button, known)
+            return await self._commits.refuse(entry, request, clicked.button, known)
         request = known
         if request.state is State.PENDING and entry.received_at >= request.expires_at:
             request = expired(request, at=entry.received_at)
-            await self._store.commit(ports.Change(request=request, audit=(commit.event(entry, "expired", request),)))
+            change = ports.Change(request=request)
+            await self._commits.write(change, "expired", at=entry.received_at, actor=entry.actor)
         taken = await self._press(entry, clicked, request)
         return dataclasses.replace(taken, copy=_copy(request, clicked))
 
     async def _look(self, entry: Entry, clicked: Clicked) -> tuple[Request | None, model.Person]:
         """Load the request and ask who clicked, and beside it who had asked: a click that decides asks about both."""
-        clicker = asyncio.ensure_future(self._gate.person(entry.actor, max_age=gates.FRESHEST))
+        clicker = asyncio.ensure_future(self._gate.person(entry.actor, max_age=FRESHEST))
         try:
             request = await self._store.load(clicked.request_id)
             if request is not None and request.state is State.PENDING and clicked.button in DECIDING:
-                await asyncio.gather(clicker, self._gate.person(request.requester, max_age=gates.FRESHEST))
+                await asyncio.gather(clicker, self._gate.person(request.requester, max_age=FRESHEST))
             return request, await clicker
         finally:
             clicker.cancel()
@@ -135,13 +136,13 @@ class UseCases:
             case Button.EMERGENCY_FIRST | Button.EMERGENCY_CONFIRM | Button.REVIEW:
                 return await self._emergencies.press(entry, clicked.button, request)
             case Button.ADD_REASON | Button.TYPE_NAME:
-                return await self._settling.tell(entry, answers.NoSuchRequest())
+                return await self._commits.tell(entry, answers.NoSuchRequest())
 
     async def _refuse_paused(self, entry: Entry, clicked: Clicked, request: Request) -> EntryResult | None:
         """Refuse a click that would let a request run while all is paused; whoever is against it may still say so."""
         counts = request.state is State.PENDING and clicked.button in LETS_RUN
         paused = await self._gate.refuse_paused() if counts else None
-        return None if paused is None else await self._settling.refuse(entry, request, clicked.button, paused)
+        return None if paused is None else await self._commits.refuse(entry, request, clicked.button, paused)
 
     async def _confirm(self, entry: Entry, request: Request) -> EntryResult:
         pinned = self._gate.pinned()
@@ -150,11 +151,11 @@ class UseCases:
             return choice
         if isinstance(choice, model.NeedApproval):
             return await self._tighten(pinned, entry, request, choice)
-        refusal = await pinned.refuse_confirmation(request, choice, entry.actor, max_age=gates.FRESHEST)
+        refusal = await pinned.refuse_confirmation(request, choice, entry.actor, max_age=FRESHEST)
         if refusal is not None:
-            return await self._settling.refuse(entry, request, Button.CONFIRM, refusal)
+            return await self._commits.refuse(entry, request, Button.CONFIRM, refusal)
         confirmed = transitions.confirm(request, records.Vote(actor=entry.actor, at=entry.received_at))
-        return await self._settling.save(entry, confirmed, "confirmed")
+        return await self._commits.save(entry, confirmed, "confirmed")
 
     async def _approve(self, entry: Entry, request: Request) -> EntryResult:
         pinned = self._gate.pinned()
@@ -163,10 +164,10 @@ class UseCases:
             return choice
         refusal = await pinned.refuse_vote(request, choice, entry.actor, votes=request.votes)
         if refusal is not None:
-            return await self._settling.refuse(entry, request, Button.APPROVE, refusal)
+            return await self._commits.refuse(entry, request, Button.APPROVE, refusal)
         needed = choice.approvals if isinstance(choice, model.NeedApproval) else request.terms.approvals
         voted = transitions.approve(request, records.Vote(actor=entry.actor, at=entry.received_at), needed=needed)
-        return await self._settling.save(entry, voted, "approved")
+        return await self._commits.save(entry, voted, "approved")
 
     async def _deny(self, entry: Entry, request: Request, *, reason: str | None) -> EntryResult:
         if request.emergency is not None:
@@ -177,39 +178,39 @@ class UseCases:
             return choice
         refusal = await pinned.refuse_vote(request, choice, entry.actor, votes=(), counts=False)
         if refusal is not None:
-            return await self._settling.refuse(entry, request, Button.DENY, refusal)
+            return await self._commits.refuse(entry, request, Button.DENY, refusal)
         ending = records.Ending(actor=entry.actor, at=entry.received_at, reason=reason)
         denied = transitions.end(request, Event.DENY, ending, said=ReplyKind.DENIED)
         asked = None if reason else answers.DenyReasonAsked(request_id=request.id, flow=request.flow.called)
-        return await self._settling.save(entry, denied, "denied", answer=asked)
+        return await self._commits.save(entry, denied, "denied", answer=asked)
 
     async def _withdraw(self, entry: Entry, request: Request) -> EntryResult:
         if not records.can_withdraw(request):
-            return await self._settling.tell(entry, entry_result.settled(request, Button.WITHDRAW))
-        person = await self._gate.person(entry.actor, max_age=gates.FRESHEST)
+            return await self._commits.tell(entry, commit.settled(request, Button.WITHDRAW))
+        person = await self._gate.person(entry.actor, max_age=FRESHEST)
         refusal = voting.may_withdraw(requester=request.requester, person=person)
         if refusal is not None:
-            return await self._settling.refuse(entry, request, Button.WITHDRAW, refusal)
+            return await self._commits.refuse(entry, request, Button.WITHDRAW, refusal)
         ending = records.Ending(actor=entry.actor, at=entry.received_at)
         withdrawn = transitions.end(request, Event.WITHDRAW, ending, said=ReplyKind.WITHDRAWN)
-        return await self._settling.save(entry, withdrawn, "withdrawn")
+        return await self._commits.save(entry, withdrawn, "withdrawn")
 
     async def _check_now(self, entry: Entry, request: Request) -> EntryResult:
         """Let what nobody knows be read at once; whoever may read may ask for it."""
         if not records.is_read_back(request):
-            return await self._settling.tell(entry, entry_result.settled(request, Button.CHECK_NOW))
-        return await self._settling.save(
+            return await self._commits.tell(entry, commit.settled(request, Button.CHECK_NOW))
+        return await self._commits.save(
             entry, transitions.check_now(request, at=self._clock.now()), "asked to check now"
         )
 
     async def _ask_again(self, entry: Entry, clicked: Clicked, request: Request) -> EntryResult:
         """Ask for the same once more, in the name of whoever pressed the button."""
         if not records.may_be_asked_again(request):
-            return await self._settling.tell(entry, entry_result.settled(request, Button.ASK_AGAIN))
-        return await self._asking.ask(entry, _once_more(request, clicked), request_id=entry.key)
+            return await self._commits.tell(entry, commit.settled(request, Button.ASK_AGAIN))
+        return await self._opener.ask(entry, _once_more(request, clicked), request_id=entry.key)
 
     async def _submit(self, entry: Entry, submitted: Submitted) -> EntryResult:
-        person = await self._gate.person(entry.actor, max_age=gates.FRESH)
+        person = await self._gate.person(entry.actor, max_age=FRESH)
         entry = dataclasses.replace(entry, actor=person.actor)
         match submitted.modal:
             case Modal.DENY_REASON:
@@ -222,15 +223,15 @@ class UseCases:
     async def _deny_with_reason(self, entry: Entry, submitted: Submitted) -> EntryResult:
         request = await self._store.load(submitted.request_id)
         if request is None:
-            return await self._settling.tell(entry, answers.NoSuchRequest())
+            return await self._commits.tell(entry, answers.NoSuchRequest())
         if isinstance(known := await self._gate.identify(request, entry.actor), model.Refuse):
-            return await self._settling.refuse(entry, request, Button.DENY, known)
+            return await self._commits.refuse(entry, request, Button.DENY, known)
         if not _denied_without_reason(request := known, entry.actor):
             return await self._deny(entry, request, reason=submitted.reason)
         if submitted.reason is None:
-            return await self._settling.tell(entry, answers.Noted(what="denied without a reason"))
+            return await self._commits.tell(entry, answers.Noted(what="denied without a reason"))
         explained = transitions.explain_denial(request, reason=submitted.reason, at=entry.received_at)
-        return await self._settling.save(entry, explained, "explained a denial")
+        return await self._commits.save(entry, explained, "explained a denial")
 
     async def _complete(self, entry: Entry, submitted: Submitted) -> EntryResult:
         """Ask once more what a reason or the flow's name was missing for, with what was typed since."""
@@ -243,10 +244,10 @@ class UseCases:
         typed = await self._command_of(first.arrival) if first is not None and own else None
         command = None if typed is None else grammar.parse(typed.text)
         if first is None or typed is None or not isinstance(command, grammar.ChangeCommand):
-            return await self._settling.tell(entry, answers.NoSuchRequest())
+            return await self._commits.tell(entry, answers.NoSuchRequest())
         complete = dataclasses.replace(command, reason=reason or command.reason)
         typed = dataclasses.replace(typed, text=grammar.render(complete))
-        return await self._asking.ask(entry, typed, request_id=first.key, name=submitted.name)
+        return await self._opener.ask(entry, typed, request_id=first.key, name=submitted.name)
 
     async def _command_of(self, arrival: Arrival) -> Typed | None:
         """Return the command that was typed, or that Ask Again stands for."""
@@ -255,29 +256,25 @@ class UseCases:
             return None if request is None else _once_more(request, arrival)
         return arrival if isinstance(arrival, Typed) else None
 
-    async def _choice(
-        self, pinned: gates.Gate, entry: Entry, request: Request, button: Button
-    ) -> Permission | EntryResult:
+    async def _choice(self, pinned: Gate, entry: Entry, request: Request, button: Button) -> Permission | EntryResult:
         """Decide again for the requester, on the stored record; a click that cannot count is answered here."""
         if request.state is not State.PENDING or not _has_button(request, button):
-            return await self._settling.tell(entry, entry_result.settled(request, button))
+            return await self._commits.tell(entry, commit.settled(request, button))
         person, decision = await asyncio.gather(
-            pinned.person(entry.actor, max_age=gates.FRESHEST),
-            pinned.decide(request.requester, gates.subject_of(request), max_age=gates.FRESHEST),
+            pinned.person(entry.actor, max_age=FRESHEST),
+            pinned.decide(request.requester, subject_of(request), max_age=FRESHEST),
         )
         refusal = evaluation.refuse_outsider(person)
         if refusal is not None:
-            return await self._settling.refuse(entry, request, button, refusal)
+            return await self._commits.refuse(entry, request, button, refusal)
         if not isinstance(decision, model.Refuse):
             return decision
         if decision.why is model.Why.UNREACHABLE:
-            return await self._settling.refuse(entry, request, button, decision)
+            return await self._commits.refuse(entry, request, button, decision)
         denied = commit.denied_by_policy(request, decision, at=self._clock.now())
-        return await self._settling.save(entry, denied, "denied by policy", answer=entry_result.settled(denied, button))
+        return await self._commits.save(entry, denied, "denied by policy", answer=commit.settled(denied, button))
 
-    async def _tighten(
-        self, pinned: gates.Gate, entry: Entry, request: Request, choice: model.NeedApproval
-    ) -> EntryResult:
+    async def _tighten(self, pinned: Gate, entry: Entry, request: Request, choice: model.NeedApproval) -> EntryResult:
         stricter = terms.of(pinned.policy, choice)
         tightened = transitions.tighten(request, stricter, at=self._clock.now())
         refusal = model.Refuse(
@@ -286,8 +283,8 @@ class UseCases:
             who_could=choice.rule.approvers,
             approvals=choice.approvals,
         )
-        refused = self._settling.refused(request, Button.CONFIRM, refusal)
-        return await self._settling.save(entry, tightened, "policy became stricter", answer=refused)
+        refused = self._commits.refused(request, Button.CONFIRM, refusal)
+        return await self._commits.save(entry, tightened, "policy became stricter", answer=refused)
 
 
 def expired(request: Request, *, at: float) -> Request:
@@ -295,11 +292,11 @@ def expired(request: Request, *, at: float) -> Request:
     return transitions.end(request, Event.EXPIRE, records.Ending(actor=None, at=at), said=ReplyKind.EXPIRED)
 
 
-def _copy(request: Request, clicked: Clicked) -> entry_result.CardCopy | None:
+def _copy(request: Request, clicked: Clicked) -> commit.CardCopy | None:
     """Return the message that was clicked, if it is not the card that the store knows."""
     if not request.card.ts or clicked.message_ts is None or clicked.message_ts == request.card.ts:
         return None
-    return entry_result.CardCopy(channel=clicked.channel, ts=clicked.message_ts, card=visibility.card_link(request))
+    return commit.CardCopy(channel=clicked.channel, ts=clicked.message_ts, card=visibility.card_link(request))
 
 
 def _once_more(request: Request, clicked: Clicked) -> Typed:

@@ -12,10 +12,9 @@ from bot.lifecycle.records import Emergency, ReplyKind, Request
 from bot.lifecycle.states import Event, State
 from bot.policy import break_glass, model, voting
 from bot.policy.model import Why
-from bot.usecases import answers, commit, entry_result, ports
-from bot.usecases import gate as gates
-from bot.usecases.entry_result import EntryResult
-from bot.usecases.gate import FRESHEST
+from bot.usecases import answers, commit, ports
+from bot.usecases.commit import EntryResult
+from bot.usecases.gate import FRESHEST, Gate, subject_of
 
 Pressed = Literal[Button.EMERGENCY_FIRST, Button.EMERGENCY_CONFIRM, Button.REVIEW]
 """The buttons that only an emergency has."""
@@ -24,10 +23,10 @@ Pressed = Literal[Button.EMERGENCY_FIRST, Button.EMERGENCY_CONFIRM, Button.REVIE
 class EmergencyClicks:
     """Takes what is pressed on emergencies; any number may run side by side."""
 
-    def __init__(self, *, store: ports.Store, gate: gates.Gate, settling: commit.Commits, clock: ports.Clock) -> None:
+    def __init__(self, *, store: ports.Store, gate: Gate, commits: commit.EntryCommits, clock: ports.Clock) -> None:
         self._store = store
         self._gate = gate
-        self._settling = settling
+        self._commits = commits
         self._clock = clock
 
     async def press(self, entry: Entry, button: Pressed, request: Request) -> EntryResult:
@@ -44,25 +43,25 @@ class EmergencyClicks:
         """Take the first press, which is the requester's."""
         button, emergency = Button.EMERGENCY_FIRST, request.emergency
         if emergency is None or request.state is not State.PENDING:
-            return await self._settling.tell(entry, entry_result.settled(request, button))
+            return await self._commits.tell(entry, commit.settled(request, button))
         decision = await self._own(entry, request, button) or await self._decide_at_door(entry, request, button)
         if isinstance(decision, EntryResult):
             return decision
         if emergency.first_at is not None:
-            return await self._settling.tell(entry, entry_result.settled(request, button))
+            return await self._commits.tell(entry, commit.settled(request, button))
         used = await self._used(request)
         over = used >= decision.limit
         pressed = await self._gate.judged(transitions.press_first(request, at=entry.received_at, needs_second=over))
         answer = await self._second_needed(request, decision, used) if over else None
-        return await self._settling.save(entry, pressed, "pressed first", answer=answer)
+        return await self._commits.save(entry, pressed, "pressed first", answer=answer)
 
     async def _press_second(self, entry: Entry, request: Request) -> EntryResult:
         """Take the second press: the requester's own, or over the limit that of another who may use emergencies."""
         button, emergency = Button.EMERGENCY_CONFIRM, request.emergency
         if emergency is None or request.state is not State.PENDING:
-            return await self._settling.tell(entry, entry_result.settled(request, button))
+            return await self._commits.tell(entry, commit.settled(request, button))
         if (soon := _too_soon(entry, request, emergency)) is not None:
-            return await self._settling.tell(entry, soon)
+            return await self._commits.tell(entry, soon)
         decision = await self._decide_at_door(entry, request, button)
         if isinstance(decision, EntryResult):
             return decision
@@ -74,47 +73,47 @@ class EmergencyClicks:
         since = self._clock.now() - break_glass.DAY
         limit = ports.EmergencyLimit(person=request.requester.id, since=since, most=decision.limit) if alone else None
         confirmed = await self._gate.judged(transitions.confirm_emergency(request, vote))
-        return await self._settling.save(entry, confirmed, "confirmed", limit=limit)
+        return await self._commits.save(entry, confirmed, "confirmed", limit=limit)
 
     async def deny(self, entry: Entry, request: Request, *, reason: str | None) -> EntryResult:
         """Let somebody who was passed over end an emergency before it is confirmed."""
         if request.state is not State.PENDING:
-            return await self._settling.tell(entry, entry_result.settled(request, Button.DENY))
+            return await self._commits.tell(entry, commit.settled(request, Button.DENY))
         refusal = await self._gate.refuse_judge(request, entry.actor, max_age=FRESHEST)
         if refusal is not None:
-            return await self._settling.refuse(entry, request, Button.DENY, refusal)
+            return await self._commits.refuse(entry, request, Button.DENY, refusal)
         ending = records.Ending(actor=entry.actor, at=entry.received_at, reason=reason)
         denied = transitions.end(request, Event.DENY, ending, said=ReplyKind.DENIED)
         asked = None if reason else answers.DenyReasonAsked(request_id=request.id, flow=request.flow.called)
-        return await self._settling.save(entry, denied, "denied", answer=asked)
+        return await self._commits.save(entry, denied, "denied", answer=asked)
 
     async def _ask_for_review(self, entry: Entry, request: Request) -> EntryResult:
         """Hand the modal of a review to whoever may fill it in."""
         refused = await self._refuse_review(entry, request)
         asked = answers.ReviewAsked(request_id=request.id, verb=request.verb, flow=request.flow.called)
-        return refused or await self._settling.tell(entry, asked)
+        return refused or await self._commits.tell(entry, asked)
 
     async def review(self, entry: Entry, submitted: Submitted) -> EntryResult:
         """Close the review with the verdict of somebody who may."""
         request = await self._store.load(submitted.request_id)
         if request is None or submitted.verdict is None:
-            return await self._settling.tell(entry, answers.NoSuchRequest())
+            return await self._commits.tell(entry, answers.NoSuchRequest())
         if isinstance(known := await self._gate.identify(request, entry.actor), model.Refuse):
-            return await self._settling.refuse(entry, request, Button.REVIEW, known)
+            return await self._commits.refuse(entry, request, Button.REVIEW, known)
         if (refused := await self._refuse_review(entry, request := known)) is not None:
             return refused
         given = records.Review(
             actor=entry.actor, at=entry.received_at, verdict=submitted.verdict, comment=submitted.reason
         )
         facts = {"verdict": given.verdict, "comment": given.comment}
-        return await self._settling.save(entry, transitions.review(request, given), "reviewed", facts=facts)
+        return await self._commits.save(entry, transitions.review(request, given), "reviewed", facts=facts)
 
     async def _own(self, entry: Entry, request: Request, button: Button) -> EntryResult | None:
         """Refuse whoever is not the requester."""
         if entry.actor.id == request.requester.id:
             return None
         no = model.Refuse(why=Why.NOT_REQUESTER, rule=request.terms.rule, who_could=(request.requester.user,))
-        return await self._settling.refuse(entry, request, button, no)
+        return await self._commits.refuse(entry, request, button, no)
 
     async def _decide_at_door(
         self, entry: Entry, request: Request, button: Button
@@ -124,17 +123,17 @@ class EmergencyClicks:
         if isinstance(decision, EntryResult):
             return decision
         at_door = voting.refuse_door(decision, request.terms, entry.actor)
-        return decision if at_door is None else await self._settling.refuse(entry, request, button, at_door)
+        return decision if at_door is None else await self._commits.refuse(entry, request, button, at_door)
 
     async def _decide(self, entry: Entry, request: Request, button: Button) -> break_glass.AllowEmergency | EntryResult:
         """Decide again for the requester; an emergency that they may not use any more ends."""
-        decision = await self._gate.decide_emergency(request.requester, gates.subject_of(request), max_age=FRESHEST)
+        decision = await self._gate.decide_emergency(request.requester, subject_of(request), max_age=FRESHEST)
         if not isinstance(decision, model.Refuse):
             return decision
         if decision.why is Why.UNREACHABLE:
-            return await self._settling.refuse(entry, request, button, decision)
+            return await self._commits.refuse(entry, request, button, decision)
         denied = commit.denied_by_policy(request, decision, at=self._clock.now())
-        return await self._settling.save(entry, denied, "denied by policy", answer=entry_result.settled(denied, button))
+        return await self._commits.save(entry, denied, "denied by policy", answer=commit.settled(denied, button))
 
     async def _as_a_second(
         self, entry: Entry, request: Request, emergency: Emergency, decision: break_glass.AllowEmergency
@@ -146,9 +145,9 @@ class EmergencyClicks:
             return await self._want_second(entry, request, emergency, decision, used) if over else None
         if not over and not emergency.needs_second:
             return await self._own(entry, request, Button.EMERGENCY_CONFIRM)
-        other = await self._gate.decide_emergency(entry.actor, gates.subject_of(request), max_age=FRESHEST)
+        other = await self._gate.decide_emergency(entry.actor, subject_of(request), max_age=FRESHEST)
         if isinstance(other, model.Refuse):
-            return await self._settling.refuse(entry, request, Button.EMERGENCY_CONFIRM, other)
+            return await self._commits.refuse(entry, request, Button.EMERGENCY_CONFIRM, other)
         return None
 
     async def _want_second(
@@ -156,10 +155,8 @@ class EmergencyClicks:
     ) -> EntryResult:
         answer = await self._second_needed(request, decision, used)
         if emergency.needs_second:
-            return await self._settling.tell(entry, answer)
-        return await self._settling.save(
-            entry, transitions.want_second(request), "needs a second person", answer=answer
-        )
+            return await self._commits.tell(entry, answer)
+        return await self._commits.save(entry, transitions.want_second(request), "needs a second person", answer=answer)
 
     async def _used(self, request: Request) -> int:
         """Count the emergencies of its requester that were let run within a day."""
@@ -181,9 +178,9 @@ class EmergencyClicks:
 
     async def _refuse_review(self, entry: Entry, request: Request) -> EntryResult | None:
         if not records.is_review_open(request):
-            return await self._settling.tell(entry, entry_result.settled(request, Button.REVIEW))
+            return await self._commits.tell(entry, commit.settled(request, Button.REVIEW))
         refusal = await self._gate.refuse_judge(request, entry.actor, max_age=FRESHEST)
-        return None if refusal is None else await self._settling.refuse(entry, request, Button.REVIEW, refusal)
+        return None if refusal is None else await self._commits.refuse(entry, request, Button.REVIEW, refusal)
 
 
 def _too_soon(entry: Entry, request: Request, emergency: Emergency) -> answers.TooSoon | None:

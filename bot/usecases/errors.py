@@ -25,15 +25,15 @@ class FlowbotError(Exception):
 
 
 class StoreError(FlowbotError):
-    """The database did not do what was asked."""
+    """The database failed or rejected an operation."""
 
 
 class NotRecorded(StoreError):
-    """The write was never begun, or was refused whole: nothing is on disk."""
+    """The write never started or was rejected: nothing was saved."""
 
 
 class Unconfirmed(StoreError):
-    """The write may be on disk or not."""
+    """It is unknown whether the write was saved."""
 
 
 class Conflict(StoreError):
@@ -45,7 +45,7 @@ class DecidedBefore(StoreError):
 
 
 class FlowHeld(StoreError):
-    """Another open request holds the flow: nothing was written."""
+    """Another open request holds the flow; nothing was written."""
 
 
 class TeamUnknown(FlowbotError):
@@ -53,7 +53,7 @@ class TeamUnknown(FlowbotError):
 
 
 class LeaseLost(StoreError):
-    """This replica's lease does not hold for long enough: whoever claims the request goes on."""
+    """This replica's lease expires too soon; the next replica to claim the request continues."""
 
 
 class RevisionMismatch(StoreError):
@@ -61,7 +61,7 @@ class RevisionMismatch(StoreError):
 
 
 class ChatError(FlowbotError):
-    """Slack did not take a message."""
+    """Slack did not accept a message."""
 
 
 class ChatRefused(ChatError):
@@ -73,7 +73,7 @@ class ChatRefused(ChatError):
 
 
 class ChatUnavailable(ChatError):
-    """Slack could not be reached, failed, or asked to wait `retry_after` seconds; trying again is right."""
+    """Slack could not be reached, failed, or asked to wait `retry_after` seconds; retry later."""
 
     def __init__(self, reason: str, *, retry_after: float | None = None) -> None:
         super().__init__(reason)

@@ -1,6 +1,6 @@
-"""Which flow is meant: an id or an exact name, as somebody typed it.
+"""Find a flow in the cloud by the id or exact name that a person typed.
 
-Reads the cloud. An id match wins; where the same text is another flow's name, nobody guesses.
+An id match wins; if the same text is also another flow's name, it is ambiguous.
 """
 
 import asyncio
@@ -23,7 +23,7 @@ GUESS_BY: Final = 3600.0
 """Seconds that a list may be old by which an emergency goes while the cloud cannot be read."""
 
 CANDIDATES: Final = 5
-"""How many flows are offered where none fits."""
+"""How many similar flows are suggested if none matches."""
 
 Found = Flow | answers.NoSuchFlow | answers.Unreadable
 Names = tuple[ports.FlowName, ...]
@@ -31,23 +31,23 @@ Names = tuple[ports.FlowName, ...]
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
 class Listed:
-    """All flows of a project, as they were `at` that time."""
+    """All flows of a project at the time `at`."""
 
     names: Names
     at: float
 
 
 class FlowFinder:
-    """Finds flows, and remembers each project's names for a minute; many who ask at once share one reading."""
+    """Finds flows, and caches each project's names for a minute; concurrent callers share one request."""
 
     def __init__(self, *, cloud: ports.Cloud, clock: ports.Clock) -> None:
         self._cloud = cloud
         self._clock = clock
         self._lists: dict[str, Listed] = {}
-        self._reading: dict[tuple[str, ports.Purpose], asyncio.Task[Listed | CloudFailure]] = {}
+        self._pending: dict[tuple[str, ports.Purpose], asyncio.Task[Listed | CloudFailure]] = {}
 
     def remembered(self, project: model.Project, typed: str) -> str | None:
-        """Return the id of the one flow of this name, if the names were read lately; nothing is asked."""
+        """Return the id of the only flow with this name, from the cache alone."""
         known = self._lists.get(project.name)
         if known is None or not 0 <= self._clock.now() - known.at < NAMES_FRESH:
             return None
@@ -99,7 +99,7 @@ class FlowFinder:
         return answers.NoSuchFlow(typed=typed, project=project.name, candidates=both[:CANDIDATES], ambiguous=True)
 
     async def _by_name(self, project: model.Project, typed: str, *, purpose: ports.Purpose, freshest: bool) -> Found:
-        """Look in the remembered names first, and once more in fresh ones before saying that there is none."""
+        """Look in the cached names first, and in fresh ones before reporting that there is no such flow."""
         found = await self._in_names(project, typed, max_age=NAMES_FRESH, purpose=purpose)
         if isinstance(found, answers.NoSuchFlow) and not found.ambiguous and freshest:
             return await self._in_names(project, typed, max_age=NAMES_FRESHEST, purpose=purpose)
@@ -121,7 +121,7 @@ class FlowFinder:
             return answers.Unreadable(typed=typed, project=project.name, failure=flow)
         if flow.name == typed:
             return flow
-        self._lists.pop(project.name, None)  # the name was given away: the next look reads the list anew
+        self._lists.pop(project.name, None)  # the name now belongs to another flow: drop the cached list
         return nothing
 
     async def _names(
@@ -130,15 +130,15 @@ class FlowFinder:
         known = self._lists.get(project.name)
         if known is not None and self._clock.now() - known.at < max_age:
             return known
-        # A stop waits for no reading that was begun for somebody's curiosity: the cloud may hold that back.
+        # A stop does not wait for a list that a read command requested: the cloud may delay that one.
         shared: tuple[ports.Purpose, ...] = ("stop",) if purpose == "stop" else ("stop", "read")
-        under_way = (self._reading[project.name, other] for other in shared if (project.name, other) in self._reading)
+        under_way = (self._pending[project.name, other] for other in shared if (project.name, other) in self._pending)
         return await asyncio.shield(next(under_way, None) or self._begin(project, purpose))
 
     def _begin(self, project: model.Project, purpose: ports.Purpose) -> asyncio.Task[Listed | CloudFailure]:
         key = project.name, purpose
-        self._reading[key] = reading = asyncio.create_task(self._read(project, purpose))
-        reading.add_done_callback(lambda _: self._reading.pop(key))
+        self._pending[key] = reading = asyncio.create_task(self._read(project, purpose))
+        reading.add_done_callback(lambda _: self._pending.pop(key))
         return reading
 
     async def _read(self, project: model.Project, purpose: ports.Purpose) -> Listed | CloudFailure:
@@ -161,7 +161,7 @@ def _guess(project: model.Project, typed: str, names: Names, *, all_there_are: b
 
 
 def _nearest(typed: str, names: Names) -> tuple[tuple[str, str], ...]:
-    """Return the flows that look most like what was typed: first those that contain it, then by similarity."""
+    """Return the flows most similar to the typed text; those that contain it come first."""
     wanted = typed.casefold()
     contain = [name for name in names if wanted in name.name.casefold() or wanted in name.flow_id.casefold()]
     spelled = {name.name.casefold(): name for name in reversed(names)}

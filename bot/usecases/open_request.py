@@ -17,8 +17,8 @@ from bot.lifecycle.states import Event
 from bot.policy import break_glass, channels, evaluation, model, terms
 from bot.policy.break_glass import AnyPermission
 from bot.policy.model import Subject
-from bot.usecases import answers, errors, find_flow, ports, rate_limit, visibility
-from bot.usecases.entry_result import EntryResult, refused, settled
+from bot.usecases import answers, commit, errors, find_flow, ports, rate_limit, visibility
+from bot.usecases.commit import EntryResult, refused, settled
 from bot.usecases.gate import FRESH, Gate, subject_of
 
 TAKE_UP_WITHIN: Final = 60.0
@@ -54,6 +54,7 @@ class RequestOpener:
         self._finder = finder
         self._gate = gate
         self._clock = clock
+        self._commits = commit.Commits(store=store, clock=clock)
         self._limit = rate_limit.CommandLimit(clock=clock)
 
     async def ask(self, entry: Entry, typed: Typed, *, request_id: str, name: str | None = None) -> EntryResult:
@@ -65,10 +66,11 @@ class RequestOpener:
         if not isinstance(opened, Request):
             return await self._tell(entry, opened)
         superseded = await self._giving_way(opened)
-        audit = (_asked(opened, name), *(() if superseded is None else (_superseded(superseded, by=opened),)))
-        change = ports.Change(superseded=superseded, request=opened, entry=entry.key, audit=audit)
+        given_way = () if superseded is None else (_superseded(superseded, by=opened),)
+        change = ports.Change(superseded=superseded, request=opened, entry=entry.key, audit=given_way)
+        facts = _asked(opened, name)
         try:
-            await self._store.commit(change)
+            await self._commits.write(change, "asked", facts=facts, at=opened.asked_at, actor=opened.requester)
         except errors.FlowHeld:
             holder = await self._store.holder(opened.project, opened.flow.flow_id)
             if holder is None or (opened.emergency is not None and _gives_way(holder)):
@@ -282,10 +284,8 @@ class RequestOpener:
         )
 
     async def _tell(self, entry: Entry, answer: answers.AnyAnswer) -> EntryResult:
-        event = ports.AuditEvent(
-            at=self._clock.now(), what="nothing opened", actor=entry.actor, facts=_facts(entry, answer)
-        )
-        await self._store.commit(ports.Change(entry=entry.key, answer=answer, audit=(event,)))
+        change = ports.Change(entry=entry.key, answer=answer)
+        await self._commits.write(change, "nothing opened", facts=_facts(entry, answer), actor=entry.actor)
         return EntryResult(answer=answer)
 
 
@@ -313,7 +313,7 @@ def _is_name(typed: str | None, flow: Flow) -> bool:
     return typed is not None and typed.strip() == (flow.name.strip() or flow.flow_id)
 
 
-def _asked(opened: Request, name: str | None) -> ports.AuditEvent:
+def _asked(opened: Request, name: str | None) -> dict[str, object]:
     facts: dict[str, object] = {
         "verb": opened.verb,
         "project": opened.project,
@@ -325,8 +325,8 @@ def _asked(opened: Request, name: str | None) -> ports.AuditEvent:
     if name is not None:
         facts["typed_name"] = name
     if opened.emergency is not None:
-        facts |= {"emergency": True, "passed_over": opened.emergency.passed_over}
-    return ports.AuditEvent(at=opened.asked_at, what="asked", actor=opened.requester, request_id=opened.id, facts=facts)
+        facts["passed_over"] = opened.emergency.passed_over
+    return facts
 
 
 def _superseded(ended: Request, *, by: Request) -> ports.AuditEvent:

@@ -1,5 +1,4 @@
-"""What the shell needs of the outside: a clock, a store, the cloud, Slack as a place to speak and as a directory of
-people.
+"""Ports to the outside world: clock, store, cloud, Slack messages and the Slack user directory.
 
 Times are seconds since the epoch (UTC).
 """
@@ -18,13 +17,13 @@ from bot.usecases import answers
 
 
 class Clock(Protocol):
-    """The time, and a way to let it pass."""
+    """The current time, and a way to wait."""
 
     def now(self) -> float:
         """Return the seconds since the epoch (UTC)."""
 
     async def sleep(self, seconds: float) -> None:
-        """Return after so many seconds."""
+        """Wait for this many seconds."""
 
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
@@ -66,7 +65,7 @@ class Change:
     the change is written `unless_paused`: whoever pauses later waits for this transaction to end.
     """
 
-    audit: tuple[AuditEvent, ...]
+    audit: tuple[AuditEvent, ...] = ()
     superseded: records.Request | None = None
     request: records.Request | None = None
     entry: str | None = None

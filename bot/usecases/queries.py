@@ -1,7 +1,7 @@
-"""The verbs that read: what somebody may see of flows, of open requests and of what was done.
+"""The read commands: flows, open requests and history, as far as the reader may see them.
 
-Writes nothing, and nothing of it is in the audit. Reasons and links of a request whose card is in a private channel are
-for its requester, its approvers and that channel; a channel that Slack cannot be asked about is private.
+They write nothing, not even to the audit log. The reasons and links of a request whose card is in a private channel are
+shown only to its requester, its approvers and that channel. A channel that Slack cannot describe counts as private.
 """
 
 import asyncio
@@ -17,32 +17,32 @@ from bot.lifecycle.cloud_failure import CloudFailure
 from bot.lifecycle.records import Flow, Request
 from bot.lifecycle.states import State
 from bot.policy import channels, evaluation, model, rights
-from bot.usecases import answers, entry_result, find_flow, ports, query_results, visibility
+from bot.usecases import answers, commit, find_flow, ports, query_results, visibility
 from bot.usecases.gate import FRESH, Gate, subject_of
 
 PAGE: Final = 20
-"""Flows on a page of the list."""
+"""Flows per page of the list."""
 
 OPEN_LOOKED_AT: Final = 100
-"""Open requests that are looked at, the newest."""
+"""How many of the newest open requests are examined."""
 
 OPEN_SHOWN: Final = 15
 
 HISTORY: Final = 10
-"""Requests that `history` shows."""
+"""How many requests `history` shows."""
 
 LOOKED_AT: Final = 50
-"""Requests of a project among which those are that `history` may show."""
+"""How many requests of a project `history` examines."""
 
 LAST: Final = 3
-"""Requests that `status` shows besides the open one."""
+"""How many requests `status` shows besides the open one."""
 
-Answer = query_results.Shown | query_results.NotShown
+QueryResult = query_results.Shown | query_results.NotShown
 
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
 class _Reader:
-    """A full member who asks in a channel, with all that has to be asked about them."""
+    """A full member who asks in a channel, with the facts needed to decide what they may see."""
 
     person: model.Person
     channel: str
@@ -54,7 +54,7 @@ class _Reader:
         return self.person.actor.id
 
     def refusal(self, project: str, flow_id: str = "", flow_name: str | None = "") -> model.Refuse | None:
-        """Say why they may not read about a flow, or about any flow of the project; None: they may."""
+        """Return why the reader may not see a flow, or any flow of the project; None if they may."""
         question = model.Question(
             person=self.person,
             verb=Verb.STATUS,
@@ -67,12 +67,12 @@ class _Reader:
         return self._with_others(decision) if isinstance(decision, model.Refuse) else None
 
     def may_see(self, request: Request) -> bool:
-        """Tell whether no rule keeps them from reading about the flow of a request."""
+        """Return whether the reader may see the flow of a request."""
         known = request.project in self.policy.projects
         return known and self.refusal(request.project, request.flow.flow_id, request.flow.name or None) is None
 
     def _with_others(self, refusal: model.Refuse) -> model.Refuse:
-        """Name who could read instead: whoever the deny does not name."""
+        """Return who could read instead: everyone whom the deny rule does not name."""
         rule = next((rule for rule in self.policy.rules if rule.name == refusal.rule), None)
         if rule is None:
             return refusal
@@ -81,7 +81,7 @@ class _Reader:
 
 
 class Queries:
-    """Answers the verbs that read; any number may run side by side."""
+    """Answers the read commands; any number may run concurrently."""
 
     def __init__(
         self,
@@ -98,8 +98,8 @@ class Queries:
         self._directory = directory
         self._clock = clock
 
-    async def read(self, actor: Actor, typed: Typed, command: grammar.ReadCommand, *, page: int = 1) -> Answer:
-        """Return what the command shows, or why it shows nothing. Raises errors.StoreError."""
+    async def read(self, actor: Actor, typed: Typed, command: grammar.ReadCommand, *, page: int = 1) -> QueryResult:
+        """Return the result of the command, or why there is none. Raises errors.StoreError."""
         policy = self._gate.policy
         person = await self._gate.person(actor, max_age=FRESH)
         outsider = evaluation.refuse_outsider(person)
@@ -122,7 +122,7 @@ class Queries:
         return self._refused(reader, project.name) or await self._about(reader, project, command, page=page)
 
     async def usable(self, actor: Actor, channel: str) -> query_results.Usable:
-        """Name the verbs that somebody may use in a channel."""
+        """Return the verbs that a person may use in a channel."""
         policy = self._gate.policy
         person = await self._gate.person(actor, max_age=FRESH)
         if person.kind is model.Kind.UNREACHABLE:
@@ -138,7 +138,7 @@ class Queries:
 
     async def _about(
         self, reader: _Reader, project: model.Project, command: grammar.ReadCommand, *, page: int
-    ) -> Answer:
+    ) -> QueryResult:
         if command.verb is Verb.LIST:
             return await self._list(reader, project, command, page=page)
         about = command.about or ""
@@ -193,7 +193,7 @@ class Queries:
         )
 
     async def _find(self, reader: _Reader, project: model.Project, typed: str) -> Flow | query_results.NotShown:
-        """Find a flow that the reader may read about; of others they learn nothing."""
+        """Find a flow that the reader may see; reveal nothing about others."""
         found = await self._finder.find(project, typed, purpose="read", freshest=False)
         if isinstance(found, Flow):
             return self._refused(reader, project.name, found.flow_id, found.name, called=typed) or found
@@ -204,18 +204,18 @@ class Queries:
     def _refused(
         self, reader: _Reader, project: str, flow_id: str = "", flow_name: str | None = "", *, called: str = ""
     ) -> answers.Refused | None:
-        """Say why they may not read about a flow, `called` as they typed it: they learn neither its name nor its id."""
+        """Return why the reader may not see a flow, `called` as they typed it, without revealing its name or id."""
         refusal = reader.refusal(project, flow_id, flow_name)
         if refusal is None:
             return None
-        return entry_result.refused(reader.policy, action="read", flow=called or project, decision=refusal)
+        return commit.refused(reader.policy, action="read", flow=called or project, decision=refusal)
 
     # — requests —
 
     async def _pending(self, reader: _Reader) -> query_results.Pending | answers.Refused:
         shut = [self._refused(reader, name) for name in reader.policy.projects]
         if shut and shut[0] is not None and None not in shut:
-            return shut[0]  # nothing that is open could be shown: whoever may read nothing is not told that nothing is
+            return shut[0]  # a reader who may see nothing must not be told that no requests are open
         found = [one for one in await self._store.unsettled(limit=OPEN_LOOKED_AT) if reader.may_see(one)]
         may = await asyncio.gather(*(self._may_decide(reader, one) for one in found))
         mine = [one for one, decides in zip(found, may, strict=True) if decides][:OPEN_SHOWN]
@@ -240,7 +240,7 @@ class Queries:
         return await self._gate.refuse_vote(request, decision, actor, votes=request.votes, max_age=FRESH) is None
 
     async def _may_decide_emergency(self, reader: _Reader, request: Request) -> bool:
-        """Tell whether the reader may press, deny or review it."""
+        """Return whether the reader may approve, deny or review the request."""
         actor = reader.person.actor
         if request.state is State.PENDING and await self._may_press(request, actor):
             return True
@@ -272,13 +272,13 @@ class Queries:
     async def _history_of(
         self, reader: _Reader, project: model.Project, about: str
     ) -> query_results.History | query_results.NotShown:
-        """Look for the id in the store first, where flows live on that the cloud does not have any more."""
+        """Look for the id in the store first: it still knows flows that were deleted from the cloud."""
         done = await self._store.history(project.name, flow_id=about, limit=HISTORY)
         if done:
             refused = self._refused(reader, project.name, about, done[0].flow.name or None, called=about)
             if refused is not None:
                 return refused
-            done = list(filter(reader.may_see, done))  # it may have had another name then
+            done = list(filter(reader.may_see, done))  # the flow may have been renamed since
         else:
             found = await self._find(reader, project, about)
             if not isinstance(found, Flow):
@@ -318,7 +318,7 @@ class Queries:
 
 
 def _places(policy: model.Policy, channel: str) -> tuple[rights.Place, ...]:
-    """Return what a channel is about: its project, or every project where it belongs to none."""
+    """Return the channel's project, or all projects if it belongs to none."""
     own = channels.project_of_channel(policy, channel)
     projects = (own,) if own is not None else tuple(policy.projects.values())
     return tuple(

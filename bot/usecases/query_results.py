@@ -1,6 +1,6 @@
-"""What the verbs that read show to one person: values, put into words by `slack/messages`.
+"""Results of the read commands: values that `slack/messages` puts into words.
 
-None of it is kept. What its reader may not see is not in it.
+They are not stored, and they leave out whatever the reader may not see.
 """
 
 import dataclasses
@@ -16,7 +16,7 @@ from bot.usecases import answers
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
 class Row:
-    """A request as its reader may see it; `hidden` means without reasons and link, which are another channel's."""
+    """A request as its reader may see it; `hidden` leaves out reasons and link, which belong to another channel."""
 
     request: Request
     hidden: bool = False
@@ -24,7 +24,7 @@ class Row:
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
 class Status:
-    """One flow as the cloud describes it now, the request that holds it, and its newest other requests."""
+    """One flow's current state in the cloud, the request that holds it, and its other recent requests."""
 
     kind: Literal["status"] = "status"
     project: str
@@ -35,7 +35,7 @@ class Status:
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
 class ListedFlow:
-    """A row of the list of flows."""
+    """A row in the list of flows."""
 
     flow_id: str
     name: str
@@ -91,9 +91,9 @@ class History:
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
 class ProjectRights:
-    """What the rules say to somebody about one project; in `emergencies`, what they may do by `--emergency`.
+    """What the rules allow a person in one project; `emergencies` lists what they may do with `--emergency`.
 
-    There `approvals` and `approvers` are what it passes over.
+    In `emergencies`, `approvals` and `approvers` are those that break-glass skips.
     """
 
     project: str
@@ -103,7 +103,7 @@ class ProjectRights:
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
 class Whoami:
-    """Who the bot takes somebody for, and what they may do where they ask."""
+    """The person's identity, and what they may do in this channel."""
 
     kind: Literal["whoami"] = "whoami"
     person: model.Person
@@ -113,7 +113,7 @@ class Whoami:
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
 class Usable:
-    """The verbs that somebody may use where they ask; unsure where Slack did not say in time who they are."""
+    """The verbs available to a person in this channel; unsure if Slack did not identify them in time."""
 
     verbs: frozenset[Verb]
     sure: bool = True

@@ -15,7 +15,7 @@ from bot.usecases.gate import Gate
 
 
 async def of_found(gate: Gate, found: find_flow.Found, *, actor: Actor, channel: str) -> find_flow.Found:
-    """Leave those flows among the candidates that somebody may read about where they ask."""
+    """Keep only the candidate flows that the reader may see in this channel."""
     if not isinstance(found, answers.NoSuchFlow) or not found.candidates:
         return found
     readable = await gate.readable(actor, found.candidates, project=found.project, channel=channel)
@@ -23,7 +23,7 @@ async def of_found(gate: Gate, found: find_flow.Found, *, actor: Actor, channel:
 
 
 def only(found: answers.NoSuchFlow, may_read: Callable[[tuple[str, str]], bool]) -> answers.NoSuchFlow:
-    """Leave some of the candidates."""
+    """Keep only some of the candidates."""
     left = tuple(filter(may_read, found.candidates))
     return dataclasses.replace(found, candidates=left, ambiguous=found.ambiguous and len(left) > 1)
 
@@ -31,7 +31,7 @@ def only(found: answers.NoSuchFlow, may_read: Callable[[tuple[str, str]], bool])
 async def of_holder(
     gate: Gate, holder: Request, verb: Verb, actor: Actor, *, channel: str
 ) -> answers.Joined | answers.Blocked | answers.HeldInPrivate:
-    """Lead somebody to the request that holds a flow, or say who asked for it where they may not see its card."""
+    """Link to the request that holds a flow, or name its requester if the reader may not see the card."""
     if not await gate.may_see_card(holder, actor, channel=channel):
         return answers.HeldInPrivate(
             verb=verb,
@@ -45,7 +45,7 @@ async def of_holder(
 
 
 def card_link(request: Request) -> answers.CardLink:
-    """Say where the card of a request stands."""
+    """Return the location of a request's card."""
     return answers.CardLink(
         request_id=request.id,
         verb=request.verb,

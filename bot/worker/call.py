@@ -62,6 +62,7 @@ class Caller:
         self._cloud = cloud
         self._gate = gate
         self._clock = clock
+        self._commits = commit.Commits(store=store, clock=clock)
 
     async def call(self, request: Request, *, moved: Callable[[], None] = lambda: None) -> None:
         """Read the flow, decide on what was just read, call once, and record what came of it.
@@ -243,8 +244,6 @@ class Caller:
         """Write the request's next version with its line in the audit. Raises errors.StoreError."""
         outcome = changed.operation.outcome
         facts: dict[str, object] = {"state": changed.state, "progress": changed.operation.progress}
-        if changed.emergency is not None:
-            facts["emergency"] = True
         if outcome is not None:
             failure = outcome.failure
             facts |= {"how": outcome.how, "status": outcome.status}
@@ -256,8 +255,7 @@ class Caller:
                 }
             if outcome.halt is not None:
                 facts |= {"rule": outcome.halt.rule, "paused": outcome.halt.paused, "short": outcome.halt.short}
-        event = ports.AuditEvent(at=self._clock.now(), what=what, request_id=changed.id, facts=facts)
-        await self._store.commit(ports.Change(request=changed, audit=(event,), unless_paused=unless_paused))
+        await self._commits.write(ports.Change(request=changed, unless_paused=unless_paused), what, facts=facts)
 
 
 def _renamed(request: Request, flow: Flow | CloudFailure) -> Request:

@@ -15,7 +15,7 @@ from bot.commands.deliveries import Entry, Typed
 from bot.lifecycle import records, schedule, transitions
 from bot.lifecycle.records import Reply, ReplyKind, Request
 from bot.lifecycle.states import Event
-from bot.usecases import answers, errors, ports, visibility
+from bot.usecases import answers, commit, errors, ports, visibility
 from bot.worker import unexpected
 
 AGAIN: Final = 2.0
@@ -68,7 +68,7 @@ ENDS: Final = (
 )
 """Replies that their requester has to hear, wherever."""
 
-Met = answers.Joined | answers.Blocked
+LeadsToCard = answers.Joined | answers.Blocked
 """What leads whoever asks for a flow to the card of another request."""
 
 log = structlog.get_logger()
@@ -90,8 +90,9 @@ class Deliverer:
         self._chat = chat
         self._clock = clock
         self._may_show = may_show
-        self._met = unexpected.Errors(count=count)
-        self._joining: dict[str, tuple[Entry, Met]] = {}
+        self._commits = commit.Commits(store=store, clock=clock)
+        self._unexpected = unexpected.Errors(count=count)
+        self._awaiting_card: dict[str, tuple[Entry, LeadsToCard]] = {}
 
     async def tell(self, request_id: str, *, announced: Callable[[], None] = lambda: None) -> None:
         """Tell all that is due. A failure that may pass is put off on the record; a definite no is not asked again.
@@ -126,7 +127,7 @@ class Deliverer:
         except errors.ChatError:
             return
         except Exception as error:  # noqa: BLE001 - noted
-            self._met.note(error, doing="telling", error_id=unexpected.id_of(request.id))
+            self._unexpected.note(error, doing="telling", error_id=unexpected.id_of(request.id))
             return
         await self._store.card_shown(request.id, version=request.version)
 
@@ -139,14 +140,12 @@ class Deliverer:
     async def _after_unexpected(self, request: Request, step: schedule.Tell, error: Exception) -> bool:
         """Put off what met an unexpected error, or give it up, and tell whether the next may be told at once."""
         error_id = unexpected.id_of(request.id)
-        self._met.note(error, doing="telling", error_id=error_id)
+        self._unexpected.note(error, doing="telling", error_id=error_id)
         if request.tell_failures + 1 < UNEXPECTED_TRIES:
             await self._put_off(request, errors.ChatUnavailable(UNEXPECTED))
             return False
-        facts: dict[str, object] = {"error_id": error_id, "error": type(error).__name__, "doing": step}
-        what = "given up after an unexpected error"
-        event = ports.AuditEvent(at=self._clock.now(), what=what, request_id=request.id, facts=facts)
-        await self._store.commit(ports.Change(audit=(event,)))
+        facts = {"error_id": error_id, "error": type(error).__name__, "doing": step}
+        await self._commits.write(ports.Change(), "given up after an unexpected error", facts=facts, about=request)
         await self._give_up(request, step, errors.ChatRefused(UNEXPECTED))
         await self.tell_unexpected(request)
         return True
@@ -157,7 +156,7 @@ class Deliverer:
         try:
             await self._chat.answer(_in_a_dm(request), answers.Unexpected(error_id=error_id, dry_run=request.dry_run))
         except Exception as error:  # noqa: BLE001 - noted; it is recorded already
-            self._met.note(error, doing="telling", error_id=error_id)
+            self._unexpected.note(error, doing="telling", error_id=error_id)
 
     async def answer(self, entry: Entry, answer: answers.AnyAnswer) -> float | None:
         """Tell one person the answer to an entry; return when to try again, or None when it is done.
@@ -167,14 +166,14 @@ class Deliverer:
         if entry.take_up_by is not None:
             await self._store.finish_entry(entry.key)
             return None
-        if isinstance(answer, Met) and answer.card.ts is None:
-            self._join(entry, answer)
+        if isinstance(answer, LeadsToCard) and answer.card.ts is None:
+            self._keep_for_card(entry, answer)
             answer = await self._placed(answer)
             until = entry.received_at + PLACE_WITHIN
             if answer.card.ts is None and self._clock.now() < until:
                 await self._store.postpone_entry(entry.key, until=until)
                 return until
-            if self._joining.pop(entry.key, None) is None:
+            if self._awaiting_card.pop(entry.key, None) is None:
                 return None  # told beside this, since the card was placed in between
         try:
             await self._chat.answer(entry, answer)
@@ -187,22 +186,22 @@ class Deliverer:
         await self._store.finish_entry(entry.key)
         return None
 
-    def _join(self, entry: Entry, answer: Met) -> None:
+    def _keep_for_card(self, entry: Entry, answer: LeadsToCard) -> None:
         """Keep an answer in mind that leads to a card of which nobody knows yet where it stands."""
         too_old = self._clock.now() - PLACE_WITHIN
-        self._joining = {key: each for key, each in self._joining.items() if each[0].received_at >= too_old}
-        self._joining[entry.key] = (entry, answer)
+        self._awaiting_card = {key: each for key, each in self._awaiting_card.items() if each[0].received_at >= too_old}
+        self._awaiting_card[entry.key] = (entry, answer)
 
-    async def _placed(self, answer: Met) -> Met:
+    async def _placed(self, answer: LeadsToCard) -> LeadsToCard:
         """Add where the card stands by now to an answer that leads to it."""
         request = await self._store.load(answer.card.request_id)
         return answer if request is None else dataclasses.replace(answer, card=visibility.card_link(request))
 
     async def _lead_to_card(self, request: Request) -> None:
         """Tell those who asked for the same while the card was being posted, now that it is known where it stands."""
-        if self._joining and request.card.ts is not None:
-            joining = [each for each in self._joining.values() if each[1].card.request_id == request.id]
-            await asyncio.gather(*(self.answer(entry, answer) for entry, answer in joining))
+        if self._awaiting_card and request.card.ts is not None:
+            waiting = [each for each in self._awaiting_card.values() if each[1].card.request_id == request.id]
+            await asyncio.gather(*(self.answer(entry, answer) for entry, answer in waiting))
 
     async def _step(self, request: Request, step: schedule.Tell) -> None:
         match step:
@@ -298,11 +297,8 @@ class Deliverer:
     async def _note_unannounced(self, request: Request, reply: Reply, failure: errors.ChatRefused) -> None:
         home = request.emergency.announced_in if request.emergency is not None else None
         channel = home if reply.said is ReplyKind.ANNOUNCED else request.card.channel
-        facts: dict[str, object] = {"emergency": True, "channel": channel, "code": failure.code}
-        event = ports.AuditEvent(
-            at=self._clock.now(), what="announcement refused by Slack", request_id=request.id, facts=facts
-        )
-        await self._store.commit(ports.Change(audit=(event,)))
+        facts = {"channel": channel, "code": failure.code}
+        await self._commits.write(ports.Change(), "announcement refused by Slack", facts=facts, about=request)
 
     async def _close_unshown(self, request: Request, code: str) -> None:
         """End a request whose card nobody can see, and tell its requester how to mend that."""
@@ -314,14 +310,13 @@ class Deliverer:
         ended = transitions.end(
             request, Event.WITHDRAW, records.Ending(actor=None, at=at, code=code), said=ReplyKind.WITHDRAWN
         )
-        event = ports.AuditEvent(at=at, what="card refused by Slack", request_id=request.id, facts={"code": code})
+        change, what, facts = ports.Change(request=ended), "card refused by Slack", {"code": code}
         if code == UNEXPECTED:  # whoever gives it up tells its requester
-            await self._store.commit(ports.Change(request=ended, audit=(event,)))
+            await self._commits.write(change, what, facts=facts, at=at)
             return None
         answer = answers.CannotPost(channel=request.card.channel, code=code, dry_run=request.dry_run)
-        await self._store.commit(
-            ports.Change(request=ended, entry=request.id, answer=answer, reopens=True, audit=(event,))
-        )
+        change = dataclasses.replace(change, entry=request.id, answer=answer, reopens=True)
+        await self._commits.write(change, what, facts=facts, at=at)
         await self.answer(await self._asked(request), answer)
         return None
 

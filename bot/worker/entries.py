@@ -14,7 +14,7 @@ from typing import Final
 import structlog
 
 from bot.commands.deliveries import Entry, Submitted, Typed
-from bot.usecases import answers, errors, ports
+from bot.usecases import answers, commit, errors, ports
 from bot.usecases.bounded_dict import BoundedDict
 from bot.usecases.clicks import UseCases
 from bot.usecases.ports import Claimed
@@ -34,8 +34,8 @@ RIGHTS_SLOW: Final = 2.0
 TEAM_AGAIN: Final = 2.0
 """Seconds after which an entry is looked at again that waits for Slack to say which workspace is ours."""
 
-LEFT_ALONE: Final = 10_000
-"""How many keys are kept of entries that are taken up no more."""
+GIVEN_UP: Final = 10_000
+"""How many keys are kept of entries that are given up: they are taken up no more."""
 
 log = structlog.get_logger()
 
@@ -43,9 +43,9 @@ log = structlog.get_logger()
 class Entries:
     """Works off the entries that are taken up.
 
-    `taking` are the keys of those that wait or are worked on, `clicks` counts them by the request that they are about,
-    and `stranded` are those that wait for the database. `wake` has a request looked at now, `look_by` all that is due
-    by a time; a shutdown waits for `tasks`.
+    `taken_up` are the keys of those that wait or are worked on, `clicks` counts them by the request that they are
+    about, and `stranded` are those that wait for the database. `wake` has a request looked at now, `look_by` all that
+    is due by a time; a shutdown waits for `tasks`.
     """
 
     def __init__(
@@ -55,35 +55,36 @@ class Entries:
         wake: Callable[[str], None],
         look_by: Callable[[float | None], None],
         store: ports.Store,
-        service: UseCases,
-        telling: Deliverer,
+        use_cases: UseCases,
+        deliverer: Deliverer,
         chat: ports.Chat,
         clock: ports.Clock,
-        met: unexpected.Errors,
+        unexpected_errors: unexpected.Errors,
     ) -> None:
-        self.taking: set[str] = set()
+        self.taken_up: set[str] = set()
         self.clicks: collections.Counter[str] = collections.Counter()
         self.stranded: dict[str, Claimed] = {}
         self._tasks = tasks
         self._wake = wake
         self._look_by = look_by
         self._store = store
-        self._service = service
-        self._telling = telling
+        self._use_cases = use_cases
+        self._deliverer = deliverer
         self._chat = chat
         self._clock = clock
-        self._met = met
+        self._commits = commit.Commits(store=store, clock=clock)
+        self._unexpected = unexpected_errors
         self._commands = turns.Turns[Claimed](seats=AT_ONCE, share=max(1, AT_ONCE // 2))
         self._clicks = turns.Turns[Claimed](seats=CLICKS_AT_ONCE, share=CLICKS_AT_ONCE // 2)
-        self._left_alone: BoundedDict[str, None] = BoundedDict(LEFT_ALONE)
+        self._given_up: BoundedDict[str, None] = BoundedDict(GIVEN_UP)
         self._draining = False
 
     def take_up(self, claimed: Claimed) -> None:
         """Let an entry wait for its turn; what takes longer than a lease is not begun twice."""
         entry = claimed.entry
-        if entry.key in self.taking or entry.key in self._left_alone:
+        if entry.key in self.taken_up or entry.key in self._given_up:
             return
-        self.taking.add(entry.key)
+        self.taken_up.add(entry.key)
         self.clicks[clicked_on(entry)] += 1
         line, lane = self._line(entry), self._lane(entry)
         line.add(claimed, lane=lane, person=entry.actor.user)
@@ -95,7 +96,7 @@ class Entries:
         """Begin nothing more; other replicas need not wait for what has not begun."""
         self._draining = True
         for claimed in (*self._commands.clear(), *self._clicks.clear()):
-            self.taking.discard(claimed.entry.key)
+            self.taken_up.discard(claimed.entry.key)
 
     def _line(self, entry: Entry) -> turns.Turns[Claimed]:
         return self._commands if isinstance(entry.arrival, Typed) else self._clicks
@@ -104,9 +105,9 @@ class Entries:
         """Return what an entry may have to wait for: the cloud of its project, and Slack in its channel."""
         where = entry.actor.user if isinstance(entry.arrival, Submitted) else entry.arrival.channel
         try:
-            return self._service.project_of(entry), where
+            return self._use_cases.project_of(entry), where
         except Exception as error:  # noqa: BLE001 - noted; whoever works on it meets it again, and answers
-            self._met.note(error, doing="deciding", error_id=unexpected.id_of(entry.key))
+            self._unexpected.note(error, doing="deciding", error_id=unexpected.id_of(entry.key))
             return "", where
 
     async def _entry_by_entry(
@@ -127,7 +128,7 @@ class Entries:
             if not self._draining:
                 await self._decide_and_answer(claimed)
         finally:
-            self.taking.discard(claimed.entry.key)
+            self.taken_up.discard(claimed.entry.key)
             self.clicks -= collections.Counter([request_id])
             if request_id:
                 self._wake(request_id)
@@ -138,7 +139,7 @@ class Entries:
             answer = claimed.answer or await self._take(entry)
             claimed = dataclasses.replace(claimed, answer=answer)
             if answer is not None:
-                self._look_by(await self._telling.answer(entry, answer))
+                self._look_by(await self._deliverer.answer(entry, answer))
         except errors.StoreError as failure:
             self.stranded[entry.key] = claimed
             log.warning("entry delayed: database unavailable", entry=entry.key, reason=str(failure))
@@ -146,7 +147,7 @@ class Entries:
             await self._after_unexpected(claimed, error)
 
     async def _take(self, entry: Entry) -> answers.AnyAnswer | None:
-        taking = asyncio.create_task(self._service.take(entry))
+        taking = asyncio.create_task(self._use_cases.take(entry))
         if not isinstance(entry.arrival, Typed):
             waiting = asyncio.ensure_future(self._clock.sleep(RIGHTS_SLOW))
             await asyncio.wait({taking, waiting}, return_when=asyncio.FIRST_COMPLETED)
@@ -188,39 +189,33 @@ class Entries:
         """Decide an entry as not carried out, or where even that cannot be told, as done: nothing is tried for ever."""
         entry, doing = claimed.entry, "deciding" if claimed.answer is None else "answering"
         error_id = unexpected.id_of(entry.key)
-        self._met.note(error, doing="deciding" if claimed.answer is None else "answering", error_id=error_id)
+        self._unexpected.note(error, doing="deciding" if claimed.answer is None else "answering", error_id=error_id)
         told = isinstance(claimed.answer, answers.Unexpected)
         answer = None if told else answers.Unexpected(error_id=error_id)
-        facts: dict[str, object] = {"error_id": error_id, "error": type(error).__name__, "doing": doing}
-        line = ports.AuditEvent(
-            at=self._clock.now(),
-            what="given up after an unexpected error" if told else "unexpected error",
-            actor=entry.actor,
-            request_id=clicked_on(entry) or None,
-            facts=facts,
-        )
-        reopens = claimed.answer is not None
+        change = ports.Change(entry=entry.key, answer=answer, reopens=claimed.answer is not None)
+        what = "given up after an unexpected error" if told else "unexpected error"
+        facts = {"error_id": error_id, "error": type(error).__name__, "doing": doing}
         try:
-            await self._store.commit(ports.Change(entry=entry.key, answer=answer, reopens=reopens, audit=(line,)))
+            await self._commits.write(change, what, facts=facts, actor=entry.actor, about=clicked_on(entry) or None)
         except errors.DecidedBefore:
             return await self._leave_as_decided(entry)
         except errors.StoreError as failure:
             self.stranded[entry.key] = claimed
             log.warning("entry delayed: database unavailable", entry=entry.key, reason=str(failure))
         except Exception as again:  # noqa: BLE001 - noted
-            self._met.note(again, doing="deciding", error_id=error_id)
-            await self._leave_alone(entry, answers.Unexpected(error_id=error_id))
+            self._unexpected.note(again, doing="deciding", error_id=error_id)
+            await self._give_up_unrecorded(entry, answers.Unexpected(error_id=error_id))
         else:
             if answer is not None:
                 await self._decide_and_answer(dataclasses.replace(claimed, answer=answer))
 
-    async def _leave_alone(self, entry: Entry, answer: answers.Unexpected) -> None:
+    async def _give_up_unrecorded(self, entry: Entry, answer: answers.Unexpected) -> None:
         """Tell what cannot be recorded, once, and take the entry up no more."""
-        self._left_alone[entry.key] = None
+        self._given_up[entry.key] = None
         try:
-            await self._telling.answer(entry, answer)
+            await self._deliverer.answer(entry, answer)
         except Exception as error:  # noqa: BLE001 - noted
-            self._met.note(error, doing="answering", error_id=answer.error_id)
+            self._unexpected.note(error, doing="answering", error_id=answer.error_id)
 
 
 def clicked_on(entry: Entry) -> str:

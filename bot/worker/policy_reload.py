@@ -32,7 +32,7 @@ class ReloadedPolicy:
         self._name = str(settings.config)
         self._path = None if settings.origin is None else settings.origin.directory / settings.config
         self._seen: _Look | None = None  # it may have changed since it was read, so the first look reads again
-        self._looking = asyncio.Lock()  # who looks meanwhile must find what the other look finds
+        self._turn = asyncio.Lock()  # who looks meanwhile must find what the other look finds
         log.info("policy in force", file=self._name, digest=self._policy.digest)
 
     def __call__(self) -> Policy:
@@ -41,7 +41,7 @@ class ReloadedPolicy:
 
     async def look(self) -> None:
         """Look at the file, and read it where it is another than at the last look; a long one holds nobody up."""
-        async with self._looking:
+        async with self._turn:
             await self._look()
 
     async def _look(self) -> None:

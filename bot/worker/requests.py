@@ -17,7 +17,7 @@ import structlog
 from bot.commands.deliveries import Entry
 from bot.lifecycle import schedule, transitions
 from bot.lifecycle.records import Request
-from bot.usecases import clicks, errors, ports
+from bot.usecases import clicks, commit, errors, ports
 from bot.usecases.clicks import UseCases
 from bot.usecases.ports import Claimed
 from bot.usecases.tasks import TaskSet
@@ -57,7 +57,7 @@ log = structlog.get_logger()
 
 
 @dataclasses.dataclass(kw_only=True)
-class _Doing:
+class _InProgress:
     """One request being worked on in this process."""
 
     nudge: asyncio.Event
@@ -78,33 +78,34 @@ class Worker:
         self,
         *,
         store: ports.Store,
-        service: UseCases,
-        calling: Caller,
-        telling: Deliverer,
+        use_cases: UseCases,
+        caller: Caller,
+        deliverer: Deliverer,
         chat: ports.Chat,
         clock: ports.Clock,
         look_beside: Callable[[], Awaitable[None]] | None = None,
         count: Callable[[unexpected.Doing], None] = lambda doing: None,
     ) -> None:
         self._store = store
-        self._calling = calling
-        self._telling = telling
+        self._caller = caller
+        self._deliverer = deliverer
         self._clock = clock
+        self._commits = commit.Commits(store=store, clock=clock)
         self._look_beside = look_beside
-        self._met = unexpected.Errors(count=count)
-        self._tasks = TaskSet(failed=lambda error: self._met.note(error, doing="looking"))
+        self._unexpected = unexpected.Errors(count=count)
+        self._tasks = TaskSet(failed=lambda error: self._unexpected.note(error, doing="looking"))
         self._entries = Entries(
             tasks=self._tasks,
             wake=self.wake,
             look_by=self.look_by,
             store=store,
-            service=service,
-            telling=telling,
+            use_cases=use_cases,
+            deliverer=deliverer,
             chat=chat,
             clock=clock,
-            met=self._met,
+            unexpected_errors=self._unexpected,
         )
-        self._doing: dict[str, _Doing] = {}
+        self._in_progress: dict[str, _InProgress] = {}
         self._stranded: set[str] = set()
         self._unrecorded: collections.Counter[str] = collections.Counter()
         self._look_at = 0.0
@@ -118,11 +119,11 @@ class Worker:
 
     def wake(self, request_id: str) -> None:
         """Look at a request now."""
-        doing = self._doing.get(request_id)
+        doing = self._in_progress.get(request_id)
         if doing is not None:
             doing.nudge.set()
         elif not self._draining and self._unrecorded[request_id] < unexpected.MOST:
-            self._doing[request_id] = _Doing(nudge=asyncio.Event())
+            self._in_progress[request_id] = _InProgress(nudge=asyncio.Event())
             self._tasks.start(self._drive(request_id))
 
     def look_by(self, at: float | None) -> None:
@@ -140,7 +141,7 @@ class Worker:
                     self._sooner.clear()
                     await _first(self._clock.sleep(pause), self._sooner.wait())
             except Exception as error:  # noqa: BLE001 - noted; without a clock, nothing else tells how long to wait
-                self._met.note(error, doing="looking")
+                self._unexpected.note(error, doing="looking")
                 await asyncio.sleep(PAUSE)
 
     async def _look_once(self) -> None:
@@ -151,7 +152,7 @@ class Worker:
         except errors.StoreError as failure:
             log.warning("database unavailable", reason=str(failure))
         except Exception as error:  # noqa: BLE001 - noted; a row that nobody can read must not end the looking
-            self._met.note(error, doing="looking")
+            self._unexpected.note(error, doing="looking")
 
     async def settle(self) -> None:
         """Carry out all that is due by now; return when nothing is left to do at this time."""
@@ -170,7 +171,7 @@ class Worker:
     async def let_go(self) -> None:
         """Leave everything that is not in flight to the other replicas, at once."""
         try:
-            await self._store.let_go(keeping=self._doing.keys() | self._entries.taking)
+            await self._store.let_go(keeping=self._in_progress.keys() | self._entries.taken_up)
         except errors.StoreError as failure:
             log.warning("leases will expire by themselves: database unavailable", reason=str(failure))
 
@@ -202,7 +203,7 @@ class Worker:
             self._clean_at = now if gone else now + CLEAN_EVERY
 
     async def _drive(self, request_id: str) -> None:
-        doing = self._doing[request_id]
+        doing = self._in_progress[request_id]
         try:
             while (claimed := await self._claim(request_id, doing)) is not None:
                 try:
@@ -225,12 +226,12 @@ class Worker:
         except Exception as error:  # noqa: BLE001 - noted, and its requester is told
             await self._after_unexpected(request_id, error)
         finally:
-            del self._doing[request_id]
+            del self._in_progress[request_id]
 
     async def _after_unexpected(self, request_id: str, error: Exception) -> None:
         """Record what an unexpected error means for a request, and let go of it until it may go on."""
         error_id, at = unexpected.id_of(request_id), self._clock.now()
-        self._met.note(error, doing="acting", error_id=error_id)
+        self._unexpected.note(error, doing="acting", error_id=error_id)
         request: Request | None = None
         try:
             request = await self._store.load(request_id)
@@ -241,11 +242,10 @@ class Worker:
                 return
             changed = unexpected.after(request, at=at)
             what = "given up after an unexpected error" if unexpected.is_given_up(changed) else "unexpected error"
-            facts: dict[str, object] = {"error_id": error_id, "error": type(error).__name__, "state": changed.state}
-            event = ports.AuditEvent(at=at, what=what, request_id=request_id, facts=facts)
-            await self._store.commit(ports.Change(request=changed, audit=(event,)))
+            facts = {"error_id": error_id, "error": type(error).__name__, "state": changed.state}
+            await self._commits.write(ports.Change(request=changed), what, facts=facts, at=at)
             if unexpected.is_given_up(changed):
-                await self._telling.tell_unexpected(changed)
+                await self._deliverer.tell_unexpected(changed)
             due_at = max(schedule.at(changed) or 0.0, unexpected.again_at(changed, at=at))
             if await self._store.release(changed, due_at=due_at):
                 self.look_by(due_at)
@@ -255,18 +255,18 @@ class Worker:
             self._stranded.add(request_id)
             log.warning("request delayed: database unavailable", request=request_id, reason=str(failure))
         except Exception as again:  # noqa: BLE001 - noted; it is looked at again once its lease has lapsed, but not for ever
-            self._met.note(again, doing="acting", error_id=error_id)
+            self._unexpected.note(again, doing="acting", error_id=error_id)
             self._unrecorded[request_id] += 1
             if self._unrecorded[request_id] == unexpected.MOST and request is not None:
-                await self._telling.tell_unexpected(request)
+                await self._deliverer.tell_unexpected(request)
 
-    async def _claim(self, request_id: str, doing: _Doing) -> Request | None:
+    async def _claim(self, request_id: str, doing: _InProgress) -> Request | None:
         doing.nudge.clear()  # before the record is read: what changes from now on is looked at again
         if self._store.lease_left(request_id) >= HELD_LONG_ENOUGH:
             return await self._store.load(request_id)
         return await self._store.claim(request_id)
 
-    async def _carry_out(self, claimed: Request, doing: _Doing) -> None:
+    async def _carry_out(self, claimed: Request, doing: _InProgress) -> None:
         """Act and tell until neither is due: at most one act and one telling side by side."""
         request: Request | None = claimed  # as fresh as a load, which a call would wait for
         try:
@@ -289,7 +289,7 @@ class Worker:
         left = schedule.call_at(request) - self._clock.now()
         return [self._clock.sleep(left)] if schedule.is_announcing(request) and left > 0 else []
 
-    async def _begin(self, request: Request, doing: _Doing) -> None:
+    async def _begin(self, request: Request, doing: _InProgress) -> None:
         """Begin what is due of what is not running yet. The call has a head start before Slack is told beside it."""
         now = self._clock.now()
         act = None if self._draining or doing.acting is not None else schedule.act(request, now)
@@ -301,31 +301,31 @@ class Worker:
             if doing.acting.done():
                 return
         if doing.telling is None and schedule.tell(request, now) is not None:
-            doing.telling = asyncio.create_task(self._telling.tell(request.id, announced=doing.nudge.set))
+            doing.telling = asyncio.create_task(self._deliverer.tell(request.id, announced=doing.nudge.set))
         if doing.showing is None and doing.shown_version < request.version and schedule.is_card_held_back(request):
             doing.shown_version = request.version  # tried once: an announcement that hangs holds back no button
-            doing.showing = asyncio.create_task(self._telling.show_card(request))
+            doing.showing = asyncio.create_task(self._deliverer.show_card(request))
 
     async def _act(self, request: Request, act: schedule.Act) -> None:
         with contextlib.suppress(errors.Conflict):  # the request moved on: whoever moved it has woken this one
             match act:
                 case schedule.Act.CALL:
-                    await self._calling.call(request, moved=lambda: self.wake(request.id))
+                    await self._caller.call(request, moved=lambda: self.wake(request.id))
                 case schedule.Act.CALL_AGAIN:
-                    await self._calling.call_again(request, moved=lambda: self.wake(request.id))
+                    await self._caller.call_again(request, moved=lambda: self.wake(request.id))
                 case schedule.Act.READ:
-                    await self._calling.read(request)
+                    await self._caller.read(request)
                 case schedule.Act.RECOVER:
-                    await self._calling.recover(request)
+                    await self._caller.recover(request)
                 case schedule.Act.EXPIRE | schedule.Act.LAPSE:
-                    await self._calling.save(clicks.expired(request, at=self._clock.now()), "expired")
+                    await self._caller.save(clicks.expired(request, at=self._clock.now()), "expired")
                 case schedule.Act.REMIND:
-                    await self._calling.save(transitions.remind(request, at=self._clock.now()), "reminded")
+                    await self._caller.save(transitions.remind(request, at=self._clock.now()), "reminded")
                 case schedule.Act.REMIND_REVIEW:
-                    await self._calling.remind_of_review(request)
+                    await self._caller.remind_of_review(request)
 
 
-def _reap(doing: _Doing) -> None:
+def _reap(doing: _InProgress) -> None:
     """Put away what has ended; what it raised is raised here."""
     if doing.acting is not None and doing.acting.done():
         ended, doing.acting = doing.acting, None

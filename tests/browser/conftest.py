@@ -15,7 +15,7 @@ from playwright.async_api import Browser, Locator, Page, async_playwright, expec
 
 from bot.playground import rehearsal
 from bot.playground.page import launch
-from bot.serve import run
+from bot.serve import http_server
 from tests.nursery import Nursery
 
 CHROMIUM: Final = shutil.which("chromium")
@@ -63,7 +63,7 @@ async def chromium() -> AsyncIterator[Browser]:
 @pytest_asyncio.fixture(loop_scope="session")
 async def playground(tmp_path: pathlib.Path, nursery: Nursery) -> AsyncIterator[launch.Playground]:
     """Run the playground, with the real bot as a process of its own."""
-    with run.listen("127.0.0.1", 0) as listener:
+    with http_server.listen("127.0.0.1", 0) as listener:
         async with launch.playground(rehearsal.sample(), tmp_path, listener, launch=nursery.launch) as running:
             yield running
 

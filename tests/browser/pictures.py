@@ -12,7 +12,7 @@ from playwright.async_api import Browser, Page, ViewportSize, async_playwright, 
 
 from bot.playground import rehearsal
 from bot.playground.page import launch
-from bot.serve import run
+from bot.serve import http_server
 from tests.browser.conftest import ARGUMENTS, CHROMIUM, messages
 
 PLACE: Final = pathlib.Path(__file__).with_name("pictures")
@@ -41,7 +41,7 @@ STAND_STILL: Final = """() => {
 async def take() -> None:
     """Take every picture."""
     PLACE.mkdir(exist_ok=True)
-    with tempfile.TemporaryDirectory() as directory, run.listen("127.0.0.1", 0) as listener:
+    with tempfile.TemporaryDirectory() as directory, http_server.listen("127.0.0.1", 0) as listener:
         scene = rehearsal.sample()
         async with (
             launch.playground(scene, pathlib.Path(directory), listener) as running,

@@ -7,12 +7,12 @@ from collections.abc import Iterator, Mapping
 import pytest
 from structlog.testing import capture_logs
 
-from bot.cloud import client
+from bot.cloud import client, credentials
 from bot.cloud.credentials import CredentialSource, fixed
 from bot.commands.verbs import Verb
 from bot.lifecycle import call_outcome
 from bot.playground.live import server as live_server
-from bot.settings import loader, log
+from bot.settings import loader
 from bot.settings.credentials import AccessKey, Credentials, IamUser
 
 from .conftest import FLOW_ID, NOON, PROJECT_ID, Rig
@@ -265,7 +265,7 @@ async def test_a_replaced_key_starts_no_new_minute_of_reading(rig: Rig, director
 def hidden(monkeypatch: pytest.MonkeyPatch) -> set[str]:
     """Return the secrets that the log was told to hide."""
     told: set[str] = set()
-    monkeypatch.setattr(log, "hide", told.update)
+    monkeypatch.setattr(credentials, "hide_secrets", told.update)
     return told
 
 

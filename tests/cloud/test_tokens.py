@@ -514,7 +514,7 @@ async def test_lists_are_read_with_a_token_as_well(rig: Rig, cloud: client.LiveC
 
 async def test_tokens_are_cut_out_of_the_log(rig: Rig, monkeypatch: pytest.MonkeyPatch) -> None:
     hidden: set[str] = set()
-    monkeypatch.setattr(log, "hide", hidden.update)
+    monkeypatch.setattr(log, "hide_secrets", hidden.update)
     cloud = rig.client(held=user(rig.live.endpoint))
     succeeded(await cloud.flow(rig.project, FLOW_ID))
 

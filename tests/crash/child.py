@@ -24,7 +24,7 @@ import aiohttp
 
 from bot.cloud import client as cloud
 from bot.cloud.credentials import CredentialSource
-from bot.serve import build, run
+from bot.serve import build, http_server
 from bot.settings import loader, log
 from bot.store import opening, store
 from bot.usecases import ports
@@ -146,9 +146,9 @@ async def live(job: Job, points: Points) -> None:
         )
         await bot.installation.learn()
         bot.start()
-        listener = run.listen("127.0.0.1", 0)
+        listener = http_server.listen("127.0.0.1", 0)
         points.say({"port": listener.getsockname()[1]})
-        await run.Server(run.server_config(bot.app)).serve(sockets=[listener])
+        await http_server.Server(http_server.config(bot.app)).serve(sockets=[listener])
 
 
 def breed(orders: socket.socket, be_born: Callable[[bytes, int], NoReturn]) -> None:

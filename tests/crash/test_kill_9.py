@@ -18,8 +18,8 @@ ROOT: Final = pathlib.Path(__file__).parents[2]
 
 PLAYERS: Final = max(2, os.cpu_count() or 2)
 
-A_SEED_WITHIN: Final = 60.0
-"""Real seconds for a seed, however busy the machine is."""
+A_SEED_WITHIN: Final = 300.0
+"""Real seconds for a seed, however busy the machine is; a play that cannot go on ends by itself."""
 
 
 def seeds() -> list[int]:
@@ -47,7 +47,7 @@ async def play(mine: list[int]) -> Player:
         stderr=asyncio.subprocess.PIPE,
     )
     try:
-        async with asyncio.timeout(A_SEED_WITHIN + A_SEED_WITHIN / 10 * len(mine)):
+        async with asyncio.timeout(A_SEED_WITHIN + A_SEED_WITHIN / 50 * len(mine)):
             said, errors = await process.communicate()
     finally:
         if process.returncode is None:

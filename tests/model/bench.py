@@ -68,12 +68,12 @@ class Replica:
         chat = self.tap.of(bench.chat)
         people = self.tap.of(bench.people)
         gate = Gate(current_policy=lambda: bench.policies[bench.policy], directory=people, switch=database, clock=clock)
-        asking = RequestOpener(store=database, finder=FlowFinder(cloud=cloud, clock=clock), gate=gate, clock=clock)
+        opener = RequestOpener(store=database, finder=FlowFinder(cloud=cloud, clock=clock), gate=gate, clock=clock)
         self.worker = Worker(
             store=database,
-            service=UseCases(store=database, gate=gate, asking=asking, clock=clock),
-            calling=Caller(store=database, cloud=cloud, gate=gate, clock=clock),
-            telling=Deliverer(store=database, chat=chat, clock=clock),
+            use_cases=UseCases(store=database, gate=gate, opener=opener, clock=clock),
+            caller=Caller(store=database, cloud=cloud, gate=gate, clock=clock),
+            deliverer=Deliverer(store=database, chat=chat, clock=clock),
             chat=chat,
             clock=clock,
         )

@@ -20,7 +20,7 @@ import pytest
 from bot.playground import rehearsal
 from bot.playground.page import control, launch, server
 from bot.policy.file.problems import SettingsInvalid
-from bot.serve import run
+from bot.serve import http_server
 from tests.nursery import Nursery
 
 PATIENCE: Final = 20.0
@@ -95,7 +95,7 @@ def words(seen: Mapping[str, Any]) -> str:
 
 @contextlib.asynccontextmanager
 async def opened(scene: rehearsal.Scene, directory: pathlib.Path, nursery: Nursery) -> AsyncIterator[launch.Playground]:
-    with run.listen("127.0.0.1", 0) as listener:
+    with http_server.listen("127.0.0.1", 0) as listener:
         async with launch.playground(scene, directory, listener, launch=nursery.launch) as running:
             yield running
 

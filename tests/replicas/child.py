@@ -20,7 +20,7 @@ import aiohttp
 from bot.cloud import client as cloud
 from bot.cloud import key_lock
 from bot.cloud.credentials import CredentialSource
-from bot.serve import build, run, web
+from bot.serve import build, http_server, web
 from bot.settings import loader, log
 from bot.store import opening, store
 from bot.usecases import errors, ports
@@ -101,10 +101,10 @@ async def _open(url: str, job: Job) -> store.SqlStore:
 
 async def _serve(bot: build.Bot, points: NamedPoints) -> None:
     await web.introduce(bot.installation)
-    server = run.Server(run.server_config(bot.app))
+    server = http_server.Server(http_server.config(bot.app))
     asyncio.get_running_loop().add_signal_handler(signal.SIGTERM, server.finish)
     bot.start()
-    listener = run.listen("127.0.0.1", 0)
+    listener = http_server.listen("127.0.0.1", 0)
     points.say({"port": listener.getsockname()[1]})
     await server.serve(sockets=[listener])
     await bot.stop()

@@ -23,7 +23,7 @@ from bot.playground.live.errors import Refusal, Trouble
 from bot.playground.slack import transcript
 from bot.playground.slack.acks import FORM, Ack
 from bot.playground.slack.records import PostedMessage, View
-from bot.serve import build, run
+from bot.serve import build, http_server
 from bot.store import migrate
 from tests.fakes import FakeClock
 
@@ -33,7 +33,7 @@ MAIN = "ec897482-d24b-4d64-aa39-407980901b2d"
 
 BOTH_DOORS = (
     *("test_stop", "test_typed_texts", "test_approvals", "test_deny_and_withdraw", "test_direct", "test_races"),
-    *("test_mentions", "test_emergency"),
+    *("test_mentions", "test_emergency", "test_slack_away_at_start"),
 )
 
 ACKNOWLEDGED = re.compile(r"(Dry run: )?(EMERGENCY: )?Reading ")
@@ -363,7 +363,7 @@ async def running(built: world.World) -> AsyncIterator[Stage]:
 async def _listening(bot: build.Bot) -> AsyncIterator[str]:
     listener = socket.socket()
     listener.bind(("127.0.0.1", 0))
-    config = run.server_config(bot.app)
+    config = http_server.config(bot.app)
     config.load()
     server = uvicorn.Server(config)
     server.lifespan = config.lifespan_class(config)

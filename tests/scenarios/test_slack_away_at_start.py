@@ -1,14 +1,17 @@
 """Slack has not answered since the bot started: deliveries are recorded, and decided once our workspace is known."""
 
+import asyncio
 import json
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Coroutine
 from contextlib import asynccontextmanager
+from typing import Any
 
 import pytest
 
 from bot.playground import world
 from bot.playground.slack import payloads
 from bot.playground.slack.acks import Ack
+from bot.playground.slack.faults import HANDSHAKE
 from bot.playground.slack.records import PostedMessage
 from tests.fakes import FakeClock
 from tests.scenarios.conftest import INCIDENT, Stage, running
@@ -19,10 +22,18 @@ AGAIN = 2.0
 
 @asynccontextmanager
 async def away(built: world.World) -> AsyncIterator[Stage]:
-    """Start the bot while Slack does not answer."""
-    built.slack.faults.down()
+    """Start the bot while Slack does not answer; in Socket Mode, it still opens connections."""
+    built.slack.faults.down(but=("apps.connections.open", HANDSHAKE) if "SLACK_APP_TOKEN" in built.environ else ())
     async with running(built) as stage:
         yield stage
+
+
+async def rejected(stage: Stage, delivery: Coroutine[Any, Any, Ack]) -> Ack:
+    """Return the answer to a delivery that is rejected: none over a socket, which stays silent until time is up."""
+    answering = asyncio.create_task(delivery)
+    if stage.slack.people.by_socket:
+        await stage.ticks(answering.done)
+    return await answering
 
 
 async def returns(stage: Stage) -> None:
@@ -133,8 +144,8 @@ async def test_a_mention_that_only_reads_is_left_for_slack_to_deliver_again(buil
             stage.slack.workspace,
             stage.slack.workspace.post(INCIDENT, "U0ALICE", f"<@{stage.slack.workspace.bot_user_id}> {text}"),
         )
-        ack = await stage.slack.people.event(said, retries=0)
-        assert (ack.status, stage.recorded()) == (503, 0)
+        ack = await rejected(stage, stage.slack.people.event(said, retries=0))
+        assert (ack.status, stage.recorded()) == (None if stage.slack.people.by_socket else 503, 0)
 
         stage.slack.faults.up()
         again = await stage.slack.people.replay(ack, retry=1)
@@ -222,12 +233,15 @@ async def test_what_turns_out_to_be_for_another_workspace_has_no_effect(
         assert len(stage.cards()) == 1
         assert (stage.heard("U0DAVE"), stage.heard("U0ALICE"), stage.waiting()) == ([], [], 0)
         assert stage.stops() == 0
-        assert (await foreign(stage, card, "approve", trigger="1.later")).status == 403
+        later = await rejected(stage, foreign(stage, card, "approve", trigger="1.later"))
+        assert later.status == (None if stage.slack.people.by_socket else 403)
+        assert turned_away(stage) == ["T0ELSEWHERE"] * 3
 
 
 async def test_what_names_no_workspace_at_all_is_turned_away(built: world.World) -> None:
     async with away(built) as stage:
-        assert (await stage.delivers({"command": "/flow", "text": "stop main-feed"})).status == 403
+        ack = await stage.delivers({"command": "/flow", "text": "stop main-feed"})
+        assert ack.status == (200 if stage.slack.people.by_socket else 403)  # a socket tells whoever typed it
         assert stage.recorded() == 0
 
 

@@ -15,7 +15,7 @@ from bot.lifecycle.cloud_failure import CloudFailure, Fault
 from bot.lifecycle.states import Progress, State
 from bot.playground import world
 from bot.policy.file.problems import SettingsInvalid
-from bot.serve import build, run
+from bot.serve import build, http_server, run
 from bot.serve.clock import SystemClock
 from bot.slack.directory import people
 from bot.usecases import errors
@@ -228,5 +228,8 @@ async def test_a_drain_begins_no_call(desk: Desk) -> None:
 
 @pytest.mark.parametrize("host", ["127.0.0.1", "::1", "localhost"])
 def test_it_listens_where_host_says_in_either_family(host: str) -> None:
-    with run.listen(host, 0) as listener, socket.create_connection(listener.getsockname()[:2], timeout=5) as caller:
+    with (
+        http_server.listen(host, 0) as listener,
+        socket.create_connection(listener.getsockname()[:2], timeout=5) as caller,
+    ):
         assert caller.getpeername()[:2] == listener.getsockname()[:2]

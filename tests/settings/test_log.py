@@ -381,7 +381,7 @@ def test_a_clock_that_is_set_back_silences_nothing() -> None:
 
 def test_a_secret_that_is_learned_later_is_cut_out_from_then_on(capsys: pytest.CaptureFixture[str]) -> None:
     configured()
-    log.hide(["renewed-s3cr3t/+", ""])
+    log.hide_secrets(["renewed-s3cr3t/+", ""])
     structlog.get_logger().info("the key is renewed-s3cr3t/+", quoted="renewed-s3cr3t%2F%2B", first=SECRETS[0])
 
     out = capsys.readouterr().err
@@ -400,4 +400,4 @@ def test_secrets_that_are_renewed_for_ever_take_no_memory_for_ever() -> None:
 
 def test_hiding_secrets_before_the_log_is_configured_does_nothing(mocker: MockerFixture) -> None:
     mocker.patch.object(log, "_in_force", None)
-    log.hide(["a secret of nobody"])
+    log.hide_secrets(["a secret of nobody"])

@@ -108,16 +108,16 @@ class Dispatching:
         self.entries: list[Entry] = []
         self.recording: Recording | Exception = Recording.NEW
         self.installation = Installation(client=client)
-        returns = ReplyHandles(clock=clock)
+        reply_handles = ReplyHandles(clock=clock)
         pacer = Pacer(clock=clock)
         self.notifier = Notifier(
-            client=client, session=session, installation=self.installation, returns=returns, pacer=pacer
+            client=client, session=session, installation=self.installation, reply_handles=reply_handles, pacer=pacer
         )
         self.queries = NothingToRead()
         self.reader = ReadLane(queries=self.queries, notifier=self.notifier)
         self.listeners = Listeners(
             record=self._record,
-            returns=returns,
+            reply_handles=reply_handles,
             notifier=self.notifier,
             reader=self.reader,
             installation=self.installation,

@@ -50,14 +50,14 @@ class Speaking:
 
     def __init__(self, slack: SlackStandIn, clock: FakeClock, session: aiohttp.ClientSession) -> None:
         self.slack, self.clock = slack, clock
-        self.returns = ReplyHandles(clock=clock)
+        self.reply_handles = ReplyHandles(clock=clock)
         self.counted: list[str] = []
         client = AsyncWebClient(token=slack.bot_token, base_url=slack.api_url, session=session, retry_handlers=[])
         self.notifier = Notifier(
             client=client,
             session=session,
             installation=Installation(client=client),
-            returns=self.returns,
+            reply_handles=self.reply_handles,
             pacer=Pacer(clock=clock),
             count=self.counted.append,
         )
@@ -158,8 +158,8 @@ async def test_a_failure_is_a_value_of_ours(
     assert getattr(raised.value, "retry_after", None) == (9.0 if fault == "ratelimit" else None)
 
 
-async def test_a_person_is_answered_by_response_url_first(speaking: Speaking) -> None:
-    speaking.returns.remember("k", response_url=await response_url(speaking), trigger_id=None)
+async def test_a_person_is_told_by_the_way_back_first(speaking: Speaking) -> None:
+    speaking.reply_handles.remember("k", response_url=await response_url(speaking), trigger_id=None)
 
     await speaking.notifier.answer(entry(), answers.NoSuchRequest())
 
@@ -175,7 +175,7 @@ async def test_a_failing_response_url_leads_to_an_ephemeral(speaking: Speaking, 
         speaking.slack.faults.drop_before("response_url", times=None)
     elif trouble == "500":
         speaking.slack.faults.server_error("response_url")
-    speaking.returns.remember("k", response_url=url + ("x" if trouble == "gone" else ""), trigger_id=None)
+    speaking.reply_handles.remember("k", response_url=url + ("x" if trouble == "gone" else ""), trigger_id=None)
 
     await speaking.notifier.answer(entry(), answers.NoSuchRequest())
 
@@ -221,7 +221,7 @@ async def test_what_needs_no_words_says_nothing(speaking: Speaking) -> None:
 
 async def test_whoever_denied_is_asked_why_while_there_is_time(speaking: Speaking) -> None:
     trigger = speaking.slack.people._triggers.issue("U0CAROL")
-    speaking.returns.remember("k", response_url=None, trigger_id=trigger)
+    speaking.reply_handles.remember("k", response_url=None, trigger_id=trigger)
     asked = answers.DenyReasonAsked(request_id="r1", flow="main-feed")
 
     await speaking.notifier.answer(entry(user="U0CAROL"), asked)
@@ -237,7 +237,7 @@ async def test_whoever_may_review_is_asked_in_a_modal_and_told_to_press_again_wh
     speaking: Speaking,
 ) -> None:
     trigger = speaking.slack.people._triggers.issue("U0CAROL")
-    speaking.returns.remember("k", response_url=None, trigger_id=trigger)
+    speaking.reply_handles.remember("k", response_url=None, trigger_id=trigger)
     asked = answers.ReviewAsked(request_id="r1", verb=Verb.STOP, flow="main-feed")
     pressed = entry(Clicked(button=Button.REVIEW, request_id="r1", channel=HERE, message_ts="1.0"), user="U0CAROL")
 
@@ -273,7 +273,7 @@ async def test_an_emergency_is_told_in_the_thread_and_channel_and_announced_in_t
 @pytest.mark.parametrize("trouble", ["late", "error", "drop"])
 async def test_a_modal_that_does_not_open_is_told_and_raises_nothing(speaking: Speaking, trouble: str) -> None:
     trigger = speaking.slack.people._triggers.issue("U0CAROL")
-    speaking.returns.remember("k", response_url=None, trigger_id=trigger)
+    speaking.reply_handles.remember("k", response_url=None, trigger_id=trigger)
     if trouble == "late":
         speaking.clock.turn(TRIGGER_SECONDS)
     elif trouble == "error":

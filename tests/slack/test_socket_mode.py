@@ -53,10 +53,11 @@ class Opened:
         self.gate = asyncio.Event()
         self.gate.set()
         client = AsyncWebClient(token=slack.bot_token, base_url=slack.api_url, session=session, retry_handlers=[])
+        self.installation = Installation(client=client)
         self.sockets = Sockets(
             client=client,
             app_token=slack.app_token,
-            installation=Installation(client=client),
+            installation=self.installation,
             dispatch=self._dispatch,
             clock=self.clock,
             chance=lambda: 1.0,
@@ -110,6 +111,7 @@ async def opened() -> AsyncIterator[Opened]:
 
 @pytest.fixture
 async def ready(opened: Opened) -> Opened:
+    await opened.installation.learn()
     await opened.sockets.preflight()
     opened.sockets.start()
     await opened.connected()

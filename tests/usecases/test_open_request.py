@@ -325,7 +325,7 @@ async def test_the_name_is_the_clouds_or_the_id_where_there_is_none(
     assert isinstance(entry.arrival, Typed)
     await desk.store.record([entry])
 
-    taken = await desk.asking.ask(entry, entry.arrival, request_id=entry.key, name=typed)
+    taken = await desk.opener.ask(entry, entry.arrival, request_id=entry.key, name=typed)
 
     assert (taken.request_id is not None) is opens
     assert isinstance(taken.answer, answers.NameMissing) is not opens
@@ -339,7 +339,7 @@ async def test_the_audit_tells_what_was_typed_as_the_name(desk: Desk) -> None:
         entry = desk.typed("stop flow-1")
         assert isinstance(entry.arrival, Typed)
         await desk.store.record([entry])
-        await desk.asking.ask(entry, entry.arrival, request_id=entry.key, name=name)
+        await desk.opener.ask(entry, entry.arrival, request_id=entry.key, name=name)
 
     (wrong,), (right,) = desk.select("SELECT facts FROM audit ORDER BY id")
     assert '"typed_name":"flow-1"' in wrong

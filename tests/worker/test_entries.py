@@ -93,7 +93,7 @@ async def test_an_error_that_cannot_be_recorded_is_told_once_and_taken_up_no_mor
 async def test_an_error_that_can_neither_be_recorded_nor_told_is_logged(
     tmp_path: pathlib.Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(entries, "LEFT_ALONE", 1)
+    monkeypatch.setattr(entries, "GIVEN_UP", 1)
     async with open_desk(tmp_path) as desk:
         for _ in range(2):
             desk.store.before["commit"] += [RuntimeError("nobody foresaw this")] * 2
@@ -101,7 +101,7 @@ async def test_an_error_that_can_neither_be_recorded_nor_told_is_logged(
             await arrives(desk, desk.click("approve", CAROL, "no such"))
 
         assert kinds(desk) == []
-        assert len(desk.worker._entries._left_alone) == 1
+        assert len(desk.worker._entries._given_up) == 1
 
 
 async def test_an_error_while_the_database_goes_away_waits_for_it(desk: Desk) -> None:

@@ -449,7 +449,7 @@ async def test_a_surprise_while_calling_is_read_back_and_called_again_where_it_i
     task = asyncio.create_task(desk.worker.run())
     desk.cloud.will("stop", RuntimeError("nobody foresaw this"))
     await arrives(desk, desk.click("approve", CAROL, request_id))
-    await until(lambda: desk.cloud.stops() and not desk.worker._doing)
+    await until(lambda: desk.cloud.stops() and not desk.worker._in_progress)
     desk.clock.turn(31)
     await rests(desk)
     assert (await desk.now(request_id)).operation.awaiting is Awaiting.TRY
@@ -507,7 +507,7 @@ async def test_a_click_received_in_time_counts_although_it_is_looked_at_after_th
     await until(lambda: any(age == 5.0 for _, age in desk.directory.asked))
     desk.clock.turn(2)
     desk.worker.wake(request_id)
-    await until(lambda: request_id in desk.worker._doing)
+    await until(lambda: request_id in desk.worker._in_progress)
     desk.directory.gate.set()
     await rests(desk)
 

@@ -27,7 +27,7 @@ from bot.playground.page.sight import Sight
 from bot.playground.process import BotProcess, Launch
 from bot.playground.slack.workspace import SLACKBOT
 from bot.policy.file.problems import Problem, SettingsInvalid
-from bot.serve import run as run_module
+from bot.serve import http_server
 from bot.settings import log
 
 USUAL_PORT: Final = 4321
@@ -129,7 +129,7 @@ def _app(scene: rehearsal.Scene, built: world.World, control: Control, changes: 
 
 @contextlib.asynccontextmanager
 async def _page(app: Any, listener: socket.socket, changes: Changes) -> AsyncIterator[None]:
-    serving = run_module.Server(run_module.server_config(app))
+    serving = http_server.Server(http_server.config(app))
     task = asyncio.create_task(serving.serve(sockets=[listener]))
     try:
         yield
@@ -163,11 +163,11 @@ def _scene(config: pathlib.Path | None) -> rehearsal.Scene:
 def _listening(port: int | None) -> Iterator[socket.socket]:
     """Open the port; without a number, the default one or, if that is taken, any free one."""
     try:
-        listener = run_module.listen("127.0.0.1", USUAL_PORT if port is None else port)
+        listener = http_server.listen("127.0.0.1", USUAL_PORT if port is None else port)
     except OSError as error:
         if port is not None:
             raise _wrong("--port", f"cannot listen on port {port}: {os.strerror(error.errno or 0)}") from error
-        listener = run_module.listen("127.0.0.1", 0)
+        listener = http_server.listen("127.0.0.1", 0)
     with listener:
         yield listener
 

@@ -7,7 +7,7 @@ switched on.
 
 import asyncio
 from collections import defaultdict, deque
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Collection, Mapping
 from dataclasses import dataclass, replace
 from typing import Literal
 
@@ -50,6 +50,7 @@ class Faults:
         self._now = now
         self._planned: dict[str, deque[SlackFault]] = defaultdict(deque)
         self._down = False
+        self._spared: frozenset[str] = frozenset()
         self._called: dict[tuple[str, str], SlidingWindow] = {}
 
     def ratelimit(self, method: str = EVERYTHING, *, times: int | None = 1, retry_after: int = 1) -> None:
@@ -84,9 +85,10 @@ class Faults:
         """Carry out the call, but leave these fields out of the answer, or only out of the object with the id `of`."""
         self._plan(method, SlackFault(kind="lacks", left=times, names=names, of=of))
 
-    def down(self) -> None:
-        """Close every connection without an effect, until `up`."""
+    def down(self, *, but: Collection[str] = ()) -> None:
+        """Close every connection without an effect, until `up`; those for these methods go on."""
         self._down = True
+        self._spared = frozenset(but)
 
     def up(self) -> None:
         """End `down`; other faults stay set."""
@@ -102,7 +104,7 @@ class Faults:
 
     def take(self, method: str, *, place: str = "") -> SlackFault | None:
         """Return the fault for this call, and count it; `place` is the channel, for limits per channel."""
-        if self._down:
+        if self._down and method not in self._spared:
             return SlackFault(kind="drop_before")
         for name in (method, EVERYTHING):
             if self._planned[name]:

@@ -84,14 +84,16 @@ class AppConnections:
         self._turn = 0
         self._web = web.Server(self._serve, access_log=None)
         self._server: asyncio.Server | None = None
+        self._starting = asyncio.Lock()
         self._base = ""
 
     async def start(self) -> None:
         """Start listening, unless it does already."""
-        if self._server is None:
-            self._web = web.Server(self._serve, access_log=None)
-            self._server = await asyncio.get_running_loop().create_server(self._web, "127.0.0.1", 0)
-            self._base = f"ws://127.0.0.1:{self._server.sockets[0].getsockname()[1]}/link/"
+        async with self._starting:  # two tickets may be asked for at once
+            if self._server is None:
+                self._web = web.Server(self._serve, access_log=None)
+                self._server = await asyncio.get_running_loop().create_server(self._web, "127.0.0.1", 0)
+                self._base = f"ws://127.0.0.1:{self._server.sockets[0].getsockname()[1]}/link/"
 
     async def stop(self) -> None:
         """Cut every connection and stop listening."""

@@ -1,7 +1,6 @@
-"""The cases of a policy file: what its authors say that the rules decide, held against what they do decide.
+"""The cases of a policy file: compare the decisions that its authors expect with the actual ones.
 
-Pure. The rules count as they stand in the file, outside any freeze: a case must not hold on one day and fail on the
-next. It must not know where in the file a case stands.
+Pure. Freezes are ignored, so that a case does not pass one day and fail the next. It must not know line numbers.
 """
 
 from collections.abc import Iterable, Iterator
@@ -12,11 +11,11 @@ from bot.policy.file.keys import Case
 from bot.policy.model import Decision, Policy
 
 FailedCase = tuple[str, str]
-"""The key of a case that something is wrong with, and what."""
+"""The key of a failing case, and the problem."""
 
 
 def judge(whole: Policy, case: Case) -> tuple[FailedCase, ...]:
-    """Say what of a case does not hold, or names what the policy does not know."""
+    """Return what fails in a case, or which of its names the policy does not define."""
     unknown = tuple(_unknown(whole, case))
     if unknown:
         return unknown

@@ -53,7 +53,7 @@ def wrong(what: str) -> pydantic_core.PydanticCustomError:
 
 
 def near(word: str, words: list[str]) -> str:
-    """Return a guess at which of the words was meant, fit to follow a sentence; nothing where none is near."""
+    """Return a "did you mean" suffix for a sentence, or an empty string if no word is close."""
     close = difflib.get_close_matches(word, words, n=1)
     return f'; did you mean "{close[0]}"?' if close else ""
 

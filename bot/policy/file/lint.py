@@ -1,6 +1,6 @@
-"""Warnings about the rules of a policy that are each valid by themselves.
+"""Warnings about policy rules that are each valid but odd together.
 
-Pure. It compares rules as they are written, entry by entry, and claims nothing that hangs on who is in a user group.
+Pure. It compares the text of the rules, entry by entry, and never depends on who is in a user group.
 """
 
 from collections.abc import Iterator

@@ -24,7 +24,7 @@ NOT_YET: Final = frozenset({"operators"})
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
 class Loaded:
-    """What came of a file.
+    """The result of loading a file.
 
     `policy` is None where there are `problems`: nothing may start then. `projects` are all names of the file. `defects`
     fail `flowbot check`, while a bot runs with them and refuses what they ask; `warnings` are for reading only. `cases`
@@ -43,7 +43,7 @@ def load(data: bytes, *, name: str) -> Loaded:
     """Read the bytes of the file called `name`."""
     try:
         return _load(data, name)
-    except RecursionError:  # from tomllib, at a few hundred brackets one in another
+    except RecursionError:  # from tomllib, at a few hundred nested brackets
         return Loaded(policy=None, problems=(Problem(where=name, what="is nested too deeply"),))
 
 
@@ -58,7 +58,7 @@ def _load(data: bytes, name: str) -> Loaded:
         found = re.search(r"\(at line (\d+)", str(error))
         line = int(found[1]) if found else text.rstrip("\n").count("\n") + 1
         return Loaded(policy=None, problems=(Problem(where=f"{name}:{line}", what=f"is not TOML: {error}"),))
-    except ValueError:  # Python's own bound on the digits of a whole number
+    except ValueError:  # Python's limit on the digits of an integer
         return Loaded(policy=None, problems=(Problem(where=name, what="contains a number with too many digits"),))
     return _PolicyFile(name, text, raw).result(hashlib.sha256(data).hexdigest())
 
@@ -87,7 +87,7 @@ _LIMIT: Final[pydantic.TypeAdapter[int]] = pydantic.TypeAdapter(file_keys.Limit)
 
 
 class _PolicyFile:
-    """One reading of one file: what was found so far, and where it stands."""
+    """The state of loading one file: the problems so far, and their lines."""
 
     def __init__(self, name: str, text: str, raw: dict[str, Any]) -> None:
         self.name, self.raw, self.places = name, raw, toml_lines.Places(text)

@@ -1,6 +1,6 @@
-"""The lines of each key and table in a TOML text: tomllib tells only the values.
+"""Line numbers of the keys and tables in a TOML text; tomllib returns only values.
 
-Pure. It knows nothing of what the keys mean.
+Pure. It does not know what the keys mean.
 """
 
 import re
@@ -27,7 +27,7 @@ _TOKEN: Final = re.compile(
 
 
 class Places:
-    """The places in a text that is TOML for sure. The work grows with the text, and no faster."""
+    """The line numbers in a valid TOML text, found in linear time."""
 
     def __init__(self, text: str) -> None:
         self.rows = text.split("\n")
@@ -43,7 +43,7 @@ class Places:
                 self.mark(table, found, (start, end))
 
     def line(self, path: Path) -> int:
-        """Return the line of what stands at the path, or of the nearest table around it."""
+        """Return the line of the value at the path, or of the nearest enclosing table."""
         while path and path not in self.spans:
             path = path[:-1]
         return self.spans.get(path, (1, 1))[0]

@@ -52,7 +52,7 @@ class Cache(Generic[Said]):
         self._clock = clock
         self._patience = patience
         self._known: BoundedDict[str, Known[Said]] = BoundedDict(REMEMBERED)
-        self._asking: dict[str, Known[asyncio.Task[Known[Said]]]] = {}
+        self._pending: dict[str, Known[asyncio.Task[Known[Said]]]] = {}
 
     async def get(self, name: str, *, max_age: float, patient: bool = True) -> Said | None:
         """Return an answer at most `max_age` seconds old, or None; wait for a rate limit if `patient`."""
@@ -94,22 +94,22 @@ class Cache(Generic[Said]):
 
     async def _join(self, name: str, since: float) -> Known[Said] | None:
         """Wait for a call in progress if its answer will be fresh enough; else return None."""
-        asking = self._asking.get(name)
-        if asking is None or not since <= asking.at <= self._clock.now():
+        pending = self._pending.get(name)
+        if pending is None or not since <= pending.at <= self._clock.now():
             return None
-        known = await asyncio.shield(asking.said)
+        known = await asyncio.shield(pending.said)
         return known if known.at >= since else None  # the call may have been served by an older page
 
     async def _ask_now(self, name: str, since: float) -> Known[Said]:
         task = asyncio.create_task(self._ask_and_keep(name, since))
-        self._asking[name] = Known(said=task, at=self._clock.now())
+        self._pending[name] = Known(said=task, at=self._clock.now())
         task.add_done_callback(lambda done: self._asked(name, done))
         return await asyncio.shield(task)
 
     def _asked(self, name: str, done: asyncio.Task[Known[Said]]) -> None:
-        asking = self._asking.get(name)
-        if asking is not None and asking.said is done:
-            del self._asking[name]
+        pending = self._pending.get(name)
+        if pending is not None and pending.said is done:
+            del self._pending[name]
         if not done.cancelled():
             done.exception()  # marks it as retrieved: its waiters have it, and there may be none left
 

@@ -11,7 +11,7 @@ from slack_sdk.models import blocks
 
 from bot.commands.verbs import Door
 from bot.lifecycle.records import Request
-from bot.slack.messages import answers as others
+from bot.slack.messages import answers as answer_messages
 from bot.slack.messages import emergencies, flows, refusals, rights, state
 from bot.slack.messages.card import about
 from bot.slack.messages.headline import headline
@@ -34,7 +34,7 @@ def show(value: query_results.Shown | query_results.NotShown, *, door: Door, wor
         case query_results.Flows():
             return flows.page(value, door=door)
         case query_results.FlowsUnread():
-            return tell(*others.unreadable("The list of flows", value.project, value.failure, so=""))
+            return tell(*answer_messages.unreadable("The list of flows", value.project, value.failure, so=""))
         case query_results.Pending():
             return _pending(value, workspace_url)
         case query_results.History():
@@ -53,11 +53,11 @@ def _not_shown(value: query_results.NotShown) -> tuple[str, ...]:
             people = value.people
             return (refusals.refusal(value.decision, action=value.action, flow=value.flow, people=people),)
         case answers.NoSuchFlow():
-            return others.no_such_flow(value, so="")
+            return answer_messages.no_such_flow(value, so="")
         case answers.Unreadable():
-            return others.unreadable(code(value.typed), value.project, value.failure, so="")
+            return answer_messages.unreadable(code(value.typed), value.project, value.failure, so="")
         case answers.WhichProject():
-            return (others.which_project(value, so=""),)
+            return (answer_messages.which_project(value, so=""),)
         case _:
             assert_never(value)
 
