@@ -151,10 +151,8 @@ def assemble(
     live: ports.Cloud,
 ) -> Bot:
     """Connect the parts."""
-    client = _client(settings, session)
-    installation = Installation(client=client)
-    reply_handles = ReplyHandles(clock=clock)
-    registry = prometheus_client.CollectorRegistry()
+    client, registry = _client(settings, session), prometheus_client.CollectorRegistry()
+    installation, reply_handles = Installation(client=client), ReplyHandles(clock=clock)
     notifier = Notifier(
         client=client,
         session=session,
@@ -178,9 +176,8 @@ def assemble(
         clock=clock,
         api_url=settings.slack_api_url,
     )
-    dispatch = functools.partial(
-        slack_app.dispatch, slack_app.build(client=client, installation=installation, listeners=listeners)
-    )
+    bolt = slack_app.build(client=client, installation=installation, listeners=listeners)
+    dispatch = functools.partial(slack_app.dispatch, bolt)
     sockets = web.sockets(settings, client, installation, clock, dispatch, registry)
     app = web.routes(web.guard(settings, installation, clock, dispatch), sockets, database, registry, client)
     return Bot(
