@@ -1,6 +1,5 @@
 """The `flowbot` command. Heavy modules are imported by the commands that use them."""
 
-import getpass
 import pathlib
 import re
 import sys
@@ -9,7 +8,7 @@ from typing import Literal
 
 import click
 
-from bot.cli import audit, exits
+from bot.cli import audit, exits, login, operations
 from bot.policy.file.problems import SettingsInvalid
 
 
@@ -20,6 +19,7 @@ def main() -> None:
 
 
 main.add_command(audit.audit)
+main.add_command(operations.operations)
 
 
 @main.command()
@@ -86,10 +86,8 @@ def pause(reason: str) -> None:
     from bot.serve import pause as pauses
     from bot.serve.clock import SystemClock
 
-    login = getpass.getuser()
-    click.echo(
-        exits.or_wrong(lambda: pauses.pause(settings.database_url, reason=reason, by=login, clock=SystemClock()))
-    )
+    by = login.of_user()
+    click.echo(exits.or_wrong(lambda: pauses.pause(settings.database_url, reason=reason, by=by, clock=SystemClock())))
 
 
 @main.command()
@@ -99,8 +97,8 @@ def resume() -> None:
     from bot.serve import pause as pauses
     from bot.serve.clock import SystemClock
 
-    login = getpass.getuser()
-    click.echo(exits.or_wrong(lambda: pauses.resume(settings.database_url, by=login, clock=SystemClock())))
+    by = login.of_user()
+    click.echo(exits.or_wrong(lambda: pauses.resume(settings.database_url, by=by, clock=SystemClock())))
 
 
 @main.command()

@@ -210,18 +210,22 @@ def _why(decision: Refuse) -> str:
             return f"{rule} needs {decision.approvals} approvals, but only {decision.candidates} could give one"
         case Why.UNREACHABLE:
             return f"{rule} depends on unknown user groups: {', '.join(decision.groups)}"
-        case Why.PAUSED:
-            return "flowbot is paused"
-        case Why.OUTSIDER:
-            return f"they are a {decision.kind}"
-        case Why.OTHER_DOOR:
-            return f"{rule} lets confirmations and approvals come from the host only"
-        case Why.NOT_OPERATOR:
-            return "their login is not in [operators]"
+        case Why.PAUSED | Why.OUTSIDER | Why.OTHER_DOOR | Why.NOT_OPERATOR:
+            return _why_none_may(decision, rule)
         case Why.OWN_REQUEST | Why.NOT_APPROVER | Why.NOT_REQUESTER | Why.ALREADY_VOTED:
             return f"{rule} does not let them decide"
         case _:
             assert_never(decision.why)
+
+
+def _why_none_may(decision: Refuse, rule: str) -> str:
+    says = {
+        Why.PAUSED: "flowbot is paused",
+        Why.OUTSIDER: f"they are a {decision.kind}",
+        Why.OTHER_DOOR: f"{rule} lets confirmations and approvals come from the host only",
+        Why.NOT_OPERATOR: "their login is not in [operators]",
+    }
+    return says[decision.why]
 
 
 def _instead(decision: Refuse) -> str:
