@@ -190,17 +190,19 @@ def _serve(clock: Mapping[str, float] | None) -> None:
     command_line.main(["serve"])
 
 
-def _import_everything() -> None:
-    """Import what a bot needs, also what is imported late: by a first migration and a first request."""
+def import_everything() -> None:
+    """Import and read what a bot needs, also what comes late: with a first migration, call or request."""
+    from bot.cloud import client
     from bot.serve import http_server
     from bot.store import migrate
 
+    client.open_client()
     with tempfile.TemporaryDirectory() as directory:
         migrate.migrate(f"sqlite:///{directory}/flowbot.db")
     http_server.config(Starlette()).load()
 
 
 if __name__ == "__main__":
-    _import_everything()
+    import_everything()
     gc.freeze()
     breed(socket.socket(fileno=int(sys.argv[1])))

@@ -69,6 +69,21 @@ class Server:
             command += ["-c", statement]
         _run(command)
 
+    def follow_clock(self, database: str) -> None:
+        """Let the clock of a database, and of each that is made from it, be what its file says."""
+        self.execute(
+            "CREATE SCHEMA fake",
+            f"""
+            CREATE FUNCTION fake.statement_timestamp() RETURNS timestamptz LANGUAGE sql STABLE AS $$
+            SELECT to_timestamp(pg_read_file('{self.directory}/clock of ' || current_database())::double precision) $$
+            """,
+            database=database,
+        )
+
+    def clock_of(self, database: str) -> pathlib.Path:
+        """Return the file with the time of a database, in seconds since the epoch."""
+        return self.directory / f"clock of {database}"
+
     def run(self, database: str, work: Callable[[asyncpg.Connection], Awaitable[Any]]) -> Any:
         """Run some work on a connection of its own."""
 

@@ -25,7 +25,7 @@ from tests.nursery import Forked, Nursery, QuickClock
 
 MAIN: Final = "ec897482-d24b-4d64-aa39-407980901b2d"
 HERE: Final = "C0INCIDENT"
-DEADLINE: Final = 20.0
+DEADLINE: Final = 120.0
 """Real seconds for a process to come up, and for the bot to do what it owes."""
 
 

@@ -101,10 +101,10 @@ async def opened(directory: pathlib.Path) -> AsyncIterator[Desk]:
 async def goes_on(desk: Desk) -> None:
     """Carry out what is due by now, as the worker's own looking would."""
     with contextlib.suppress(RuntimeError):  # it looks again
-        async with asyncio.timeout(10.0):
+        async with asyncio.timeout(60.0):
             await desk.worker.settle()
     while desk.worker._tasks:
-        await desk.worker._tasks.drain(within=10.0)
+        await desk.worker._tasks.drain(within=60.0)
 
 
 async def arrive(desk: Desk, *entries: Entry) -> None:

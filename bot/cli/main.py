@@ -83,11 +83,17 @@ def explain(user: str, channel: str, member_of: tuple[str, ...], command: tuple[
 def pause(reason: str) -> None:
     """Deny every stop and start from now on, until resumed; the bot may be running."""
     settings = exits.settings()
+    from bot.commands import slack_text
     from bot.serve import pause as pauses
     from bot.serve.clock import SystemClock
 
+    readable = slack_text.reason(reason)
+    if not readable:
+        raise click.BadParameter("is empty", param_hint="--reason")
     by = login.of_user()
-    click.echo(exits.or_wrong(lambda: pauses.pause(settings.database_url, reason=reason, by=by, clock=SystemClock())))
+    click.echo(
+        exits.or_wrong(lambda: pauses.pause(settings.database_url, reason=readable, by=by, clock=SystemClock()))
+    )
 
 
 @main.command()

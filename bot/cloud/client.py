@@ -9,6 +9,9 @@ Source: the vendor's Media Live API reference, pages ListFlows, ShowFlowDetail a
 
 import asyncio
 import dataclasses
+import functools
+import os
+import ssl
 from collections.abc import Callable, Mapping
 from typing import Final
 from urllib.parse import quote
@@ -58,7 +61,7 @@ def open_client() -> Pools:
     The environment's proxy and certificate variables apply, since many companies allow no other way out; loopback never
     goes through a proxy, which would take it for its own.
     """
-    trusted = httpx.create_ssl_context(trust_env=True)  # shared: each takes memory and time to load
+    trusted = _trusted(os.environ.get("SSL_CERT_FILE"), os.environ.get("SSL_CERT_DIR"))
 
     def open_one() -> httpx.AsyncClient:
         return httpx.AsyncClient(
@@ -71,6 +74,12 @@ def open_client() -> Pools:
         )
 
     return Pools(open_one)
+
+
+@functools.cache
+def _trusted(file: str | None, directory: str | None) -> ssl.SSLContext:
+    """Read the certificates that httpx trusts with these variables: that takes longer than all else of a start."""
+    return httpx.create_ssl_context(trust_env=True)
 
 
 class LiveClient:

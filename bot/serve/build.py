@@ -49,6 +49,9 @@ from bot.worker.requests import Worker
 
 SLACK_TIMEOUT: Final = aiohttp.ClientTimeout(total=10.0, connect=5.0)
 
+SLACK_CONNECTIONS: Final = 1_000
+"""More than what is due to be told, or is being decided, for all channels at a time; aiohttp's own limit is 100."""
+
 DRAIN_WITHIN: Final = 7.0
 """Seconds from the start of a shutdown to wait for work in progress; the whole shutdown takes at most ten."""
 
@@ -130,7 +133,7 @@ async def build(settings: Settings, *, clock: ports.Clock | None = None) -> Asyn
     async with contextlib.AsyncExitStack() as stack:
         database = await opening.open_store(settings.database_url, clock=clock, replica=secrets.token_hex(8))
         stack.push_async_callback(database.close)
-        session = await stack.enter_async_context(aiohttp.ClientSession(timeout=SLACK_TIMEOUT))
+        session = await stack.enter_async_context(open_session())
         transport = await stack.enter_async_context(open_client())
         live = _live(settings, transport, database, clock)
         bot = assemble(settings, clock=clock, database=database, session=session, live=live)
@@ -140,6 +143,11 @@ async def build(settings: Settings, *, clock: ports.Clock | None = None) -> Asyn
         bot.start()
         stack.push_async_callback(bot.stop)
         yield bot
+
+
+def open_session() -> aiohttp.ClientSession:
+    """Return the connections to Slack: so many that calls which hang keep none from another."""
+    return aiohttp.ClientSession(timeout=SLACK_TIMEOUT, connector=aiohttp.TCPConnector(limit=SLACK_CONNECTIONS))
 
 
 def assemble(

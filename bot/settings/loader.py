@@ -175,22 +175,19 @@ class _Environment:
         self.directory = directory
         self.problems: list[Problem] = []
         self.warnings: list[Problem] = []
-        own, dotenv = _named(environ, only), _named(self.dotenv(), only)
-        given = {**dotenv, **own}
+        given = {**_named(self.dotenv(), only), **_named(environ, only)}
         self.warn_of_unknown(given)
         name = given.get("SECRETS_DIR")
-        secrets = _named(self.secrets_directory(name), only)
-        self.given = {**secrets, **given}
-        self.values = self.validate(own, dotenv, secrets)
+        self.given = {**_named(self.secrets_directory(name), only), **given}
+        self.values = self.validate()
         self.origin = Origin(
             environ=dict(environ), directory=directory, secrets=directory / (name or _DEFAULT.secrets_dir)
         )
 
-    def validate(self, *places: Mapping[str, str]) -> Variables | None:
-        """Return the values from these places; the first one wins."""
-        sources = tuple(map(variables.Source, places))
+    def validate(self) -> Variables | None:
+        """Return what is given, each variable checked by itself."""
         try:
-            return Variables(_build_sources=(sources, {}))
+            return Variables(_build_sources=((variables.Source(self.given),), {}))
         except pydantic.ValidationError as invalid:
             for error in invalid.errors(include_url=False, include_context=False, include_input=False):
                 self.wrong("__".join(map(str, error["loc"])), error["msg"])

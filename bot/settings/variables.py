@@ -166,7 +166,7 @@ class Variables(BaseSettings):
 
 
 class Source(EnvSettingsSource):
-    """Variables from one place, already read, so that each place reports its own errors.
+    """Variables from all places, already read, so that each place reports its own errors.
 
     The sources of pydantic-settings would expand `${…}` inside a secret of `.env`, stop at the first file of the
     secrets directory that is not text, silently skip links that lead out of it, and split `A__B__AK` in the wrong

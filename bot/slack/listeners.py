@@ -6,6 +6,7 @@ Durable lane: the entry is on disk before the acknowledgement. Nothing is decide
 
 import contextlib
 import dataclasses
+import secrets
 from collections.abc import Awaitable, Callable
 from typing import Any, Final, assert_never
 
@@ -87,10 +88,7 @@ class Listeners:
             await ack()
             return None
         entry, typed = found
-        said = await self._take(entry, typed, body)
-        await ack()
-        if said is not None:
-            self._beside.start(self._tell(entry, said))
+        await self._tell_beside(ack, entry, self._take(entry, typed, body))
         return None
 
     async def _bot_user(self, body: Body) -> str | None:
@@ -160,16 +158,16 @@ class Listeners:
         except ValueError:
             await ack()  # a link, or a button of a later version
             return
+        await self._tell_beside(ack, entry, self._press(entry, clicked, body))
+
+    async def _press(self, entry: Entry, clicked: Clicked, body: Body) -> Message | None:
+        """Do what a button asks for, and return what its presser is told at once."""
+        self._remember(entry, body)
         view = _modal_behind(clicked, body)
-        if view is not None:
-            await ack()
-            self._remember(entry, body)
-            self._beside.start(self._open(entry, view))
-            return
-        said = messages.recording(await self._keep(entry, body))
-        await ack()
-        if said is not None:
-            self._beside.start(self._tell(entry, said))
+        if view is None:
+            return messages.recording(await self._keep(entry, body))
+        self._beside.start(self._open(entry, view))
+        return None
 
     def _turn(self, body: Body, entry: Entry, typed: Typed, page: int) -> None:
         """Replace a page of the list by another one."""
@@ -202,6 +200,16 @@ class Listeners:
         await self._reader.drain()
         await self._beside.drain()
 
+    async def _tell_beside(self, ack: AsyncAck, entry: Entry, work: Awaitable[Message | None]) -> None:
+        """Acknowledge a delivery whose response nobody reads, and tell its sender the result in the background."""
+        try:
+            said = await work
+        except Exception as error:  # noqa: BLE001 - logged, and its sender is told
+            said = _unexpected(error)
+        await ack()
+        if said is not None:
+            self._beside.start(self._tell(entry, said))
+
     async def _tell(self, entry: Entry, said: Message) -> None:
         try:
             await self._notifier.say_to(entry, said)
@@ -226,13 +234,23 @@ class Listeners:
         self._reply_handles.remember(entry.key, response_url=url, trigger_id=body.get("trigger_id"))
 
     async def _open(self, entry: Entry, view: dict[str, object]) -> None:
-        if not await self._notifier.open_modal(entry.key, view):
-            await self._tell(entry, messages.modal_not_opened())
+        try:
+            said = None if await self._notifier.open_modal(entry.key, view) else messages.modal_not_opened()
+        except Exception as error:  # noqa: BLE001 - logged, and its presser is told
+            said = _unexpected(error)
+        if said is not None:
+            await self._tell(entry, said)
 
 
 def _later() -> BoltResponse:
     """Return a response that makes Slack redeliver an event."""
     return BoltResponse(status=503, body="not ready yet")
+
+
+def _unexpected(error: Exception) -> Message:
+    error_id = secrets.token_hex(4)
+    log.error("a listener failed", exc_info=error, error_id=error_id)
+    return messages.unexpected(error_id)
 
 
 def _modal_behind(clicked: Clicked, body: Body) -> dict[str, object] | None:

@@ -279,7 +279,7 @@ def _clicker(payload: Payload) -> Actor:
 
 def _typed_in(view: Payload, block: str, action: str) -> str | None:
     value = _field(view, block, action).get("value")
-    return value.strip() or None if isinstance(value, str) else None
+    return slack_text.reason(value) or None if isinstance(value, str) else None
 
 
 def _verdict(view: Payload) -> Verdict | None:

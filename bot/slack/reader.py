@@ -5,6 +5,8 @@ It keeps hold of what it has begun, and decides nothing: what may be seen is for
 
 import asyncio
 import secrets
+import weakref
+from collections import Counter
 from typing import Final
 
 import structlog
@@ -21,10 +23,13 @@ from bot.usecases.query_results import Usable
 from bot.usecases.tasks import TaskSet
 
 AT_ONCE: Final = 8
-"""Read commands that run at the same time."""
+"""Read commands for one channel, and for the project that they name, that run at the same time."""
 
 MOST_WAITING: Final = 200
 """Read commands that may be running or waiting."""
+
+SHARE: Final = MOST_WAITING // 4
+"""How many of them may be one person's, so that nobody who floods keeps others out."""
 
 WHO_WITHIN: Final = 1.0
 """Seconds that help waits for Slack to say who is asking."""
@@ -38,8 +43,11 @@ class ReadLane:
     def __init__(self, *, queries: Queries, notifier: Notifier) -> None:
         self._queries = queries
         self._notifier = notifier
-        self._seats = asyncio.Semaphore(AT_ONCE)
+        self._seats: weakref.WeakValueDictionary[tuple[str | None, str], asyncio.Semaphore] = (
+            weakref.WeakValueDictionary()
+        )
         self._under_way = TaskSet()
+        self._by_person = Counter[str]()
 
     def begin(
         self, entry: Entry, typed: Typed, command: grammar.ReadCommand, *, page: int = 1, replace: bool = False
@@ -48,9 +56,11 @@ class ReadLane:
 
         Nobody reads the acknowledgement of a mention, so it is sent as a message instead.
         """
-        if len(self._under_way) >= MOST_WAITING:
+        person = entry.actor.user
+        if len(self._under_way) >= MOST_WAITING or self._by_person[person] >= SHARE:
             return messages.too_many()
-        self._under_way.start(self._answer(entry, typed, command, page=page, replace=replace))
+        self._by_person[person] += 1
+        self._under_way.start(self._answered(entry, typed, command, page=page, replace=replace))
         return messages.looking(command) if typed.door is Door.SLASH else None
 
     async def help(self, entry: Entry, typed: Typed, verb: verbs.Verb | None) -> Message:
@@ -67,13 +77,21 @@ class ReadLane:
         """Wait until all running commands are answered."""
         await self._under_way.drain()
 
+    async def _answered(
+        self, entry: Entry, typed: Typed, command: grammar.ReadCommand, *, page: int, replace: bool
+    ) -> None:
+        try:
+            await self._answer(entry, typed, command, page=page, replace=replace)
+        finally:
+            self._by_person -= Counter([entry.actor.user])
+
     async def _answer(
         self, entry: Entry, typed: Typed, command: grammar.ReadCommand, *, page: int, replace: bool
     ) -> None:
-        if typed.door is Door.MENTION and not replace:
-            await self._say(entry, messages.looking(command))
         try:
-            async with self._seats:
+            if typed.door is Door.MENTION and not replace:
+                await self._say(entry, messages.looking(command))
+            async with self._seats.setdefault((command.project, typed.channel), asyncio.Semaphore(AT_ONCE)):
                 value = await self._queries.read(entry.actor, typed, command, page=page)
             await self._notifier.show(entry, value, door=typed.door, replace=replace)
         except errors.ChatError as failure:

@@ -182,7 +182,7 @@ class UseCases:
         ending = records.Ending(actor=entry.actor, at=entry.received_at, reason=reason)
         denied = transitions.end(request, Event.DENY, ending, said=ReplyKind.DENIED)
         asked = None if reason else answers.DenyReasonAsked(request_id=request.id, flow=request.flow.called)
-        return await self._commits.save(entry, denied, "denied", answer=asked)
+        return await self._commits.save(entry, denied, "denied", answer=asked, facts=commit.denial(denied))
 
     async def _withdraw(self, entry: Entry, request: Request) -> EntryResult:
         if not records.can_withdraw(request):
@@ -231,7 +231,7 @@ class UseCases:
         if submitted.reason is None:
             return await self._commits.tell(entry, answers.Noted(what="denied without a reason"))
         explained = transitions.explain_denial(request, reason=submitted.reason, at=entry.received_at)
-        return await self._commits.save(entry, explained, "explained a denial")
+        return await self._commits.save(entry, explained, "explained a denial", facts=commit.denial(explained))
 
     async def _complete(self, entry: Entry, submitted: Submitted) -> EntryResult:
         """Ask once more what a reason or the flow's name was missing for, with what was typed since."""

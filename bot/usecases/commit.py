@@ -164,6 +164,12 @@ def denied_by_policy(request: Request, decision: model.Refuse, *, at: float) -> 
     return transitions.end(request, Event.DENY, ending, said=ReplyKind.DENIED)
 
 
+def denial(denied: Request) -> Mapping[str, object] | None:
+    """Return the facts of a denial for which a reason was given; without one they are those of any step."""
+    reason = None if denied.ending is None else denied.ending.reason
+    return None if reason is None else {"state": denied.state, "version": denied.version, "reason": reason}
+
+
 def _facts(request: Request | None, noted: Mapping[str, object] | None) -> dict[str, object]:
     if request is None:
         return {**(noted or {})}

@@ -85,7 +85,7 @@ class EmergencyClicks:
         ending = records.Ending(actor=entry.actor, at=entry.received_at, reason=reason)
         denied = transitions.end(request, Event.DENY, ending, said=ReplyKind.DENIED)
         asked = None if reason else answers.DenyReasonAsked(request_id=request.id, flow=request.flow.called)
-        return await self._commits.save(entry, denied, "denied", answer=asked)
+        return await self._commits.save(entry, denied, "denied", answer=asked, facts=commit.denial(denied))
 
     async def _ask_for_review(self, entry: Entry, request: Request) -> EntryResult:
         """Hand the modal of a review to whoever may fill it in."""

@@ -35,7 +35,7 @@ TEAM_AGAIN: Final = 2.0
 """Seconds after which an entry is looked at again that waits for Slack to say which workspace is ours."""
 
 GIVEN_UP: Final = 10_000
-"""How many keys are kept of entries that are given up: they are taken up no more."""
+"""How many keys are kept of entries that were given up without a record of it; a restart forgets them."""
 
 log = structlog.get_logger()
 

@@ -50,6 +50,9 @@ CALL_GRACE: Final = 0.2
 HELD_LONG_ENOUGH: Final = 25.0
 """Seconds for which a lease holds that a commit, or a look for what is due, has just given: no claim is needed."""
 
+UNRECORDED: Final = 10_000
+"""How many requests are kept in mind whose unexpected errors could not be recorded; a restart forgets them."""
+
 PAUSE: Final = 1.0
 """Seconds by the machine's own clock after an unexpected error that came from waiting itself."""
 
@@ -257,6 +260,8 @@ class Worker:
         except Exception as again:  # noqa: BLE001 - noted; it is looked at again once its lease has lapsed, but not for ever
             self._unexpected.note(again, doing="acting", error_id=error_id)
             self._unrecorded[request_id] += 1
+            if len(self._unrecorded) > UNRECORDED:
+                del self._unrecorded[next(iter(self._unrecorded))]
             if self._unrecorded[request_id] == unexpected.MOST and request is not None:
                 await self._deliverer.tell_unexpected(request)
 

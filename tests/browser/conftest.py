@@ -25,7 +25,7 @@ ARGUMENTS: Final = (
     *("--disable-component-update", "--disable-sync", "--no-first-run"),
 )
 
-PATIENCE: Final = 15_000
+PATIENCE: Final = 60_000
 """Milliseconds for something to appear, on a machine that others use too."""
 
 WATCH: Final = """

@@ -1,9 +1,11 @@
 """The `flowbot` command as a process of its own: exit codes, sentences instead of tracebacks, and its end."""
 
 import asyncio
+import contextlib
 import os
 import pathlib
 import signal
+import sqlite3
 import subprocess
 import sys
 from collections.abc import AsyncIterator, Mapping
@@ -15,7 +17,7 @@ from click import testing
 from bot.cli import main as command_line
 from bot.playground import world
 from bot.playground.slack.records import PostedMessage
-from bot.store import schema
+from bot.store import migrate, schema
 from bot.store.engines import file_lock
 from tests.fakes import database_in
 from tests.test_crash import HERE, Child, open_child
@@ -43,7 +45,7 @@ def flowbot(directory: pathlib.Path, environ: Mapping[str, str], *arguments: str
     """Run the command to its end."""
     command = [sys.executable, "-m", "bot", *arguments]
     done = subprocess.run(  # noqa: S603 - our own words
-        command, cwd=directory, env=dict(environ), capture_output=True, text=True, timeout=30, check=False
+        command, cwd=directory, env=dict(environ), capture_output=True, text=True, timeout=120, check=False
     )
     assert "Traceback" not in done.stderr + done.stdout
     assert not any(secret in done.stdout + done.stderr for secret in (TOKEN, "shhh-signing", "sk-known-to-nobody"))
@@ -194,7 +196,7 @@ async def child(tmp_path: pathlib.Path) -> AsyncIterator[Child]:
 async def test_serve_migrates_its_file_and_sigterm_ends_it_well(child: Child) -> None:
     await child.start()
     assert (await child.world.slack.people.command("U0ALICE", HERE, "stop main-feed")).ok
-    await child.world.slack.until(lambda workspace: workspace.messages(HERE), timeout=20)
+    await child.world.slack.until(lambda workspace: workspace.messages(HERE), timeout=120)
 
     assert await child.end(signal.SIGTERM) == 0
     assert "Traceback" not in child.errors.read_text()
@@ -211,9 +213,9 @@ async def test_pause_and_resume_work_beside_a_bot_that_serves(child: Child, tmp_
         await people.command("U0ALICE", HERE, "stop main-feed")
         if says == "paused":
             await child.world.slack.until(
-                lambda found: _told_of_the_pause(found.ephemerals("U0ALICE", HERE)), timeout=20
+                lambda found: _told_of_the_pause(found.ephemerals("U0ALICE", HERE)), timeout=120
             )
-    await child.world.slack.until(lambda found: found.messages(HERE), timeout=20)
+    await child.world.slack.until(lambda found: found.messages(HERE), timeout=120)
 
 
 def _told_of_the_pause(heard: list[PostedMessage]) -> bool:
@@ -231,10 +233,10 @@ async def test_sigterm_lets_a_call_in_flight_end(child: Child) -> None:
     slack = child.world.slack
     gate = slack.faults
     await slack.people.command("U0CAROL", HERE, "stop main-feed")
-    card = await slack.until(lambda found: next((m for m in found.messages(HERE) if m.buttons), None), timeout=20)
+    card = await slack.until(lambda found: next((m for m in found.messages(HERE) if m.buttons), None), timeout=120)
     gate.delay("chat.postMessage", 0.5)
     await slack.people.click("U0CAROL", card, "confirm")
-    await child.world.live.until(lambda live: bool(live.calls_of("PUT", "/flows/stop")), timeout=20)
+    await child.world.live.until(lambda live: bool(live.calls_of("PUT", "/flows/stop")), timeout=120)
 
     assert await child.end(signal.SIGTERM) == 0
     assert child.select("SELECT progress FROM operations") == [("succeeded",)]
@@ -286,3 +288,21 @@ def test_exit_codes_are_the_same_within_a_process(
     done = testing.CliRunner().invoke(command_line.main, [command], env={**environ, **changed})
 
     assert done.exit_code == code
+
+
+@pytest.mark.parametrize(
+    ("reason", "code", "kept"), [("\udcff a\u202e rehearsal\n\udcff", 0, "a rehearsal"), (" \udcff\u200b", 2, None)]
+)
+def test_the_reason_of_a_pause_is_kept_without_what_cannot_be_stored_or_seen(
+    tmp_path: pathlib.Path, environ: dict[str, str], reason: str, code: int, kept: str | None
+) -> None:
+    file = tmp_path / "flowbot.db"
+    environ["FLOWBOT_CONFIG"] = str(tmp_path / "flowbot.toml")
+    migrate.migrate(f"sqlite:///{file}")
+
+    done = testing.CliRunner().invoke(command_line.main, ["pause", "--reason", reason], env=environ)
+
+    assert done.exit_code == code
+    with contextlib.closing(sqlite3.connect(file)) as database:
+        reasons = [reason for (reason,) in database.execute("SELECT reason FROM pause")]
+    assert reasons == ([] if kept is None else [kept])

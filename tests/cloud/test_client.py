@@ -280,6 +280,16 @@ async def test_projects_with_the_same_key_share_one_account_and_others_do_not(ri
     assert isinstance((await spend(shared, 1, purpose="read", project=eu))[0], records.Flow)
 
 
+async def test_promise_12_readings_for_one_project_keep_no_stop_of_another_with_the_same_account(rig: Rig) -> None:
+    shared = dataclasses.replace(rig, cloud=rig.client(sg=credentials()))
+    sg = dataclasses.replace(rig.project, name="sg")
+    await spend(shared, 60, purpose="read", project=sg)
+
+    assert isinstance(await shared.cloud.flow(rig.project, FLOW_ID), records.Flow)
+    assert isinstance(await shared.cloud.change(rig.project, FLOW_ID, Verb.STOP), call_outcome.Accepted)
+    assert len(rig.live.calls) == 42  # not even those for reading were all let out
+
+
 async def test_a_call_that_was_refused_or_lost_counts_as_well(rig: Rig) -> None:
     rig.live.faults.add(Trouble(reply=live_errors.failing(503, "html")), times=39)
     rig.live.faults.add(Trouble(drop=True))

@@ -28,6 +28,7 @@ from bot.serve import build, http_server
 from bot.settings import loader, log
 from bot.store import opening, store
 from bot.usecases import ports
+from tests import nursery
 
 QUICKER: Final = 15.0
 """Seconds of the bot's clock per real second: backoffs and delayed checks take little time, and nobody has to advance
@@ -159,6 +160,7 @@ def breed(orders: socket.socket, be_born: Callable[[bytes, int], NoReturn]) -> N
     """
     os.setpgid(0, 0)
     signal.signal(signal.SIGCHLD, signal.SIG_IGN)
+    nursery.import_everything()
     gc.freeze()
     while True:
         written, descriptors, _, _ = socket.recv_fds(orders, LARGEST_JOB, 1)

@@ -23,7 +23,7 @@ from bot.policy.file.problems import SettingsInvalid
 from bot.serve import http_server
 from tests.nursery import Nursery
 
-PATIENCE: Final = 20.0
+PATIENCE: Final = 120.0
 
 FLOWBOT: Final = (sys.executable, "-m", "bot", "playground")
 
@@ -409,7 +409,7 @@ def test_a_wrong_policy_is_refused_with_its_places() -> None:
 def _fails(*arguments: str, directory: pathlib.Path) -> str:
     """Run the command, which must exit with 2, and return its output."""
     ended = subprocess.run(  # noqa: S603 - our own command
-        [*FLOWBOT, *arguments], cwd=directory, capture_output=True, text=True, timeout=60, check=False
+        [*FLOWBOT, *arguments], cwd=directory, capture_output=True, text=True, timeout=PATIENCE, check=False
     )
     assert ended.returncode == 2, ended
     assert ended.stdout == ""
@@ -447,7 +447,7 @@ def test_it_says_where_it_is_and_leaves_nothing_behind(tmp_path: pathlib.Path, b
         assert "The playground is at http://127.0.0.1:" in process.stdout.readline()
         children = pathlib.Path(f"/proc/{process.pid}/task/{process.pid}/children").read_text().split()
         process.send_signal(by)
-        assert process.wait(timeout=30) == 0
+        assert process.wait(timeout=PATIENCE) == 0
     assert list(tmp_path.iterdir()) == []
     assert [child for child in children if pathlib.Path(f"/proc/{child}").exists()] == []
 
@@ -459,7 +459,7 @@ def test_kept_files_stay(tmp_path: pathlib.Path) -> None:
         assert process.stdout is not None
         process.stdout.readline()
         process.send_signal(signal.SIGINT)
-        assert process.wait(timeout=30) == 0
+        assert process.wait(timeout=PATIENCE) == 0
     assert {"flowbot.db", "flowbot.toml"} <= {path.name for path in (tmp_path / "kept").iterdir()}
 
 

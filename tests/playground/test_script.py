@@ -47,7 +47,7 @@ def test_the_script_plays_to_its_end_and_tells_each_scene_in_order() -> None:
     command = [sys.executable, "-m", "bot", "playground", "--script"]
     began = time.monotonic()
     done = subprocess.run(  # noqa: S603 - our own command
-        command, env={"PATH": os.environ["PATH"]}, capture_output=True, text=True, timeout=60, check=False
+        command, env={"PATH": os.environ["PATH"]}, capture_output=True, text=True, timeout=120, check=False
     )
 
     assert (done.returncode, done.stderr) == (0, "")

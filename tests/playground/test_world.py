@@ -28,6 +28,6 @@ async def test_a_world_runs_the_real_bot_until_the_context_ends(tmp_path: pathli
     async with world.build(tmp_path, clock=FakeClock()) as built:
         async with built.bot():
             assert "Reading" in (await built.slack.people.command("U0ALICE", "C0INCIDENT", "stop main-feed")).body
-            await built.slack.until(lambda found: found.messages("C0INCIDENT"), timeout=10)
+            await built.slack.until(lambda found: found.messages("C0INCIDENT"), timeout=60)
 
         assert (await built.slack.people.command("U0ALICE", "C0INCIDENT", "help")).error

@@ -27,7 +27,7 @@ async def goes_on(stage: Stage, mine: Replica) -> None:
     """Let it continue until it has finished everything that it had begun."""
     mine.meets(signal.SIGCONT)
     mine.meets(signal.SIGTERM)
-    async with asyncio.timeout(30):
+    async with asyncio.timeout(90):
         await mine.dead.wait()
     assert mine.failure is None
     assert mine.ended
@@ -71,7 +71,7 @@ async def test_promise_2_a_call_that_was_on_the_wire_all_the_time_is_not_recorde
         card, gate = await stage.asked(), asyncio.Event()
         stage.world.live.faults.add(Trouble(hold=gate, effect=True), method="PUT")
         await stage.approved(card)
-        await stage.world.live.until(lambda live: bool(live.calls_of("PUT", "/flows/stop")), timeout=30)
+        await stage.world.live.until(lambda live: bool(live.calls_of("PUT", "/flows/stop")), timeout=90)
         mine.meets(signal.SIGSTOP)
         await mine.stands_still()
         gate.set()

@@ -74,7 +74,7 @@ async def test_promise_2_a_replica_killed_while_its_call_is_on_the_wire_leaves_o
         card, gate = await stage.asked(), asyncio.Event()
         stage.world.live.faults.add(Trouble(hold=gate, effect=effect), method="PUT")
         await stage.approved(card)
-        await stage.world.live.until(lambda live: bool(live.calls_of("PUT", "/flows/stop")), timeout=30)
+        await stage.world.live.until(lambda live: bool(live.calls_of("PUT", "/flows/stop")), timeout=90)
         mine.meets(signal.SIGKILL)
         await mine.dead.wait()
         gate.set()

@@ -38,8 +38,8 @@ BOTH_DOORS = (
 
 ACKNOWLEDGED = re.compile(r"(Dry run: )?(EMERGENCY: )?Reading ")
 
-PATIENCE = 20.0
-"""Real seconds for the bot to become idle, on a machine that others use too."""
+PATIENCE = 120.0
+"""Real seconds for the bot to become idle; only a failing test waits so long."""
 
 STEP = 0.1
 """Real seconds after which the clock advances although the bot is busy: it may be waiting for the clock."""

@@ -13,7 +13,7 @@ import sqlalchemy as sa
 from bot.playground.slack.acks import Ack
 from bot.playground.slack.records import PostedMessage
 from tests.fakes import FakeClock, until
-from tests.scenarios.conftest import Stage
+from tests.scenarios.conftest import PATIENCE, Stage
 
 WITHIN: float = 2.5
 """Seconds for an answer: the promise is two, plus a margin for slow machines."""
@@ -171,10 +171,10 @@ async def test_promise_5_an_outcome_that_only_this_process_knows_waits_for_the_d
     let_go = asyncio.Event()
     stage.put_fails(hold=let_go, effect=True)
     await stage.presses("U0DAVE", card, "approve")
-    await stage.live.until(lambda live: bool(live.calls_of("PUT", "/flows/stop")), timeout=20)
+    await stage.live.until(lambda live: bool(live.calls_of("PUT", "/flows/stop")), timeout=PATIENCE)
     async with _locked(stage):
         let_go.set()
-        await stage.live.until(lambda live: live.calls_of("PUT", "/flows/stop")[0].status == 200, timeout=20)
+        await stage.live.until(lambda live: live.calls_of("PUT", "/flows/stop")[0].status == 200, timeout=PATIENCE)
         await asyncio.to_thread(time.sleep, 2)
         clock.turn(60)
         assert stage.select("SELECT progress FROM operations") == [("running",)]

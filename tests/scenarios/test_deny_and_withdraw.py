@@ -4,7 +4,7 @@ import asyncio
 
 from bot.playground.live.errors import failing
 from bot.playground.slack import payloads
-from tests.scenarios.conftest import Stage
+from tests.scenarios.conftest import PATIENCE, Stage
 
 
 async def test_a_denial_counts_at_once_and_asks_why(stage: Stage) -> None:
@@ -168,7 +168,7 @@ async def test_a_call_that_has_begun_is_not_withdrawn(stage: Stage) -> None:
     stage.put_fails(hold=let_go, effect=True)
     card = await stage.asks("U0ALICE", "stop main-feed")
     await stage.presses("U0DAVE", card, "approve")
-    await stage.live.until(lambda live: bool(live.calls_of("PUT", "/flows/stop")), timeout=30)
+    await stage.live.until(lambda live: bool(live.calls_of("PUT", "/flows/stop")), timeout=PATIENCE)
 
     await stage.presses_late("U0ALICE", card, "withdraw")
     answer = await stage.told("U0ALICE", "changed nothing")

@@ -11,7 +11,7 @@ from bot.playground import world
 from bot.playground.live.errors import denied, failing
 from bot.playground.slack.records import PostedMessage
 from tests.scenarios import policies
-from tests.scenarios.conftest import INCIDENT, MAIN, RANDOM, OpenStage, Stage
+from tests.scenarios.conftest import INCIDENT, MAIN, PATIENCE, RANDOM, OpenStage, Stage
 from tests.scenarios.test_hostile_texts import HOSTILE
 from tests.scenarios.test_new_policy import rewrites
 from tests.scenarios.test_pause import WHY, pauses, resumes
@@ -317,9 +317,9 @@ async def test_a_running_request_is_not_superseded(stage: Stage) -> None:
     await presses_first(stage, first)
     await stage.passes(3)
     await stage.presses("U0ALICE", stage.now(first), "emergency_confirm")
-    await stage.live.until(lambda live: bool(live.calls_of("PUT", "/flows/stop")), timeout=30)
+    await stage.live.until(lambda live: bool(live.calls_of("PUT", "/flows/stop")), timeout=PATIENCE)
     await stage.types("U0BOB", ASKED)
-    await stage.slack.until(lambda _: len(stage.heard("U0BOB")) == 1, timeout=20)
+    await stage.slack.until(lambda _: len(stage.heard("U0BOB")) == 1, timeout=PATIENCE)
     let_go.set()
     await stage.quiet()
 

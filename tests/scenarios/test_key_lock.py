@@ -7,7 +7,7 @@ from bot.playground.live import server as live_server
 from bot.playground.live.errors import not_authenticated
 from bot.playground.slack.records import PostedMessage
 from tests.fakes import FakeClock
-from tests.scenarios.conftest import Stage, running
+from tests.scenarios.conftest import PATIENCE, Stage, running
 
 WRONG = "SKEXAMPLEWRONG"
 UNTIL = "it will be used again at 22:19 UTC"
@@ -140,7 +140,7 @@ async def test_promise_4_a_lost_reply_whose_key_is_locked_is_unknown_until_the_l
     let_go = asyncio.Event()
     stage.put_fails(drop=True, effect=True, hold=let_go)
     await stage.presses("U0DAVE", card, "approve")
-    await stage.live.until(lambda live: bool(live.calls_of("PUT", "/flows/stop")), timeout=20)
+    await stage.live.until(lambda live: bool(live.calls_of("PUT", "/flows/stop")), timeout=PATIENCE)
     stage.reads_fail(not_authenticated("AK access failed to reach the limit,forbidden"))
     let_go.set()
     await stage.shows(card, "Unknown")

@@ -8,7 +8,7 @@ from bot.playground import world
 from bot.playground.live.errors import Refusal, from_service, invalid, no_such_flow, not_authenticated, throttled
 from bot.playground.slack import transcript
 from bot.playground.slack.records import PostedMessage
-from tests.scenarios.conftest import MAIN, Stage
+from tests.scenarios.conftest import MAIN, PATIENCE, Stage
 
 STOP = "live:ott:updateFlowStatusStop"
 
@@ -56,7 +56,7 @@ async def test_a_refusal_as_standby_is_read_back(stage: Stage) -> None:
     let_go = asyncio.Event()
     stage.put_fails(hold=let_go)
     card = await _approved(stage)
-    await stage.live.until(lambda live: bool(live.calls_of("PUT", "/flows/stop")), timeout=20)
+    await stage.live.until(lambda live: bool(live.calls_of("PUT", "/flows/stop")), timeout=PATIENCE)
     stage.live.set_status(world.PROJECT_ID, MAIN, "STANDBY")
     let_go.set()
 
@@ -214,7 +214,7 @@ async def test_what_is_throttled_for_two_minutes_fails_in_the_clouds_words(stage
 async def test_a_call_that_takes_long_is_told_of_after_five_seconds(stage: Stage) -> None:
     stage.put_fails(hold=8.0, effect=True)
     card = await _approved(stage)
-    await stage.live.until(lambda live: bool(live.calls_of("PUT", "/flows/stop")), timeout=20)
+    await stage.live.until(lambda live: bool(live.calls_of("PUT", "/flows/stop")), timeout=PATIENCE)
     await stage.shows(card, "has not answered yet")
     called = stage.world.clock.now()
 

@@ -150,7 +150,7 @@ async def test_flows_do_not_wait_for_each_other(stage: Stage) -> None:
     stage.put_fails(hold=let_go, effect=True)
     held = await stage.asks("U0ALICE", "stop main-feed")
     await stage.presses("U0DAVE", held, "approve")
-    await stage.live.until(lambda live: bool(live.calls_of("PUT", "/flows/stop")), timeout=20)
+    await stage.live.until(lambda live: bool(live.calls_of("PUT", "/flows/stop")), timeout=PATIENCE)
     stage.live.faults.clear()
 
     other = await stage.asks("U0BOB", "stop backup-feed", others_wait=True)

@@ -2,7 +2,7 @@
 
 from bot.playground import world
 from tests.fakes import FakeClock
-from tests.scenarios.conftest import Stage, running
+from tests.scenarios.conftest import PATIENCE, Stage, running
 
 
 async def test_promise_5_a_restart_loses_no_request(built: world.World) -> None:
@@ -61,7 +61,7 @@ async def test_promise_5_a_restart_loses_no_outcome(built: world.World, clock: F
         for method in ("chat.update", "chat.postMessage"):
             stage.slack.faults.drop_before(method, times=None)
         await stage.presses("U0DAVE", card, "approve")
-        await stage.live.until(lambda live: bool(live.calls_of("PUT", "/flows/stop")), timeout=20)
+        await stage.live.until(lambda live: bool(live.calls_of("PUT", "/flows/stop")), timeout=PATIENCE)
         await stage.quiet()
 
     built.slack.faults.clear()

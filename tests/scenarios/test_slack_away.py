@@ -8,7 +8,7 @@ from bot.playground import world
 from bot.playground.slack.records import PostedMessage
 from tests.fakes import FakeClock
 from tests.scenarios import policies
-from tests.scenarios.conftest import INCIDENT, RANDOM, OpenStage, Stage, running
+from tests.scenarios.conftest import INCIDENT, PATIENCE, RANDOM, OpenStage, Stage, running
 
 POST, EDIT = "chat.postMessage", "chat.update"
 TWO_CHANNELS = policies.TWO_PROJECTS.replace('channels   = ["C0SG"]', 'channels   = ["C0RANDOM"]')
@@ -138,7 +138,7 @@ async def test_a_burst_is_posted_at_once_and_the_rest_one_a_second(stage: Stage)
     for number in range(12):
         stage.live.add_flow(world.PROJECT_ID, f"known-{number:04d}", f"feed-{number:04d}")
     await asyncio.gather(*(stage.types("U0ALICE", f"stop known-{number:04d}") for number in range(12)))
-    await stage.slack.until(lambda workspace: len(workspace.called(POST)) == 10 or None, timeout=20)
+    await stage.slack.until(lambda workspace: len(workspace.called(POST)) == 10 or None, timeout=PATIENCE)
 
     burst = stage.world.clock.now()
 
@@ -169,7 +169,7 @@ async def test_one_channel_never_blocks_another(open_stage: OpenStage) -> None:
     for number in range(30):
         stage.live.add_flow(world.PROJECT_ID, f"known-{number:04d}", f"feed-{number:04d}")
     await asyncio.gather(*(stage.types("U0ALICE", f"stop known-{number:04d}") for number in range(30)))
-    await stage.slack.until(lambda workspace: len(workspace.called(POST)) == 10 or None, timeout=20)
+    await stage.slack.until(lambda workspace: len(workspace.called(POST)) == 10 or None, timeout=PATIENCE)
 
     card = await stage.asks("U0ALICE", "stop other-feed", channel=RANDOM, seen_in=RANDOM, others_wait=True)
     await stage.presses("U0DAVE", card, "approve")
@@ -184,7 +184,7 @@ async def test_a_slow_channel_holds_up_neither_call_nor_click(stage: Stage) -> N
     for number in range(12):
         stage.live.add_flow(world.PROJECT_ID, f"known-{number:04d}", f"feed-{number:04d}")
     await asyncio.gather(*(stage.types("U0BOB", f"stop known-{number:04d}") for number in range(12)))
-    await stage.slack.until(lambda workspace: len(workspace.called(POST)) == 10 or None, timeout=20)
+    await stage.slack.until(lambda workspace: len(workspace.called(POST)) == 10 or None, timeout=PATIENCE)
 
     await stage.presses("U0DAVE", card, "approve")
 
@@ -240,7 +240,7 @@ async def test_the_first_reply_calls_nobody_once_it_is_decided(stage: Stage) -> 
     await stage.quiet()
     stage.slack.faults.hold(POST, let_post := asyncio.Event(), after=True)
     await stage.types("U0ALICE", "stop main-feed")
-    await stage.slack.until(lambda _: stage.cards() or None, timeout=20)
+    await stage.slack.until(lambda _: stage.cards() or None, timeout=PATIENCE)
     (card,) = stage.cards()
     await stage.presses("U0DAVE", card, "deny")
     await stage.ticks(lambda: stage.select("SELECT 1 FROM requests WHERE state = 'denied'"), most=5)

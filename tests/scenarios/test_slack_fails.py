@@ -2,7 +2,7 @@
 
 import pytest
 
-from tests.scenarios.conftest import INCIDENT, Stage
+from tests.scenarios.conftest import INCIDENT, PATIENCE, Stage
 
 POST, EDIT, WHISPER = "chat.postMessage", "chat.update", "chat.postEphemeral"
 
@@ -81,7 +81,7 @@ async def test_the_newest_state_shows_in_the_end(stage: Stage, trouble: str) -> 
             stage.slack.faults.drop_after(EDIT, times=4)
 
     await stage.presses("U0DAVE", card, "approve")
-    await stage.live.until(lambda live: bool(live.calls_of("PUT", "/flows/stop")), timeout=20)
+    await stage.live.until(lambda live: bool(live.calls_of("PUT", "/flows/stop")), timeout=PATIENCE)
     await stage.ticks(lambda: len(stage.slack.workspace.called(EDIT)) > 4, most=300)
     await stage.quiet()
 
@@ -98,7 +98,7 @@ async def test_slack_being_away_keeps_no_call_from_its_time(stage: Stage) -> Non
         stage.slack.faults.drop_before(method, times=None)
 
     await stage.presses("U0DAVE", card, "approve")
-    await stage.live.until(lambda live: bool(live.calls_of("PUT", "/flows/stop")), timeout=20)
+    await stage.live.until(lambda live: bool(live.calls_of("PUT", "/flows/stop")), timeout=PATIENCE)
     await stage.quiet()
     assert len(stage.replies(card)) == 1
 

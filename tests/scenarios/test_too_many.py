@@ -5,16 +5,14 @@ import asyncio
 from bot.usecases import rate_limit
 from tests.scenarios.conftest import Stage
 
-PATIENCE = 60
-
 
 async def test_who_sends_too_many_commands_is_told_when_to_go_on(stage: Stage) -> None:
     await asyncio.gather(*(stage.types("U0ALICE", f"stop nothing-{n}") for n in range(rate_limit.COMMANDS)))
-    await stage.quiet(patience=PATIENCE)
+    await stage.quiet()
     asked = len(stage.live.calls_of("GET", "/flows"))
 
     ack = await stage.types("U0ALICE", "stop main-feed")
-    await stage.quiet(patience=PATIENCE)
+    await stage.quiet()
 
     assert ack.shown is not None
     assert ack.shown.plain.startswith("Reading ")

@@ -11,7 +11,7 @@ from bot.playground import world
 from bot.playground.live.errors import failing
 from bot.playground.slack.records import PostedMessage
 from tests.fakes import FakeClock
-from tests.scenarios.conftest import MAIN, Stage, running
+from tests.scenarios.conftest import MAIN, PATIENCE, Stage, running
 
 LOST = ["500", "502 html", "504 empty", "dropped"]
 
@@ -40,7 +40,7 @@ async def _unknown(stage: Stage) -> PostedMessage:
     let_go = asyncio.Event()
     stage.put_fails(drop=True, effect=True, hold=let_go)
     await stage.presses("U0DAVE", card, "approve")
-    await stage.live.until(lambda live: bool(live.calls_of("PUT", "/flows/stop")), timeout=20)
+    await stage.live.until(lambda live: bool(live.calls_of("PUT", "/flows/stop")), timeout=PATIENCE)
     stage.reads_fail(failing(503, "html"))
     let_go.set()
     await stage.shows(card, "Unknown")
@@ -107,7 +107,7 @@ async def test_a_flow_that_is_found_stopped_right_before_another_try_is_not_call
     let_go = asyncio.Event()
     stage.put_fails(drop=True, hold=let_go, times=1)
     await stage.presses("U0DAVE", card, "approve")
-    await stage.live.until(lambda live: bool(live.calls_of("PUT", "/flows/stop")), timeout=20)
+    await stage.live.until(lambda live: bool(live.calls_of("PUT", "/flows/stop")), timeout=PATIENCE)
     let_go.set()
     await stage.shows(card, "another follows")
     stage.live.set_status(world.PROJECT_ID, MAIN, "STANDBY")

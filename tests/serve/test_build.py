@@ -10,6 +10,7 @@ from collections.abc import AsyncIterator
 import aiohttp
 import pytest
 from pytest_mock import MockerFixture
+from slack_sdk.web.async_client import AsyncWebClient
 
 from bot.lifecycle.cloud_failure import CloudFailure, Fault
 from bot.lifecycle.states import Progress, State
@@ -157,7 +158,7 @@ async def test_what_was_acknowledged_before_the_end_is_there_after_it(built: wor
     async with running(built):
         await built.slack.people.command("U0ALICE", "C0INCIDENT", "stop main-feed")
     async with running(built):
-        await built.slack.until(lambda found: any(one.buttons for one in found.messages("C0INCIDENT")), timeout=10)
+        await built.slack.until(lambda found: any(one.buttons for one in found.messages("C0INCIDENT")), timeout=60)
 
     assert len(built.slack.workspace.messages("C0INCIDENT")) == 1
 
@@ -233,3 +234,24 @@ def test_it_listens_where_host_says_in_either_family(host: str) -> None:
         socket.create_connection(listener.getsockname()[:2], timeout=5) as caller,
     ):
         assert caller.getpeername()[:2] == listener.getsockname()[:2]
+
+
+async def test_promise_12_calls_to_slack_that_hang_keep_no_other_from_a_connection(built: world.World) -> None:
+    gate, edits = asyncio.Event(), 150  # aiohttp's own limit is 100
+    built.slack.faults.hold("chat.update", gate, times=None)
+    async with build.open_session() as session:
+        client = AsyncWebClient(
+            token=built.slack.bot_token, base_url=built.slack.api_url, session=session, retry_handlers=[]
+        )
+        hanging = [
+            asyncio.create_task(client.chat_update(channel="C0INCIDENT", ts="1.1", text="x")) for _ in range(edits)
+        ]
+        await until(lambda: len(session.connector._acquired) >= 100)  # type: ignore[union-attr]
+
+        asked = asyncio.create_task(client.users_info(user="U0ALICE"))
+        await until(asked.done)
+        assert (await asked)["user"]["id"] == "U0ALICE"
+        assert not any(call.done() for call in hanging)
+
+        gate.set()
+        await asyncio.gather(*hanging, return_exceptions=True)

@@ -28,9 +28,9 @@ SHAPED = [
     "xoxb-123-abc.def",
     "xoxe.xoxp-1-Mi0yLTE",
     "xapp-1-A0-99-f00d",
-    "https://hooks.slack.com/commands/T01/22/s3kr1t",
-    "https:\\/\\/hooks.slack.com\\/actions\\/T01\\/22\\/s3kr1t",
-    "response_url=https%3A%2F%2Fhooks.slack.com%2Factions%2FT01%2F22%2Fs3kr1t&x=1",
+    "https://hooks.slack.com/commands/T0HOOK/22/s3kr1t",
+    "https:\\/\\/hooks.slack.com\\/actions\\/T0HOOK\\/22\\/s3kr1t",
+    "response_url=https%3A%2F%2Fhooks.slack.com%2Factions%2FT0HOOK%2F22%2Fs3kr1t&x=1",
     "response_url=http://127.0.0.1:9/s3kr1t",
     "13345224609.738474920.8088930838d88f008e0",
     "trigger_id=1.2.s3kr1t&x=1",
@@ -44,7 +44,7 @@ SHAPED = [
     "{'token': 's3kr1t', 'response_url': 'http://127.0.0.1/s3kr1t'}",
     "{'trigger_id': 's3kr1t",
 ]
-LEAKS = ["s3cr3t", KEY, "s3kr1t", "xoxb", "xoxp", "Mi0yLTE", "f00d", "T01", "8088930838d88f008e0"]
+LEAKS = ["s3cr3t", KEY, "s3kr1t", "xoxb", "xoxp", "Mi0yLTE", "f00d", "T0HOOK", "8088930838d88f008e0"]
 
 
 @pytest.fixture(autouse=True)

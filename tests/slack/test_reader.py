@@ -1,6 +1,7 @@
 """The read lane: how many run at once, what is said when something fails, and help within a second."""
 
 import asyncio
+import dataclasses
 from collections.abc import AsyncIterator
 
 import aiohttp
@@ -13,7 +14,7 @@ from bot.playground import world
 from bot.playground.slack.server import SlackStandIn
 from bot.slack import reader
 from bot.usecases import errors
-from tests.fakes import FakeClock
+from tests.fakes import FakeClock, until
 from tests.slack.test_app import Dispatching
 
 TYPED = Typed(text="pending", channel="C0INCIDENT")
@@ -70,8 +71,9 @@ async def test_when_slack_takes_nothing_nothing_is_raised(dispatching: Dispatchi
 
 async def test_too_many_at_once_are_turned_away(dispatching: Dispatching) -> None:
     dispatching.queries.gate = asyncio.Event()
-    for _ in range(reader.MOST_WAITING):
-        dispatching.reader.begin(ENTRY, TYPED, PENDING)
+    for number in range(reader.MOST_WAITING):
+        actor = Actor(team="T0PLAYGROUND", user=f"U{number}")
+        dispatching.reader.begin(dataclasses.replace(ENTRY, actor=actor), TYPED, PENDING)
 
     said = dispatching.reader.begin(ENTRY, TYPED, PENDING)
 
@@ -90,6 +92,35 @@ async def test_only_so_many_are_carried_out_side_by_side(dispatching: Dispatchin
     await asyncio.sleep(0)
 
     assert len(dispatching.queries.asked) == reader.AT_ONCE
+    dispatching.queries.gate.set()
+    await dispatching.reader.drain()
+
+
+async def test_promise_12_a_project_or_channel_that_hangs_takes_no_seat_of_another(dispatching: Dispatching) -> None:
+    dispatching.queries.gate = asyncio.Event()
+    sick = ReadCommand(verb=Verb.LIST, project="hk")
+    elsewhere = Typed(text="pending", channel="C0EUROPE")
+    for _ in range(2 * reader.AT_ONCE):
+        dispatching.reader.begin(ENTRY, TYPED, sick)
+    dispatching.reader.begin(ENTRY, TYPED, ReadCommand(verb=Verb.LIST, project="eu"))
+    dispatching.reader.begin(ENTRY, elsewhere, PENDING)
+
+    await until(lambda: len(dispatching.queries.asked) == reader.AT_ONCE + 2)
+
+    dispatching.queries.gate.set()
+    await dispatching.reader.drain()
+
+
+async def test_promise_12_one_who_floods_leaves_room_for_others(dispatching: Dispatching) -> None:
+    dispatching.queries.gate = asyncio.Event()
+    said = [dispatching.reader.begin(ENTRY, TYPED, PENDING) for _ in range(reader.MOST_WAITING)]
+    turned_away = [one for one in said if one is not None and "Too many requests at once" in one.text]
+    assert len(said) - len(turned_away) == reader.SHARE
+
+    bob = dataclasses.replace(ENTRY, actor=Actor(team="T0PLAYGROUND", user="U0BOB"))
+    heard_bob = dispatching.reader.begin(bob, TYPED, PENDING)
+    assert heard_bob is not None
+    assert "Too many requests at once" not in heard_bob.text
     dispatching.queries.gate.set()
     await dispatching.reader.drain()
 

@@ -145,7 +145,7 @@ async def test_an_envelope_that_comes_twice_acts_once(built: world.World) -> Non
         built.slack.sockets.duplicates = 1
         first = await built.slack.people.command("U0ALICE", "C0INCIDENT", "stop main-feed")
         again = await built.slack.people.replay(first)
-        await built.slack.until(lambda found: any(one.buttons for one in found.messages("C0INCIDENT")), timeout=10)
+        await built.slack.until(lambda found: any(one.buttons for one in found.messages("C0INCIDENT")), timeout=60)
 
         assert (first.ok, again.ok, again.body) == (True, True, "")
         assert len(built.slack.workspace.messages("C0INCIDENT")) == 1

@@ -68,8 +68,9 @@ def migrated(tmp_path_factory: pytest.TempPathFactory) -> pathlib.Path:
 
 @pytest.fixture(scope="session")
 def server() -> Iterator[postgres.Server]:
-    """Return a server, started once."""
+    """Return a server, started once; no power is cut here, so that nothing waits for a disk."""
     with postgres.running() as server:
+        server.execute("ALTER SYSTEM SET fsync = off", "SELECT pg_reload_conf()")
         yield server
 
 
@@ -78,14 +79,7 @@ def template(server: postgres.Server) -> str:
     """Return the name of an empty database, made once, in which the server's clock is what a file says."""
     server.execute("CREATE DATABASE template_of_tests")
     migrate.migrate(server.url("template_of_tests"))
-    server.execute(
-        "CREATE SCHEMA fake",
-        f"""
-        CREATE FUNCTION fake.statement_timestamp() RETURNS timestamptz LANGUAGE sql STABLE AS $$
-        SELECT to_timestamp(pg_read_file('{server.directory}/clock of ' || current_database())::double precision) $$
-        """,
-        database="template_of_tests",
-    )
+    server.follow_clock("template_of_tests")
     return "template_of_tests"
 
 
@@ -110,7 +104,7 @@ _numbers = itertools.count(1)
 def server_url(server: postgres.Server, template: str, new_database: Callable[..., str], clock: Clock) -> str:
     """Return the URL of an empty database on the server."""
     name = new_database(template=template)
-    clock.show_in(server.directory / f"clock of {name}")
+    clock.show_in(server.clock_of(name))
     return server.url(name)
 
 

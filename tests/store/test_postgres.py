@@ -158,9 +158,10 @@ class TestLosingTheServer:
         assert await query(db, "SELECT to_regclass('once')") is None
 
     async def test_a_commit_that_hangs_is_unconfirmed(self, server: servers.Server, url: str) -> None:
-        hasty = postgres.open_postgres(database_url.parse(url), patience=0.3)
+        patient = postgres.open_postgres(database_url.parse(url), patience=PATIENCE)
+        hasty = postgres.open_postgres(database_url.parse(url))
 
-        def work(connection: sa.Connection) -> None:
+        def prepare(connection: sa.Connection) -> None:
             connection.exec_driver_sql("CREATE TABLE slow (x int)")
             connection.exec_driver_sql(
                 "CREATE FUNCTION sleep() RETURNS trigger LANGUAGE plpgsql AS $$ "
@@ -170,10 +171,11 @@ class TestLosingTheServer:
                 "CREATE CONSTRAINT TRIGGER at_commit AFTER INSERT ON slow DEFERRABLE INITIALLY DEFERRED "
                 "FOR EACH ROW EXECUTE FUNCTION sleep()"
             )
-            connection.exec_driver_sql("INSERT INTO slow VALUES (1)")
 
+        await patient.write(prepare)
+        await patient.close()
         with pytest.raises(errors.Unconfirmed, match="does not answer"):
-            await hasty.write(work)
+            await hasty.write(lambda connection: connection.exec_driver_sql("INSERT INTO slow VALUES (1)"))
         await hasty.close()
 
 

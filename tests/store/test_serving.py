@@ -36,7 +36,7 @@ def flowbot(directory: pathlib.Path, environ: dict[str, str], *arguments: str) -
     """Run the command to its end, and return its exit code and the last line that it said."""
     command = [sys.executable, "-m", "bot", *arguments]
     done = subprocess.run(  # noqa: S603 - our own words
-        command, cwd=directory, env=environ, capture_output=True, text=True, timeout=60, check=False
+        command, cwd=directory, env=environ, capture_output=True, text=True, timeout=120, check=False
     )
     said = done.stdout + done.stderr
     assert "Traceback" not in said

@@ -686,3 +686,14 @@ async def test_what_is_due_by_our_clock_alone_is_not_looked_for_without_end(tmp_
         await asyncio.gather(running, return_exceptions=True)
 
     assert looks == 1
+
+
+async def test_what_could_not_be_recorded_of_errors_is_kept_in_mind_for_the_latest_only(
+    desk: Desk, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(requests, "UNRECORDED", 2)
+    for name in ("first", "second", "third"):
+        desk.store.before["load"].append(RuntimeError("nobody foresaw this"))
+        await desk.worker._after_unexpected(name, RuntimeError("nor this"))
+
+    assert list(desk.worker._unrecorded) == ["second", "third"]

@@ -9,13 +9,14 @@ Source: the vendor's Media Live API reference, pages ListFlows, ShowFlowDetail, 
 import asyncio
 import dataclasses
 import itertools
+import json
 from collections.abc import Callable, Collection, Mapping, Sequence
 from types import MappingProxyType, TracebackType
 from typing import Final, Literal, Self
 from urllib.parse import parse_qsl
 
 from starlette.requests import Request
-from starlette.responses import HTMLResponse, JSONResponse, Response
+from starlette.responses import HTMLResponse, Response
 
 from bot.playground.live import errors as live_errors
 from bot.playground.live import iam as live_iam
@@ -329,13 +330,18 @@ async def _read(request: Request) -> Arrived:
 def _response(outcome: _Outcome, named: Mapping[str, str]) -> Response:
     """Return the response to send; `named` is the header with the request id, which some errors repeat."""
     if not isinstance(outcome, Refusal):
-        return JSONResponse(outcome, headers=named)
+        return _json(outcome, 200, named)
     headers = {**named, **outcome.headers}
     if isinstance(outcome.body, str):
         return HTMLResponse(outcome.body, outcome.status, headers)
     (request_id,) = named.values()
     body = {**outcome.body, "request_id": request_id} if "request_id" in outcome.body else outcome.body
-    return JSONResponse(body, outcome.status, headers)
+    return _json(body, outcome.status, headers)
+
+
+def _json(body: object, status: int, headers: Mapping[str, str]) -> Response:
+    """Return JSON in ASCII, which can hold any text: also halves of characters."""
+    return Response(json.dumps(body), status, headers, "application/json")
 
 
 def _summary(flow: LiveFlow) -> dict[str, object]:

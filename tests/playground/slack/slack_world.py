@@ -70,7 +70,7 @@ class TurnedClock:
 
     async def until_asleep(self, seconds: float) -> None:
         """Wait until somebody sleeps until that many seconds from now."""
-        async with asyncio.timeout(5), self.asleep:
+        async with asyncio.timeout(60), self.asleep:
             await self.asleep.wait_for(lambda: any(at == self._now + seconds for at, _, _ in self._sleepers))
 
     def turn(self, seconds: float) -> None:

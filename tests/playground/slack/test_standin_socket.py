@@ -44,7 +44,7 @@ class App:
 
     async def hears(self, number: int) -> list[Json]:
         """Wait until this many messages arrived, including the hello."""
-        async with asyncio.timeout(5), self.news:
+        async with asyncio.timeout(60), self.news:
             await self.news.wait_for(lambda: len(self.heard) >= number)
         return self.heard
 
