@@ -91,9 +91,7 @@ def pause(reason: str) -> None:
     if not readable:
         raise click.BadParameter("is empty", param_hint="--reason")
     by = login.of_user()
-    click.echo(
-        exits.or_wrong(lambda: pauses.pause(settings.database_url, reason=readable, by=by, clock=SystemClock()))
-    )
+    click.echo(exits.or_wrong(lambda: pauses.pause(settings.database_url, reason=readable, by=by, clock=SystemClock())))
 
 
 @main.command()
