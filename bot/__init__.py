@@ -1,1 +1,1 @@
-"""flowbot: stops live media flows from Slack, through a gate."""
+"""flowbot: stops live media flows from Slack, with approvals."""

@@ -9,6 +9,7 @@ import pytest
 import structlog
 from hypothesis import HealthCheck, settings
 
+from tests import bolt_js
 from tests import nursery as nurseries
 
 PLAIN: Final = structlog.dev.ConsoleRenderer(colors=False, exception_formatter=structlog.dev.plain_traceback)
@@ -43,3 +44,5 @@ def pytest_terminal_summary(terminalreporter: pytest.TerminalReporter) -> None:
     there = {"chromium": shutil.which("chromium") is not None, "postgresql": any(servers)}
     for package in (package for package, found in there.items() if not found):
         terminalreporter.write_line(f"Tests that need {package} are left out. To run them: apt-get install {package}")
+    if not bolt_js.is_installed():
+        terminalreporter.write_line(f"Tests of Bolt for JavaScript are left out. To run them: {bolt_js.INSTALL}")

@@ -1,4 +1,4 @@
-"""Fakes that several tests share: a clock, and the ports of the shell, where the stand-ins of `bot.playground` end."""
+"""Fakes that many tests share: a clock and the ports. Beyond the ports are the stand-ins of `bot.playground`."""
 
 import asyncio
 import contextlib
@@ -42,18 +42,18 @@ class _Sleeper:
 
 
 class FakeClock:
-    """ports.Clock whose hands only a test turns."""
+    """ports.Clock that only moves when a test turns it."""
 
     def __init__(self, start: float = 1_700_000_000.0) -> None:
         self._now = start
         self._sleepers: list[_Sleeper] = []
 
     def now(self) -> float:
-        """Return the time that the hands show."""
+        """Return the time that the clock shows."""
         return self._now
 
     async def sleep(self, seconds: float) -> None:
-        """Return once the hands have been turned that far."""
+        """Return when the clock has been turned that far."""
         if seconds <= 0:
             await asyncio.sleep(0)
             return
@@ -65,11 +65,11 @@ class FakeClock:
             self._sleepers.remove(sleeper)
 
     def next_wake(self) -> float:
-        """Return the seconds until the first sleeper wakes; none at all sleep for ever."""
+        """Return the seconds until the first sleeper wakes; infinite if nobody sleeps."""
         return max(0.0, min((sleeper.until for sleeper in self._sleepers), default=math.inf) - self._now)
 
     def turn(self, seconds: float) -> None:
-        """Turn the hands on; whoever slept until then wakes."""
+        """Move the clock forward; sleepers whose time has come wake."""
         self._now += seconds
         for sleeper in self._sleepers:
             if sleeper.until <= self._now:
@@ -79,13 +79,13 @@ class FakeClock:
 T = TypeVar("T")
 
 PATIENCE: Final = 60.0
-"""Real seconds for a condition to come true, on a machine that others use too."""
+"""Real seconds to wait for a condition, even on a busy machine."""
 
 POLICY: Final = world.POLICY.replace("{endpoint}", "http://127.0.0.1:9")
 EMERGENCY: Final = POLICY.replace(
     'approvers = ["media-leads"]', 'approvers = ["media-leads"]\nemergency = ["media-oncall"]'
 )
-"""The sample policy, whose rule lets those on call pass over the leads."""
+"""The sample policy, whose rule lets people on call skip the approval of the leads."""
 
 BURNS: Final = "stop flow-1 --emergency because it burns"
 MAIN: Final = Flow(flow_id="flow-1", name="main-feed", region="ap-southeast-3", status="ACTIVE")
@@ -95,30 +95,30 @@ DAVE, ERIN = (Actor(team="T1", user=f"U0{name}") for name in ("DAVE", "ERIN"))
 
 
 async def until(happened: Callable[[], object]) -> None:
-    """Return once the condition holds; it is looked at again and again, for a bounded time."""
+    """Wait until the condition holds, for a bounded time."""
     async with asyncio.timeout(PATIENCE):
         while not happened():  # noqa: ASYNC110 - a condition may be about anything
             await asyncio.sleep(0.002)
 
 
 async def in_order(work: Awaitable[object]) -> None:
-    """Wait for a piece of work, for a bounded time."""
+    """Wait for a coroutine, for a bounded time."""
     async with asyncio.timeout(PATIENCE):
         await work
 
 
 def policy_of(text: str) -> model.Policy:
-    """Read a policy, which must be in order."""
+    """Parse a policy, which must be valid."""
     loaded = policy_file.load(text.encode(), name="flowbot.toml")
     assert loaded.policy is not None, loaded.problems
     return loaded.policy
 
 
 class FakeCloud:
-    """ports.Cloud with flows in memory. A scripted reply comes once, in its turn; an event holds that call until set,
-    and one in `hanging` every call of its project.
+    """ports.Cloud with flows in memory. Scripted replies come once each, in order; an event blocks its call until set,
+    and an event in `hanging` blocks every call of its project.
 
-    As strict as Live: what is not there is not found, and a flow in standby cannot be stopped.
+    As strict as Live: unknown flows are not found, and a flow in standby cannot be stopped.
     """
 
     def __init__(self, *flows: Flow) -> None:
@@ -133,7 +133,7 @@ class FakeCloud:
         self._script[method].extend(replies)
 
     def stops(self) -> int:
-        """Count the calls that ask for a stop."""
+        """Return the number of stop calls."""
         return sum(method == "stop" for method, _ in self.calls)
 
     async def flow(
@@ -155,7 +155,7 @@ class FakeCloud:
         return said if isinstance(said, CloudFailure) else tuple(names)
 
     async def change(self, project: model.Project, flow_id: str, verb: Verb) -> call_outcome.Accepted | CloudFailure:
-        """Ask once for what a changing verb does to a flow."""
+        """Make the call of a changing verb."""
         to = CHANGES[verb].wanted
         said = await self._next(CHANGES[verb].call, project, flow_id)
         if isinstance(said, call_outcome.Accepted | CloudFailure):
@@ -180,9 +180,9 @@ class FakeCloud:
 
 
 class FakeDirectory:
-    """ports.Directory with people and groups in memory; `away` is Slack not to be asked. The unknown are strangers.
+    """ports.Directory with people and groups in memory; `away` means that Slack cannot be asked. Others are strangers.
 
-    `one_id` has the id of the person for each user id of somebody who has several.
+    `one_id` maps user ids to the id of the person, for people with several user ids.
     """
 
     def __init__(self) -> None:
@@ -198,11 +198,11 @@ class FakeDirectory:
         self.hanging: dict[str, asyncio.Event] = {}
 
     async def is_ours(self, teams: Collection[str]) -> bool | None:
-        """Tell whether one of these is the team of the people in here."""
+        """Return whether one of these is the team of these people."""
         return None if self.away else ALICE.team in teams
 
     async def person(self, actor: Actor, *, max_age: float) -> model.Person:
-        """Say what somebody is."""
+        """Return the person behind an actor."""
         self.asked.append((actor.user, max_age))
         if self.gate is not None:
             await self.gate.wait()
@@ -211,7 +211,7 @@ class FakeDirectory:
         return self._person(actor)
 
     async def persons(self, users: Collection[str], *, max_age: float) -> Mapping[str, model.Person]:
-        """Say what the people behind user ids are."""
+        """Return the people behind user ids."""
         self.asked += [(user, max_age) for user in sorted(users)]
         return {user: self._person(Actor(team="T1", user=user)) for user in users}
 
@@ -227,19 +227,19 @@ class FakeDirectory:
         return None if self.away else self.groups.get(group)
 
     async def is_private(self, channel: str, *, max_age: float) -> bool | None:
-        """Tell whether a channel is private."""
+        """Return whether a channel is private."""
         return None if self.away or channel in self.unknown else channel in self.private
 
     async def is_shared(self, channel: str, *, max_age: float) -> bool | None:
-        """Tell whether other organisations see a channel."""
+        """Return whether other organisations can see a channel."""
         return None if self.away or channel in self.unknown else channel in self.shared
 
 
 class FakeChat:
-    """ports.Chat that remembers what stands there. Troubles come once, in their turn; an event holds its call.
+    """ports.Chat that remembers its messages. Troubles come once each, in order; an event blocks its call.
 
-    An event in `hanging` holds every call about its channel. As strict as Slack: only a message that stands there is
-    edited or replied to.
+    An event in `hanging` blocks every call for its channel. As strict as Slack: only existing messages can be edited or
+    replied to.
     """
 
     def __init__(self) -> None:
@@ -276,7 +276,7 @@ class FakeChat:
         return f"{len(self.replies)}.reply"
 
     async def reply_privately(self, seen: Request, reply: Reply) -> None:
-        """Tell the requester in a DM."""
+        """Send the requester a direct message."""
         await self._meet("reply_privately", seen.requester.user)
         self.private.append((seen.requester.user, reply))
 
@@ -286,13 +286,13 @@ class FakeChat:
         self.retired.append((channel, ts, card))
 
     async def answer(self, entry: Entry, answer: answers.AnyAnswer) -> None:
-        """Tell one person."""
+        """Answer one person."""
         await self._meet("answer", getattr(entry.arrival, "channel", entry.actor.user))
         self.answered.append(answer)
         self.asked.append(entry)
 
     def said(self) -> list[str]:
-        """Return what the replies tell, in their order."""
+        """Return the kinds of the replies, in order."""
         return [reply.said.value for reply in self.replies]
 
     def _stand(self, seen: Request) -> str:
@@ -319,17 +319,17 @@ class FakeChat:
 
 
 class TroubledStore(SqlStore):
-    """The real store on a real file, which fails or hangs when a test says so; `away` fails everything.
+    """The real store on a real file, which fails or hangs when a test says so; with `away`, everything fails.
 
-    A trouble in `before` comes instead of the statement, one in `after` once it is on disk. After each change in
-    `stops_after` the process stands still for longer than a lease.
+    A trouble in `before` comes instead of the write, one in `after` after it is on disk. After each change in
+    `stops_after`, the process is suspended for longer than a lease.
     """
 
     away = False
     stopped = 0.0
 
     def trouble(self) -> None:
-        """Set up; to be called once."""
+        """Set up; call it once."""
         self.stops_after: deque[str] = deque()
         self.journal: list[str] = []
         self.before: dict[str, deque[BaseException | asyncio.Event]] = defaultdict(deque)
@@ -356,7 +356,7 @@ class TroubledStore(SqlStore):
         return await self._through("claim", super().claim(request_id))
 
     async def release(self, seen: Request, *, due_at: float | None) -> bool:
-        """Let go of a request."""
+        """Release a request."""
         return await self._through("release", super().release(seen, due_at=due_at))
 
     async def claim_entries(self, *, limit: int) -> list[ports.Claimed]:
@@ -364,7 +364,7 @@ class TroubledStore(SqlStore):
         return await self._through("claim_entries", super().claim_entries(limit=limit))
 
     async def postpone_entry(self, key: str, *, until: float) -> None:
-        """Let go of an entry for a while."""
+        """Release an entry for a while."""
         await self._through("postpone_entry", super().postpone_entry(key, until=until))
 
     async def let_go(self, *, keeping: Collection[str]) -> None:
@@ -414,7 +414,7 @@ def database_in(directory: pathlib.Path) -> str:
 
 
 class Desk:
-    """The shell as `serve` wires it, on a real database and on fakes of everything outside."""
+    """The bot's components as `serve` connects them, with a real database and fakes of everything outside."""
 
     def __init__(self, store: TroubledStore, clock: FakeClock) -> None:
         self.store, self.clock = store, clock
@@ -437,25 +437,25 @@ class Desk:
         self._entries = 0
 
     def entry(self, arrival: deliveries.Arrival, actor: Actor = ALICE, *, key: str = "") -> Entry:
-        """Return an entry that has just been received."""
+        """Return a new entry."""
         self._entries += 1
         return Entry(key=key or f"k{self._entries}", actor=actor, arrival=arrival, received_at=self.clock.now())
 
     def typed(self, text: str = "stop main-feed", actor: Actor = ALICE, *, channel: str = "C0INCIDENT") -> Entry:
-        """Return a command that has just been typed."""
+        """Return a new command."""
         return self.entry(deliveries.Typed(text=text, channel=channel), actor)
 
     def click(
         self, button: str, actor: Actor, request_id: str, *, on: str = "1.card", channel: str = "C0INCIDENT"
     ) -> Entry:
-        """Return a button that has just been pressed, on the message with this `ts`."""
+        """Return a new click on the message with this `ts`."""
         pressed = deliveries.Clicked(
             button=deliveries.Button(button), request_id=request_id, channel=channel, message_ts=on
         )
         return self.entry(pressed, actor)
 
     async def take(self, entry: Entry) -> commit.EntryResult:
-        """Record an entry and carry it out, without the worker."""
+        """Record an entry and process it, without the worker."""
         await self.store.record([entry])
         return await self.service.take(entry)
 
@@ -466,34 +466,34 @@ class Desk:
         return await self.now(taken.request_id)
 
     async def approved(self, text: str = "stop flow-1", actor: Actor = ALICE, *, by: Actor = CAROL) -> Request:
-        """Return a request that is approved, or confirmed where its rule asks for nobody else."""
+        """Return a request that is approved, or confirmed if its rule requires no approval."""
         opened = await self.opened(text, actor)
         button = "approve" if opened.terms.approvals else "confirm"
         await self.take(self.click(button, by if opened.terms.approvals else actor, opened.id))
         return await self.now(opened.id)
 
     async def pressed_first(self, text: str = BURNS, actor: Actor = ALICE) -> Request:
-        """Return an emergency whose requester has pressed once, long enough ago."""
+        """Return an emergency with its requester's first press, made long enough ago."""
         opened = await self.opened(text, actor)
         await self.take(self.click("emergency_first", actor, opened.id))
         self.clock.turn(records.APART)
         return await self.now(opened.id)
 
     async def let_run(self, text: str = BURNS, actor: Actor = ALICE) -> Request:
-        """Return an emergency that both presses have let run, and that is announced."""
+        """Return an emergency that is confirmed by both presses and announced."""
         first = await self.pressed_first(text, actor)
         await self.telling.tell(first.id)
         await self.take(self.click("emergency_confirm", actor, first.id))
         return await self.now(first.id)
 
     async def now(self, request_id: str) -> Request:
-        """Return a request as it is on disk."""
+        """Return the request on disk."""
         seen = await SqlStore.load(self.store, request_id)
         assert seen is not None
         return seen
 
     def select(self, query: str, *values: object) -> list[tuple[Any, ...]]:
-        """Look into the database file."""
+        """Query the database file."""
         writer = self.store.database.writer
         assert isinstance(writer, sqlite.Threads)
         file = f"file:{writer.engine.url.database}?mode=ro"
@@ -503,7 +503,7 @@ class Desk:
 
 @contextlib.asynccontextmanager
 async def open_desk(directory: pathlib.Path, clock: FakeClock | None = None) -> AsyncIterator[Desk]:
-    """Open a desk on a new database in the directory, or on the one that is there."""
+    """Open a desk on the database in the directory; create it if it does not exist."""
     clock = clock or FakeClock()
     url = f"sqlite:///{directory / 'flowbot.db'}" if (directory / "flowbot.db").exists() else database_in(directory)
     db = sqlite.open_sqlite(database_url.parse(url), busy_timeout=1.5)

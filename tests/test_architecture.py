@@ -83,6 +83,7 @@ TESTED_ELSEWHERE: Final = {
 
 NOT_IMPORTED: Final = {
     "greenlet": "SQLAlchemy's asyncio needs it",
+    "sniffio": "httpcore imports it on each call",
     "hatchling": "builds the package",
     "editables": "builds the package",
     "pytest-cov": "a plugin of pytest",

@@ -1,5 +1,4 @@
-"""The command line: what an operator types on the host, its exit codes, and how a failure reads there.
+"""The command line: the commands on the host, their exit codes and error messages.
 
-A module for each group of commands. It must not decide anything, and imports a heavy module only in the command that
-uses it.
+One module for each group of commands. It must not decide anything, and each command imports its heavy modules itself.
 """

@@ -19,12 +19,12 @@ HEAD: Final = re.compile(r"(\d{1,18})[: ]([0-9a-f]{64})")
 
 
 class Moment(click.ParamType[float]):
-    """A time such as 2026-11-24T03:00:00Z, or how long ago, such as 2h; in seconds since the epoch."""
+    """A time such as 2026-11-24T03:00:00Z, or an age such as 2h, in seconds since the epoch."""
 
     name = "time"
 
     def convert(self, value: Any, param: click.Parameter | None, ctx: click.Context | None) -> float:
-        """Return the time, or fail with what a time looks like."""
+        """Return the time, or fail with an example of a valid one."""
         import durationpy
 
         with contextlib.suppress(durationpy.DurationError):
@@ -34,36 +34,36 @@ class Moment(click.ParamType[float]):
         try:
             found = datetime.datetime.fromisoformat(value)
         except ValueError:
-            self.fail(f'"{value}" is no time: write 2026-11-24T03:00:00Z, or how long ago, such as 2h', param, ctx)
+            self.fail(f'"{value}" is not a time; write 2026-11-24T03:00:00Z, or 2h for two hours ago', param, ctx)
         return found.replace(tzinfo=found.tzinfo or datetime.UTC).timestamp()
 
 
 class SavedHead(click.ParamType["chain.Link"]):
-    """A head as `flowbot audit head` prints it, with a colon or a space between its number and its hash."""
+    """A head as printed by `flowbot audit head`, with a colon or a space between number and hash."""
 
     name = "head"
 
     def convert(self, value: Any, param: click.Parameter | None, ctx: click.Context | None) -> "chain.Link":
-        """Return the link, or fail with what a head looks like."""
+        """Return the link, or fail with the format of a valid one."""
         from bot.store import chain
 
         found = HEAD.fullmatch(str(value).strip())
         if found is None:
-            self.fail(f'"{value}" is no head: write SEQ:HASH, as `flowbot audit head` prints them', param, ctx)
+            self.fail(f'"{value}" is not a head; write SEQ:HASH, as printed by `flowbot audit head`', param, ctx)
         return chain.Link(seq=int(found[1]), hash=found[2])
 
 
 @click.group()
 def audit() -> None:
-    """Export the audit, and show that nothing in it was changed."""
+    """Export the audit, and verify that nothing in it was changed."""
 
 
 @audit.command()
-@click.option("--since", type=Moment(), metavar="TIME", help="From then on: 2026-11-24T03:00:00Z (UTC), or 2h ago.")
-@click.option("--until", type=Moment(), metavar="TIME", help="Up to then, not included.")
+@click.option("--since", type=Moment(), metavar="TIME", help="Start, such as 2026-11-24T03:00:00Z, or 2h (ago).")
+@click.option("--until", type=Moment(), metavar="TIME", help="End, not included.")
 @click.option("--format", "shape", type=click.Choice(["jsonl", "ocsf"]), default="jsonl", show_default=True)
 def export(since: float | None, until: float | None, shape: str) -> None:
-    """Print the audit in order, a line of JSON for each row, with its place in the hash chain."""
+    """Print the audit in order, one JSON line for each row, with its place in the hash chain."""
     settings = exits.settings()
     from bot.serve import audit as audits
     from bot.serve.clock import SystemClock
@@ -83,12 +83,12 @@ def export(since: float | None, until: float | None, shape: str) -> None:
     )
     sys.stdout.flush()
     if left:
-        click.echo(f"{left} rows are not in the chain yet, and left out: a running flowbot links them", err=True)
+        click.echo(f"{left} rows are left out: a running flowbot has not added them to the chain yet", err=True)
 
 
 @audit.command()
 def head() -> None:
-    """Print the number and the hash of the last row: keep them elsewhere, and verify against them later."""
+    """Print the number and the hash of the last row. Keep them elsewhere, to verify against them later."""
     settings = exits.settings()
     from bot.serve import audit as audits
     from bot.serve.clock import SystemClock
@@ -102,11 +102,11 @@ def head() -> None:
     "--file",
     type=click.Path(exists=True, dir_okay=False, path_type=pathlib.Path),
     metavar="EXPORT",
-    help="Verify the lines of an export (jsonl) instead of the database.",
+    help="Verify an export (jsonl) instead of the database.",
 )
-@click.option("--head", "saved", type=SavedHead(), metavar="SEQ:HASH", help="A head that was saved before.")
+@click.option("--head", "saved", type=SavedHead(), metavar="SEQ:HASH", help="A head that was saved earlier.")
 def verify(file: pathlib.Path | None, saved: "chain.Link | None") -> None:
-    """Verify the hash chain; exit 1 and name the first row that does not fit, and what is wrong with it."""
+    """Verify the hash chain. Exit 1 and name the first row that does not fit, and what is wrong with it."""
     from bot.serve import audit as audits
     from bot.serve.clock import SystemClock
 

@@ -1,4 +1,4 @@
-"""How a command ends: its exit code, and a failure in one sentence instead of a traceback."""
+"""Exit codes, and failures as one sentence instead of a traceback."""
 
 import pathlib
 import sys
@@ -16,10 +16,10 @@ if TYPE_CHECKING:
 WorkResult = TypeVar("WorkResult")
 
 NO: Final = 1
-"""Exit code where the answer is no."""
+"""The exit code if the answer is no."""
 
 WRONG: Final = 2
-"""Exit code for wrong usage, settings, policy or database revision."""
+"""The exit code for wrong usage, settings, policy or database revision."""
 
 
 def settings() -> "Settings":
@@ -39,7 +39,7 @@ def wrong(lines: Iterable[str]) -> NoReturn:
 
 
 def or_wrong(work: Callable[[], WorkResult]) -> WorkResult:
-    """Return what the work returns; print an error that flowbot itself raises as one sentence, and exit 2."""
+    """Return the result of the work; on an error of flowbot's own, print it as one sentence and exit 2."""
     try:
         return work()
     except (errors.FlowbotError, SettingsInvalid) as failure:

@@ -15,7 +15,7 @@ from bot.policy.file.problems import SettingsInvalid
 @click.group(context_settings={"help_option_names": ["-h", "--help"]})
 @click.version_option(package_name="flowbot", prog_name="flowbot")
 def main() -> None:
-    """Stop live media flows from Slack, through a gate."""
+    """Stop live media flows from Slack, with approvals."""
 
 
 main.add_command(audit.audit)
@@ -40,7 +40,7 @@ def serve() -> None:
 
 @main.command()
 def check() -> None:
-    """Check settings and policy, offline; exit 2 and list every problem with its place."""
+    """Check settings and policy offline. Exit 2 and list every problem with its place."""
     from bot.settings import loader
 
     try:
@@ -53,14 +53,15 @@ def check() -> None:
 
 
 @main.command(context_settings={"allow_interspersed_args": False})
-@click.option("--user", required=True, metavar="U…", help="Who asks: the Slack user id of a full member.")
+@click.option("--user", required=True, metavar="U…", help="The Slack user id of the full member who asks.")
 @click.option("--channel", required=True, metavar="C…", help="The channel where they ask.")
-@click.option("--member-of", multiple=True, metavar="S…", help="A user group that they are in; repeatable.")
+@click.option("--member-of", multiple=True, metavar="S…", help="A user group that they are in. Repeatable.")
 @click.argument("command", nargs=-1, required=True)
 def explain(user: str, channel: str, member_of: tuple[str, ...], command: tuple[str, ...]) -> None:
-    """Say which rule decides COMMAND, such as "stop main-feed", and why; offline. Exit 1 if the answer is no.
+    """Explain which rule decides a command, offline.
 
-    The flow is taken as an id and as a name. Slack is not asked who is in a user group: use --member-of.
+    COMMAND is as typed in Slack, such as "stop main-feed". The flow counts both as an id and as a name. Slack is not
+    asked who is in a user group; use --member-of. Exit 1 if the answer is no.
     """
     settings = exits.settings()
     from bot.policy import explain as explainer
@@ -79,9 +80,9 @@ def explain(user: str, channel: str, member_of: tuple[str, ...], command: tuple[
 
 
 @main.command()
-@click.option("--reason", required=True, help="Why; shown to whoever asks.")
+@click.option("--reason", required=True, help="Shown to everyone whose command is refused.")
 def pause(reason: str) -> None:
-    """Deny every stop and start from now on, until resumed; the bot may be running."""
+    """Deny every stop and start until `flowbot resume`. Works while the bot runs."""
     settings = exits.settings()
     from bot.commands import slack_text
     from bot.serve import pause as pauses
@@ -112,14 +113,14 @@ def migrate() -> None:
 
 
 @main.command()
-@click.option("--socket", is_flag=True, help="For Socket Mode, which needs no public address.")
-@click.option("--url", metavar="URL", help="For HTTP: where Slack reaches flowbot, such as https://bot.example.com.")
+@click.option("--socket", is_flag=True, help="For Socket Mode, which needs no public URL.")
+@click.option("--url", metavar="URL", help="For HTTP: the public URL of flowbot, such as https://bot.example.com.")
 def manifest(socket: bool, url: str | None) -> None:
-    """Print the Slack app manifest; by default for the mode that the environment selects."""
+    """Print the Slack app manifest. By default, it is for the mode that the environment selects."""
     if socket and url is not None:
-        raise click.UsageError("--socket and --url exclude each other: an app uses one or the other.")
+        raise click.UsageError("--socket and --url cannot be used together.")
     if url is not None and not re.fullmatch(r"https?://[^\s/?#]+(/[^\s?#]*)?", url):
-        raise click.BadParameter("must be an address such as https://bot.example.com", param_hint="--url")
+        raise click.BadParameter("must be a URL such as https://bot.example.com", param_hint="--url")
     from bot.settings import loader
     from bot.slack import manifest as manifests
 
@@ -129,17 +130,17 @@ def manifest(socket: bool, url: str | None) -> None:
 
 @main.command()
 @click.option("--script", is_flag=True, help="Play a conversation once, print it, and exit.")
-@click.option("--port", type=click.IntRange(0, 65535), help="Port of the page; 0 takes any free one.")
+@click.option("--port", type=click.IntRange(0, 65535), help="Port of the page; 0 for any free port.")
 @click.option(
     "--config", type=click.Path(path_type=pathlib.Path), help="Try this policy, with sample people made for it."
 )
 @click.option("--keep", type=click.Path(path_type=pathlib.Path), help="Keep the bot's files in this new directory.")
-@click.option("--socket", is_flag=True, help="Connect the bot by Socket Mode.")
+@click.option("--socket", is_flag=True, help="Use Socket Mode.")
 @click.option("--no-open", is_flag=True, help="Do not open a browser.")
 def playground(
     script: bool, port: int | None, config: pathlib.Path | None, keep: pathlib.Path | None, socket: bool, no_open: bool
 ) -> None:
-    """Try the real bot in a page that looks like Slack, with local stand-ins for Slack and Live."""
+    """Try the bot in a page that looks like Slack. It is the real bot, with local stand-ins for Slack and Live."""
     if script:
         from bot.playground import script as scripted
 
@@ -150,7 +151,7 @@ def playground(
 
 
 def _ids(option: str, pattern: re.Pattern[str], what: str, *given: str) -> None:
-    """Refuse what is no id: names change, so that rules know ids alone."""
+    """Reject anything but ids, since rules use only ids: names may change."""
     for word in given:
         if not pattern.fullmatch(word):
             raise click.BadParameter(f'"{word}" is not the id of {what}', param_hint=option)

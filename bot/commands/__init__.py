@@ -1,4 +1,4 @@
-"""What people send: the verbs, the grammar, Slack's own way of writing text, and deliveries as values.
+"""What people send: the verbs, the grammar, Slack's text format, and deliveries as values.
 
-Pure. It must not know which flows, projects and rules there are, nor in which words anybody is told of a problem.
+Pure. It must not know which flows, projects and rules exist, nor the wording of any message.
 """

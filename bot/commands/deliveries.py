@@ -44,7 +44,7 @@ class Verdict(enum.StrEnum):
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
 class Actor:
-    """Who acts: `user` is the user id, `team` that of a workspace, or of the organisation where Slack gives that.
+    """Who acts: a user id, and the id of their workspace, or of the organisation if Slack sends that.
 
     On Enterprise Grid one person may act with several user ids. `person` is the id that Slack gives for all of them,
     once it was asked; None where it gives none. People are compared by `id`, and mentioned by `user`. `login` is their
@@ -58,18 +58,18 @@ class Actor:
 
     @property
     def id(self) -> str:
-        """Return the id of the person, whichever of their user ids they act with."""
+        """Return the id of the person, the same for all of their user ids."""
         return self.person or self.user
 
     @property
     def has_one_id(self) -> bool:
-        """Tell whether no other user id can be theirs; ids with a W are those of an organisation."""
+        """Return whether they can have no other user id; ids with a W belong to an organisation."""
         return self.person is None and not self.user.startswith("W")
 
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
 class Typed:
-    """A command as it was typed in `channel`, without `/flow` or the mention.
+    """A command typed in `channel`, without `/flow` or the mention.
 
     `ts` is that of the message that holds it, which a slash command has none of; `thread_ts` that of the root of the
     thread in which it stands. On the host, `channel` is empty, and `name` is what was typed as a protected flow's name.
@@ -86,7 +86,7 @@ class Typed:
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
 class Clicked:
-    """A button that was pressed on the message `message_ts` in `channel`, perhaps in the thread under `thread_ts`."""
+    """A pressed button of the message `message_ts` in `channel`; `thread_ts` is set if the message is in a thread."""
 
     kind: Literal["clicked"] = "clicked"
     button: Button
@@ -98,7 +98,7 @@ class Clicked:
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
 class Submitted:
-    """A modal that was submitted: the reason typed in it, the flow's name where that was asked for, or a verdict."""
+    """A submitted modal: the typed reason, the typed name of the flow, or a verdict."""
 
     kind: Literal["submitted"] = "submitted"
     modal: Modal

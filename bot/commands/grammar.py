@@ -1,8 +1,8 @@
-"""The grammar: the text of a command in, what it asks for out.
+"""The grammar: parse the text of a command into what it asks for.
 
-Pure, and total: every text is a `Change`, a `Read`, a `Help`, a `NotYet` or a `UsageError`, and only a `Change` may
-ever lead to anything. Every door speaks it, and a text means the same at each. This file must not know which flows and
-projects there are, or in which words a problem is told to people.
+Pure and total: every text is a `ChangeCommand`, a `ReadCommand`, a `HelpCommand`, a `NotYet` or a `UsageError`, and
+only a `ChangeCommand` can change anything. A text means the same at every door. This module must not know which flows
+and projects exist, nor the wording of any message.
 """
 
 import dataclasses
@@ -16,31 +16,31 @@ from bot.commands import slack_text
 from bot.commands.verbs import CHANGES, NOT_BUILT, TAKE_VALUE, VERBS, Option, Verb
 
 FLOW: Final = slack_text.FLOW
-"""What a flow can be called, by its id or its name."""
+"""The id or the name of a flow."""
 
 MAX_TEXT: Final = 8000
-"""Characters in a whole command; Slack sends no more."""
+"""The maximum length of a command in characters; Slack sends no more."""
 
 MAX_REASON: Final = 500
 MAX_DETAIL: Final = 80
-"""Characters of what was typed that a `UsageError` repeats."""
+"""The maximum length of `UsageError.detail` in characters."""
 
 
 class UsageProblem(enum.StrEnum):
-    """Why a text is no command. Each says what `UsageError.detail` holds."""
+    """Why a text is not a command. The comments say what `UsageError.detail` holds."""
 
-    NO_VERB = "no_verb"  # options or a reason, and no word: nothing
+    NO_VERB = "no_verb"  # nothing; there are only options or a reason
     UNKNOWN_VERB = "unknown_verb"  # the word
     NO_FLOW = "no_flow"  # nothing
-    BAD_FLOW = "bad_flow"  # the word, which no flow can be called
-    BAD_ADDRESS = "bad_address"  # the address of a page that names no flow, or several
-    SEVERAL_FLOWS = "several_flows"  # all of them
+    BAD_FLOW = "bad_flow"  # the word, which cannot be the id or name of a flow
+    BAD_ADDRESS = "bad_address"  # the URL, which names no flow or several
+    SEVERAL_FLOWS = "several_flows"  # all the flows
     STRAY_WORDS = "stray_words"  # the words, most likely a reason without `because`
     UNKNOWN_OPTION = "unknown_option"  # the option as typed
     REPEATED_OPTION = "repeated_option"  # the option
     OPTION_WITHOUT_VALUE = "option_without_value"  # the option
     OPTION_WITH_VALUE = "option_with_value"  # the option, which takes none
-    BAD_PROJECT = "bad_project"  # the value, which no project can be called
+    BAD_PROJECT = "bad_project"  # the value, which cannot be the name of a project
     EMPTY_REASON = "empty_reason"  # nothing
     OPTION_IN_REASON = "option_in_reason"  # the option
     REASON_TOO_LONG = "reason_too_long"  # nothing; see MAX_REASON
@@ -61,7 +61,7 @@ class ChangeCommand:
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
 class ReadCommand:
-    """Ask to be shown something. `about` is a flow, as typed; for `list` it is what to look for, any text."""
+    """A verb that only reads. `about` is a flow as typed; for `list` it is the text to search for."""
 
     verb: Verb
     about: str | None = None
@@ -70,14 +70,14 @@ class ReadCommand:
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
 class HelpCommand:
-    """Ask how to use a verb, or what there is."""
+    """A question how to use a verb, or all of them."""
 
     verb: Verb | None = None
 
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
 class UsageError:
-    """Not understood, so nothing happens. `verb` is the typed one, or the closest match if there is one."""
+    """A text that was not understood; nothing happens. `verb` is the typed verb, or the closest match if any."""
 
     verb: Verb | None
     problem: UsageProblem
@@ -86,7 +86,7 @@ class UsageError:
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
 class NotYet:
-    """Understood, but this version does not support the verb or option `what`; nothing happens."""
+    """A command with the verb or option `what`, which this version does not support yet; nothing happens."""
 
     what: str
 
@@ -108,7 +108,7 @@ class _Given:
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
 class _Sorted:
-    """What stands in a text, sorted but not judged. `reason` is None where none was begun."""
+    """The words, options and reason of a text, not yet validated. `reason` is None if there is no `because`."""
 
     words: tuple[slack_text.Word, ...]
     options: tuple[_Given, ...]
@@ -120,14 +120,14 @@ class _Sorted:
         return next((given.value for given in self.options if given.option is Option.PROJECT), None)
 
     def has(self, option: Option) -> bool:
-        """Tell whether an option is given."""
+        """Return whether an option is given."""
         return any(given.option is option for given in self.options)
 
 
 def parse(text: str) -> Parsed:
-    """Say what a text asks for, as Slack delivers it: with its escapes, and without `/flow` or the mention.
+    """Parse a command as Slack delivers it: with Slack's escapes, and without `/flow` or the mention.
 
-    Never raises. A text with anything in it that is not understood asks for nothing.
+    Never raises. If any part of the text is not understood, nothing is asked for.
     """
     if len(text) > MAX_TEXT:
         return _error(None, UsageProblem.TOO_LONG)
@@ -150,7 +150,7 @@ def _ask(verb: Verb, found: _Sorted) -> ChangeCommand | ReadCommand | HelpComman
 
 
 def render(command: ChangeCommand | ReadCommand | HelpCommand) -> str:
-    """Write a command the canonical way, escaped as Slack delivers it: parsing gives the same command again."""
+    """Write a command in its canonical form, escaped as Slack delivers it; `parse` is the inverse."""
     if isinstance(command, HelpCommand):
         return Verb.HELP if command.verb is None else f"{Verb.HELP} {command.verb}"
     about = command.flow if isinstance(command, ChangeCommand) else command.about
@@ -164,13 +164,13 @@ def render(command: ChangeCommand | ReadCommand | HelpCommand) -> str:
 
 
 def judge_reason(reason: str) -> UsageProblem | None:
-    """Say what is wrong with a reason that was typed on its own, in a modal; None where it may complete a `Change`."""
+    """Return what is wrong with a reason typed in a modal, or None if it is valid."""
     found = _find_fault(slack_text.reason(reason))
     return None if found is None else found[0]
 
 
 def _nearest(word: str) -> Verb | None:
-    """Return the verb that was most likely meant."""
+    """Return the verb that was most likely meant, if any."""
     near = difflib.get_close_matches(word[:MAX_DETAIL].lower(), list(Verb), n=1)
     return Verb(near[0]) if near else None
 
@@ -194,7 +194,7 @@ def _sort(text: str) -> _Sorted:
 
 
 def _given(piece: slack_text.Dashed) -> _Given | None:
-    """Read a piece as an option; None for `-x`, which an id may begin like."""
+    """Parse a piece as an option; None for an unknown one with a single dash, which may be an id."""
     option = _OPTION_OF.get(piece.name)
     if option is None and piece.single:
         return None
@@ -272,7 +272,7 @@ def _judge_project(verb: Verb, found: _Sorted) -> UsageError | None:
 
 
 def _judge_flows(verb: Verb, flows: tuple[slack_text.Word, ...], *, has_reason: bool) -> str | UsageError:
-    """Return the one flow that was typed, by id or name; the address of its page in the console stands for its id."""
+    """Return the one flow that was typed, by id or name; the URL of its page in the console counts as its id."""
     if not flows:
         return _error(verb, UsageProblem.NO_FLOW)
     more = flows[1:]
@@ -287,7 +287,7 @@ def _judge_flows(verb: Verb, flows: tuple[slack_text.Word, ...], *, has_reason: 
 
 
 def _looks_like_flow(word: slack_text.Word) -> bool:
-    """Guess whether a word is a flow rather than prose: it only decides which of two problems is told."""
+    """Guess whether a word is a flow rather than prose; this only chooses between two usage errors."""
     return word.quoted or (not word.is_dash and re.search(r"[0-9_-]", word.text) is not None)
 
 
@@ -297,7 +297,7 @@ def _judge_reason(verb: Verb, reason: str | None) -> UsageError | None:
 
 
 def _find_fault(reason: str) -> tuple[UsageProblem, str] | None:
-    """Say what is wrong with a reason, and where an option is in it, which."""
+    """Return what is wrong with a reason, and the option that it contains, if any."""
     if not reason:
         return UsageProblem.EMPTY_REASON, ""
     if len(reason) > MAX_REASON:
@@ -323,7 +323,7 @@ def _escape(text: str) -> str:
 
 
 def _protect(word: str) -> str:
-    """Quote a word that would otherwise not be read as a word; it is escaped already."""
+    """Quote an escaped word that would otherwise not be parsed as a word."""
     plain = slack_text.Word(text=word.replace("&lt;", "<").replace("&gt;", ">").replace("&amp;", "&"))
     stands_for_itself = slack_text.read(word) == slack_text.Text(pieces=(plain,), reason=None) and not plain.is_dash
     return word if stands_for_itself else f"`{word}`"

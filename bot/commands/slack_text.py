@@ -1,8 +1,6 @@
-"""What people type, freed from what a Slack client makes of it: wrapped links, escapes, typographic marks, characters
-that nobody sees.
+"""Undo what Slack clients do to typed text: wrapped links, escapes, typographic marks and invisible characters.
 
-Pure, and total. It knows words, dashes, quotes and where a reason begins, and no verb and no option: those are for
-`commands`.
+Pure and total. It finds words, dashes, quotes and the start of the reason. Verbs and options are for `grammar`.
 """
 
 import dataclasses
@@ -21,7 +19,7 @@ _WRAP: Final = re.compile(r"<(?P<url>[A-Za-z][A-Za-z0-9+.-]*:[^<>|\s]*)(?:\|(?P<
 _ENTITY: Final = re.compile(r"&(amp|lt|gt);")
 _MENTION: Final = re.compile(r"\s*<@(?P<user>[A-Z0-9]+)(?:\|[^<>]*)?>(?:\s*[:,])?(?P<rest>.*)", re.DOTALL)
 
-# The repeats are bounded where they could otherwise be tried from every dash of a long run of dashes.
+# Bounded repeats: otherwise a long run of dashes takes quadratic time.
 _REASON_OPENS: Final = re.compile(
     rf"""(?: (?<!\S)(?:[{_DASHES}]+\s*)?because  |  [{_TYPOGRAPHIC}]{{1,3}}\s{{0,8}}because ) (?=\s|$)
       |  (?<!\S)[{_DASHES}]+reason(?:=|(?=\s|$))""",
@@ -29,7 +27,7 @@ _REASON_OPENS: Final = re.compile(
 )
 
 FLOW: Final = re.compile(r"[A-Za-z0-9_-]{1,64}")
-"""What an id and an exact name of a flow have in common, and the name of a project (a bare key in TOML) has too."""
+"""The shape of a flow's id, of a flow's name, and of a project's name (a bare key in TOML)."""
 
 _ADDRESS: Final = re.compile(r"[A-Za-z][A-Za-z0-9+.-]*://\S+")
 _UUID: Final = re.compile(r"[0-9A-Fa-f]{8}(?:-[0-9A-Fa-f]{4}){3}-[0-9A-Fa-f]{12}")
@@ -38,20 +36,20 @@ _FLOW_KEYS: Final = frozenset({"flow_id", "flowid", "flow-id"})
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
 class Word:
-    """A word before the reason. Quoted, it stands for itself: it is no option, and no dash."""
+    """A word before the reason. A quoted word is always a word, never an option or a dash."""
 
     text: str
     quoted: bool = False
 
     @property
     def is_dash(self) -> bool:
-        """Whether it consists only of dashes."""
+        """Return whether the word consists only of dashes."""
         return not self.quoted and _DASH.sub("", self.text) == ""
 
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
 class Dashed:
-    """A word that begins with dashes: its name with two plain ones, in small letters, and what stands behind `=`."""
+    """A word that begins with dashes: `name` in lower case with two plain dashes, and the `value` after `=`."""
 
     typed: str
     name: str
@@ -64,7 +62,7 @@ Piece = Word | Dashed
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
 class Text:
-    """A text in its pieces. `reason` is None where none was begun."""
+    """A text split into pieces. `reason` is None if there is no `because`."""
 
     pieces: tuple[Piece, ...]
     reason: str | None
@@ -81,12 +79,12 @@ def read(text: str) -> Text:
 
 
 def reason(text: str) -> str:
-    """Read a reason that was typed on its own, where Slack escapes and wraps nothing."""
+    """Clean up a reason typed in a modal, where Slack neither escapes nor wraps anything."""
     return _on_one_line(_visible(text))
 
 
 def dashed(piece: str) -> Dashed | None:
-    """Read a piece as one that begins with dashes; None for any other, which a run of dashes is too."""
+    """Parse a word that begins with dashes; None for other words and for dashes alone."""
     match = _DASHED.fullmatch(piece)
     if match is None or piece == match["dashes"]:
         return None
@@ -96,7 +94,7 @@ def dashed(piece: str) -> Dashed | None:
 
 
 def after_mention(text: str, user: str) -> str | None:
-    """Return what follows a mention of this user at the beginning of a message; None where it does not begin so."""
+    """Return the text after a mention of this user at the start of a message; None if there is no such mention."""
     match = _MENTION.fullmatch(_visible(text))
     return match["rest"].strip() if match is not None and match["user"] == user else None
 
@@ -107,9 +105,9 @@ def is_address(word: str) -> bool:
 
 
 def flow_in(address: str) -> str | None:
-    """Return the id of the flow that the address of a page of the console names; None where it names none or several.
+    """Return the flow id in the URL of a console page; None if there is none or there are several.
 
-    The id stands behind `flow_id`, before or behind the `#`; else it is the only UUID among the parts of the path.
+    The id is the value of `flow_id`, before or after the `#`; otherwise it is the only UUID in the path.
     """
     try:
         parts = urllib.parse.urlsplit(address)
@@ -125,12 +123,12 @@ def flow_in(address: str) -> str | None:
 
 
 def _visible(text: str) -> str:
-    """Drop zero-width and control characters, bidi marks, and halves of characters; what is a space stays."""
+    """Drop zero-width and control characters, bidi marks and lone surrogates; keep white space."""
     return "".join(each for each in text if each.isspace() or unicodedata.category(each) not in ("Cc", "Cf", "Cs"))
 
 
 def _on_one_line(text: str) -> str:
-    """Write the text on one line: a line break in a reason could pass for a line of the card."""
+    """Join the text into one line: a line break in a reason could fake a line of the card."""
     return re.sub(r"\s", " ", text).strip()
 
 
@@ -139,10 +137,10 @@ def _unescape(text: str) -> str:
 
 
 def _link(wrap: re.Match[str]) -> str:
-    """Show what was typed before the reason.
+    """Return what was typed for a link before the reason.
 
-    The title of a page is no flow, so its address counts; but where a label could itself be a flow, both are shown, and
-    nobody guesses.
+    The title of a page is not a flow, so the URL counts. If the label could be a flow too, keep both instead of
+    guessing.
     """
     url, label = wrap["url"], wrap["label"] or wrap["url"]
     if not is_address(url) or flow_in(_unescape(url)) is None or label == url:
@@ -151,7 +149,7 @@ def _link(wrap: re.Match[str]) -> str:
 
 
 def _link_in_reason(wrap: re.Match[str]) -> str:
-    """Show what was typed: the label where Slack made the link, both parts where a person did."""
+    """Return what was typed for a link in the reason: the label if Slack made the link, both parts if a person did."""
     label, url = wrap["label"] or wrap["url"], wrap["url"]
     made_by_slack = label in (url, url.partition(":")[2].lstrip("/"))
     return label if made_by_slack else f"{label} ({url})"

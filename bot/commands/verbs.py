@@ -1,6 +1,6 @@
-"""The words of the grammar: verbs, options and doors. A row for each verb holds all that differs from verb to verb.
+"""The verbs, options and doors of the grammar. Each verb is one row of `VERBS`, with everything specific to it.
 
-Pure. It knows no flow and no person, and reads no text: that is for `commands`.
+Pure. Parsing is for `grammar`.
 """
 
 import dataclasses
@@ -35,11 +35,11 @@ PREFIX: Final[Mapping[Door, str]] = {
     Door.MENTION: "@flowbot",
     Door.HOST: "flowbot operations",
 }
-"""What stands before a command at each door."""
+"""The prefix of a command at each door."""
 
 
 class Option(enum.StrEnum):
-    """What may stand before the reason. `--reason` opens it, as `because` does."""
+    """The options of a command. `--reason` starts the reason, like `because`."""
 
     PROJECT = "--project"
     DRY_RUN = "--dry-run"
@@ -53,7 +53,7 @@ NOT_BUILT: Final = frozenset({Option.FOR})
 
 
 class Audience(enum.StrEnum):
-    """Whom the policy lets use a verb."""
+    """Who may use a verb."""
 
     CHANGES = "changes"
     READS = "reads"
@@ -64,9 +64,9 @@ class Audience(enum.StrEnum):
 class FlowChange:
     """What a changing verb does to a flow.
 
-    `wanted` is the status that it leads to, in the cloud's words; `opposite` leads away from it; `past` is the verb as
-    done to a flow. `call` is the last word of the path that is called, `action` the right that a key needs for it.
-    `interrupts` tells whether viewers lose the stream.
+    `wanted` is the cloud's status word after it, `opposite` the verb that reverses it, `past` its past participle.
+    `call` is the last part of the API's path, `action` the IAM action that the key needs. `interrupts` is true if
+    viewers lose the stream.
     """
 
     wanted: str
@@ -79,7 +79,7 @@ class FlowChange:
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
 class VerbUsage:
-    """What there is to know about a verb. `arguments` follow it in its usage line; `example` is a whole command.
+    """One row of the verb table. `arguments` follow the verb in its usage line; `example` is a whole command.
 
     `change` is None for a verb that changes nothing.
     """
@@ -157,24 +157,24 @@ VERBS: Final[Mapping[Verb, VerbUsage]] = {
 CHANGES: Final[Mapping[Verb, FlowChange]] = {
     verb: entry.change for verb, entry in VERBS.items() if entry.change is not None
 }
-"""What each changing verb does; no other verb is in it."""
+"""The changing verbs only, and what each does."""
 
 READ: Final = "read"
 
 RIGHTS: Final = (*(verb.value for verb in CHANGES), READ)
-"""What a rule may have among its `verbs`: each changing verb, and the word for all the others."""
+"""The values that `verbs` of a rule may hold: each changing verb, and "read" for all others."""
 
 
 def right_of(verb: Verb) -> str:
-    """Return the word that a rule has among its `verbs` for a verb: its own where it changes something, else "read"."""
+    """Return the value of a rule's `verbs` that covers a verb."""
     return verb.value if verb in CHANGES else READ
 
 
 def usage(verb: Verb, door: Door = Door.SLASH) -> str:
-    """Write the usage line of a verb, as it is typed at a door."""
+    """Return the usage line of a verb at a door."""
     return f"{PREFIX[door]} {verb} {VERBS[verb].arguments}".rstrip()
 
 
 def example(verb: Verb, door: Door = Door.SLASH) -> str:
-    """Write a whole command of the verb, as it is typed at a door."""
+    """Return an example command of the verb at a door."""
     return f"{PREFIX[door]} {VERBS[verb].example}"

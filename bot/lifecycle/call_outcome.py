@@ -1,7 +1,7 @@
-"""Decide what a reply of the cloud, or reading the flow back, means for the operation; pure.
+"""Decide what a reply of the cloud, or reading the flow back, means for the operation.
 
-A further call follows only a definite refusal or a reading that says that it is not done, and never before the previous
-try has ended. Times are seconds since the epoch (UTC).
+Pure. A call is repeated only after a definite refusal, or after reading the flow back shows no effect, and never before
+the previous try has ended. Times are seconds since the epoch (UTC).
 """
 
 import dataclasses
@@ -15,18 +15,18 @@ from bot.lifecycle.records import Awaiting, Flow, Outcome, OutcomeKind, Request
 from bot.lifecycle.states import Progress
 
 WANTED: Final[Mapping[Verb, str]] = {verb: change.wanted for verb, change in CHANGES.items()}
-"""The status that each changing verb leads to, in the cloud's words."""
+"""The cloud's status word after each changing verb."""
 
 REPEAT_WITHIN: Final = 60.0
-"""Seconds from the first try within which a call is repeated after a reading."""
+"""Seconds from the first try in which a call may be repeated after the flow was read back."""
 
 SETTLE_WITHIN: Final = 30.0
-"""Seconds that the cloud may take to finish a call it accepted."""
+"""Seconds that the cloud may take to carry out a call that it accepted."""
 
 SETTLE_EVERY: Final = 2.0
 
 LOOK_AGAIN_AFTER: Final = 10.0
-"""Seconds after a success when the state is read back once more."""
+"""Seconds after a success until the state is read once more."""
 
 BACKOFF: Final = 2.0
 """Seconds before a call that had no effect is retried; doubled with each try."""
@@ -34,24 +34,24 @@ BACKOFF: Final = 2.0
 BACKOFF_AT_MOST: Final = 30.0
 
 READ_BACKOFF: Final = 5.0
-"""Seconds before an unknown outcome is polled again; doubled with each inconclusive poll."""
+"""Seconds until an unknown outcome is polled again; doubled with each inconclusive poll."""
 
 READ_BACKOFF_AT_MOST: Final = 300.0
 
 GIVE_UP_AFTER: Final = 3600.0
-"""Seconds after which an unknown outcome stays unknown."""
+"""Seconds after which polling an unknown outcome ends."""
 
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
 class Accepted:
-    """The cloud's 200 to a change: the status word that it returned, and the id of the call."""
+    """The cloud's 200 reply to a change: the status word that it returned, and the id of the call."""
 
     status: str
     request_id: str | None = None
 
 
 def after_reply(request: Request, reply: Accepted | CloudFailure, *, at: float) -> Request:
-    """Return the request after a try, whether or not the cloud answered."""
+    """Return the request after a try, answered or not."""
     if isinstance(reply, Accepted):
         return _accepted(request, reply, at)
     if reply.fault in (Fault.THROTTLED, Fault.NEVER_SENT):
@@ -63,7 +63,7 @@ def after_reply(request: Request, reply: Accepted | CloudFailure, *, at: float) 
 
 
 def after_reading(request: Request, flow: Flow | CloudFailure, *, at: float) -> Request:
-    """Return the request after reading the flow back, to learn whether a call worked and lasted."""
+    """Return the request after reading the flow back, to learn whether the call worked and lasted."""
     if request.operation.progress is Progress.SUCCEEDED:
         return _last_look(request, flow, at)
     if isinstance(flow, CloudFailure):
@@ -83,9 +83,9 @@ def after_reading(request: Request, flow: Flow | CloudFailure, *, at: float) -> 
 
 
 def again(request: Request, *, at: float) -> Request:
-    """Claim a further try, or where it has become too late for one, read once more or say what the last one met.
+    """Claim another try. If it is too late for one, read the flow back, or fail with the last error.
 
-    A try that is due may be taken up late: after a restart, or once a database is back.
+    A due try may start late: after a restart, or after the database was away.
     """
     if not _was_carried_out(request.operation.trouble):
         if at < schedule.begin_by(request):
@@ -99,9 +99,9 @@ def again(request: Request, *, at: float) -> Request:
 
 
 def before_again(request: Request, flow: Flow | CloudFailure, *, at: float) -> Request | None:
-    """Return the request as the reading right before a further try settles it; None where the try may be made.
+    """Return the request settled by the read right before another try, or None if the try may go ahead.
 
-    An emergency is called unless there is no such flow. A failure that may pass is not for here.
+    An emergency goes ahead unless there is no such flow. Callers handle temporary failures themselves.
     """
     carried_out = _was_carried_out(request.operation.trouble)
     if isinstance(flow, Flow):
@@ -118,7 +118,7 @@ def before_again(request: Request, flow: Flow | CloudFailure, *, at: float) -> R
 
 
 def halt(request: Request, flow: Flow | CloudFailure, why: Halt, *, at: float) -> Request:
-    """Return the request after a retry was forbidden; read back the effect of earlier tries."""
+    """Return the request after another try was forbidden; `flow` shows the effect of earlier tries."""
     trouble = request.operation.trouble
     carried_out = _was_carried_out(trouble)
     if isinstance(flow, CloudFailure):
@@ -132,7 +132,7 @@ def halt(request: Request, flow: Flow | CloudFailure, why: Halt, *, at: float) -
 
 
 def recover(request: Request, *, at: float) -> Request:
-    """Return the request after the replica that claimed its call is gone; the outcome must be read back."""
+    """Return the request after the replica that made its call is gone; the outcome must be read back."""
     lost = CloudFailure(fault=Fault.UNCERTAIN, message="flowbot was interrupted before the reply came")
     return transitions.wait(request, Awaiting.READING, until=at, trouble=lost)
 
@@ -146,7 +146,7 @@ def _accepted(request: Request, reply: Accepted, at: float) -> Request:
 
 
 def _not_carried_out(request: Request, refusal: CloudFailure, at: float) -> Request:
-    """Repeat what provably had no effect, but begin nothing that an old approval would have to answer for."""
+    """Retry a call that provably had no effect, unless the approval would be too old by then."""
     wait = refusal.retry_after or _backoff(request)
     if not refusal.must_wait:
         wait = min(BACKOFF_AT_MOST, wait)
@@ -156,7 +156,7 @@ def _not_carried_out(request: Request, refusal: CloudFailure, at: float) -> Requ
 
 
 def _was_carried_out(trouble: CloudFailure | None) -> bool:
-    """Tell whether the last try may have had an effect."""
+    """Return whether the last try may have had an effect."""
     return trouble is None or trouble.fault not in (Fault.THROTTLED, Fault.NEVER_SENT)
 
 
@@ -170,7 +170,7 @@ def _backoff(request: Request) -> float:
 
 def _done(request: Request, status: str, at: float) -> Request:
     accepted, lost = request.operation.accepted_at is not None, request.operation.outcome
-    trouble = request.operation.trouble if lost is None else lost.failure  # readings have troubles of their own since
+    trouble = request.operation.trouble if lost is None else lost.failure  # later failures come from polling
     refused = trouble is not None and trouble.fault is Fault.REJECTED
     how = OutcomeKind.DONE if accepted else OutcomeKind.CONFIRMED if refused else OutcomeKind.READ_BACK
     outcome = Outcome(how=how, status=status, failure=None if accepted else trouble)

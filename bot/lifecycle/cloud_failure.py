@@ -1,6 +1,6 @@
-"""A call to the cloud that did not succeed, as a value that an operation keeps.
+"""A failed call to the cloud, as a value that an operation keeps.
 
-Pure. What each reply of the cloud means is decided by the cloud's adapter.
+Pure. The cloud's adapter decides which fault a reply is.
 """
 
 import dataclasses
@@ -8,23 +8,23 @@ import enum
 
 
 class Fault(enum.StrEnum):
-    """What a failed call to the cloud means for what may be done next."""
+    """The kind of a failure; it decides what may be done next."""
 
     NOT_FOUND = "not_found"  # no such flow
     DENIED = "denied"  # authenticated but not permitted: 403, or 401 with a permission code
-    CREDENTIALS = "credentials"  # 401: the key or the signature; never repeated with a key
+    CREDENTIALS = "credentials"  # 401: the key or the signature; never retried with the same key
     THROTTLED = "throttled"  # 429, or the concurrency limit that comes as a 500
-    REJECTED = "rejected"  # any other definite refusal, 400 for the most part
-    NEVER_SENT = "never_sent"  # never sent: no connection
+    REJECTED = "rejected"  # any other definite refusal, mostly 400
+    NEVER_SENT = "never_sent"  # no connection
     UNCERTAIN = "uncertain"  # 5xx, timeout, lost or unreadable reply: it may have been carried out
 
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
 class CloudFailure:
-    """A call to the cloud that did not succeed, as the cloud told it.
+    """A failed call to the cloud.
 
-    `http_status` is None when no reply came. `code`, `message` and `request_id` are the cloud's own words, with our
-    secrets cut out; `retry_after` is in seconds; `must_wait` says that it is the cloud's own Retry-After.
+    `http_status` is None if no reply came. `code`, `message` and `request_id` are the cloud's own, without our secrets.
+    `retry_after` is in seconds; `must_wait` means that it comes from the cloud's Retry-After header.
     """
 
     fault: Fault
@@ -38,9 +38,9 @@ class CloudFailure:
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
 class Halt:
-    """Why a call that was tried is not tried again: a pause (its reason), the policy, or too few votes that count.
+    """Why a call is not retried: a pause (with its reason), the policy, or too few valid votes.
 
-    `rule` is the one behind it, if one is; `who_could` do it instead, as rules name people.
+    `rule` is the policy rule that forbids it, if any; `who_could` names who could do it instead, as rules name people.
     """
 
     paused: str | None = None

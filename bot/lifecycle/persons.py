@@ -1,6 +1,6 @@
-"""Identify the people behind a request's actors when one person has several user ids.
+"""Identify the people behind the actors of a request: one person may have several user ids.
 
-Pure: `gate` asks Slack who an id belongs to.
+Pure. `usecases/gate` asks Slack who an id belongs to.
 """
 
 import dataclasses
@@ -11,7 +11,7 @@ from bot.lifecycle.records import Request
 
 
 def actors(request: Request) -> tuple[Actor, ...]:
-    """Return everyone who requested, voted on or ended the request."""
+    """Return everybody who requested, voted on or ended the request."""
     ended_by = () if request.ending is None or request.ending.actor is None else (request.ending.actor,)
     return (request.requester, *(vote.actor for vote in request.votes), *ended_by)
 

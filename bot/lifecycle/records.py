@@ -1,7 +1,7 @@
-"""One request and its operation: what they are, and which step may follow which.
+"""The records of a request and its operation, and their changes of state.
 
-The tables of states stand here; what happens to a request, step by step, is in `life`. It knows nothing of Slack, of
-the cloud, or of how requests are stored. Times are seconds since the epoch (UTC).
+The tables of states are in `states`, the steps of a request in `transitions`. It must not know Slack, the cloud or the
+store. Times are seconds since the epoch (UTC).
 """
 
 import dataclasses
@@ -14,16 +14,16 @@ from bot.lifecycle.cloud_failure import CloudFailure, Halt
 from bot.lifecycle.states import PROGRESS, TRANSITIONS, Event, Progress, State, Step
 
 APART: Final = 3.0
-"""Seconds that the two presses of an emergency are apart at least."""
+"""The least time between the two presses of an emergency, in seconds."""
 
 
 class IllegalTransition(Exception):
-    """A request or an operation cannot take this step from where it is."""
+    """The request or its operation cannot take this step in its current state."""
 
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
 class Part:
-    """A source or an output of a flow, by what may be shown of it."""
+    """A source or an output of a flow, reduced to what may be shown."""
 
     name: str
     protocol: str = ""
@@ -34,7 +34,7 @@ class Part:
 class Flow:
     """A flow as the cloud described it; `status` is the cloud's own word, `ACTIVE` or `STANDBY`.
 
-    An emergency goes on where the cloud cannot be read: then `status` is empty, and `name` too where only an id is
+    An emergency continues even if the cloud cannot be read: then `status` is empty, and so is `name` if only the id is
     known.
     """
 
@@ -47,13 +47,13 @@ class Flow:
 
     @property
     def called(self) -> str:
-        """What people call it: its name, or its id where no name is known."""
+        """Return the name of the flow, or its id if the name is not known."""
         return self.name or self.flow_id
 
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
 class Terms:
-    """What the rule in force asked for when the request was made.
+    """What the deciding rule required when the request was made.
 
     `approvers` is as the rule names them (sets, user ids, group ids); `mentions` are user and group ids to be told;
     `rule_text` is the rule as it stood in the policy file, whose hash is `policy_hash`. With `door`, confirmations and
@@ -71,7 +71,7 @@ class Terms:
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
 class Vote:
-    """One approval, or the confirmation where no approval is needed."""
+    """One approval, or the confirmation if no approval is needed."""
 
     actor: Actor
     at: float
@@ -79,11 +79,10 @@ class Vote:
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
 class Ending:
-    """How a request ended without its operation being called.
+    """How a request ended without a call.
 
-    `actor` is None where nobody ended it: a clock did, or the policy (`rule`, where one rule is behind it, and
-    `who_could` do it instead; with a `reason`, a pause and no rule was), or Slack refused to show the card (`code` is
-    its error code).
+    `actor` is None if no person ended it. Then it expired; or the policy ended it, by `rule` (`who_could` do it
+    instead) or by a pause with this `reason`; or Slack refused the card with the error `code`.
     """
 
     actor: Actor | None
@@ -96,7 +95,7 @@ class Ending:
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
 class Review:
-    """The end of the review that an emergency leaves open; `comment` is the reviewer's own words, if any."""
+    """The review of an emergency; `comment` holds the reviewer's own words, if any."""
 
     actor: Actor
     at: float
@@ -106,14 +105,14 @@ class Review:
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
 class Emergency:
-    """How a request passes over its approvals, and who looks at it afterwards.
+    """How a request skips its approvals, and who reviews it.
 
-    `members` may use it under the rule, `passed_over` are the approvers who are not waited for: they may deny, and
-    review; where the rule has none, the other members do. Both are as the rules name them (sets, user ids, group ids).
-    `judges` are those of them who may deny and review as the policy was when it was last asked; None in old records.
-    `announced_in` is the project's home channel, unless the card stands there. `first_at` is when its requester pressed
-    first. Over the limit, `needs_second` wants the other press from another of the members. `reminded_at` is when
-    somebody was last asked to review it.
+    `members` may use `--emergency` under the rule. `passed_over` are the approvers whose approval is skipped; they may
+    deny and review, or the other members if there are no approvers. Both are named as in the rules (sets, user ids,
+    group ids). `judges` are those who may deny and review by the latest policy; None in old records. `announced_in` is
+    the project's home channel; None if the card is there. `first_at` is the time of the requester's first press. Over
+    the limit, `needs_second` requires that another member press second. `reminded_at` is when reviewers were last
+    asked.
     """
 
     members: tuple[str, ...]
@@ -143,7 +142,7 @@ class OutcomeKind(enum.StrEnum):
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
 class Outcome:
-    """The end of an operation: the cloud's status word, its error where there was one, and why no try followed it."""
+    """How an operation ended: the cloud's status word, the last error if any, and why it was not retried."""
 
     how: OutcomeKind
     status: str | None = None
@@ -154,21 +153,21 @@ class Outcome:
 class Awaiting(enum.StrEnum):
     """What an operation waits for."""
 
-    TRY = "try"  # a call, the first or a further one
-    REPLY = "reply"  # the reply to a call that was claimed
-    READING = "reading"  # a reading of the flow's state
+    TRY = "try"  # the first call or a retry
+    REPLY = "reply"  # the reply to a claimed call
+    READING = "reading"  # reading the flow back
     NOTHING = "nothing"
 
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
 class Operation:
-    """The one change that a request is about, and how far the calls for it have come.
+    """The one change that a request asks for, and the progress of its calls.
 
-    What it waits for comes no sooner than `not_before`. `held_ups` counts how often in a row something that may pass
-    was in the way of a try, `reads` the readings that found nothing out. `begun_at` is when the first of
-    `tries` began; `accepted_at` when the cloud said yes with another status than the one wanted; `unknown_since` when
-    nobody knew any more. `trouble` is the latest failure of a call or a reading; `changed_to` the status that a last
-    look after the success found instead. `unexpected` counts the unexpected errors that work on it met.
+    What it awaits happens no earlier than `not_before`. `held_ups` counts the temporary obstacles in a row before a
+    try, `reads` the inconclusive polls. `begun_at` is when the first of `tries` began, `accepted_at` when the cloud
+    accepted the call but returned another status, `unknown_since` when the outcome became unknown. `trouble` is the
+    latest failure of a call or a poll. `changed_to` is the status found by the last read after a success, if it
+    differs. `unexpected` counts unexpected errors.
     """
 
     progress: Progress = Progress.WAITING
@@ -188,29 +187,29 @@ class Operation:
 
 
 class ReplyKind(enum.StrEnum):
-    """What a reply in the card's thread tells."""
+    """The kind of a reply in the card's thread."""
 
-    ASKED = "asked"  # the first reply: mentions the approvers
-    EMERGENCY = "emergency"  # the first reply to an emergency, shown in the channel: mentions those passed over
-    ANNOUNCED = "announced"  # the same, told in the project's home channel
-    LINKED = "linked"  # told to the requester alone: the card stands in another channel
+    ASKED = "asked"  # the first reply; mentions the approvers
+    EMERGENCY = "emergency"  # the first reply to an emergency, also in the channel; mentions the skipped approvers
+    ANNOUNCED = "announced"  # the same in the project's home channel
+    LINKED = "linked"  # visible to the requester only: a link to a card in another channel
     REMINDED = "reminded"
     VOTED = "voted"
-    PRESSED_FIRST = "pressed_first"  # the first of the two presses of an emergency
+    PRESSED_FIRST = "pressed_first"  # the first press of an emergency
     CONFIRMED = "confirmed"
-    FELL_OFF = "fell_off"  # a vote whose right is gone
+    FELL_OFF = "fell_off"  # a vote was removed, because the voter lost the right
     DENIED = "denied"
     DENY_REASON = "deny_reason"
     WITHDRAWN = "withdrawn"
-    SUPERSEDED = "superseded"  # an emergency took its place
+    SUPERSEDED = "superseded"  # replaced by an emergency
     EXPIRED = "expired"
     CALLING = "calling"
     OUTCOME = "outcome"
-    CHANGED = "changed"  # a last look after the success found another status
-    GIVEN_UP = "given_up"  # unknown for good
-    REVIEW_OPEN = "review_open"  # somebody is asked to review an emergency; repeated daily
+    CHANGED = "changed"  # the last read after a success found another status
+    GIVEN_UP = "given_up"  # polling ended, the outcome stays unknown
+    REVIEW_OPEN = "review_open"  # asks for the review of an emergency; repeated daily
     REVIEWED = "reviewed"
-    UNEXPECTED = "unexpected"  # an unexpected error was met; `reason` is its id
+    UNEXPECTED = "unexpected"  # an unexpected error; `reason` is its id
 
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
@@ -232,9 +231,9 @@ class Reply:
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
 class Card:
-    """Where the card stands, and the version of the request that it shows (0: not posted yet).
+    """Where the card is, and the version of the request that it shows (0: not posted yet).
 
-    `thread` is the `ts` of the root of the thread that it is a reply in; None where it is a root itself.
+    `thread` is the `ts` of the root message if the card is a reply in a thread.
     """
 
     channel: str
@@ -247,9 +246,9 @@ class Card:
 class Request:
     """One request, with its one operation.
 
-    `version` counts every change of what was decided; the card and the replies are told after it and do not raise it.
-    `asked_in` is the channel where the command was typed. `unsent` are the replies that Slack does not have yet, in
-    order; `next_seq` numbers the next. `tell_at` is when Slack may be tried again after a failure.
+    `version` counts the changes that were decided; delivering the card and the replies does not raise it. `asked_in` is
+    the channel where the command was typed. `unsent` are the replies that Slack does not have yet, in order; `next_seq`
+    is the number of the next reply. `tell_at` is when to try Slack again after a failure.
     """
 
     id: str
@@ -280,10 +279,9 @@ class Request:
 
 
 def apply(request: Request, event: Event) -> Request:
-    """Return the request one step on; one that ends without a call cancels its operation.
+    """Return the request after an event; an end without a call cancels the operation.
 
-    Raises errors.IllegalTransition where the table has no such step, or where the operation has begun: nothing takes a
-    call back.
+    Raises IllegalTransition if the table has no such step, or if the operation has begun: a call cannot be taken back.
     """
     if request.operation.progress is not Progress.WAITING:
         raise IllegalTransition(f"{request.id} has begun: it cannot {event}")
@@ -298,7 +296,7 @@ def apply(request: Request, event: Event) -> Request:
 
 
 def advance(operation: Operation, step: Step) -> Operation:
-    """Return the operation one step on; raises errors.IllegalTransition where the table has no such step."""
+    """Return the operation after a step; raises IllegalTransition if the table has no such step."""
     try:
         progress = PROGRESS[operation.progress, step]
     except KeyError:
@@ -307,7 +305,7 @@ def advance(operation: Operation, step: Step) -> Operation:
 
 
 def is_open(request: Request) -> bool:
-    """Return whether the request is open: it waits, or its operation waits or runs."""
+    """Return whether the request is pending, or approved with an operation that waits or runs."""
     return request.state is State.PENDING or (
         request.state is State.APPROVED and request.operation.progress in (Progress.WAITING, Progress.RUNNING)
     )
@@ -326,7 +324,7 @@ def is_review_open(request: Request) -> bool:
 
 
 def may_be_asked_again(request: Request) -> bool:
-    """Return whether the request expired or failed, rather than being denied by a person."""
+    """Return whether the request may be asked for again: it expired, or its operation failed."""
     return request.state is State.EXPIRED or request.operation.progress is Progress.FAILED
 
 

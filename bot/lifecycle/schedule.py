@@ -1,6 +1,6 @@
 """What is due on a request, and when to check it again.
 
-Pure functions of one record and a time in seconds since the epoch (UTC): the worker carries out what they say.
+Pure functions of one record and a time in seconds since the epoch (UTC). The worker does what is due.
 """
 
 import enum
@@ -11,54 +11,54 @@ from bot.lifecycle.records import Awaiting, ReplyKind, Request
 from bot.lifecycle.states import Progress, State
 
 BEGIN_WITHIN: Final = 120.0
-"""Seconds after its approval within which a request must begin (promise 10)."""
+"""Seconds after its approval in which a request must begin (promise 10)."""
 
 CLOCK_STEP: Final = 30.0
-"""Seconds by which a clock may have been set back before an approval counts as old."""
+"""Seconds that the clock may go back before an approval counts as too old."""
 
 REMIND_AFTER: Final = 300.0
-"""Seconds after which the approvers are reminded, unless half the request's time is less."""
+"""Seconds after which the approvers are reminded; half the request's lifetime, if that is less."""
 
 ANNOUNCE_WITHIN: Final = 10.0
-"""Seconds for which the call of an emergency waits for its announcements at most."""
+"""The maximum time in seconds that the call of an emergency waits for its announcements."""
 
 REVIEW_AGAIN: Final = 86_400.0
-"""Seconds after which somebody is asked once more to review an emergency."""
+"""Seconds between two reminders to review an emergency."""
 
 REVIEW_FOR: Final = 7 * REVIEW_AGAIN
-"""Seconds after the end of an emergency from which on nobody is asked again; its review stays open."""
+"""Seconds after the end of an emergency when the reminders stop; its review stays open."""
 
 OPEN: Final = 253_402_300_800.0
-"""When to check a request that waits for a person rather than a time: the end of the year 9999."""
+"""When to check a request that waits for a person, not for a time: the end of the year 9999."""
 
 ANNOUNCEMENTS: Final = (ReplyKind.EMERGENCY, ReplyKind.ANNOUNCED)
-"""The replies that tell the channels of an emergency, before it is carried out."""
+"""The replies that announce an emergency in the channels before its call."""
 
 _FIRST: Final = (ReplyKind.ASKED, ReplyKind.OUTCOME, *ANNOUNCEMENTS)
-"""The replies that go before the card's newest state."""
+"""The replies that are sent before the card is updated."""
 
 NO_CARD: Final = ""
 """The `ts` of a card that will never be posted."""
 
 
 class Act(enum.StrEnum):
-    """What is due on a request itself."""
+    """The next action on a request."""
 
     EXPIRE = "expire"
-    LAPSE = "lapse"  # approved, and not begun in time
+    LAPSE = "lapse"  # approved, but not begun in time
     CALL = "call"  # the first try, after a last check
     CALL_AGAIN = "call_again"
-    READ = "read"  # the flow's state, to find out what came of the call or whether it lasted
-    RECOVER = "recover"  # a call was claimed and whoever made it is gone
+    READ = "read"  # reads the flow back, to learn whether the call worked and lasted
+    RECOVER = "recover"  # the replica that made the call is gone
     REMIND = "remind"
     REMIND_REVIEW = "remind_review"
 
 
 class Tell(enum.StrEnum):
-    """What Slack does not show yet."""
+    """The next update for Slack."""
 
     POST_CARD = "post_card"
-    NEVER_SHOWN = "never_shown"  # it ended before Slack took its card: its requester is told
+    NEVER_SHOWN = "never_shown"  # it ended before the card could be posted: the requester is told
     EDIT_CARD = "edit_card"
     REPLY = "reply"
 
@@ -95,8 +95,8 @@ def _act_on(request: Request, now: float) -> Act | None:
 def tell(request: Request, now: float) -> Tell | None:
     """Return the next update for Slack, if it may be sent now.
 
-    The card comes first; then, of the replies in their order, the ones that call people, then the card's newest state.
-    An announcement that Slack does not take holds back no version of the card: it has the next button.
+    The card is posted first. Then come replies that mention people, then the update of the card, then other replies;
+    replies keep their order. An announcement that Slack refuses does not hold back the card, which has the next button.
     """
     if now < request.tell_at:
         return None
@@ -107,7 +107,7 @@ def tell(request: Request, now: float) -> Tell | None:
         return None
     behind = request.card.shown < request.version
     if behind and request.emergency is not None and request.tell_failures % 2 == 1:
-        return Tell.EDIT_CARD  # after each failure the other is tried first
+        return Tell.EDIT_CARD  # after each failure, card and reply change places
     if request.unsent and request.unsent[0].said in _FIRST:
         return Tell.REPLY
     if behind and not (request.tell_failures and request.unsent):
@@ -116,7 +116,7 @@ def tell(request: Request, now: float) -> Tell | None:
 
 
 def is_card_held_back(request: Request) -> bool:
-    """Tell whether an announcement that Slack has not taken yet stands before the card's next button."""
+    """Return whether an unsent announcement delays the update of the card with the next button."""
     behind = bool(request.card.ts) and request.card.shown < request.version
     waits = request.emergency is not None and request.state is State.PENDING and behind
     return waits and bool(request.unsent) and request.unsent[0].said in ANNOUNCEMENTS
@@ -125,7 +125,7 @@ def is_card_held_back(request: Request) -> bool:
 def at(request: Request) -> float | None:
     """Return when to check the request again; None if it is settled.
 
-    One with an open review always has a time: by that it is listed and kept.
+    A request with an open review always has a time, which keeps it in the store and in the lists.
     """
     times = []
     operation = request.operation
@@ -144,13 +144,13 @@ def at(request: Request) -> float | None:
 
 
 def call_at(request: Request) -> float:
-    """Return when an approved request may be called; an emergency waits for its announcements up to a limit."""
+    """Return when the call of an approved request may begin; an emergency waits briefly for its announcements."""
     announced_by = (request.decided_at or request.asked_at) + ANNOUNCE_WITHIN if is_announcing(request) else 0.0
     return max(request.operation.not_before, announced_by)
 
 
 def is_announcing(request: Request) -> bool:
-    """Return whether an emergency's call waits for its announcements."""
+    """Return whether the call of an emergency waits for its announcements."""
     waits = request.emergency is not None and request.state is State.APPROVED and records.can_withdraw(request)
     return waits and any(reply.said in ANNOUNCEMENTS for reply in request.unsent)
 
@@ -161,18 +161,18 @@ def begin_by(request: Request) -> float:
 
 
 def remind_at(request: Request) -> float:
-    """Tell when the approvers are reminded: after half the request's time or five minutes, whichever is less."""
+    """Return when to remind the approvers: after half the request's lifetime or five minutes, whichever is less."""
     return request.asked_at + min(REMIND_AFTER, (request.expires_at - request.asked_at) / 2)
 
 
 def is_last_reminder(request: Request, at: float) -> bool:
-    """Tell whether whoever is asked at this time to review an emergency is asked for the last time."""
+    """Return whether a review reminder sent at this time is the last one."""
     ended_at = request.operation.ended_at
     return ended_at is not None and at >= ended_at + REVIEW_FOR
 
 
 def _review_at(request: Request) -> float | None:
-    """Tell when somebody is asked once more to review an emergency, if at all; its end did so first."""
+    """Return when to ask for the review again, if at all; the first time is at the end of the emergency."""
     if request.emergency is None or not records.is_review_open(request):
         return None
     asked_at = request.emergency.reminded_at or 0.0
@@ -180,5 +180,5 @@ def _review_at(request: Request) -> float | None:
 
 
 def _wants_reminder(request: Request) -> bool:
-    """Return whether there is anyone to remind; a confirmation waits only for its requester."""
+    """Return whether there is anybody to remind; a confirmation only waits for its requester."""
     return request.terms.approvals > 0 and not request.reminded

@@ -6,7 +6,7 @@ from typing import Final
 
 
 class State(enum.StrEnum):
-    """Where a request stands."""
+    """The state of a request."""
 
     PENDING = "pending"
     APPROVED = "approved"
@@ -17,7 +17,7 @@ class State(enum.StrEnum):
 
 
 class Event(enum.StrEnum):
-    """What can happen to a request."""
+    """The events of a request."""
 
     APPROVE = "approve"  # the last approval that was needed, or the confirmation
     FALL_SHORT = "fall_short"  # rights or policy changed before the call: approvals are missing again
@@ -28,7 +28,7 @@ class Event(enum.StrEnum):
 
 
 class Progress(enum.StrEnum):
-    """Where an operation stands."""
+    """The state of an operation."""
 
     WAITING = "waiting"
     RUNNING = "running"
@@ -39,12 +39,12 @@ class Progress(enum.StrEnum):
 
 
 class Step(enum.StrEnum):
-    """What can happen to an operation."""
+    """The steps of an operation."""
 
     BEGIN = "begin"
     SUCCEED = "succeed"
     FAIL = "fail"
-    LOSE = "lose"  # nobody knows what came of the call
+    LOSE = "lose"  # the outcome of the call is unknown
     CANCEL = "cancel"
 
 

@@ -1,7 +1,7 @@
-"""What happens to a request: approved, denied, begun, finished … each a function from one record to its next version.
+"""The steps of a request: approve, deny, begin, finish … each a function from one record to its next version.
 
-Every decision raises the version by one and queues the replies that tell of it. An illegal step raises
-errors.IllegalTransition and changes nothing. No clock: times come in as seconds since the epoch (UTC).
+Each step raises the version by one and queues its replies. An illegal step raises records.IllegalTransition and changes
+nothing. No clock: times are arguments, in seconds since the epoch (UTC).
 """
 
 import dataclasses
@@ -31,7 +31,7 @@ ENDS: Final = (Event.DENY, Event.EXPIRE, Event.WITHDRAW, Event.SUPERSEDE)
 
 
 def approve(request: Request, vote: Vote, *, needed: int) -> Request:
-    """Count one approval; the request is approved once `needed` are there, or more where it asked for more at first."""
+    """Add one approval; `needed` approve the request, or as many as it first required if that is more."""
     _require(request.state is State.PENDING and request.terms.approvals > 0, request, "takes no approval")
     needed = max(needed, request.terms.approvals)
     terms = dataclasses.replace(request.terms, approvals=needed)
@@ -44,7 +44,7 @@ def approve(request: Request, vote: Vote, *, needed: int) -> Request:
 
 
 def confirm(request: Request, vote: Vote) -> Request:
-    """Take the confirmation of a request that needs no approval."""
+    """Confirm a request that needs no approval."""
     plain = request.terms.approvals == 0 and request.emergency is None
     _require(plain, request, "takes no confirmation of this kind")
     confirmed = dataclasses.replace(records.apply(request, Event.APPROVE), votes=(vote,), decided_at=vote.at)
@@ -52,7 +52,7 @@ def confirm(request: Request, vote: Vote) -> Request:
 
 
 def press_first(request: Request, *, at: float, needs_second: bool = False) -> Request:
-    """Take the first of the two presses of an emergency, its requester's; the other may have to be another's."""
+    """Record the requester's first press of an emergency; `needs_second`: another member must press second."""
     emergency = request.emergency
     if request.state is not State.PENDING or emergency is None or emergency.first_at is not None:
         raise records.IllegalTransition(f"{request.id} takes no first press")
@@ -63,7 +63,7 @@ def press_first(request: Request, *, at: float, needs_second: bool = False) -> R
 
 
 def want_second(request: Request) -> Request:
-    """Note that the other press of an emergency has to be another member's."""
+    """Require that another member make the second press of an emergency."""
     emergency = request.emergency
     if request.state is not State.PENDING or emergency is None or emergency.needs_second:
         raise records.IllegalTransition(f"{request.id} needs no second person")
@@ -71,7 +71,7 @@ def want_second(request: Request) -> Request:
 
 
 def confirm_emergency(request: Request, vote: Vote) -> Request:
-    """Take the second of the two presses of an emergency."""
+    """Record the second press of an emergency, which approves it."""
     first_at = None if request.emergency is None else request.emergency.first_at
     if first_at is None or vote.at < first_at + records.APART:
         raise records.IllegalTransition(f"{request.id} takes no second press yet")
@@ -81,7 +81,7 @@ def confirm_emergency(request: Request, vote: Vote) -> Request:
 
 
 def review(request: Request, review: Review) -> Request:
-    """Close the review that an emergency has left open."""
+    """Record the review of an emergency."""
     if request.emergency is None or not records.is_review_open(request):
         raise records.IllegalTransition(f"{request.id} has no open review")
     reviewed = dataclasses.replace(request, emergency=dataclasses.replace(request.emergency, review=review))
@@ -89,13 +89,13 @@ def review(request: Request, review: Review) -> Request:
 
 
 def remind_of_review(request: Request, *, at: float) -> Request:
-    """Ask those who may review an emergency once more."""
+    """Ask the reviewers of an emergency again."""
     _require(records.is_review_open(request), request, "has no open review")
     return _next_version(_ask_for_review(request, at=at))
 
 
 def fall_short(request: Request, *, lost: tuple[Vote, ...], terms: Terms, at: float) -> Request:
-    """Withdraw an approval that the current policy no longer accepts; the votes of `lost` are visibly removed."""
+    """Return an approved request to pending, because the current policy needs more votes; `lost` votes are removed."""
     kept = tuple(vote for vote in request.votes if vote not in lost)
     short = dataclasses.replace(records.apply(request, Event.FALL_SHORT), votes=kept, terms=terms, decided_at=None)
     for vote in lost:
@@ -106,7 +106,7 @@ def fall_short(request: Request, *, lost: tuple[Vote, ...], terms: Terms, at: fl
 
 
 def tighten(request: Request, terms: Terms, *, at: float) -> Request:
-    """Ask for the approvals of a policy that has become stricter."""
+    """Raise the number of approvals, because the policy has become stricter."""
     stricter = terms.approvals > request.terms.approvals
     _require(request.state is State.PENDING and stricter, request, "takes no such terms")
     return _next_version(say(dataclasses.replace(request, terms=terms), ReplyKind.ASKED, at=at, needed=terms.approvals))
@@ -130,7 +130,7 @@ def explain_denial(request: Request, *, reason: str, at: float) -> Request:
 
 
 def begin(request: Request, *, at: float) -> Request:
-    """Claim a try: the first of an approved request, or a further one that is due."""
+    """Claim a try: the first of an approved request, or a retry that is due."""
     operation = request.operation
     _require(request.state is State.APPROVED and operation.awaiting is Awaiting.TRY, request, "may not run")
     if operation.progress is Progress.WAITING:
@@ -141,7 +141,7 @@ def begin(request: Request, *, at: float) -> Request:
 
 
 def wait(request: Request, awaiting: Awaiting, *, until: float, trouble: CloudFailure | None = None) -> Request:
-    """Let the operation that runs, or that nobody knows the end of, wait for a further try or a reading."""
+    """Make a running or unknown operation wait for a retry or a poll."""
     operation = request.operation
     _require(operation.progress in (Progress.RUNNING, Progress.UNKNOWN), request, "waits for nothing")
     waiting = dataclasses.replace(operation, awaiting=awaiting, not_before=until, trouble=trouble or operation.trouble)
@@ -149,13 +149,13 @@ def wait(request: Request, awaiting: Awaiting, *, until: float, trouble: CloudFa
 
 
 def accept(request: Request, *, at: float, until: float) -> Request:
-    """Note that the cloud accepted the call and still reports another status; it is read at `until`."""
+    """Record that the cloud accepted the call but still reports another status; read it back at `until`."""
     accepted = dataclasses.replace(request.operation, accepted_at=at)
     return wait(dataclasses.replace(request, operation=accepted), Awaiting.READING, until=until)
 
 
 def hold_up(request: Request, *, until: float, trouble: CloudFailure | None = None) -> Request:
-    """Postpone the call because of a temporary obstacle; the error of an earlier try is kept."""
+    """Postpone the call because of a temporary obstacle; keep the error of an earlier try."""
     operation = request.operation
     waits = operation.progress in (Progress.WAITING, Progress.RUNNING) and operation.awaiting is Awaiting.TRY
     _require(request.state is State.APPROVED and waits, request, "has no call to put off")
@@ -165,7 +165,7 @@ def hold_up(request: Request, *, until: float, trouble: CloudFailure | None = No
 
 
 def rename(request: Request, name: str) -> Request:
-    """Note what the flow is called by now; not a version of its own, but part of the step that is decided on it."""
+    """Record the current name of the flow, without a new version: it belongs to the step that follows."""
     return dataclasses.replace(request, flow=dataclasses.replace(request.flow, name=name))
 
 
@@ -186,7 +186,7 @@ def finish(request: Request, outcome: Outcome, *, at: float, look_again_at: floa
 
 
 def look_back(request: Request, *, changed_to: str | None, at: float) -> Request:
-    """Note the last look after a success, and tell if it found another status than the one wanted."""
+    """Record the last read after a success; queue a reply if it found another status than wanted."""
     operation = request.operation
     due = operation.progress is Progress.SUCCEEDED and operation.awaiting is Awaiting.READING
     _require(due, request, "is not looked at again")
@@ -196,14 +196,14 @@ def look_back(request: Request, *, changed_to: str | None, at: float) -> Request
 
 
 def give_up(request: Request, *, at: float) -> Request:
-    """Stop polling the cloud: the outcome stays unknown."""
+    """Stop polling the cloud; the outcome stays unknown."""
     _require(records.is_read_back(request), request, "is not read back")
     operation = dataclasses.replace(request.operation, awaiting=Awaiting.NOTHING)
     return _next_version(say(dataclasses.replace(request, operation=operation), ReplyKind.GIVEN_UP, at=at))
 
 
 def count_reading(request: Request, *, until: float, trouble: CloudFailure) -> Request:
-    """Record an inconclusive poll, and when the next one is due."""
+    """Record an inconclusive poll and the time of the next one."""
     operation = dataclasses.replace(request.operation, reads=request.operation.reads + 1)
     return wait(dataclasses.replace(request, operation=operation), Awaiting.READING, until=until, trouble=trouble)
 
@@ -230,12 +230,12 @@ STEP_OF: Final[Mapping[OutcomeKind, Step]] = {
 
 
 def settle_without_call(request: Request, outcome: Outcome, *, at: float) -> Request:
-    """Record an outcome that needed no call: it was so already, it is a dry run, or the flow cannot be read."""
+    """Record an outcome without a call: already done, a dry run, or a flow that cannot be read."""
     return dataclasses.replace(finish(begin(request, at=at), outcome, at=at), version=request.version + 1)
 
 
 def call_takes_long(request: Request, *, at: float) -> Request:
-    """Tell that the cloud has not answered yet."""
+    """Queue a reply that the cloud has not answered yet."""
     _require(request.operation.progress is Progress.RUNNING, request, "has no call under way")
     return _next_version(say(request, ReplyKind.CALLING, at=at))
 
@@ -277,7 +277,7 @@ def not_shown(request: Request, *, again_at: float) -> Request:
 
 
 def note_unexpected(request: Request, *, error_id: str, at: float) -> Request:
-    """Count an unexpected error in work on the request, and report the first."""
+    """Count an unexpected error in the work on the request, and report the first."""
     operation = dataclasses.replace(request.operation, unexpected=request.operation.unexpected + 1)
     noted = dataclasses.replace(request, operation=operation)
     if operation.unexpected == 1:

@@ -1,7 +1,7 @@
-"""What may go without the approvals that a rule asks for: who may use `--emergency`, and who judges it.
+"""Break-glass: who may skip approvals with `--emergency`, and who may deny and review it.
 
-Pure, as `policy` is: a deny wins here as it does there, and what is unknown gives nothing. Two presses and the limit of
-a day are counted elsewhere.
+Pure. A deny wins here too, and unknown never allows more than the truth would. The two presses and the daily limit are
+counted in `usecases`.
 """
 
 import dataclasses
@@ -13,15 +13,15 @@ from bot.policy import evaluation, model
 from bot.policy.model import Effect, Groups, Policy, Question, Refuse, Rule, Why
 
 DAY: Final = 86_400.0
-"""Seconds in which `emergency_limit` counts."""
+"""The period of `emergency_limit` in seconds."""
 
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
 class AllowEmergency:
-    """A yes that passes over the approvals of `rule`, the one that asks for the most of them; a reason is required.
+    """A yes that skips the approvals of `rule`, the one with the most approvals; a reason is required.
 
-    `members` may use it, `passed_over` would have been asked: entries as the rules name them. More than `limit` in 24
-    hours need a second of the members.
+    `members` may use `--emergency`, `passed_over` are the approvers who are skipped; both are entries as in the rules.
+    Above `limit` in 24 hours, a second member must press too.
     """
 
     rule: Rule
@@ -36,7 +36,7 @@ AnyPermission: TypeAlias = model.Permission | AllowEmergency
 
 
 def decide(policy: Policy, question: Question, groups: Groups) -> AllowEmergency | Refuse:
-    """Say whether somebody may go without approvals, and over whom that passes."""
+    """Decide whether a person may skip approvals, and whose."""
     if no := evaluation.refuse_outsider(question.person) or evaluation.refuse_denied(policy, question, groups):
         return no
     found = [(rule, holds(policy, rule, question, groups)) for rule in _open(policy, question)]
@@ -73,11 +73,11 @@ def groups_needed(policy: Policy, question: Question) -> frozenset[str]:
 
 
 def judges(policy: Policy, request: records.Request, question: Question, groups: Groups) -> tuple[str, ...]:
-    """Name who may deny an emergency and review it: those passed over by the rules in force.
+    """Return who may deny and review an emergency: the skipped approvers of the current rules.
 
-    Where nobody of them is left besides whoever pressed it is the other members, else whoever may approve or use an
-    emergency in the project. What the request kept counts where its rule is gone. `question` is its requester's; a
-    group that is unknown counts as having others.
+    If none is left besides those who pressed, it is the other members; if none of these is left, all approvers and
+    emergency members of the project. If the rule of the request is gone, the lists kept in the request count.
+    `question` is the requester's. An unknown group counts as having other people.
     """
     pressed = {request.requester.id, *(vote.actor.id for vote in request.votes)}
     ranked = _may_be_judges(policy, request, question, groups)
@@ -87,7 +87,7 @@ def judges(policy: Policy, request: records.Request, question: Question, groups:
 
 
 def groups_judging(policy: Policy, request: records.Request, question: Question) -> frozenset[str]:
-    """Name the user groups whose members `judges` wants to know first; it may name others, to be asked about then."""
+    """Return the user groups that `judges` needs first; its result may name more groups to ask about."""
     kept = () if request.emergency is None else (*request.emergency.passed_over, *request.emergency.members)
     rules = [*_open(policy, question), *_own(policy, request)]
     entries = [*kept, *(entry for rule in rules for entry in (*rule.approvers, *rule.emergency))]
@@ -95,7 +95,7 @@ def groups_judging(policy: Policy, request: records.Request, question: Question)
 
 
 def judged(policy: Policy, request: records.Request, entries: tuple[str, ...]) -> records.Request:
-    """Return the request with those who may judge it now, and with whom of them to mention; it is no new version."""
+    """Return the request with its current judges and mentions, without a new version."""
     notify = next((rule.notify for rule in _own(policy, request)), ())
     told = model.mentions(policy, Rule(name=request.terms.rule, approvers=entries, notify=notify))
     others = tuple(ident for ident in told if ident not in (request.requester.user, request.requester.id))
@@ -109,9 +109,9 @@ def judged(policy: Policy, request: records.Request, entries: tuple[str, ...]) -
 def may_judge(
     policy: Policy, request: records.Request, question: Question, groups: Groups, *, person: model.Person
 ) -> Refuse | None:
-    """Say why somebody may not deny or review an emergency, or None where they may; whoever pressed may not.
+    """Return why a person may not deny or review an emergency, or None if they may; those who pressed may not.
 
-    `question` is its requester's.
+    `question` is the requester's.
     """
     if outsider := evaluation.refuse_outsider(person):
         return outsider
@@ -130,7 +130,7 @@ def may_judge(
 def _may_be_judges(
     policy: Policy, request: records.Request, question: Question, groups: Groups
 ) -> tuple[tuple[str, ...], ...]:
-    """List who may judge, those first that are asked first."""
+    """Return the candidates for judges, in order of preference."""
     if request.emergency is None:
         return ()
     own = _own(policy, request)
@@ -147,21 +147,21 @@ def _may_be_judges(
 
 
 def _own(policy: Policy, request: records.Request) -> list[Rule]:
-    """Return the rule under which an emergency was asked for, as it is in force now, if it still is one that allows."""
+    """Return the current rule with the name that the emergency was allowed by, if it still allows anything."""
     return [rule for rule in policy.rules if rule.name == request.terms.rule and rule.effect is Effect.ALLOW]
 
 
 def _has_others(policy: Policy, entries: tuple[str, ...], pressed: set[str], groups: Groups) -> bool:
-    """Tell whether there is anybody among them besides whoever pressed; somebody may be in a group that is unknown."""
+    """Return whether the entries include anybody who has not pressed; an unknown group may."""
     people, sure = model.behind(model.expand(policy, entries), groups)
     return bool(people - pressed) or not sure
 
 
 def stricter(policy: Policy, question: Question, groups: Groups) -> Rule | None:
-    """Return the rule that keeps somebody from an emergency which another lets them use, or None.
+    """Return the rule that forbids an emergency which another rule lets the person use, or None.
 
-    It applies to them, asks for more approvals than the others and lets them pass over none; first one that surely
-    applies, else one that may.
+    It applies to the person, requires more approvals than the rules that let them, and does not let them skip these. A
+    rule that surely applies comes before one that may.
     """
     allows = [rule for rule in evaluation.fitting(policy, question) if rule.effect is Effect.ALLOW]
     sure = [rule for rule in allows if holds(policy, rule, question, groups)]
@@ -173,7 +173,7 @@ def stricter(policy: Policy, question: Question, groups: Groups) -> Rule | None:
 
 
 def applies(policy: Policy, rule: Rule, question: Question, groups: Groups) -> bool | None:
-    """Tell whether a rule that fits is about somebody; None where that hangs on a group that is unknown."""
+    """Return whether a fitting rule applies to the person; None if that depends on an unknown group."""
     return evaluation.all_met(evaluation.touches(policy, rule, question, groups).values())
 
 
@@ -187,7 +187,7 @@ def _refuse_by(policy: Policy, strict: Rule, question: Question, groups: Groups)
 
 
 def _open(policy: Policy, question: Question) -> list[Rule]:
-    """List the rules that fit and let anybody at all use an emergency."""
+    """Return the fitting rules that let anybody use `--emergency`."""
     return [rule for rule in evaluation.fitting(policy, question) if rule.effect is Effect.ALLOW and rule.emergency]
 
 

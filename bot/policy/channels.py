@@ -1,6 +1,6 @@
-"""Which project is meant where something is typed, and where the card stands of what is asked there.
+"""Which project a command in a channel is about, and in which channel its card appears.
 
-Pure. It knows nothing of who may ask.
+Pure. It must not know who may do what.
 """
 
 import dataclasses
@@ -10,7 +10,7 @@ from bot.policy import model
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
 class UnclearProject:
-    """Why no project is meant: none is called what was `typed`, or nothing was typed and there are several."""
+    """Why the project is unclear: none has the name `typed`, or none was typed and there are several."""
 
     typed: str | None
     projects: tuple[str, ...]
@@ -27,12 +27,12 @@ def project_of_channel(policy: model.Policy, channel: str) -> model.Project | No
 
 
 def card_channel(project: model.Project, channel: str) -> str:
-    """Return the channel for the card of a request made in a channel."""
+    """Return the channel for the card of a request that was made in `channel`."""
     return channel if channel in project.channels else home(project)
 
 
 def project_for(policy: model.Policy, named: str | None, channel: str) -> model.Project | UnclearProject:
-    """Return the project that is meant: the one named, that of the channel, or the only one."""
+    """Return the project of a command: the one named, that of the channel, or the only one."""
     names = tuple(policy.projects)
     if named is not None:
         return policy.projects.get(named) or UnclearProject(typed=named, projects=names)

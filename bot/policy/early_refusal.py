@@ -1,6 +1,6 @@
-"""Who is refused before the cloud is asked anything: somebody whom no rule could let do this here, whatever the flow.
+"""Refuse people before the cloud is asked: those whom no rule allows this for any flow.
 
-Pure, as `policy` is. It refuses only where `policy.decide`, or `passing_over.decide`, would refuse for every flow.
+Pure. It refuses only what `evaluation.decide`, or `break_glass.decide`, would refuse for every flow.
 """
 
 import dataclasses
@@ -10,7 +10,7 @@ from bot.policy.model import Effect, Groups, Policy, Question, Refuse, Rule
 
 
 def refuse(policy: Policy, question: Question, groups: Groups, *, emergency: bool) -> Refuse | None:
-    """Say why no rule lets somebody do this for any flow, or None where one may for some; `question` names one."""
+    """Return why no rule allows this for any flow, or None if a rule may allow it; `question` names the flow typed."""
     anything = for_any_flow(policy)
     if emergency:
         decision = break_glass.decide(anything, question, groups)
@@ -18,12 +18,12 @@ def refuse(policy: Policy, question: Question, groups: Groups, *, emergency: boo
     refusal = evaluation.decide(anything, question, groups)
     if not isinstance(refusal, Refuse):
         return None
-    could = evaluation.who_could(policy, question)  # of this flow, if its name tells
+    could = evaluation.who_could(policy, question)  # for the typed flow, if that names anybody
     return dataclasses.replace(refusal, who_could=could) if could else refusal
 
 
 def for_any_flow(policy: Policy) -> Policy:
-    """Return the policy with every allow for all flows and for nobody's approval, and the denies of all flows alone."""
+    """Return a policy whose allows cover all flows without approvals, with only the denies that cover all flows."""
     rules = (_for_any_flow(rule) for rule in policy.rules if rule.effect is Effect.ALLOW or _is_about_all(rule))
     return dataclasses.replace(policy, rules=tuple(rules))
 

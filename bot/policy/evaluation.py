@@ -1,7 +1,7 @@
-"""Who may do what: a question and the facts known about it go in, a decision with its reason comes out.
+"""Evaluate the rules: from a question and the known facts to a decision with its reason.
 
-Pure. The caller brings what Slack says about people and groups, and may bring "unknown", which never lets anybody do
-more than the truth would. It must not know where rules come from, nor the words for a decision.
+Pure. The caller passes what Slack says about people and groups. That may be unknown, which never allows more than the
+truth would. It must not know where rules come from, nor the wording of a decision.
 """
 
 import dataclasses
@@ -32,7 +32,7 @@ from bot.policy.model import (
 
 
 def decide(policy: Policy, question: Question, groups: Groups) -> Decision:
-    """Decide by the rules: deny by default, a deny always wins, then the allow that needs the most approvals."""
+    """Decide by the rules: the default is no, a deny always wins, then the allow with the most approvals decides."""
     if outsider := refuse_outsider(question.person):
         return outsider
     if denied := refuse_denied(policy, question, groups):
@@ -44,7 +44,7 @@ def decide(policy: Policy, question: Question, groups: Groups) -> Decision:
         return _no(policy, question, Why.NO_RULE, None)
     strictest = max(possible, key=lambda rule: rule.approvals)
     if not sure or (strictest not in sure and strictest.approvals > 0):
-        # Not matching must not mean fewer approvals: a rule that may hold and would ask for them cannot be passed over.
+        # A rule that only may match must not be ignored if it requires more approvals.
         unasked = unasked_in(policy, (*strictest.who, *strictest.excluded), groups)
         return _no(policy, question, Why.UNREACHABLE, strictest, unasked)
     reason_required = any(rule.reason_required for rule in possible)
@@ -79,9 +79,9 @@ def refuse_outsider(person: Person) -> Refuse | None:
 
 
 def conditions(rule: Rule, question: Question) -> Mapping[str, bool | None]:
-    """Tell, by key of the file, which conditions of a rule are met, but for `who` and `except`.
+    """Return which conditions of a rule are met, by key of the file, without `who` and `except`.
 
-    Reading needs no allow, so that the effect is a condition there. None hangs on a flow's name that is unknown.
+    Reading needs no allow, so the effect is a condition for it. None means that the name of the flow is unknown.
     """
     right = right_of(question.verb)
     return {
@@ -94,7 +94,7 @@ def conditions(rule: Rule, question: Question) -> Mapping[str, bool | None]:
 
 
 def touches(policy: Policy, rule: Rule, question: Question, groups: Groups) -> Mapping[str, bool | None]:
-    """Tell whether `who` and `except` let the rule be about this full member; None hangs on an unknown group."""
+    """Return whether `who` and `except` of a rule are met by this full member; None if a group is unknown."""
     user = question.person.actor.id
     excluded = among(expand(policy, rule.excluded), user, groups)
     return {
@@ -110,13 +110,13 @@ def all_met(found: Iterable[bool | None]) -> bool | None:
 
 
 def fitting(policy: Policy, question: Question) -> list[Rule]:
-    """List the rules that match in everything but `who` and `except`; a deny also where it may match."""
+    """Return the rules whose conditions but `who` and `except` are met; also the denies that may match."""
     met = [(rule, all_met(conditions(rule, question).values())) for rule in policy.rules]
     return [rule for rule, fits in met if fits or (fits is None and rule.effect is Effect.DENY)]
 
 
 def _matching(policy: Policy, question: Question, groups: Groups, effect: Effect) -> tuple[list[Rule], list[Rule]]:
-    """List the rules of an effect that match, and those that match or may."""
+    """Return the rules of an effect that match, and those that match or may match."""
     fits = [rule for rule in fitting(policy, question) if rule.effect is effect]
     found = [(rule, all_met(touches(policy, rule, question, groups).values())) for rule in fits]
     return [rule for rule, touches in found if touches], [rule for rule, touches in found if touches is not False]
@@ -130,7 +130,7 @@ def _is_about(rule: Rule, question: Question) -> bool | None:
 
 
 def among(idents: Iterable[str], person: str, groups: Groups) -> bool | None:
-    """Tell whether somebody (Actor.id) is among users and groups; None where that hangs on what is unknown."""
+    """Return whether a person (Actor.id) is among users and groups; None if that is unknown."""
     whole = tuple(idents)
     people, sure = behind(whole, groups)
     if EVERYBODY in whole or person in people:
@@ -152,7 +152,7 @@ def _with_approvers(policy: Policy, question: Question, groups: Groups, allow: A
 
 
 def unasked_in(policy: Policy, entries: Iterable[str], groups: Groups) -> tuple[str, ...]:
-    """Name the users and groups among the entries that could not be asked about, or not about every member."""
+    """Return the users and groups of the entries that are not fully known."""
     return tuple(ident for ident in expand(policy, entries) if not behind((ident,), groups)[1])
 
 
@@ -163,7 +163,7 @@ def _no(policy: Policy, question: Question, why: Why, rule: Rule | None, groups:
 
 
 def who_could(policy: Policy, question: Question, *, alone: bool = False) -> tuple[str, ...]:
-    """List whom the allow rules name, without those whom `except` or a deny takes out by name; groups stay closed."""
+    """Return whom the allow rules name, without those named in `except` or in a deny; groups are not expanded."""
     rules = fitting(policy, question)
     denies = [rule for rule in rules if rule.effect is Effect.DENY]
     spared = expand(policy, [entry for rule in denies for entry in rule.excluded])

@@ -1,7 +1,7 @@
-"""Explain a decision of the policy: for every rule the condition by which it matches or not, then the decision.
+"""Explain a decision: why each rule matches or not, then the decision.
 
-Pure. It decides nothing: whether a condition is met is asked of the same functions as `policy.decide` asks. It owns
-the lines of `flowbot explain`.
+Pure. It decides nothing itself, but asks the same functions as `evaluation.decide`. It owns the lines of
+`flowbot explain`.
 """
 
 import dataclasses
@@ -16,9 +16,9 @@ from bot.policy.model import Decision, Effect, Groups, Kind, Person, Policy, Que
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
 class Look:
-    """One rule, and whether its conditions are met, by key of the file; None where that hangs on a group.
+    """One rule, and whether its conditions are met, by key of the file; None if that depends on a group.
 
-    `is_stricter` is of an emergency: the rule asks for more approvals than those that match, and forbids it.
+    `is_stricter` is for emergencies: the rule requires more approvals than those that match, and forbids it.
     """
 
     rule: Rule
@@ -33,7 +33,7 @@ class Look:
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
 class Explanation:
-    """What each rule says to a question, and the decision; `guard` is the rule for which the flow's name is typed."""
+    """What each rule says, and the decision; `guard` is the rule that requires the flow's name to be typed."""
 
     looks: tuple[Look, ...]
     decision: Decision | break_glass.AllowEmergency
@@ -42,7 +42,7 @@ class Explanation:
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
 class Unclear:
-    """Why the typed command cannot be decided."""
+    """Why a command cannot be explained."""
 
     why: str
 
@@ -50,16 +50,16 @@ class Unclear:
 def of_command(
     policy: Policy, text: str, *, user: str, channel: str, member_of: Iterable[str]
 ) -> Explanation | Unclear:
-    """Explain what is decided about a command as a full member types it in a channel; nobody is asked anything.
+    """Explain the decision on a command that a full member types in a channel, without asking Slack or the cloud.
 
-    They are in the groups `member_of` and in no other.
+    They are in the groups `member_of` and in no others.
     """
     parsed = grammar.parse(text)
     if not isinstance(parsed, grammar.ChangeCommand | grammar.ReadCommand):
-        return Unclear(why=f'"{text}" is not a command that rules decide, such as: stop main-feed')
+        return Unclear(why=f'"{text}" is not a command that a rule decides; try: stop main-feed')
     asked = question(policy, parsed, user=user, channel=channel)
     if isinstance(asked, channels.UnclearProject):
-        return Unclear(why=f"which project is meant? Add --project, one of: {', '.join(asked.projects)}")
+        return Unclear(why=f"which project? Add --project with one of: {', '.join(asked.projects)}")
     emergency = isinstance(parsed, grammar.ChangeCommand) and parsed.emergency
     return explain(policy, asked, assumed_groups(policy, user, member_of), emergency=emergency)
 
@@ -67,7 +67,7 @@ def of_command(
 def question(
     policy: Policy, command: grammar.ChangeCommand | grammar.ReadCommand, *, user: str, channel: str
 ) -> Question | channels.UnclearProject:
-    """Return what a full member asks with a command in a channel; the flow is taken as an id and as a name."""
+    """Return the question of a full member's command in a channel; the flow counts both as an id and as a name."""
     project = channels.project_for(policy, command.project, channel)
     if isinstance(project, channels.UnclearProject):
         return project
@@ -84,7 +84,7 @@ def question(
 
 
 def explain(policy: Policy, question: Question, groups: Groups, *, emergency: bool = False) -> Explanation:
-    """Decide, for an emergency or a normal request, and explain how each rule contributed."""
+    """Decide on an emergency or an ordinary request, and explain how each rule contributed."""
     looks = tuple(_look(policy, rule, question, groups, emergency=emergency) for rule in policy.rules)
     if emergency:
         return Explanation(looks=looks, decision=break_glass.decide(policy, question, groups))
@@ -93,7 +93,7 @@ def explain(policy: Policy, question: Question, groups: Groups, *, emergency: bo
 
 
 def _look(policy: Policy, rule: Rule, question: Question, groups: Groups, *, emergency: bool) -> Look:
-    """Look whom a rule is about: an emergency asks whom it lets go without approvals, but for a deny."""
+    """Evaluate one rule; for an emergency, an allow matches by its `emergency` instead of `who`."""
     about: Mapping[str, bool | None] = evaluation.touches(policy, rule, question, groups)
     is_stricter: bool | None = False
     if emergency and rule.effect is Effect.ALLOW:
@@ -104,9 +104,9 @@ def _look(policy: Policy, rule: Rule, question: Question, groups: Groups, *, eme
 
 
 def assumed_groups(policy: Policy, user: str, groups: Iterable[str]) -> Groups:
-    """Return what is taken for true of the groups of a policy where Slack is not asked.
+    """Return the assumed members of the policy's groups, since Slack is not asked.
 
-    The user is in the groups named and in no other; each has people enough besides.
+    The user is in the given groups and in no others; each group has enough other people for any rule.
     """
     of_user = frozenset(groups)
     enough = max((rule.approvals for rule in policy.rules), default=0)
@@ -123,7 +123,7 @@ def _named(rule: Rule) -> tuple[str, ...]:
 
 
 def report(explanation: Explanation) -> tuple[str, ...]:
-    """Compose the lines of `flowbot explain`."""
+    """Return the lines of `flowbot explain`."""
     return (*map(_line, explanation.looks), verdict(explanation))
 
 
@@ -165,11 +165,11 @@ def _by(key: str, rule: Rule) -> str:
 
 
 def verdict(explanation: Explanation) -> str:
-    """Return the decision, and the rule behind it."""
+    """Return the decision and its rule in one line."""
     decision = explanation.decision
     match decision:
         case model.Allow():
-            return f'yes: by rule "{decision.rule.name}", alone{_besides(decision, explanation.guard)}'
+            return f'yes, without approval: by rule "{decision.rule.name}"{_besides(decision, explanation.guard)}'
         case model.NeedApproval():
             number, by = _approvals(decision.approvals), ", ".join(decision.rule.approvers)
             return f'yes, with {number} of {by}: by rule "{decision.rule.name}"{_besides(decision, explanation.guard)}'

@@ -1,6 +1,6 @@
 """Freezes: the rules of a policy that apply at a given time.
 
-Pure. A rule inside a freeze asks for more approvals, or has become a deny; `policy.decide` knows nothing of it.
+Pure. Inside a freeze, a rule requires more approvals or becomes a deny; `evaluation` does not know freezes.
 """
 
 import dataclasses
@@ -9,7 +9,7 @@ from bot.policy.model import Effect, Policy, Rule
 
 
 def at(policy: Policy, now: float) -> Policy:
-    """Return the policy as it stands at a time (seconds since the epoch, UTC); the same object outside any freeze."""
+    """Return the policy at a time (seconds since the epoch, UTC); the same object outside any freeze."""
     rules = tuple(_rule_at(rule, now) for rule in policy.rules)
     frozen = any(new is not old for new, old in zip(rules, policy.rules, strict=True))
     return dataclasses.replace(policy, rules=rules) if frozen else policy

@@ -1,8 +1,7 @@
-"""Who may do what: rules, a question and the facts known about it go in, a decision with its reason comes out.
+"""The types of the policy: rules, questions, known facts, and decisions with their reasons.
 
-Pure. The caller brings what Slack says about people and groups, and may bring "unknown", which never lets anybody do
-more than the truth would. Who may vote besides is in `voting`, and what goes without votes in `passing_over`. It must
-not know where rules come from (`policy_file`), nor the words for a decision.
+Pure. `evaluation` decides questions, `voting` votes and `break_glass` emergencies. It must not know where rules come
+from, nor the wording of a decision.
 """
 
 import dataclasses
@@ -13,15 +12,15 @@ from typing import Final, TypeAlias
 from bot.commands.deliveries import Actor
 from bot.commands.verbs import Door, Verb
 
-EVERYBODY: Final = "*"  # in `who` and `except`: every full member
+EVERYBODY: Final = "*"  # every full member, in `who` and `except`
 MENTIONS_AT_MOST: Final = 10
 
 EMERGENCIES: Final = 3
-"""How many emergencies one person may let run in 24 hours without a second person, unless the file says otherwise."""
+"""The default of `emergency_limit`: emergencies that one person may run in 24 hours without a second person."""
 
 
 class Kind(enum.StrEnum):
-    """What Slack says somebody is."""
+    """What kind of account a person has, according to Slack."""
 
     MEMBER = "member"
     GUEST = "guest"
@@ -40,9 +39,9 @@ class Person:
 
 
 Groups: TypeAlias = Mapping[str, frozenset[str] | None]
-"""Whom ids stand for: a user group for its members (user ids), a user id for the one person behind it (Actor.id).
+"""The people behind ids: the members (user ids) of a user group, or the one person (Actor.id) behind a user id.
 
-None where Slack could not be asked. A group without an entry is unknown; a user id without one stands for itself.
+None if Slack could not be asked. A group without an entry is unknown; a user id without an entry stands for itself.
 """
 
 
@@ -55,7 +54,7 @@ class Effect(enum.StrEnum):
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
 class Project:
-    """One cloud project. `endpoint` is its API's base URL, with no slash at the end; `channels[0]` is its home."""
+    """One cloud project. `endpoint` is the base URL of its API, without a final slash; `channels[0]` is its home."""
 
     name: str
     project_id: str
@@ -67,7 +66,7 @@ class Project:
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
 class Freeze:
-    """A time in which a rule asks for at least `approvals`, or denies: from `since` until before `until`."""
+    """A period, from `since` until before `until`, in which a rule requires at least `approvals`, or denies."""
 
     since: float
     until: float
@@ -79,7 +78,7 @@ class Freeze:
 class Rule:
     """One rule of the file.
 
-    `verbs` are some of `verbs.RIGHTS`. `who`, `excluded` (the file's `except`), `approvers`, `notify` and `emergency`
+    `verbs` are values of `verbs.RIGHTS`. `who`, `excluded` (the file's `except`), `approvers`, `notify` and `emergency`
     hold names of sets, user ids (U…, W…) and group ids (S…); the first two may hold "*". Empty `projects`, `flows` and
     `channels` mean all; `protected` has globs. `expires` is in seconds; `emergency_limit` is for one person in 24
     hours; `text` is the rule as it stands in the file. `freezing` sets `frozen_until`. With `door`, confirmations and
@@ -108,7 +107,7 @@ class Rule:
     text: str = ""
 
 
-# Stands for the rule that nobody needs to write: only a deny closes reading.
+# The implicit rule for reading, which only a deny can forbid.
 READING: Final = Rule(name="reading is open to full members", verbs=("read",), who=(EVERYBODY,))
 
 
@@ -128,9 +127,9 @@ class Policy:
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
 class Subject:
-    """What a right is asked for: a verb on a flow; `channel` is where the card stands (or would stand).
+    """What a person wants to do: a verb on a flow; `channel` is where the card is or would be.
 
-    `flow_name` is None where the flow could not be read.
+    `flow_name` is None if the flow could not be read.
     """
 
     verb: Verb
@@ -140,7 +139,7 @@ class Subject:
     channel: str
 
     def asked_by(self, person: Person) -> "Question":
-        """Return the question whether somebody may do this."""
+        """Return the question whether a person may do this."""
         return Question(
             person=person,
             verb=self.verb,
@@ -153,7 +152,7 @@ class Subject:
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
 class Question(Subject):
-    """What a person wants to do."""
+    """The question whether a person may do something."""
 
     person: Person
 
@@ -162,13 +161,13 @@ class Why(enum.StrEnum):
     """Why a decision is a refusal."""
 
     OUTSIDER = "outsider"  # not a full member (kind says which)
-    UNREACHABLE = "unreachable"  # Slack could not be asked who they are, or who is in a group that matters
-    NO_RULE = "no_rule"  # default deny
-    NO_EMERGENCY = "no_emergency"  # no rule that fits lets them pass over its approvals, or a stricter `rule` does not
+    UNREACHABLE = "unreachable"  # Slack could not be asked about the person or about a group that matters
+    NO_RULE = "no_rule"  # no rule allows it
+    NO_EMERGENCY = "no_emergency"  # no rule lets them skip its approvals, or a stricter `rule` does not
     DENY_RULE = "deny_rule"  # a deny rule matches
-    PAUSED = "paused"  # somebody has paused every changing verb
-    UNSATISFIABLE = "unsatisfiable"  # the rule asks for more approvers than there are
-    OWN_REQUEST = "own_request"  # the requester never counts
+    PAUSED = "paused"  # all changing verbs are paused
+    UNSATISFIABLE = "unsatisfiable"  # the rule requires more approvers than there are
+    OWN_REQUEST = "own_request"  # requesters cannot approve their own requests
     NOT_APPROVER = "not_approver"
     NOT_REQUESTER = "not_requester"
     ALREADY_VOTED = "already_voted"
@@ -180,10 +179,10 @@ class Why(enum.StrEnum):
 class Refuse:
     """A no, with the rule behind it and who could do it instead.
 
-    `who_could` holds entries as rules have them: names of sets, user ids, group ids, "*". `groups` could not be asked
-    about. For UNSATISFIABLE, `approvals` are needed and `candidates` are there; for NO_EMERGENCY, the stricter `rule`
-    asks for `approvals`. For PAUSED, `because` is why. A DENY_RULE that is a freeze ends at `until`. An outsider's
-    carries the kind alone.
+    `who_could` holds entries as in the rules: names of sets, user ids, group ids, "*". `groups` could not be asked
+    about. UNSATISFIABLE: `approvals` are required, but there are only `candidates`. NO_EMERGENCY: the stricter `rule`
+    requires `approvals`. PAUSED: `because` is the reason. DENY_RULE: a freeze ends at `until`. OUTSIDER: only `kind` is
+    set.
     """
 
     why: Why
@@ -199,7 +198,7 @@ class Refuse:
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
 class Allow:
-    """A yes that needs nobody else: the requester, or anybody with the same right, confirms."""
+    """A yes without approvals: the requester, or anybody with the same right, confirms."""
 
     rule: Rule
     reason_required: bool
@@ -219,20 +218,20 @@ class NeedApproval:
 
 
 Permission: TypeAlias = Allow | NeedApproval
-"""A permission, and what it requires."""
+"""A yes, and what it requires."""
 
 Decision: TypeAlias = Permission | Refuse
 
 
 def mentions(policy: Policy, rule: Rule) -> tuple[str, ...]:
-    """Name the users and groups to mention: the approvers, or where they are none or too many, the rule's `notify`."""
+    """Return the users and groups to mention: the approvers, or the rule's `notify` if they are none or too many."""
     approvers = expand(policy, rule.approvers)
     told = approvers if 0 < len(approvers) <= MENTIONS_AT_MOST else expand(policy, rule.notify) or approvers
     return told[:MENTIONS_AT_MOST]
 
 
 def is_group(ident: str) -> bool:
-    """Return whether an id is a user group's rather than a user's."""
+    """Return whether an id is that of a user group, not of a user."""
     return ident.startswith("S")
 
 
@@ -242,9 +241,9 @@ def expand(policy: Policy, entries: Iterable[str]) -> tuple[str, ...]:
 
 
 def behind(idents: Iterable[str], groups: Groups) -> tuple[frozenset[str], bool]:
-    """Return the people (Actor.id) behind users and groups, and whether they are known to be these and no others.
+    """Return the people (Actor.id) behind users and groups, and whether they are completely known.
 
-    A user id that Slack could not be asked about is taken as it stands.
+    A user id that Slack could not be asked about stands for itself.
     """
     members = [groups.get(ident) if is_group(ident) else frozenset({ident}) for ident in idents]
     users = frozenset[str]().union(*(known for known in members if known is not None))

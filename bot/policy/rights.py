@@ -1,6 +1,6 @@
-"""What somebody may do in a place, rule by rule and whatever the flow: for showing it, never for deciding.
+"""What a person may do in a place, rule by rule and for any flow: to be shown, never to decide.
 
-Pure. A rule is about somebody exactly where `policy.decide` says so of a policy that holds nothing else.
+Pure. Whether a rule applies is asked of `evaluation.decide`, with a policy of that rule alone.
 """
 
 import dataclasses
@@ -12,12 +12,12 @@ from bot.policy import break_glass, evaluation, model
 from bot.policy.model import Effect, Groups, Kind, Person, Policy, Rule, Why
 
 VERB_OF: Final = {**{right_of(verb): verb for verb in CHANGES}, READ: Verb.STATUS}
-"""A verb for each word that a rule may have among its `verbs`."""
+"""One verb for each value that `verbs` of a rule may hold."""
 
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
 class Place:
-    """A project, the channel in which the card of a request would stand, and the one in which somebody reads."""
+    """A project, the channel where the card of a request would appear, and the channel where the person types."""
 
     project: str
     card_channel: str
@@ -26,7 +26,7 @@ class Place:
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
 class Right:
-    """What one rule says to somebody about one verb. Empty `flows` are all; unsure where a group could not be asked."""
+    """What one rule says to a person about one verb. Empty `flows` mean all; not `sure` if a group is unknown."""
 
     verb: str
     rule: str
@@ -39,7 +39,7 @@ class Right:
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
 class Belonging:
-    """The sets and user groups of the policy that somebody is in; `unknown` groups could not be asked about."""
+    """The sets and user groups of the policy that a person is in; `unknown` groups could not be asked about."""
 
     sets: tuple[str, ...] = ()
     groups: tuple[str, ...] = ()
@@ -62,7 +62,7 @@ def _named(policy: Policy) -> tuple[str, ...]:
 
 
 def groups_deciding(policy: Policy, *words: str) -> frozenset[str]:
-    """Name the user groups that the rules about some verbs hang on; of reading only a deny is a rule."""
+    """Return the user groups that rules with these verbs depend on; for reading, only denies count."""
     about = [
         entry
         for rule in policy.rules
@@ -74,7 +74,7 @@ def groups_deciding(policy: Policy, *words: str) -> frozenset[str]:
 
 
 def belonging(policy: Policy, person: str, groups: Groups) -> Belonging:
-    """Say which sets and groups of the policy somebody (Actor.id) is in."""
+    """Return which sets and groups of the policy a person (Actor.id) is in."""
     found = {group: evaluation.among((group,), person, groups) for group in sorted(groups_named(policy))}
     return Belonging(
         sets=tuple(name for name, idents in policy.people.items() if evaluation.among(idents, person, groups)),
@@ -84,7 +84,7 @@ def belonging(policy: Policy, person: str, groups: Groups) -> Belonging:
 
 
 def rights(policy: Policy, person: Person, place: Place, groups: Groups) -> tuple[Right, ...]:
-    """List what the rules say to a full member there, in the order of the file; nothing to anybody else."""
+    """Return what the rules say to a full member there, in the order of the file; nothing for anybody else."""
     if person.kind is not Kind.MEMBER:
         return ()
     found = ((word, rule) for rule in policy.rules for word in rule.verbs if word in VERB_OF)
@@ -93,7 +93,7 @@ def rights(policy: Policy, person: Person, place: Place, groups: Groups) -> tupl
 
 
 def emergencies(policy: Policy, person: Person, place: Place, groups: Groups) -> tuple[Right, ...]:
-    """List the rules whose approvals somebody may pass over there, whatever the flow, in the order of the file."""
+    """Return the rules whose approvals a person may skip there, for any flow, in the order of the file."""
     if person.kind is not Kind.MEMBER:
         return ()
     found = [(word, rule) for rule in policy.rules for word in rule.verbs if word in VERB_OF and word != READ]
@@ -102,9 +102,9 @@ def emergencies(policy: Policy, person: Person, place: Place, groups: Groups) ->
 
 
 def usable(policy: Policy, person: Person, places: Iterable[Place], groups: Groups) -> frozenset[Verb]:
-    """Name the verbs that somebody may use in one of the places, perhaps for some flows only.
+    """Return the verbs that a person may use in one of the places, perhaps for some flows only.
 
-    Where a group could not be asked about, a verb that it may allow is among them.
+    If a group is unknown, the verbs that it may allow are included.
     """
     may = {
         word
@@ -140,9 +140,9 @@ def _right(word: str, rule: Rule, touches: bool | None) -> Right:
 
 
 def _touches(policy: Policy, rule: Rule, word: str, person: Person, place: Place, groups: Groups) -> bool | None:
-    """Tell whether a rule says anything about a verb to somebody; None where that hangs on a group that is unknown."""
+    """Return whether a rule applies to a person and a verb; None if that depends on an unknown group."""
     if word == READ and rule.effect is Effect.ALLOW:
-        return False  # reading is open without it
+        return False  # reading needs no allow
     alone = _alone(policy, dataclasses.replace(rule, approvals=0))
     decision = evaluation.decide(alone, _question(word, person, place), groups)
     if not isinstance(decision, model.Refuse):
@@ -153,7 +153,7 @@ def _touches(policy: Policy, rule: Rule, word: str, person: Person, place: Place
 
 
 def _holds(policy: Policy, rule: Rule, word: str, person: Person, place: Place, groups: Groups) -> bool | None:
-    """Tell whether a rule lets somebody pass over its approvals; None where that hangs on a group that is unknown."""
+    """Return whether a rule lets a person skip its approvals; None if that depends on an unknown group."""
     if rule.effect is Effect.DENY:
         return False
     decision = break_glass.decide(_alone(policy, rule), _question(word, person, place), groups)

@@ -1,14 +1,14 @@
-"""What a rule asks for, as a request keeps it: pure functions of one policy and a decision that was made on it."""
+"""What a rule requires, as a request keeps it. Pure."""
 
 from bot.lifecycle import records
 from bot.policy import break_glass, model
 
 
 def of(policy: model.Policy, choice: model.Allow | model.NeedApproval | break_glass.AllowEmergency) -> records.Terms:
-    """Return what the rule asks for; of an emergency, whom it passes over."""
+    """Return the terms of a permission; for an emergency, `approvers` are those who are skipped."""
     if isinstance(choice, break_glass.AllowEmergency):
         approvals, approvers = 0, choice.passed_over
-        mentions: tuple[str, ...] = ()  # whoever judges it now, which `passing_over.judged` adds
+        mentions: tuple[str, ...] = ()  # `break_glass.judged` adds them
     elif isinstance(choice, model.NeedApproval):
         approvals, approvers = choice.approvals, choice.rule.approvers
         mentions = model.mentions(policy, choice.rule)

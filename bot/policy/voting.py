@@ -1,6 +1,6 @@
-"""Who may vote on a request: approve, deny, confirm or withdraw it, beside what the policy decides about its requester.
+"""Who may approve, deny, confirm or withdraw a request.
 
-Pure, as `policy` is. How an emergency passes over those who would vote is in `passing_over`.
+Pure. Emergencies are in `break_glass`.
 """
 
 import dataclasses
@@ -18,9 +18,9 @@ Votes: TypeAlias = tuple[records.Vote, ...]
 def may_approve(
     decision: model.Decision, *, requester: Actor, person: model.Person, votes: Votes
 ) -> model.Refuse | None:
-    """Say why somebody may not approve, or None where they may.
+    """Return why a person may not approve, or None if they may.
 
-    `decision` is the current one about the requester. For a denial pass no votes: who has approved may still deny.
+    `decision` is the current one about the requester. To check a denial, pass no votes: an approver may still deny.
     """
     if outsider := evaluation.refuse_outsider(person):
         return outsider
@@ -47,9 +47,9 @@ def may_confirm(
     *,
     requester: Actor,
 ) -> model.Refuse | None:
-    """Say why somebody may not confirm, or None: the requester may, and whoever may do the same without approvals.
+    """Return why a person may not confirm; None for the requester and for anybody who needs no approval for the same.
 
-    `decision` is the current one about the requester; `question` is the same question asked by whoever clicks.
+    `decision` is the current one about the requester; `question` is the question of the person who clicks.
     """
     if outsider := evaluation.refuse_outsider(question.person):
         return outsider

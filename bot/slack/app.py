@@ -75,6 +75,8 @@ def build(*, client: AsyncWebClient, installation: Installation, listeners: List
 async def _on_error(error: Exception) -> BoltResponse:
     """Answer unhandled deliveries and failed listeners without a 500 and without the body."""
     if isinstance(error, BoltUnhandledRequestError):
+        if error.request.body.get("type") == "event_callback":  # anything else makes Slack send the event again
+            return BoltResponse(status=200, body="")
         return BoltResponse(status=404, body="flowbot does not handle this")
     error_id = secrets.token_hex(4)
     log.error("unexpected error in a listener", exc_info=error, error_id=error_id)

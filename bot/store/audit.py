@@ -1,4 +1,4 @@
-"""How an event of the audit becomes a row. It writes nothing: `store` writes the row with the change it tells of."""
+"""Turn audit events into rows. `store` writes a row in the transaction of its change."""
 
 import json
 
@@ -7,7 +7,7 @@ from bot.usecases import ports
 
 
 def row(event: ports.AuditEvent) -> dict[str, object]:
-    """Return the columns of the event; the facts with sorted keys, so that the same facts are the same bytes.
+    """Return the columns of the event; the facts have sorted keys, so that equal facts are equal bytes.
 
     They name the person where somebody acted with another id than that, and the door and login of the host.
     """

@@ -1,7 +1,7 @@
-"""The audit's hash chain: each row holds the hash of the row before it, so that whatever is changed later is found.
+"""The hash chain of the audit: each row holds the hash of the row before it, so that later changes are found.
 
-Pure. It owns the canonical form of a row, its hash, and what a verification finds. It reads and writes nothing: the
-rows come from `linker`, or from the lines of an export.
+Pure. It owns the canonical form of a row, its hash, and the verification. Rows come from `linker`, or from the lines of
+an export.
 """
 
 import dataclasses
@@ -15,26 +15,26 @@ AuditRow = Mapping[str, Any]
 """A linked row with the keys of `FIELDS` and its `hash`; `facts` is an object, `at` is in seconds since the epoch."""
 
 FIELDS: Final = ("seq", "prev", "at", "what", "actor_team", "actor_user", "request_id", "facts")
-"""What the hash of a row covers. `prev` is the hash of the row before it."""
+"""The fields that the hash of a row covers. `prev` is the hash of the row before it."""
 
 BEGINS: Final = "begins"
-"""A key of the first line of an export that does not begin with row 1; no hash covers it."""
+"""A key of the first line of an export that does not start with row 1; no hash covers it."""
 
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
 class Link:
-    """A place in the chain: the number of a row, and its hash in 64 hexadecimal digits."""
+    """A link of the chain: the number of a row, and its hash in 64 hexadecimal digits."""
 
     seq: int
     hash: str
 
 
 ROOT: Final = Link(seq=0, hash="0" * 64)
-"""What the first row is linked to."""
+"""The link before the first row."""
 
 
 class Tampering(enum.StrEnum):
-    """What was done to a row that does not fit."""
+    """How a row was tampered with."""
 
     EDITED = "edited"
     MISSING = "missing"
@@ -45,7 +45,7 @@ class Tampering(enum.StrEnum):
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
 class BrokenLink:
-    """The first row that does not fit, what was done there, and how that shows."""
+    """The first row that does not fit, what was done to it, and the evidence."""
 
     seq: int
     what: Tampering
@@ -53,10 +53,10 @@ class BrokenLink:
 
 
 def canonical(row: AuditRow) -> bytes:
-    """Return the bytes that the hash of a row is made from.
+    """Return the bytes that the hash of a row covers.
 
-    JSON of the `FIELDS` with sorted keys, no spaces, numbers as Python writes them (the shortest that read back the
-    same), in UTF-8.
+    JSON of the `FIELDS` in UTF-8, with sorted keys, without spaces, and with numbers as Python writes them (the
+    shortest form that reads back the same).
     """
     covered = {field: row[field] for field in FIELDS}
     return _dump(covered).encode("utf-8", "surrogatepass")
@@ -68,7 +68,7 @@ def hash_of(row: AuditRow) -> str:
 
 
 def linked(rows: Sequence[Mapping[str, Any]], *, after: Link) -> Iterator[dict[str, Any]]:
-    """Number rows and link them, in their order, to the row `after` which they come."""
+    """Number the rows in order and link them, starting after the link `after`."""
     for row in rows:
         numbered = {**row, "seq": after.seq + 1, "prev": after.hash}
         after = Link(seq=after.seq + 1, hash=hash_of(numbered))
@@ -76,7 +76,7 @@ def linked(rows: Sequence[Mapping[str, Any]], *, after: Link) -> Iterator[dict[s
 
 
 def facts_of(text: str) -> object:
-    """Read the facts of a row as they are stored; what is not stored in canonical form is taken as a text."""
+    """Parse the stored facts of a row; facts that are not in canonical form are returned as text."""
     try:
         facts: object = json.loads(text)
     except ValueError:
@@ -85,13 +85,13 @@ def facts_of(text: str) -> object:
 
 
 def line(row: AuditRow, *, begins: bool = False) -> str:
-    """Return a row as a line of an export; `begins` marks a first line that is not row 1."""
+    """Return a row as a line of an export; `begins` marks the first line if it is not row 1."""
     shown = {field: row[field] for field in (*FIELDS, "hash")}
     return json.dumps({BEGINS: True, **shown} if begins else shown, ensure_ascii=False, separators=(",", ":"))
 
 
 def read_line(text: str) -> tuple[dict[str, Any], bool]:
-    """Read a line of an export, and whether it says that the export begins there. Raises ValueError for any other."""
+    """Parse a line of an export, and whether it is marked as the beginning. Raises ValueError for anything else."""
     found = json.loads(text, object_pairs_hook=_without_repeats)
     if not isinstance(found, dict):
         raise ValueError("not an object")
@@ -102,10 +102,10 @@ def read_line(text: str) -> tuple[dict[str, Any], bool]:
 
 
 class Verification:
-    """Verifies rows one after the other, in constant memory.
+    """Verifies rows one by one, in constant memory.
 
-    `after` is the link that the first row follows; None takes it from the first row. `head` is a link that was saved
-    elsewhere, which the rows have to reach.
+    `after` is the link before the first row; None takes it from the first row. `head` is a link that was saved
+    elsewhere and that the rows must contain.
     """
 
     def __init__(self, *, after: Link | None, head: Link | None = None) -> None:
@@ -136,11 +136,11 @@ class Verification:
             self.rows += 1
 
     def reject(self, why: str) -> None:
-        """Take a line that is no row."""
+        """Count a line that is not a row."""
         self._broken = self._broken or _broken(self._next_seq(), Tampering.EDITED, why)
 
     def end_at(self, end: Link) -> None:
-        """Hold the rows to where the database says that they end, after the last row was taken."""
+        """Compare the end of the rows with the end recorded in the database, after the last row."""
         last = self._last or ROOT
         if self._broken is not None or end == last:
             return
@@ -152,7 +152,7 @@ class Verification:
             self._broken = _broken(end.seq, Tampering.EDITED, "its hash is not that of the chain's end")
 
     def finish(self) -> BrokenLink | None:
-        """Return the first row that does not fit, after the last row was taken; None where all fit."""
+        """Return the first row that does not fit, after the last row; None if all fit."""
         head, start, last = self._head, self._start or ROOT, self._last or ROOT
         if self._broken is not None or head is None:
             return self._broken
@@ -183,7 +183,7 @@ class Verification:
 
 
 def _explained(broken: BrokenLink, seq: int) -> BrokenLink:
-    """Say better what was done, by a later row that has the number of the one that does not fit."""
+    """Refine what was done with the help of a later row that has the number of the one that does not fit."""
     if seq != broken.seq:
         return broken
     if broken.what is Tampering.MISSING:

@@ -1,8 +1,8 @@
-"""How long the leases of this replica still hold, by its own clock, which goes on while the machine is suspended.
+"""How long the leases of this replica still hold, by a local clock that keeps running while the machine is suspended.
 
-The database decides who has a lease; this is what a replica may believe of its own without asking, so that one that was
-stopped for longer than a lease knows so when it goes on. It believes in no lease for longer than the database does: the
-time is taken before the statement leaves. It knows nothing of the database.
+The database decides who holds a lease. This is what a replica can know without asking, so that after being stopped for
+longer than a lease it notices. It never counts a lease for longer than the database does, since the time is taken
+before the statement is sent. It must not know the database.
 """
 
 import functools
@@ -14,15 +14,15 @@ _BOOTTIME: Final[int | None] = getattr(time, "CLOCK_BOOTTIME", None)
 
 
 def elapsing(boottime: int | None = _BOOTTIME) -> Callable[[], float]:
-    """Return a clock that nobody sets, and that goes on while the machine is suspended where there is such a one.
+    """Return a monotonic clock that keeps running while the machine is suspended, if the system has one.
 
-    CLOCK_MONOTONIC stands still then on Linux: https://man7.org/linux/man-pages/man2/clock_gettime.2.html.
+    CLOCK_MONOTONIC stops then on Linux: https://man7.org/linux/man-pages/man2/clock_gettime.2.html.
     """
     return time.monotonic if boottime is None else functools.partial(time.clock_gettime, boottime)
 
 
 class Leases:
-    """The leases on requests that this replica was given."""
+    """The leases of this replica on requests."""
 
     def __init__(self, *, seconds: float, monotonic: Callable[[], float]) -> None:
         self._seconds = seconds
@@ -30,28 +30,28 @@ class Leases:
         self._until: dict[str, float] = {}
 
     def now(self) -> float:
-        """Return the time by which the leases are told."""
+        """Return the current time of the leases' clock."""
         return self._monotonic()
 
     def left(self, request_id: str) -> float:
-        """Return the seconds until the lease ends; 0 where there is none any more."""
+        """Return the seconds until the lease ends; 0 if there is none."""
         until = self._until.get(request_id)
         return 0.0 if until is None else max(0.0, until - self._monotonic())
 
     def given(self, request_id: str, *, asked_at: float) -> None:
-        """Remember a lease that was asked for at that time."""
+        """Record a lease that was requested at this time."""
         self._until[request_id] = asked_at + self._seconds
 
     def renewed(self, request_id: str, *, asked_at: float) -> None:
-        """Remember that a lease was renewed, if it held until now: else another replica may have had it."""
+        """Record that a lease was renewed, if it still holds; otherwise, another replica may have had it meanwhile."""
         if self.left(request_id) > 0:
             self.given(request_id, asked_at=asked_at)
 
     def gone(self, request_id: str) -> None:
-        """Forget a lease."""
+        """Remove a lease."""
         self._until.pop(request_id, None)
 
     def forget_lapsed(self) -> None:
-        """Forget every lease that has ended."""
+        """Remove all leases that have expired."""
         now = self._monotonic()
         self._until = {request_id: until for request_id, until in self._until.items() if now < until}

@@ -1,6 +1,6 @@
-"""The statements of the audit's chain: linking new rows, cutting old ones off, and reading it in order.
+"""The statements of the audit's chain: link new rows, cut off old ones, and read rows in order.
 
-They begin and end no transaction. Of several replicas one links at a time: whoever has locked the one row of `chain`.
+They do not begin or end transactions. Only one replica links at a time: the one that has locked the row of `chain`.
 """
 
 from collections.abc import Sequence
@@ -30,9 +30,9 @@ _IN_ORDER: Final = (
 
 
 def link(connection: sa.Connection, *, limit: int) -> int:
-    """Link the oldest rows that are not linked yet, at most so many, and return how many those were.
+    """Link the oldest unlinked rows, at most `limit`, and return their number.
 
-    0 also where another replica is linking at the moment.
+    It is also 0 if another replica is linking at the moment.
     """
     ends = connection.execute(_LOCKED).mappings().one_or_none()
     if ends is None:
@@ -52,10 +52,10 @@ def link(connection: sa.Connection, *, limit: int) -> int:
 
 
 def cut(connection: sa.Connection, *, before: float, limit: int, now: float) -> int:
-    """Delete the first rows of the chain as far as they are older, at most so many, and return how many those were.
+    """Delete the first rows of the chain that are older than `before`, at most `limit`, and return their number.
 
-    The anchor moves to the last of them, and a new row of the audit says where that is. Triggers let go of rows up to
-    the anchor, and only before `retention`, which says so for this transaction.
+    The anchor moves to the last deleted row, and a new row of the audit records it. Triggers allow deletion only up to
+    the anchor, and only before the time that `retention` holds during this transaction.
     """
     ends = connection.execute(_LOCKED).mappings().one_or_none()
     if ends is None:
@@ -78,7 +78,7 @@ def cut(connection: sa.Connection, *, before: float, limit: int, now: float) -> 
 
 
 def ends(connection: sa.Connection) -> tuple[chain.Link, chain.Link]:
-    """Return the anchor, which the first row is linked to, and the head."""
+    """Return the anchor, to which the first row is linked, and the head."""
     row = connection.execute(_ENDS).mappings().one()
     return (
         chain.Link(seq=row["anchor_seq"], hash=row["anchor_hash"]),
@@ -87,16 +87,16 @@ def ends(connection: sa.Connection) -> tuple[chain.Link, chain.Link]:
 
 
 def after(connection: sa.Connection, seq: int, *, limit: int) -> list[dict[str, Any]]:
-    """Return the linked rows after one, in order, at most so many."""
+    """Return the linked rows after a number, in order, at most `limit`."""
     found = connection.execute(_IN_ORDER, {"after": seq, "most": limit}).mappings().all()
     return [{**_row(each), "seq": each["seq"], "prev": each["prev"], "hash": each["hash"]} for each in found]
 
 
 def bounds(connection: sa.Connection, *, since: float | None, until: float | None) -> tuple[int, int]:
-    """Return the first and the last number of the linked rows of a time; of none, the first is the greater.
+    """Return the first and the last number of the linked rows of a period; if there are none, the first is greater.
 
-    All rows between the two belong to the export, so that it verifies: `at` is the time of a replica, and may be a
-    little out of order.
+    The export contains all rows between the two, so that it can be verified: `at` comes from the clocks of replicas and
+    may be slightly out of order.
     """
     first, last = sa.select(sa.func.min(_AUDIT.c.seq)), sa.select(sa.func.max(_AUDIT.c.seq))
     begins = connection.execute(first if since is None else first.where(_AUDIT.c.at >= since)).scalar()
@@ -105,7 +105,7 @@ def bounds(connection: sa.Connection, *, since: float | None, until: float | Non
 
 
 def unlinked(connection: sa.Connection) -> int:
-    """Count the rows that are not linked yet."""
+    """Return the number of rows that are not linked yet."""
     return connection.execute(sa.select(sa.func.count()).where(_AUDIT.c.hash.is_(None))).scalar_one()
 
 

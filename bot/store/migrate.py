@@ -1,4 +1,4 @@
-"""Bring a database to the revision of this code. Nothing else imports Alembic: import this only where it is used."""
+"""Migrate a database to the revision of this code. Only this module imports Alembic; import it only when needed."""
 
 import asyncio
 import contextlib
@@ -13,19 +13,19 @@ from bot.store import schema
 from bot.store.engines import database_url, failures, file_lock
 
 _LOCK: Final = 0x666C6F77626F74
-"""The advisory lock of whoever migrates a server's database: the name of the bot."""
+"""The advisory lock for migrating a database on a server: the name of the bot."""
 
 _NEWEST: Final = "head"
 
 _PATIENCE: Final = 10.0
-"""Seconds for a connection to a server. A migration itself takes as long as it takes."""
+"""Seconds to connect to a server. The migration itself has no time limit."""
 
 
 def migrate(url: str) -> str:
-    """Bring the database to the newest revision that this code knows, and return the revision it is at then.
+    """Migrate the database to the newest revision of this code, and return its revision.
 
-    A database made by newer code is left as it is. Blocks, and is safe to repeat; of two that migrate a server's
-    database at once, one waits for the other. Raises errors.StoreError; a migration that fails leaves nothing behind.
+    A database made by newer code is left unchanged. Blocks, and is safe to repeat; concurrent migrations on a server
+    wait for each other. Raises errors.StoreError; a failed migration changes nothing.
     """
     parsed = database_url.parse(url)
     path = database_url.sqlite_file(parsed)
@@ -52,7 +52,7 @@ async def _migrate_server(url: sa.URL) -> str:
     engine = postgres.engine(url, patience=_PATIENCE, limited=False)
     try:
         async with engine.begin() as connection:
-            # A lock of the transaction: one of the session would stay behind in a proxy's pool.
+            # A lock of the transaction: a session's lock would stay behind in a proxy's pool.
             await connection.execute(sa.select(sa.func.pg_advisory_xact_lock(sa.cast(_LOCK, sa.BigInteger))))
             return await connection.run_sync(_upgrade_unless_current)
     except (exc.SQLAlchemyError, TimeoutError) as error:
@@ -75,7 +75,7 @@ def _is_current(found: str | None) -> bool:
 
 @contextlib.contextmanager
 def _connected(url: sa.URL) -> Iterator[sa.Connection]:
-    # Alembic is synchronous, and so is the standard library's driver: no loop is needed, and none is in the way.
+    # Alembic is synchronous, so this uses the standard library's driver, without an event loop.
     engine = sa.create_engine(url.set(drivername="sqlite"), connect_args={"isolation_level": None})
     event.listen(engine, "begin", _begin)
     try:

@@ -1,6 +1,6 @@
-"""Rows of the audit as events of OCSF 1.7.0, class API Activity (6003), which security tools read.
+"""Rows of the audit as OCSF 1.7.0 events of class API Activity (6003), for security tools.
 
-Pure. The place in the chain, and the facts whole, stand under `unmapped`. The schema: https://schema.ocsf.io/1.7.0.
+Pure. The place in the chain and all facts are in `unmapped`. The schema: https://schema.ocsf.io/1.7.0.
 """
 
 import importlib.metadata
@@ -57,7 +57,7 @@ def line(row: AuditRow) -> str:
 
 
 def _actor(row: AuditRow, facts: dict[str, Any]) -> dict[str, Any]:
-    """Say who acted; what flowbot does by itself is done by the app."""
+    """Return the actor; for what flowbot does by itself, it is the app."""
     if row["actor_user"] is None:
         return {"app_name": "flowbot"}
     user = {"uid": row["actor_user"]}

@@ -1,4 +1,4 @@
-"""How a database is opened: which engine its address asks for, and that nobody else serves its file."""
+"""Open a database: choose the engine by its URL, and make sure that no other process serves its file."""
 
 from collections.abc import Callable
 
@@ -18,11 +18,11 @@ async def open_store(
     busy_timeout: float = 1.5,
     monotonic: Callable[[], float] = _ELAPSING,
 ) -> "SqlStore":
-    """Open the database for one replica, whose name no other replica has at the time.
+    """Open the database for one replica, whose name must be unique among the running ones.
 
-    An SQLite file is held until `close`, and what was claimed before is free at once; whoever does not serve opens it
-    beside the one that does, without `exclusive`. Raises errors.RevisionMismatch when the database is older than the
-    code, errors.StoreError when it cannot be used.
+    An SQLite file is locked until `close`, and earlier leases end at once; without `exclusive`, a command opens the
+    file beside a running bot. Raises errors.RevisionMismatch if the database is older than the code, errors.StoreError
+    if it cannot be used.
     """
     parsed = database_url.parse(url)
     path = database_url.sqlite_file(parsed)

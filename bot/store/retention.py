@@ -1,7 +1,7 @@
-"""Taking away what is old and settled, a little at a time: each function is the statements of one short transaction.
+"""Delete old settled records in small steps; each function holds the statements of one short transaction.
 
-What somebody may still act on is never taken: an open request, and one of which nobody knows what came of it. They
-begin and end no transaction.
+Requests that people may still act on are never deleted: open ones, and those with an unknown outcome. The functions do
+not begin or end transactions.
 """
 
 from collections.abc import Callable
@@ -23,7 +23,7 @@ _KNOWN_ENDS: Final = (
 def steps(
     now: Callable[[sa.Connection], dialect.Time], *, keep_for: float, limit: int
 ) -> tuple[database.Work[int], ...]:
-    """Return what there is to clean up, as one transaction for each kind; each says how many records it deleted."""
+    """Return one clean-up transaction for each kind of record; each returns the number of deleted records."""
 
     def before(connection: sa.Connection) -> float:
         return dialect.read_now(connection, now(connection)) - keep_for
@@ -38,7 +38,7 @@ def steps(
 
 
 def _delete_requests(connection: sa.Connection, *, before: float, limit: int, now: dialect.Time) -> int:
-    """Delete settled requests that nobody has changed since then and on which nothing is due, with all of theirs."""
+    """Delete settled requests that were not changed since then and have nothing due, with all their rows."""
     table, operations = schema.requests, schema.operations
     ended = sa.exists().where(operations.c.request_id == table.c.id, operations.c.progress.in_(_KNOWN_ENDS))
     settled = (
@@ -63,7 +63,7 @@ def _delete_requests(connection: sa.Connection, *, before: float, limit: int, no
 
 
 def _delete_entries(connection: sa.Connection, *, limit: int, now: dialect.Time) -> int:
-    """Delete rows of the inbox that are done and too old to be met by a repeated delivery."""
+    """Delete done inbox rows that are too old for a repeated delivery."""
     table = schema.inbox
     done = table.c.state == sa.literal_column(f"'{schema.EntryState.DONE}'")
     old = (

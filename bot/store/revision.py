@@ -1,4 +1,4 @@
-"""Which revision a database is at, without Alembic: `serve` asks this at every start."""
+"""The revision of a database, read without Alembic: `serve` checks it at every start."""
 
 import sqlalchemy as sa
 
@@ -9,17 +9,16 @@ _ALEMBIC = sa.table("alembic_version", sa.column("version_num", sa.Text))
 
 
 def stored(connection: sa.Connection) -> str | None:
-    """Return the revision in the database; None where `flowbot migrate` never ran."""
+    """Return the revision of the database; None if `flowbot migrate` never ran."""
     if not sa.inspect(connection).has_table(_ALEMBIC.name):
         return None
     return connection.execute(sa.select(_ALEMBIC.c.version_num)).scalar()
 
 
 def require(found: str | None) -> None:
-    """Raise errors.RevisionMismatch for a database that is older than the code.
+    """Raise errors.RevisionMismatch if the database is older than the code.
 
-    A revision that this code does not know was made by newer code, which keeps the tables readable for the release
-    before it.
+    An unknown revision was made by newer code, which keeps the tables readable for one release.
     """
     if found is None:
         raise errors.RevisionMismatch("the database has no tables yet: run `flowbot migrate`")

@@ -1,7 +1,7 @@
-"""Records to rows and back: pure functions.
+"""Convert records to rows and back. Pure.
 
-What is searched, compared or leased has a column of its own; what is only carried is JSON text. It knows the columns'
-names and no statement.
+Values that are searched, compared or leased have columns of their own; the others are stored as JSON text. It must not
+know any statement.
 """
 
 import contextlib
@@ -48,7 +48,7 @@ _ARRIVAL: Final[pydantic.TypeAdapter[Arrival]] = pydantic.TypeAdapter(
 
 
 def decided(request: records.Request) -> Columns:
-    """Return the columns that a version of the request decides."""
+    """Return the columns that belong to a version of the request."""
     ending = request.ending
     return {
         "project": request.project,
@@ -80,7 +80,7 @@ def decided(request: records.Request) -> Columns:
 
 
 def told(request: records.Request) -> Columns:
-    """Return the columns that belong to whoever tells Slack of the request."""
+    """Return the columns that belong to the delivery to Slack."""
     return {
         "card_channel": request.card.channel,
         "card_ts": request.card.ts,
@@ -126,7 +126,7 @@ def reply(request_id: str, said: records.Reply) -> Columns:
 
 
 def entry(received: Entry) -> Columns:
-    """Return the row of an inbox entry that nobody has worked on."""
+    """Return the row of a new inbox entry."""
     return {
         "key": received.key,
         "actor_team": received.actor.team,
@@ -158,13 +158,14 @@ REQUEST_COLUMNS: Final = (
     *schema.requests.c,
     schema.operations.c.record,
 )
-"""What `to_request` reads."""
+"""The columns that `to_request` reads."""
 
 
 def to_request(row: sa.RowMapping, unsent: Sequence[sa.RowMapping]) -> records.Request:
     """Read a request from a row of `REQUEST_COLUMNS` and the rows of its unsent replies.
 
-    This and the two below raise errors.StoreError for what this code cannot read, for example what newer code wrote.
+    Raises errors.StoreError, like `to_entry` and `to_claimed`, if this code cannot read the row, for example because
+    newer code wrote it.
     """
     with _reading(f"request {row['id']}"):
         return _request(row, unsent)
@@ -233,7 +234,7 @@ def to_claimed(row: sa.RowMapping) -> ports.Claimed:
 
 
 def to_standing(row: sa.RowMapping) -> ports.KeyStanding:
-    """Read how an access key stands from its row."""
+    """Read the state of an access key from its row."""
     return ports.KeyStanding(bad_tries=row["bad_tries"], locked_until=row["locked_until"])
 
 

@@ -1,7 +1,7 @@
-"""The tables, and the revision of them that this code needs.
+"""The tables, and their revision that this code needs.
 
-It owns names, types, keys and indexes. It knows nothing of records (that is `rows`), of statements, or of Alembic;
-`migrations/` creates what stands here, and a test holds the two together. Times are seconds since the epoch (UTC).
+It owns names, types, keys and indexes. It must not know records (see `rows`), statements or Alembic. `migrations/`
+creates these tables, and a test compares the two. Times are seconds since the epoch (UTC).
 """
 
 import enum
@@ -10,20 +10,20 @@ from typing import Final
 import sqlalchemy as sa
 
 REVISIONS: Final = ("0001", "0002", "0003", "0004", "0005", "0006")
-"""Every revision that this code knows, the oldest first. One that is missing here was made by newer code."""
+"""Every revision that this code knows, oldest first. Other revisions were made by newer code."""
 
 REVISION: Final = REVISIONS[-1]
 """The revision that this code needs."""
 
 FLOW_LOCK: Final = "one_open_request_per_flow"
-"""The partial unique index that keeps a flow to one open request."""
+"""The partial unique index that allows only one open request for each flow."""
 
 
 class EntryState(enum.StrEnum):
-    """Where a row of the inbox stands."""
+    """The state of an inbox row."""
 
     RECEIVED = "received"
-    DECIDED = "decided"  # the answer is stored and was not told yet
+    DECIDED = "decided"  # the answer is stored but not delivered yet
     DONE = "done"
 
 
@@ -203,7 +203,7 @@ chain: Final = sa.Table(
     sa.Column("anchor_seq", sa.BigInteger, nullable=False),
     sa.Column("anchor_hash", sa.Text, nullable=False),
 )
-"""One row: the last link of the audit's chain, and the anchor, which is the last link that retention has deleted."""
+"""One row: the last link of the audit's chain, and the anchor: the last link that retention deleted."""
 
 keys: Final = sa.Table(
     "keys",
@@ -212,7 +212,7 @@ keys: Final = sa.Table(
     sa.Column("bad_tries", sa.Integer, nullable=False),
     sa.Column("locked_until", sa.Double, nullable=False),
 )
-"""How access keys stand with the cloud; a key goes by a hash."""
+"""The state of access keys; a key is identified by a hash."""
 
 pause: Final = sa.Table(
     "pause",
@@ -222,7 +222,7 @@ pause: Final = sa.Table(
     sa.Column("reason", sa.Text, nullable=False),
     sa.Column("by", sa.Text, nullable=False),
 )
-"""One row while changing verbs are paused, and none else."""
+"""One row while changing verbs are paused, otherwise none."""
 
 retention: Final = sa.Table(
     "retention",
@@ -230,4 +230,4 @@ retention: Final = sa.Table(
     sa.Column("id", sa.Integer, primary_key=True, autoincrement=False),
     sa.Column("audit_before", sa.Double),
 )
-"""One row. Within a transaction that cleans up it says which rows of the audit may go; at any other time, none."""
+"""One row: which rows of the audit may be deleted; none, except within a clean-up transaction."""

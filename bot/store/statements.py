@@ -1,6 +1,6 @@
-"""What a transaction does with the tables, for `store` to put together.
+"""The statements from which `store` builds its transactions.
 
-Functions of a connection; they begin and end no transaction, and they know neither a clock nor the replica.
+Functions of a connection. They do not begin or end transactions, and have no clock.
 """
 
 import dataclasses
@@ -21,35 +21,35 @@ from bot.usecases import errors, ports
 log = structlog.get_logger()
 
 LEASE: Final = 30.0
-"""Seconds for which a claim holds."""
+"""The duration of a lease in seconds."""
 
 REPEAT_WITHIN: Final = 86_400.0
-"""Seconds within which a second entry with the same key is the same delivery."""
+"""Seconds in which a second entry with the same key counts as the same delivery."""
 
 Where = sa.ColumnElement[bool] | sa.TextClause
 
 FREE: Final[dict[str, Any]] = {"lease_owner": None, "lease_until": None}
-"""The lease of what nobody works on."""
+"""The columns of a row without a lease."""
 
 UNFINISHED: Final = schema.inbox.c.state != sa.literal_column(f"'{schema.EntryState.DONE}'")
-"""Rows of the inbox that still want something; written out, so that the partial index is found."""
+"""Inbox rows that are not done; written literally, so that the partial index is used."""
 
 HOLDING: Final = sa.text("operations.holds")
-"""Operations that hold their flow; in the words of the partial index, which SQLite does not find by `holds = 1`."""
+"""Operations that hold their flow; written like the partial index, which SQLite does not use for `holds = 1`."""
 
 EMERGENCY: Final = schema.requests.c.emergency.is_not(None)
-"""Requests that pass over their approvals."""
+"""Emergencies."""
 
 ALIVE: Final = sa.and_(
-    # SQLite does not find the partial index by IS NOT NULL, which this implies: no time is before the epoch.
+    # This implies IS NOT NULL, since no time is before the epoch; SQLite uses the partial index only for this form.
     schema.requests.c.due_at >= 0.0,
     schema.requests.c.state.in_((State.PENDING.value, State.APPROVED.value)),
 )
-"""Requests of which something may still come: whatever may, is due some time."""
+"""Requests that are not settled: they always have a due time."""
 
 
 def lapsed(table: sa.Table, now: dialect.Time) -> sa.ColumnElement[bool]:
-    """Tell rows that nobody works on, or not any more."""
+    """Return the condition for rows without a lease, or with an expired one."""
     return sa.or_(table.c.lease_until.is_(None), table.c.lease_until <= now)
 
 
@@ -59,7 +59,7 @@ def lease(replica: str, now: dialect.Time) -> dict[str, Any]:
 
 
 def reading(*where: Where, limit: int | None = None) -> sa.Select[Any]:
-    """Return the SELECT of requests, the newest first."""
+    """Return the SELECT of requests, newest first."""
     return (
         sa.select(*rows.REQUEST_COLUMNS)
         .join(schema.operations, schema.operations.c.request_id == schema.requests.c.id)
@@ -69,8 +69,8 @@ def reading(*where: Where, limit: int | None = None) -> sa.Select[Any]:
     )
 
 
-# What is used for each command and each click is made once: SQLAlchemy needs three times as long for a statement that
-# it meets for the first time, even where it knows its like.
+# Statements for each command and click are built once: SQLAlchemy needs three times as long for a new statement, even
+# if it has compiled a similar one.
 
 _THE_ID: Final = sa.bindparam("the_id", type_=sa.Text)
 _THE_KEY: Final = sa.bindparam("the_key", type_=sa.Text)
@@ -107,7 +107,7 @@ _SEEN_AT: Final = sa.bindparam("seen_at", type_=sa.Text)
 _SHOWN_NOW: Final = sa.bindparam("shown_now", type_=sa.Integer)
 _ELSEWHERE: Final = sa.and_(_CARD_TS != schedule.NO_CARD, _CARD_TS.is_distinct_from(_SEEN_AT))
 
-# A place that is on record stays: what is told of another is about a copy, or older than the record.
+# A recorded place is kept: any other place is that of a copy, or older than the record.
 TOLD: Final = _REQUEST.values(
     card_ts=sa.case((_ELSEWHERE, _CARD_TS), else_=_SEEN_AT),
     card_shown=sa.case((_ELSEWHERE, schema.requests.c.card_shown), else_=_SHOWN_NOW),
@@ -124,7 +124,7 @@ _UNDECIDED: Final = ENTRY.where(schema.inbox.c.state == schema.EntryState.RECEIV
 
 
 def _decide(*, server: bool, done: bool, reopens: bool) -> sa.Update:
-    """Return the UPDATE of an entry that is decided: its lease goes on where there is an answer to be told."""
+    """Return the UPDATE of a decided entry; its lease is renewed if an answer has to be delivered."""
     entry = ENTRY if reopens else _UNDECIDED
     return entry.values(lease_until=dialect.SERVER_NOW + LEASE) if server and not done else entry
 
@@ -146,7 +146,7 @@ _UNSENT: Final = (
 
 PAUSE: Final = sa.select(schema.pause)
 _PAUSE_LOCK: Final = sa.cast(int.from_bytes(b"pause"), sa.BigInteger)
-"""The advisory lock of whoever pauses; whoever puts on record that a call begins shares it."""
+"""The advisory lock of a pause; transactions that record the beginning of a call share it."""
 
 NOTE: Final = schema.audit.insert()
 _ADD_OPERATION: Final = schema.operations.insert()
@@ -172,7 +172,7 @@ _RECORD: Final = schema.inbox.insert().prefix_with("OR REPLACE")
 
 
 def _bad_try(*, server: bool) -> sa.sql.dml.ReturningInsert[tuple[int, float]]:
-    """Return the one statement that counts a bad try, so that replicas overwrite no count of each other."""
+    """Return the single statement that counts a failed try, so that replicas do not overwrite each other's counts."""
     keys = schema.keys
     until = sa.bindparam("the_end", type_=sa.Double)
     locks = sa.or_(sa.bindparam("says_locked", type_=sa.Boolean), keys.c.bad_tries + 1 >= sa.bindparam("the_most"))
@@ -198,7 +198,7 @@ GOOD_TRY: Final = (
 
 
 def _replace(*, server: bool) -> sa.Update:
-    """Return the UPDATE of one version to the next: by version alone, and leaving others the lease that they have."""
+    """Return the UPDATE from one version to the next; it keeps the lease of another replica."""
     table, now, mine = schema.requests, _NOW[server], _THE_REPLICA
     theirs = sa.and_(table.c.lease_owner != mine, table.c.lease_until > now)
     return (
@@ -227,11 +227,11 @@ _ADD: Final = {
 def record(
     connection: sa.Connection, entries: Iterable[rows.Columns], *, replica: str, now: dialect.Time
 ) -> frozenset[str]:
-    """Add rows to the inbox, or replace rows that are too old to be the same delivery; return the keys."""
+    """Add rows to the inbox, replacing those too old to be the same delivery; return the keys."""
     leased = [{**row, "lease_owner": replica, **dialect.plain(lease_until=now + LEASE)} for row in entries]
     if dialect.on_server(connection):
         return frozenset(connection.execute(_RECORD_ON_SERVER, leased).scalars())
-    # Nobody else writes meanwhile. To ask first costs a third of an upsert that returns what it wrote.
+    # Nobody else writes meanwhile, and asking first costs a third of an upsert with RETURNING.
     asked = connection.execute(_KNOWN, {"keys": [row["key"] for row in leased]})
     known: dict[str, float] = {row.key: row.received_at for row in asked}
     new = [row for row in leased if _is_new(row, known)]
@@ -246,7 +246,7 @@ def _is_new(row: Mapping[str, Any], known: Mapping[str, float]) -> bool:
 
 
 def bad_try(connection: sa.Connection, key: str, *, most: int, says_locked: bool, locked_until: float) -> sa.RowMapping:
-    """Count a bad try of an access key, and return how it stands then."""
+    """Count a failed try of an access key, and return its new state."""
     locks = says_locked or most <= 1
     first = {"key": key, "bad_tries": 0 if locks else 1, "locked_until": locked_until if locks else 0.0}
     against = {"says_locked": says_locked, "the_most": most, "the_end": locked_until}
@@ -255,7 +255,7 @@ def bad_try(connection: sa.Connection, key: str, *, most: int, says_locked: bool
 
 
 def pause(connection: sa.Connection, pause: ports.Pause) -> None:
-    """Put a pause in the place of whatever pause there is, after the calls that are just being put on record."""
+    """Write a pause over any other, after waiting for calls whose beginning is being recorded."""
     if dialect.on_server(connection):
         connection.execute(sa.select(sa.func.pg_advisory_xact_lock(_PAUSE_LOCK)))
     connection.execute(schema.pause.delete())
@@ -263,13 +263,13 @@ def pause(connection: sa.Connection, pause: ports.Pause) -> None:
 
 
 def lapse_all(connection: sa.Connection) -> None:
-    """End every lease, of whatever replica."""
-    connection.execute(schema.requests.update().where(schema.requests.c.lease_owner.is_not(None)).values(FREE))
+    """End every lease, of whatever replica, on what wants something."""
+    connection.execute(schema.requests.update().where(schema.requests.c.due_at >= 0.0).values(FREE))
     connection.execute(schema.inbox.update().where(UNFINISHED).values(FREE))
 
 
 def emergencies(connection: sa.Connection, person: str, *, since: float) -> int:
-    """Count the emergencies, no dry runs, that somebody (Actor.id) asked for and that were let run since then."""
+    """Count the emergencies of a person (Actor.id) that were confirmed since then; dry runs do not count."""
     table = schema.requests
     theirs = sa.or_(table.c.requester_person == person, table.c.requester_user == person)
     query = sa.select(sa.func.count()).where(
@@ -279,18 +279,18 @@ def emergencies(connection: sa.Connection, person: str, *, since: float) -> int:
 
 
 def hold_to(connection: sa.Connection, limit: ports.EmergencyLimit) -> None:
-    """Raise errors.Conflict where somebody has used as many emergencies as they may.
+    """Raise errors.Conflict if a person has reached the limit of emergencies.
 
-    Whoever lets another run at the same time waits for this transaction.
+    A concurrent confirmation of another one waits for this transaction.
     """
     if dialect.on_server(connection):
         connection.execute(sa.select(sa.func.pg_advisory_xact_lock(sa.func.hashtext(limit.person))))
     if emergencies(connection, limit.person, since=limit.since) >= limit.most:
-        raise errors.Conflict(f"{limit.person} has used {limit.most} emergencies meanwhile")
+        raise errors.Conflict(f"{limit.person} has reached the limit of {limit.most} emergencies meanwhile")
 
 
 def hold_to_no_pause(connection: sa.Connection) -> None:
-    """Raise errors.Conflict where changing verbs are paused. Whoever pauses meanwhile waits for this transaction."""
+    """Raise errors.Conflict if changing verbs are paused. A concurrent pause waits for this transaction."""
     if dialect.on_server(connection):
         connection.execute(sa.select(sa.func.pg_advisory_xact_lock_shared(_PAUSE_LOCK)))
     if connection.execute(PAUSE).first() is not None:
@@ -298,7 +298,7 @@ def hold_to_no_pause(connection: sa.Connection) -> None:
 
 
 def let_go(connection: sa.Connection, *, replica: str, keeping: Collection[str]) -> None:
-    """End the leases of one replica on what wants something, but for the rows with these keys and ids."""
+    """End the leases of one replica on unfinished rows, except for those with these keys and ids."""
     requests_, inbox = schema.requests, schema.inbox
     held = (requests_.c.due_at >= 0.0, requests_.c.lease_owner == replica, requests_.c.id.not_in(keeping))
     connection.execute(requests_.update().where(*held).values(FREE))
@@ -309,7 +309,7 @@ def let_go(connection: sa.Connection, *, replica: str, keeping: Collection[str])
 def read(
     connection: sa.Connection, query: sa.Select[Any], parameters: rows.Columns | None = None, *, skipping: bool = False
 ) -> list[records.Request]:
-    """Read requests. With `skipping`, one that cannot be read keeps none of the others waiting."""
+    """Read requests. With `skipping`, unreadable ones are left out and logged."""
     found = connection.execute(query, parameters).mappings().all()
     unsent = _unsent(connection, [row["id"] for row in found])
     if not skipping:
@@ -327,14 +327,14 @@ def _readable(row: sa.RowMapping, unsent: list[sa.RowMapping]) -> records.Reques
 
 
 def claim(connection: sa.Connection, request_id: str, *, replica: str, now: dialect.Time) -> list[records.Request]:
-    """Lease a request unless somebody else has it, and read it."""
+    """Lease a request unless another replica holds it, and read it."""
     whose = {"the_id": request_id, "the_replica": replica, **dialect.plain(the_time=now)}
     got = connection.execute(CLAIM[dialect.on_server(connection)], whose).rowcount
     return read(connection, LOAD, {"the_id": request_id}) if got else []
 
 
 def claimed(connection: sa.Connection, claim: sa.Update) -> list[records.Request]:
-    """Carry out a claim and read the requests that it got, the most overdue first."""
+    """Execute a claim and read the claimed requests, the most overdue first."""
     got = connection.execute(claim.returning(schema.requests.c.id, schema.requests.c.due_at)).all()
     due = {row.id: row.due_at for row in got}
     found = read(connection, reading(schema.requests.c.id.in_(due)), skipping=True) if due else []
@@ -342,12 +342,12 @@ def claimed(connection: sa.Connection, claim: sa.Update) -> list[records.Request
 
 
 def save(connection: sa.Connection, request: records.Request, *, replica: str, now: dialect.Time) -> str:
-    """Add version 1 of a request, or put a higher version in the place of the one below it; with operation and replies.
+    """Insert version 1 of a request, or replace the version below it, with its operation and replies.
 
-    Returns the replica that has the lease then.
-    Raises errors.Conflict when it is not there to be replaced, or there already.
+    Returns the replica that holds the lease then.
+    Raises errors.Conflict if that version is missing, or if version 1 already exists.
     """
-    # Plain statements and no upsert: SQLAlchemy compiles an ON CONFLICT anew each time.
+    # Plain statements instead of an upsert: SQLAlchemy compiles ON CONFLICT anew each time.
     if request.version == 1:
         _add(connection, request, replica=replica, now=now)
         holder = replica
@@ -372,16 +372,16 @@ def _put(connection: sa.Connection, request: records.Request, *, replica: str, n
     columns = {**rows.decided(request), **below, **dialect.plain(the_time=now)}
     holder: str | None = connection.execute(_REPLACE[dialect.on_server(connection)], columns).scalar()
     if holder is None:
-        raise errors.Conflict(f"{request.id} was changed by somebody else")
+        raise errors.Conflict(f"{request.id} was changed meanwhile")
     connection.execute(_OPERATION, {"the_id": request.id, **rows.operation(request)})
     return holder
 
 
 def decide(connection: sa.Connection, change: ports.Change, leased: Mapping[str, Any]) -> None:
-    """Store the answer of an inbox row, which stays claimed until it is told; without one the row is done.
+    """Store the answer of an inbox row, which stays claimed until delivery; without an answer the row is done.
 
-    Raises errors.DecidedBefore when it was decided already: by a replica that took it over, or by a write of ours whose
-    reply was lost.
+    Raises errors.DecidedBefore if it was already decided: by a replica that took over, or by an own write whose reply
+    was lost.
     """
     done = change.answer is None
     state = schema.EntryState.DONE if done else schema.EntryState.DECIDED
@@ -389,7 +389,7 @@ def decide(connection: sa.Connection, change: ports.Change, leased: Mapping[str,
     statement = _DECIDE[dialect.on_server(connection), done, change.reopens]
     leased = FREE if done else dialect.plain(**leased)
     if connection.execute(statement, {**settled, **leased}).rowcount != 1 and not change.reopens:
-        raise errors.DecidedBefore(f"the entry {change.entry} was decided already")
+        raise errors.DecidedBefore(f"the entry {change.entry} was already decided")
 
 
 def _unsent(connection: sa.Connection, ids: list[str]) -> dict[str, list[sa.RowMapping]]:

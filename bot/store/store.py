@@ -1,7 +1,7 @@
-"""`ports.Store` on a database: the statements, and which of them make one transaction.
+"""`ports.Store` on a database: which statements form one transaction.
 
-It decides nothing about requests: the records come in changed and go out as they are. Rows are made in `rows` and
-`audit`, connections and turns in `database`.
+It decides nothing about requests, and returns records as they were saved. Rows are built in `rows` and `audit`;
+connections and transactions are in `engines/database`.
 """
 
 from collections.abc import Callable, Collection, Sequence
@@ -13,6 +13,7 @@ import structlog
 from bot.commands.deliveries import Entry
 from bot.lifecycle import records
 from bot.lifecycle.states import State
+from bot.policy.file import keys
 from bot.store import audit, host_entries, leases, linker, retention, revision, rows, schema, statements
 from bot.store.engines import database, dialect, file_lock
 from bot.usecases import errors, ports
@@ -20,7 +21,7 @@ from bot.usecases import errors, ports
 log = structlog.get_logger()
 
 LEASE: Final = statements.LEASE
-"""Seconds for which a claim holds."""
+"""The duration of a lease in seconds."""
 
 _ELAPSING: Final = leases.elapsing()
 
@@ -28,9 +29,24 @@ _REQUESTS: Final = schema.requests
 _REPLIES: Final = schema.replies
 _INBOX: Final = schema.inbox
 
+# Every command runs these, so they are made once, as those in `statements` are.
+
+_DENIAL: Final = statements.reading(
+    _REQUESTS.c.project == sa.bindparam("the_project", type_=sa.Text),
+    _REQUESTS.c.flow_id == sa.bindparam("the_flow", type_=sa.Text),
+    # A request is denied while it is pending: the index finds no more than those of so long a time.
+    _REQUESTS.c.created_at >= sa.bindparam("asked_since", type_=sa.Double),
+    _REQUESTS.c.state == State.DENIED.value,
+    _REQUESTS.c.ended_by.is_not(None),
+    _REQUESTS.c.dry_run.is_(sa.false()),
+    _REQUESTS.c.ended_at >= sa.bindparam("since", type_=sa.Double),
+    limit=1,
+)
+_KEY: Final = sa.select(schema.keys).where(schema.keys.c.key == sa.bindparam("the_key", type_=sa.Text))
+
 
 class SqlStore:
-    """Requests, inbox and audit in one database, as one replica sees them."""
+    """Requests, inbox and audit in one database, for one replica."""
 
     def __init__(
         self,
@@ -48,18 +64,18 @@ class SqlStore:
         self._leases = leases.Leases(seconds=LEASE, monotonic=monotonic)
 
     async def prepare(self) -> None:
-        """Check the revision; where nobody else can be alive, end every lease."""
+        """Check the revision, and end every lease if no other replica can be running."""
         revision.require(await self.database.write_in_turn(revision.stored))
         if self._held is not None:
             await self.database.write_in_turn(statements.lapse_all)
 
     async def record(self, entries: Sequence[Entry]) -> frozenset[str]:
-        """Write the entries in one transaction, claimed by this replica, and return the keys that are new."""
+        """Write the entries in one transaction, claimed by this replica, and return the new keys."""
         if not entries:
             return frozenset()
-        # PostgreSQL refuses to touch one row twice in a statement: the first of a kind counts.
+        # PostgreSQL refuses to change a row twice in one statement, so the first entry with a key counts.
         first = {entry.key: rows.entry(entry) for entry in reversed(entries)}
-        # Two replicas that meet the same rows in another order would wait for each other.
+        # Sorted, so that two replicas with the same rows do not wait for each other.
         in_order = [first[key] for key in sorted(first)]
 
         def work(connection: sa.Connection) -> frozenset[str]:
@@ -80,7 +96,7 @@ class SqlStore:
         return rows.to_entry(row) if row else None
 
     async def claim_entries(self, *, limit: int) -> list[ports.Claimed]:
-        """Claim unfinished inbox rows whose lease has lapsed and whose time has come, the oldest first."""
+        """Claim unfinished inbox rows that are due and whose lease has expired, the oldest first."""
 
         def work(connection: sa.Connection) -> Sequence[sa.RowMapping]:
             now = self._now(connection)
@@ -101,17 +117,17 @@ class SqlStore:
         return [each for each in found if each is not None]
 
     async def finish_entry(self, key: str) -> None:
-        """Mark an inbox row as done: its answer was told."""
+        """Mark an inbox row as done: its answer was delivered."""
         done = {"state": schema.EntryState.DONE.value, **statements.FREE}
         await self._update(statements.ENTRY, {"the_key": key, **done})
 
     async def postpone_entry(self, key: str, *, until: float) -> None:
-        """Let go of an inbox row until then, unless another replica has it by now."""
+        """Release an inbox row until then, unless another replica holds it now."""
         mine = (_INBOX.c.key == key, _INBOX.c.lease_owner == self._replica)
         await self._update(_INBOX.update().where(*mine), {"due_at": until, **statements.FREE})
 
     async def commit(self, change: ports.Change) -> None:
-        """Write one change whole, and leave a request to the replica that holds it; claim it where none does.
+        """Write one change atomically, and claim the request unless another replica holds it.
 
         Raises errors.Conflict, errors.FlowHeld, errors.DecidedBefore, errors.NotRecorded or errors.Unconfirmed.
         """
@@ -133,15 +149,15 @@ class SqlStore:
         asked_at, holders = await self.database.write_in_turn(work)
         for one, holder in zip(written, holders, strict=True):
             if holder != self._replica:
-                self._leases.gone(one.id)  # another replica has taken it over: nothing may be called on our old lease
+                self._leases.gone(one.id)  # another replica took over: our old lease allows no call
             else:
-                # What is new, or what an entry changes, is looked at anew; what goes on under a lease is as old as it.
+                # A new request, or a change by an entry, is loaded again; work under a lease is as old as the lease.
                 goes_on = change.entry is None and one.version > 1
                 keep = self._leases.renewed if goes_on else self._leases.given
                 keep(one.id, asked_at=asked_at)
 
     async def load(self, request_id: str) -> records.Request | None:
-        """Return a request with the replies that are still unsent."""
+        """Return a request with its unsent replies."""
         return await self._one(statements.LOAD, {"the_id": request_id})
 
     async def holder(self, project: str, flow: str) -> records.Request | None:
@@ -149,25 +165,17 @@ class SqlStore:
         return await self._one(statements.HOLDER, {"the_project": project, "the_flow": flow})
 
     async def last_denial(self, project: str, flow_id: str, *, since: float) -> records.Request | None:
-        """Return the newest request for the flow, no dry run, that somebody denied since then."""
-        denied = statements.reading(
-            _REQUESTS.c.project == project,
-            _REQUESTS.c.flow_id == flow_id,
-            _REQUESTS.c.state == State.DENIED.value,
-            _REQUESTS.c.ended_by.is_not(None),
-            _REQUESTS.c.dry_run.is_(sa.false()),
-            _REQUESTS.c.ended_at >= since,
-            limit=1,
-        )
-        return await self._one(denied)
+        """Return the newest request for the flow that a person denied since then; dry runs do not count."""
+        which = {"the_project": project, "the_flow": flow_id, "since": since, "asked_since": since - keys.LONGEST}
+        return await self._one(_DENIAL, which)
 
     async def emergencies(self, person: str, *, since: float) -> int:
-        """Count the emergencies, no dry runs, that somebody (Actor.id) asked for and that were let run since then."""
+        """Count the emergencies of a person (Actor.id) that were confirmed since then; dry runs do not count."""
 
         return await self.database.read(lambda connection: statements.emergencies(connection, person, since=since))
 
     async def unsettled(self, *, limit: int) -> list[records.Request]:
-        """Return the newest requests of which something may still come, dry runs too."""
+        """Return the newest requests that are not settled, including dry runs."""
         found = await self._several(statements.ALIVE, limit=limit)
         return [one for one in found if _is_unsettled(one)]
 
@@ -177,7 +185,7 @@ class SqlStore:
         return await self._several(_REQUESTS.c.project == project, *of_flow, limit=limit)
 
     async def claim(self, request_id: str) -> records.Request | None:
-        """Lease the request to this replica and return it, unless another replica's lease holds."""
+        """Lease the request to this replica and return it, unless another replica holds a lease."""
 
         def work(connection: sa.Connection) -> tuple[float, list[records.Request]]:
             asked_at, now = self._leases.now(), self._now(connection)
@@ -189,11 +197,11 @@ class SqlStore:
         return next(iter(claimed), None)
 
     def lease_left(self, request_id: str) -> float:
-        """Return for how many seconds more this replica's lease holds at least; 0 for none."""
+        """Return the seconds for which this replica's lease certainly holds; 0 for none."""
         return self._leases.left(request_id)
 
     async def claim_due(self, *, limit: int) -> list[records.Request]:
-        """Lease requests that are due and whose lease has lapsed, the most overdue first."""
+        """Lease requests that are due and held by no other replica, the most overdue first."""
 
         def work(connection: sa.Connection) -> tuple[float, list[records.Request]]:
             asked_at, now = self._leases.now(), self._now(connection)
@@ -212,7 +220,7 @@ class SqlStore:
         return self._given(*await self.database.write_in_turn(work))
 
     async def next_due_at(self) -> float | None:
-        """Return when the next request is due that nobody holds."""
+        """Return when the next request that nobody holds is due."""
 
         def work(connection: sa.Connection) -> float | None:
             free = statements.lapsed(_REQUESTS, self._now(connection))
@@ -223,7 +231,7 @@ class SqlStore:
         return await self.database.read(work)
 
     async def release(self, request: records.Request, *, due_at: float | None) -> bool:
-        """Let go of a claimed request unless it has moved past the version seen; tell whether it was let go."""
+        """Release a claimed request, unless it has a newer version; return whether it was released."""
         mine = {"the_id": request.id, "the_version": request.version, "the_replica": self._replica}
         released = await self._update(statements.RELEASE, {**mine, "due_at": due_at, **statements.FREE}) == 1
         if released:
@@ -231,7 +239,7 @@ class SqlStore:
         return released
 
     async def let_go(self, *, keeping: Collection[str]) -> None:
-        """End the leases of this replica, but for the inbox rows and requests with these keys and ids."""
+        """End this replica's leases, except for the inbox rows and requests with these keys and ids."""
 
         def work(connection: sa.Connection) -> None:
             statements.let_go(connection, replica=self._replica, keeping=keeping)
@@ -239,17 +247,17 @@ class SqlStore:
         await self.database.write_in_turn(work)
 
     async def told(self, request: records.Request) -> None:
-        """Save what Slack shows now; whoever decided something meanwhile is not disturbed."""
+        """Save what Slack shows now, without a new version of the request."""
         told = rows.told(request)
         shown = {"seen_at": told.pop("card_ts"), "shown_now": told.pop("card_shown")}
         await self._update(statements.TOLD, {"the_id": request.id, **shown, **told})
 
     async def card_seen(self, request_id: str, *, ts: str) -> None:
-        """Save where somebody saw the card, unless it is on record by then where it stands."""
+        """Save where a person saw the card, unless its place is already recorded."""
         await self._update(statements.CARD_SEEN, {"the_id": request_id, "seen_at": ts})
 
     async def card_shown(self, request_id: str, *, version: int) -> None:
-        """Save that the card shows a version, unless it shows a newer one; nothing else that Slack shows changes."""
+        """Save that the card shows a version, unless it already shows a newer one; change nothing else."""
         await self._update(statements.CARD_SHOWN, {"the_id": request_id, "shown_now": version})
 
     async def reply_sent(self, request_id: str, *, seq: int, ts: str) -> None:
@@ -257,17 +265,16 @@ class SqlStore:
         await self._update(statements.REPLY_SENT, {"the_id": request_id, "the_seq": seq, "ts": ts})
 
     async def key_standing(self, key: str) -> ports.KeyStanding:
-        """Return how an access key stands with the cloud."""
+        """Return the state of an access key."""
 
         def work(connection: sa.Connection) -> sa.RowMapping | None:
-            found = connection.execute(sa.select(schema.keys).where(schema.keys.c.key == key))
-            return found.mappings().one_or_none()
+            return connection.execute(_KEY, {"the_key": key}).mappings().one_or_none()
 
         row = await self.database.read(work)
         return rows.to_standing(row) if row else ports.KeyStanding()
 
     async def bad_try(self, key: str, *, most: int, says_locked: bool, locked_until: float) -> ports.KeyStanding:
-        """Count a bad try of an access key, and return how it stands then."""
+        """Count a failed try of an access key, and return its new state."""
 
         def work(connection: sa.Connection) -> sa.RowMapping:
             return statements.bad_try(connection, key, most=most, says_locked=says_locked, locked_until=locked_until)
@@ -275,7 +282,7 @@ class SqlStore:
         return rows.to_standing(await self.database.write_in_turn(work))
 
     async def good_try(self, key: str) -> ports.KeyStanding:
-        """Forget the bad tries of an access key so far, and return how it stands then."""
+        """Reset the failed tries of an access key, and return its new state."""
 
         def work(connection: sa.Connection) -> sa.RowMapping | None:
             return connection.execute(statements.GOOD_TRY, {"the_key": key}).mappings().one_or_none()
@@ -284,7 +291,7 @@ class SqlStore:
         return rows.to_standing(row) if row else ports.KeyStanding()
 
     async def paused(self) -> ports.Pause | None:
-        """Return the pause, or None where there is none."""
+        """Return the pause, or None."""
 
         def work(connection: sa.Connection) -> sa.RowMapping | None:
             return connection.execute(statements.PAUSE).mappings().one_or_none()
@@ -293,7 +300,7 @@ class SqlStore:
         return rows.to_pause(row) if row else None
 
     async def pause(self, pause: ports.Pause) -> None:
-        """Begin to pause, or give another reason for it; with its line in the audit."""
+        """Pause, or change the reason of a pause, and write it to the audit."""
 
         def work(connection: sa.Connection) -> None:
             statements.pause(connection, pause)
@@ -303,7 +310,7 @@ class SqlStore:
         await self.database.write_in_turn(work)
 
     async def resume(self, *, at: float, by: str) -> bool:
-        """End the pause, with its line in the audit; tell whether there was one."""
+        """End the pause and write that to the audit; return whether there was one."""
 
         def work(connection: sa.Connection) -> bool:
             was_paused = connection.execute(schema.pause.delete()).rowcount > 0
@@ -314,7 +321,7 @@ class SqlStore:
         return await self.database.write_in_turn(work)
 
     async def clean_up(self, *, keep_for: float, limit: int) -> int:
-        """Delete some of what is settled and older, and return how many records that were; 0 when none is left."""
+        """Delete some old settled records, and return their number; 0 if none is left."""
 
         for work in retention.steps(self._now, keep_for=keep_for, limit=limit):
             if deleted := await self.database.write_in_turn(work):
@@ -338,11 +345,11 @@ class SqlStore:
         return await self.database.write_in_turn(work)
 
     async def link_audit(self, limit: int) -> int:
-        """Link rows of the audit to its chain, and return how many those were; 0 when none is left."""
+        """Link rows of the audit to its chain, and return their number; 0 if none is left."""
         return await self.database.write_in_turn(lambda connection: linker.link(connection, limit=limit))
 
     async def close(self) -> None:
-        """Let go of the database, after the writes that have begun."""
+        """Close the database after the writes in progress."""
         await self.database.close()
         if self._held is not None:
             self._held.release()
@@ -384,7 +391,7 @@ def _is_unsettled(request: records.Request) -> bool:
 
 
 def _readable(row: sa.RowMapping) -> ports.Claimed | None:
-    """Read one row; what cannot be read keeps none of the others waiting."""
+    """Read one row; log an unreadable one, so that it does not block the others."""
     try:
         return rows.to_claimed(row)
     except errors.StoreError as failure:

@@ -1,6 +1,6 @@
-"""What one person is told for themselves: values, put into words by `slack/messages`.
+"""Answers to one person: values that `slack/messages` puts into words.
 
-An answer is stored with the row of the inbox that it answers, so it is plain data.
+An answer is stored with the inbox row that it answers, so it is plain data.
 """
 
 import dataclasses
@@ -18,9 +18,9 @@ from bot.policy import model
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
 class CardLink:
-    """Where the card of a request stands; `ts` is None while it is not posted. `flow` is the flow's name.
+    """Where the card of a request is; `ts` is None until it is posted. `flow` is the name of the flow.
 
-    `thread` is the `ts` of the root of the thread that the card stands in, if it does.
+    `thread` is the `ts` of the root message if the card is in a thread.
     """
 
     request_id: str
@@ -33,14 +33,14 @@ class CardLink:
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
 class Answer:
-    """What every answer carries: whether it is about a dry run, which is marked on every message."""
+    """The base of all answers: whether it is about a dry run, which every message shows."""
 
     dry_run: bool = False
 
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
 class Opened(Answer):
-    """The card stands in another channel than the one where the command was typed."""
+    """The card is in another channel than the command."""
 
     kind: Literal["opened"] = "opened"
     card: CardLink
@@ -48,7 +48,7 @@ class Opened(Answer):
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
 class Joined(Answer):
-    """A request for the same verb and flow is open already: nothing new opened."""
+    """A request for the same verb and flow is already open: no new one opened."""
 
     kind: Literal["joined"] = "joined"
     card: CardLink
@@ -67,7 +67,8 @@ class Blocked(Answer):
 class HeldInPrivate(Answer):
     """A request whose card the asker may not see holds the flow: nothing opened.
 
-    `verb` was asked for, `held_by` is the request's. `requester` is a user id; `approvers` are as rules have them.
+    `verb` was asked for; `held_by` is the verb of the request. `requester` is a user id; `approvers` are entries as in
+    the rules.
     """
 
     kind: Literal["held_in_private"] = "held_in_private"
@@ -80,7 +81,7 @@ class HeldInPrivate(Answer):
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
 class Refused(Answer):
-    """The policy says no to a command or a click; `people` are the user and group ids behind the sets that could."""
+    """The policy refuses a command or a click; `people` are the ids of the users and groups who could do it."""
 
     kind: Literal["refused"] = "refused"
     action: str
@@ -91,10 +92,10 @@ class Refused(Answer):
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
 class ReasonMissing(Answer):
-    """The rule asks for a reason: nothing opened.
+    """The rule requires a reason: nothing opened.
 
-    `entry` is the id under which the command can be completed with one; `typed` is the command as it stands, to be
-    typed again at the same `door`.
+    `entry` is the id with which a modal can complete the command; `typed` is the command, to be typed again at the same
+    `door`.
     """
 
     kind: Literal["reason_missing"] = "reason_missing"
@@ -108,10 +109,10 @@ class ReasonMissing(Answer):
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
 class NameMissing(Answer):
-    """The flow is protected, and its name was not typed, or another one (`typed`): nothing opened.
+    """The flow is protected, and its name was not typed, or was typed wrongly (`typed`): nothing opened.
 
-    `entry` is the id under which the command can be completed with it; `reason_too` where a reason is missing as well.
-    `flow` is what has to be typed: the flow's name, or its id where it is `nameless`.
+    `entry` is the id with which a modal can complete the command; `reason_too` is true if a reason is missing as well.
+    `flow` is what must be typed: the name of the flow, or its id if it is `nameless`.
     """
 
     kind: Literal["name_missing"] = "name_missing"
@@ -127,7 +128,7 @@ class NameMissing(Answer):
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
 class AlreadySo(Answer):
-    """The flow is in the wanted state: nothing opened."""
+    """The flow already has the wanted status: nothing opened."""
 
     kind: Literal["already_so"] = "already_so"
     verb: Verb
@@ -137,9 +138,9 @@ class AlreadySo(Answer):
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
 class NoSuchFlow(Answer):
-    """Nothing, or more than one flow, is called that: nothing opened.
+    """No flow has this id or name, or several have: nothing opened.
 
-    `candidates` are (id, name) pairs, the likeliest first.
+    `candidates` are (id, name) pairs, the most likely first.
     """
 
     kind: Literal["no_such_flow"] = "no_such_flow"
@@ -161,7 +162,7 @@ class Unreadable(Answer):
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
 class WhichProject(Answer):
-    """The channel belongs to no project and there are several, or the project named is unknown: nothing opened."""
+    """The project is unknown, or none was named and the channel belongs to none of several: nothing opened."""
 
     kind: Literal["which_project"] = "which_project"
     typed: str | None
@@ -179,7 +180,7 @@ class CannotPost(Answer):
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
 class SharedChannel(Answer):
-    """People of other organisations see `channel`, so nothing opened; unsure where Slack could not be asked."""
+    """People of other organisations can see `channel`: nothing opened. Not `sure` if Slack could not be asked."""
 
     kind: Literal["shared_channel"] = "shared_channel"
     channel: str
@@ -189,7 +190,7 @@ class SharedChannel(Answer):
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
 class NeverShown(Answer):
-    """The request ended before Slack took its card: what it ended as."""
+    """The request ended before its card could be posted."""
 
     kind: Literal["never_shown"] = "never_shown"
     card: CardLink
@@ -198,7 +199,7 @@ class NeverShown(Answer):
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
 class TooLate(Answer):
-    """The command was taken up more than a minute after it was sent: nothing opened. `waited` is in seconds."""
+    """The command waited for more than a minute: nothing opened. `waited` is in seconds."""
 
     kind: Literal["too_late"] = "too_late"
     waited: float
@@ -206,7 +207,7 @@ class TooLate(Answer):
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
 class TooMany(Answer):
-    """Somebody has sent `most` commands within a minute: nothing opened, and in `wait` seconds they may send more."""
+    """The person sent `most` commands within a minute: nothing opened. They may send more in `wait` seconds."""
 
     kind: Literal["too_many"] = "too_many"
     most: int
@@ -215,7 +216,7 @@ class TooMany(Answer):
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
 class Settled(Answer):
-    """A click on a request that is past it: what the request is now, and who made it so."""
+    """A click that came too late: what the request is now, and who decided that."""
 
     kind: Literal["settled"] = "settled"
     button: Button
@@ -228,21 +229,21 @@ class Settled(Answer):
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
 class NoSuchRequest(Answer):
-    """A click or a modal for a request that the store does not have."""
+    """A click or a modal for a request that is not in the store."""
 
     kind: Literal["no_such_request"] = "no_such_request"
 
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
 class Checking(Answer):
-    """The rights of whoever clicked are still being looked up; the answer itself follows."""
+    """The rights of the person who clicked are still being checked; the answer follows."""
 
     kind: Literal["checking"] = "checking"
 
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
 class Noted(Answer):
-    """What was pressed or submitted is done, and there is nothing more to show; `what` names it for the record."""
+    """A click or a modal is done, and nothing is shown; `what` names it for the audit."""
 
     kind: Literal["noted"] = "noted"
     what: str
@@ -250,7 +251,7 @@ class Noted(Answer):
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
 class DenyReasonAsked(Answer):
-    """The denial counts; its denier may still say why, in a modal."""
+    """The denial counts; the denier may still give a reason in a modal."""
 
     kind: Literal["deny_reason_asked"] = "deny_reason_asked"
     request_id: str
@@ -259,7 +260,7 @@ class DenyReasonAsked(Answer):
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
 class TooSoon(Answer):
-    """The second press of an emergency does not count yet: in `wait` seconds; None where the first is missing."""
+    """The second press of an emergency comes `wait` seconds too soon; None if the first press is missing."""
 
     kind: Literal["too_soon"] = "too_soon"
     flow: str
@@ -268,7 +269,7 @@ class TooSoon(Answer):
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
 class SecondNeeded(Answer):
-    """Over the limit of emergencies in 24 hours, the second press is another member's; `people` are the ids behind."""
+    """Over the limit of emergencies in 24 hours: another member must press second. `people` are their ids."""
 
     kind: Literal["second_needed"] = "second_needed"
     flow: str
@@ -280,7 +281,7 @@ class SecondNeeded(Answer):
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
 class ReviewAsked(Answer):
-    """Whoever pressed may review the emergency, in a modal."""
+    """The person who clicked may review the emergency in a modal."""
 
     kind: Literal["review_asked"] = "review_asked"
     request_id: str
@@ -290,7 +291,7 @@ class ReviewAsked(Answer):
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
 class Unexpected(Answer):
-    """An unexpected error kept something from being done or told; `error_id` finds it in the log and the audit."""
+    """An unexpected error stopped the work on an entry; `error_id` finds it in the log and the audit."""
 
     kind: Literal["unexpected"] = "unexpected"
     error_id: str

@@ -8,7 +8,7 @@ V = TypeVar("V")
 
 
 class BoundedDict(UserDict[K, V]):
-    """A dict of at most `most` entries in order of last write; a write beyond that evicts the oldest."""
+    """A dict of at most `most` entries in order of last write; a further write evicts the oldest."""
 
     def __init__(self, most: int) -> None:
         super().__init__()

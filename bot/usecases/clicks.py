@@ -1,7 +1,7 @@
-"""The use cases: what a command, a click or a submitted modal changes.
+"""Take entries of the inbox, and carry out clicks and submitted modals; commands are for `open_request`.
 
-Each loads what it needs, decides, and writes one change with its audit. It speaks to nobody: what the asker is told
-goes back as a value, what the channel is told is queued on the request.
+Each entry is settled in one transaction with its change and its audit. The buttons of emergencies are in
+`emergency_clicks`.
 """
 
 import asyncio
@@ -22,15 +22,15 @@ from bot.usecases.emergency_clicks import EmergencyClicks
 from bot.usecases.gate import FRESH, FRESHEST, Gate, subject_of
 
 LETS_RUN: Final = (Button.CONFIRM, Button.APPROVE, Button.EMERGENCY_FIRST, Button.EMERGENCY_CONFIRM)
-"""The buttons that let a request run, which a pause forbids."""
+"""The buttons that may start the call, which a pause forbids."""
 
 
 DECIDING: Final = (Button.CONFIRM, Button.APPROVE, Button.DENY)
-"""Buttons for which the policy decides again about the requester."""
+"""The buttons for which the policy decides about the requester again."""
 
 
 class UseCases:
-    """Takes entries of the inbox, one at a time; any number may run side by side."""
+    """Takes entries of the inbox; any number may run concurrently."""
 
     def __init__(
         self, *, store: ports.Store, gate: Gate, opener: open_request.RequestOpener, clock: ports.Clock
@@ -43,9 +43,9 @@ class UseCases:
         self._emergencies = EmergencyClicks(store=store, gate=gate, commits=self._commits, clock=clock)
 
     async def take(self, entry: Entry) -> EntryResult:
-        """Carry out one entry, and settle it in the same transaction as what it changes.
+        """Carry out one entry, and settle it in the same transaction as its change.
 
-        Raises errors.StoreError, and errors.TeamUnknown where it has to wait for Slack to say which workspace is ours.
+        Raises errors.StoreError, and errors.TeamUnknown while Slack has not said which workspace is ours.
         """
         if (late := self._too_late(entry)) is not None:
             return await self._commits.tell(entry, late)
@@ -61,7 +61,7 @@ class UseCases:
             try:
                 return await self._take(entry)
             except errors.Conflict:
-                continue  # somebody else was first: look at the record again
+                continue  # the record changed meanwhile: load it again
 
     def _too_late(self, entry: Entry) -> answers.TooLate | None:
         """Say that an entry of the host is taken up when nobody waits for it any more, or return None."""
@@ -70,7 +70,7 @@ class UseCases:
         return answers.TooLate(waited=now - entry.received_at) if is_late else None
 
     def project_of(self, entry: Entry) -> str:
-        """Name the project that an entry is about as far as it tells by itself, or return nothing."""
+        """Return the project that an entry names by itself, or an empty string."""
         arrival, named = entry.arrival, None
         if isinstance(arrival, Typed):
             command = grammar.parse(arrival.text)
@@ -107,7 +107,7 @@ class UseCases:
         return dataclasses.replace(taken, copy=_copy(request, clicked))
 
     async def _look(self, entry: Entry, clicked: Clicked) -> tuple[Request | None, model.Person]:
-        """Load the request and ask who clicked, and beside it who had asked: a click that decides asks about both."""
+        """Load the request and ask Slack who clicked; for a deciding button, also who the requester is."""
         clicker = asyncio.ensure_future(self._gate.person(entry.actor, max_age=FRESHEST))
         try:
             request = await self._store.load(clicked.request_id)
@@ -139,7 +139,7 @@ class UseCases:
                 return await self._commits.tell(entry, answers.NoSuchRequest())
 
     async def _refuse_paused(self, entry: Entry, clicked: Clicked, request: Request) -> EntryResult | None:
-        """Refuse a click that would let a request run while all is paused; whoever is against it may still say so."""
+        """Refuse a click that may start the call while flowbot is paused; denying and withdrawing stay possible."""
         counts = request.state is State.PENDING and clicked.button in LETS_RUN
         paused = await self._gate.refuse_paused() if counts else None
         return None if paused is None else await self._commits.refuse(entry, request, clicked.button, paused)
@@ -196,7 +196,7 @@ class UseCases:
         return await self._commits.save(entry, withdrawn, "withdrawn")
 
     async def _check_now(self, entry: Entry, request: Request) -> EntryResult:
-        """Let what nobody knows be read at once; whoever may read may ask for it."""
+        """Poll an unknown outcome at once; any full member may ask for it."""
         if not records.is_read_back(request):
             return await self._commits.tell(entry, commit.settled(request, Button.CHECK_NOW))
         return await self._commits.save(
@@ -204,7 +204,7 @@ class UseCases:
         )
 
     async def _ask_again(self, entry: Entry, clicked: Clicked, request: Request) -> EntryResult:
-        """Ask for the same once more, in the name of whoever pressed the button."""
+        """Ask for the same again, in the name of the person who clicked."""
         if not records.may_be_asked_again(request):
             return await self._commits.tell(entry, commit.settled(request, Button.ASK_AGAIN))
         return await self._opener.ask(entry, _once_more(request, clicked), request_id=entry.key)
@@ -234,10 +234,10 @@ class UseCases:
         return await self._commits.save(entry, explained, "explained a denial", facts=commit.denial(explained))
 
     async def _complete(self, entry: Entry, submitted: Submitted) -> EntryResult:
-        """Ask once more what a reason or the flow's name was missing for, with what was typed since."""
+        """Repeat the command that lacked a reason or the flow's name, with what was typed in the modal."""
         reason = submitted.reason
         first = await self._store.entry(submitted.request_id)
-        while first is not None and isinstance(first.arrival, Submitted):  # the name was wrong, the reason still counts
+        while first is not None and isinstance(first.arrival, Submitted):  # after a wrong name, the reason still counts
             reason = reason or first.arrival.reason
             first = await self._store.entry(first.arrival.request_id)
         own = first is not None and await self._gate.is_same_person(first.actor, entry.actor)
@@ -250,14 +250,14 @@ class UseCases:
         return await self._opener.ask(entry, typed, request_id=first.key, name=submitted.name)
 
     async def _command_of(self, arrival: Arrival) -> Typed | None:
-        """Return the command that was typed, or that Ask Again stands for."""
+        """Return the command that was typed, or that the button Ask Again repeats."""
         if isinstance(arrival, Clicked) and arrival.button is Button.ASK_AGAIN:
             request = await self._store.load(arrival.request_id)
             return None if request is None else _once_more(request, arrival)
         return arrival if isinstance(arrival, Typed) else None
 
     async def _choice(self, pinned: Gate, entry: Entry, request: Request, button: Button) -> Permission | EntryResult:
-        """Decide again for the requester, on the stored record; a click that cannot count is answered here."""
+        """Decide about the requester again, on the stored record; answer a click that cannot count."""
         if request.state is not State.PENDING or not _has_button(request, button):
             return await self._commits.tell(entry, commit.settled(request, button))
         person, decision = await asyncio.gather(
@@ -288,19 +288,19 @@ class UseCases:
 
 
 def expired(request: Request, *, at: float) -> Request:
-    """End a request whose time is over: not decided in time, or approved and not begun in time."""
+    """Return the request as expired: not decided in time, or approved but not begun in time."""
     return transitions.end(request, Event.EXPIRE, records.Ending(actor=None, at=at), said=ReplyKind.EXPIRED)
 
 
 def _copy(request: Request, clicked: Clicked) -> commit.CardCopy | None:
-    """Return the message that was clicked, if it is not the card that the store knows."""
+    """Return the clicked message if it is not the recorded card."""
     if not request.card.ts or clicked.message_ts is None or clicked.message_ts == request.card.ts:
         return None
     return commit.CardCopy(channel=clicked.channel, ts=clicked.message_ts, card=visibility.card_link(request))
 
 
 def _once_more(request: Request, clicked: Clicked) -> Typed:
-    """Return the command that asks for the same as a request did."""
+    """Return a command that asks for the same as a request."""
     same = grammar.ChangeCommand(
         verb=request.verb,
         flow=request.flow.flow_id,

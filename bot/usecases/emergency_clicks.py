@@ -1,7 +1,6 @@
-"""What is pressed on an emergency: its two presses, a denial in between, and the review that it leaves open.
+"""Clicks on emergencies: the two presses, a denial between them, and the review.
 
-Each loads what it needs, decides, and settles the entry. How an emergency is asked for is in `asking`, who may use one
-in `passing_over`.
+Emergencies are opened in `open_request`; who may use one is decided in `policy/break_glass`.
 """
 
 from typing import Literal
@@ -21,7 +20,7 @@ Pressed = Literal[Button.EMERGENCY_FIRST, Button.EMERGENCY_CONFIRM, Button.REVIE
 
 
 class EmergencyClicks:
-    """Takes what is pressed on emergencies; any number may run side by side."""
+    """Carries out clicks on emergencies; any number may run concurrently."""
 
     def __init__(self, *, store: ports.Store, gate: Gate, commits: commit.EntryCommits, clock: ports.Clock) -> None:
         self._store = store
@@ -40,7 +39,7 @@ class EmergencyClicks:
                 return await self._ask_for_review(entry, request)
 
     async def _press_first(self, entry: Entry, request: Request) -> EntryResult:
-        """Take the first press, which is the requester's."""
+        """Take the first press, which must be the requester's."""
         button, emergency = Button.EMERGENCY_FIRST, request.emergency
         if emergency is None or request.state is not State.PENDING:
             return await self._commits.tell(entry, commit.settled(request, button))
@@ -56,7 +55,7 @@ class EmergencyClicks:
         return await self._commits.save(entry, pressed, "pressed first", answer=answer)
 
     async def _press_second(self, entry: Entry, request: Request) -> EntryResult:
-        """Take the second press: the requester's own, or over the limit that of another who may use emergencies."""
+        """Take the second press: the requester's, or over the limit that of another member of the emergency rule."""
         button, emergency = Button.EMERGENCY_CONFIRM, request.emergency
         if emergency is None or request.state is not State.PENDING:
             return await self._commits.tell(entry, commit.settled(request, button))
@@ -76,7 +75,7 @@ class EmergencyClicks:
         return await self._commits.save(entry, confirmed, "confirmed", limit=limit)
 
     async def deny(self, entry: Entry, request: Request, *, reason: str | None) -> EntryResult:
-        """Let somebody who was passed over end an emergency before it is confirmed."""
+        """Let a judge deny an emergency before it is confirmed."""
         if request.state is not State.PENDING:
             return await self._commits.tell(entry, commit.settled(request, Button.DENY))
         refusal = await self._gate.refuse_judge(request, entry.actor, max_age=FRESHEST)
@@ -88,13 +87,13 @@ class EmergencyClicks:
         return await self._commits.save(entry, denied, "denied", answer=asked, facts=commit.denial(denied))
 
     async def _ask_for_review(self, entry: Entry, request: Request) -> EntryResult:
-        """Hand the modal of a review to whoever may fill it in."""
+        """Open the modal of a review, if the person may review."""
         refused = await self._refuse_review(entry, request)
         asked = answers.ReviewAsked(request_id=request.id, verb=request.verb, flow=request.flow.called)
         return refused or await self._commits.tell(entry, asked)
 
     async def review(self, entry: Entry, submitted: Submitted) -> EntryResult:
-        """Close the review with the verdict of somebody who may."""
+        """Record the review, if the person may review."""
         request = await self._store.load(submitted.request_id)
         if request is None or submitted.verdict is None:
             return await self._commits.tell(entry, answers.NoSuchRequest())
@@ -109,7 +108,7 @@ class EmergencyClicks:
         return await self._commits.save(entry, transitions.review(request, given), "reviewed", facts=facts)
 
     async def _own(self, entry: Entry, request: Request, button: Button) -> EntryResult | None:
-        """Refuse whoever is not the requester."""
+        """Refuse anybody but the requester."""
         if entry.actor.id == request.requester.id:
             return None
         no = model.Refuse(why=Why.NOT_REQUESTER, rule=request.terms.rule, who_could=(request.requester.user,))
@@ -126,7 +125,7 @@ class EmergencyClicks:
         return decision if at_door is None else await self._commits.refuse(entry, request, button, at_door)
 
     async def _decide(self, entry: Entry, request: Request, button: Button) -> break_glass.AllowEmergency | EntryResult:
-        """Decide again for the requester; an emergency that they may not use any more ends."""
+        """Decide about the requester again; the emergency ends if they may no longer use one."""
         decision = await self._gate.decide_emergency(request.requester, subject_of(request), max_age=FRESHEST)
         if not isinstance(decision, model.Refuse):
             return decision
@@ -138,7 +137,7 @@ class EmergencyClicks:
     async def _as_a_second(
         self, entry: Entry, request: Request, emergency: Emergency, decision: break_glass.AllowEmergency
     ) -> EntryResult | None:
-        """Settle a second press that does not count; None where it does."""
+        """Settle a second press that does not count; return None if it counts."""
         used = await self._used(request)
         over = used >= decision.limit
         if entry.actor.id == request.requester.id:
@@ -159,7 +158,7 @@ class EmergencyClicks:
         return await self._commits.save(entry, transitions.want_second(request), "needs a second person", answer=answer)
 
     async def _used(self, request: Request) -> int:
-        """Count the emergencies of its requester that were let run within a day."""
+        """Count the emergencies of the requester that were confirmed within 24 hours."""
         return await self._store.emergencies(request.requester.id, since=self._clock.now() - break_glass.DAY)
 
     async def _second_needed(
@@ -184,7 +183,7 @@ class EmergencyClicks:
 
 
 def _too_soon(entry: Entry, request: Request, emergency: Emergency) -> answers.TooSoon | None:
-    """Say that the second press does not count yet: by its time of receipt, as every click."""
+    """Return how much too soon the second press was received, or None."""
     first_at = emergency.first_at
     wait = None if first_at is None else first_at + records.APART - entry.received_at
     if wait is not None and wait <= 0:

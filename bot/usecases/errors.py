@@ -1,27 +1,25 @@
-"""Every failure a user can be told of, as one tree.
+"""The exceptions of the use cases and their ports.
 
-Expected refusals are values (`CloudFailure` and `Halt` here, `policy.Refuse`, `answers`); the exceptions are for what a
-caller cannot go on with.
+Expected refusals are values: `lifecycle.CloudFailure`, `lifecycle.Halt`, `policy.Refuse` and `answers`.
 
     FlowbotError
-    ├── SettingsInvalid      settings or policy are wrong: every problem at once
-    ├── IllegalTransition    a step that the tables of `request` do not have
     ├── StoreError
-    │   ├── NotRecorded      the write was never begun, or the database refused it whole
-    │   ├── Unconfirmed      the write may be on disk or not
-    │   ├── Conflict         somebody else changed the record first
-    │   ├── DecidedBefore    an entry of the inbox was decided already
+    │   ├── NotRecorded      the write never started or was rejected
+    │   ├── Unconfirmed      the write may or may not be saved
+    │   ├── Conflict         the record changed first
+    │   ├── DecidedBefore    the inbox entry was already decided
     │   ├── FlowHeld         another open request holds the flow
-    │   ├── LeaseLost        another replica may have taken the request over
+    │   ├── LeaseLost        another replica may have taken over the request
     │   └── RevisionMismatch the database is older than the code
+    ├── TeamUnknown          Slack has not said which workspace is ours
     └── ChatError
-        ├── ChatRefused      Slack said a definite no
+        ├── ChatRefused      a definite no from Slack
         └── ChatUnavailable  Slack did not answer, or asked to wait
 """
 
 
 class FlowbotError(Exception):
-    """Anything flowbot raises on purpose."""
+    """The base of flowbot's own exceptions."""
 
 
 class StoreError(FlowbotError):
@@ -29,7 +27,7 @@ class StoreError(FlowbotError):
 
 
 class NotRecorded(StoreError):
-    """The write never started or was rejected: nothing was saved."""
+    """The write never started or was rejected; nothing was saved."""
 
 
 class Unconfirmed(StoreError):
@@ -37,11 +35,11 @@ class Unconfirmed(StoreError):
 
 
 class Conflict(StoreError):
-    """The record changed between the read and the write: nothing was written."""
+    """The record changed between the read and the write; nothing was written."""
 
 
 class DecidedBefore(StoreError):
-    """The entry of the inbox was decided already, here or by another replica: nothing was written."""
+    """The inbox entry was already decided, here or by another replica; nothing was written."""
 
 
 class FlowHeld(StoreError):
@@ -49,7 +47,7 @@ class FlowHeld(StoreError):
 
 
 class TeamUnknown(FlowbotError):
-    """Slack has not said yet which workspace is ours, and an entry could not be compared with it before."""
+    """Slack has not said yet which workspace is ours, so the entry cannot be decided."""
 
 
 class LeaseLost(StoreError):

@@ -14,13 +14,13 @@ from bot.policy import model
 from bot.usecases import answers, ports
 
 NAMES_FRESH: Final = 60.0
-"""Seconds that a list of names may be old; whatever it leads to is read anew before anything is shown."""
+"""The maximum age in seconds of a cached list of names; the flow itself is always read again."""
 
 NAMES_FRESHEST: Final = 5.0
-"""Seconds that a list may be old before somebody is told that no flow is called that."""
+"""The maximum age in seconds of a list from which it follows that no flow has a name."""
 
 GUESS_BY: Final = 3600.0
-"""Seconds that a list may be old by which an emergency goes while the cloud cannot be read."""
+"""The maximum age in seconds of a list that an emergency uses while the cloud cannot be read."""
 
 CANDIDATES: Final = 5
 """How many similar flows are suggested if none matches."""
@@ -55,7 +55,7 @@ class FlowFinder:
         return matches[0] if len(matches) == 1 else None
 
     async def listed(self, project: model.Project, *, max_age: float = NAMES_FRESH) -> Listed | CloudFailure:
-        """Return all flows of the project, from a list that is not older; it is shared by all who ask."""
+        """Return all flows of the project, from a list of at most this age; concurrent callers share one request."""
         return await self._names(project, max_age=max_age, purpose="read")
 
     async def find(
@@ -63,7 +63,7 @@ class FlowFinder:
     ) -> Found:
         """Return the flow with this id or exact name, as the cloud describes it now, or why there is none.
 
-        That there is none is said after a look at the `freshest` names, or else at those that are remembered.
+        Whether there is none is decided by the `freshest` names, or otherwise by the cached ones.
         """
         by_id = await self._cloud.flow(project, typed, purpose=purpose)
         if isinstance(by_id, Flow):
@@ -73,9 +73,9 @@ class FlowFinder:
         return await self._by_name(project, typed, purpose=purpose, freshest=freshest)
 
     async def find_or_guess(self, project: model.Project, typed: str, *, purpose: ports.Purpose = "stop") -> Found:
-        """Return the flow as `find` does; where it cannot be read, as the names have it, or what was typed as its id.
+        """Find the flow like `find`; if it cannot be read, guess it from the names, or take the typed text as its id.
 
-        For emergencies. A guess has no status, and no name where none is known.
+        For emergencies. A guess has no status, and no name if none is known.
         """
         names = self._names(project, max_age=NAMES_FRESHEST, purpose=purpose)
         found, listed = await asyncio.gather(self.find(project, typed, purpose=purpose), names)
@@ -121,7 +121,7 @@ class FlowFinder:
             return answers.Unreadable(typed=typed, project=project.name, failure=flow)
         if flow.name == typed:
             return flow
-        self._lists.pop(project.name, None)  # the name now belongs to another flow: drop the cached list
+        self._lists.pop(project.name, None)  # the flow was renamed: drop the cached list
         return nothing
 
     async def _names(
@@ -150,7 +150,7 @@ class FlowFinder:
 
 
 def _guess(project: model.Project, typed: str, names: Names, *, all_there_are: bool) -> Flow | answers.NoSuchFlow:
-    """Say which flow is meant without its description: by its names, or else by what was typed for its id."""
+    """Guess the flow that cannot be read: by the list of names, or with the typed text as its id."""
     matches = [name for name in names if typed in (name.flow_id, name.name)]
     if len(matches) > 1 or (all_there_are and not matches):
         several = tuple((match.flow_id, match.name) for match in matches[:CANDIDATES])

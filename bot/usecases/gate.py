@@ -1,6 +1,6 @@
-"""The gate: asks Slack who somebody is and the policy what they may do.
+"""The gate: asks Slack who people are, and the policy what they may do.
 
-It changes nothing and writes nothing. What Slack cannot be asked is a no.
+It writes nothing. If Slack cannot be asked, the answer is no.
 """
 
 import asyncio
@@ -17,20 +17,20 @@ from bot.policy.model import Permission, Subject
 from bot.usecases import ports
 
 FRESH: Final = 60.0
-"""Seconds that an answer about people may be old."""
+"""The maximum age in seconds of what Slack says about people."""
 
 FRESHEST: Final = 5.0
-"""Seconds that an answer may be old for the click that decides."""
+"""The maximum age in seconds at a click that decides."""
 
 SAME_PERSON: Final = 3600.0
-"""Seconds that an answer may be old which says to whom a user id belongs: ids do not change hands."""
+"""The maximum age in seconds of the answer which person is behind a user id: that does not change."""
 
 ASKED_AT_MOST: Final = 40
-"""Approvers about whom Slack is asked before a request opens; more are taken to be there."""
+"""The maximum number of approvers to check with Slack before a request opens; others count as available."""
 
 
 def subject_of(request: records.Request) -> Subject:
-    """Return what the stored request asks for."""
+    """Return what a stored request asks for."""
     return Subject(
         verb=request.verb,
         project=request.project,
@@ -44,7 +44,7 @@ _Needed = Callable[[model.Policy, model.Question], frozenset[str]]
 
 
 class Gate:
-    """Decides on the policy in force at the moment of asking."""
+    """Decides by the current policy."""
 
     def __init__(
         self,
@@ -62,11 +62,11 @@ class Gate:
 
     @property
     def policy(self) -> model.Policy:
-        """Return the policy in force, as its freezes have it now."""
+        """Return the current policy, with its freezes applied."""
         return self._pinned or freezing.at(self._current_policy(), self._clock.now())
 
     def pinned(self) -> "Gate":
-        """Return a gate that stays with the policy of this moment: what one decision needs comes from one policy."""
+        """Return a gate that keeps the policy of this moment, so that one decision uses one policy."""
         gate = copy.copy(self)
         gate._pinned = self.policy
         return gate
@@ -91,10 +91,10 @@ class Gate:
         return model.Refuse(why=model.Why.NOT_OPERATOR)
 
     async def identify(self, request: records.Request, actor: Actor) -> records.Request | model.Refuse:
-        """Return the request with the person behind each actor, so that they compare with somebody who acts on it.
+        """Return the request with the person behind each actor filled in, to compare them with `actor`.
 
-        Requests have them since their actors acted, but for those of an older version. Refuses where Slack cannot be
-        asked; whoever has one id alone is compared without asking.
+        Only requests of an older version lack them. Refuses if Slack cannot be asked; an actor with only one id is
+        compared without asking.
         """
         missing = {one.user for one in persons.actors(request) if one.person is None}
         if persons.is_uncertain(request, actor):
@@ -107,28 +107,28 @@ class Gate:
         return persons.identified(request, {user: one.actor.person for user, one in found.items()})
 
     async def is_same_person(self, one: Actor, actor: Actor) -> bool:
-        """Tell whether somebody who acts is behind an actor that is on record; unknown is no."""
+        """Return whether `actor` is the same person as the recorded actor `one`; unknown is no."""
         if one.user == actor.user or actor.has_one_id:
             return one.user == actor.user
         return (await self._directory.persons({one.user}, max_age=SAME_PERSON))[one.user].actor.id == actor.id
 
     async def stand_for(self, actors: Collection[Actor], idents: Collection[str], *, max_age: float) -> model.Groups:
-        """Say whom users and groups stand for, and the users in the groups and in the policy, to compare with people.
+        """Return the people behind users and groups, and behind all user ids of the groups and the policy.
 
-        The ids of whoever has one alone are compared as they stand, and Slack is asked about groups only.
+        If the actors have only one id each, ids are compared as they are, and Slack is asked about groups only.
         """
         groups = frozenset(filter(model.is_group, idents))
         members = await self._members(groups, max_age=max_age)
         return await self._with_persons(actors, members, *(frozenset(idents) - groups))
 
     async def is_ours(self, teams: Collection[str]) -> bool | None:
-        """Tell whether one of these is our workspace or organisation; None while Slack has not said which that is."""
+        """Return whether one of these is our workspace or organisation; None while Slack has not said which that is."""
         return await self._directory.is_ours(teams)
 
     async def decide(self, actor: Actor, subject: Subject, *, max_age: float) -> model.Decision:
-        """Decide whether somebody may do this, and what it needs."""
+        """Decide whether a person may do this, and what it requires."""
         policy = self.policy
-        if subject.project not in policy.projects:  # it was there when the request was made
+        if subject.project not in policy.projects:  # removed since the request was made
             return model.Refuse(why=model.Why.NO_RULE)
         question, groups = await self._ask(policy, actor, subject, evaluation.groups_needed, max_age=max_age)
         return evaluation.decide(policy, question, groups)
@@ -138,7 +138,7 @@ class Gate:
     ) -> model.Refuse | None:
         """Refuse a request that too few full members could approve, or return None.
 
-        Only what is certain refuses: whoever cannot be asked about may be a full member.
+        People who cannot be asked about count as full members.
         """
         waiting, there, perhaps = sorted(decision.approvers), set[str](), 0
         if decision.unknown or len(waiting) - ASKED_AT_MOST >= decision.approvals:
@@ -160,7 +160,7 @@ class Gate:
         )
 
     async def guard(self, actor: Actor, subject: Subject, *, max_age: float) -> model.Rule | None:
-        """Return the rule for which somebody has to type the flow's name to do this, or None."""
+        """Return the rule that requires the person to type the flow's name, or None."""
         policy = self.policy
         flow_id, flow_name = subject.flow_id, subject.flow_name
         if not any(protected_flows.fits(rule, flow_id=flow_id, flow_name=flow_name) for rule in policy.rules):
@@ -171,7 +171,7 @@ class Gate:
     async def decide_emergency(
         self, actor: Actor, subject: Subject, *, max_age: float
     ) -> break_glass.AllowEmergency | model.Refuse:
-        """Decide whether somebody may do this without the approvals that it needs."""
+        """Decide whether a person may do this as an emergency, without approvals."""
         policy = self.policy
         if subject.project not in policy.projects:
             return model.Refuse(why=model.Why.NO_EMERGENCY)
@@ -181,7 +181,7 @@ class Gate:
     async def refuse_early(
         self, actor: Actor, subject: Subject, *, emergency: bool, max_age: float
     ) -> model.Refuse | None:
-        """Say why no rule could let somebody do this, whichever flow is meant, or None where one could."""
+        """Return why no rule allows this for any flow, or None if a rule may allow it."""
         policy = self.policy
         needed = break_glass.groups_needed if emergency else evaluation.groups_needed
         anything = early_refusal.for_any_flow(policy)
@@ -189,24 +189,24 @@ class Gate:
         return early_refusal.refuse(policy, question, groups, emergency=emergency)
 
     async def refuse_judge(self, request: records.Request, actor: Actor, *, max_age: float) -> model.Refuse | None:
-        """Say why somebody may not deny or review an emergency, or None: they may."""
+        """Return why a person may not deny or review an emergency, or None if they may."""
         policy = self.policy
         person = await self.person(actor, max_age=max_age)
         groups = await self._groups_judging(policy, request, person.actor, max_age=max_age)
         return break_glass.may_judge(policy, request, _requesters(request), groups, person=person)
 
     async def judges(self, request: records.Request, *, max_age: float) -> tuple[str, ...]:
-        """Name who may deny and review an emergency now, as entries of rules."""
+        """Return who may deny and review an emergency now, as entries of rules."""
         policy = self.policy
         groups = await self._groups_judging(policy, request, max_age=max_age)
         return break_glass.judges(policy, request, _requesters(request), groups)
 
     async def judged(self, request: records.Request) -> records.Request:
-        """Return an emergency with those who may judge it now."""
+        """Return an emergency with its current judges."""
         return break_glass.judged(self.policy, request, await self.judges(request, max_age=FRESH))
 
     async def is_shared(self, channel: str) -> bool | None:
-        """Tell whether people of other organisations see a channel; None where Slack cannot be asked."""
+        """Return whether people of other organisations can see a channel; None if Slack cannot be asked."""
         return await self._directory.is_shared(channel, max_age=FRESH)
 
     async def may_show(self, request: records.Request) -> bool | None:
@@ -218,13 +218,13 @@ class Gate:
         return None if shared is None else not shared
 
     async def is_private(self, channel: str) -> bool | None:
-        """Tell whether only its members see a channel; None where Slack cannot be asked."""
+        """Return whether only its members can see a channel; None if Slack cannot be asked."""
         return await self._directory.is_private(channel, max_age=FRESH)
 
     async def readable(
         self, actor: Actor, flows: Iterable[tuple[str, str]], *, project: str, channel: str
     ) -> frozenset[tuple[str, str]]:
-        """Return those flows (id and name) that somebody may read about where they ask."""
+        """Return the flows (id and name) that a person may read in a channel."""
         policy = self.policy
         person = await self.person(actor, max_age=FRESH)
         deciding = rights.groups_deciding(policy, READ)
@@ -240,7 +240,7 @@ class Gate:
         return frozenset(filter(may_read, flows))
 
     async def may_see_card(self, request: records.Request, actor: Actor, *, channel: str) -> bool:
-        """Tell whether reasons and link of a request are for somebody who asks in a channel."""
+        """Return whether a person in a channel may see the reasons and the link of a request."""
         if channel == request.card.channel or await self.is_same_person(request.requester, actor):
             return True
         judges = () if request.emergency is None else await self.judges(request, max_age=FRESH)
@@ -251,7 +251,7 @@ class Gate:
         return await self.is_private(request.card.channel) is False
 
     async def refuse_paused(self) -> model.Refuse | None:
-        """Say that every changing verb is paused, or None. Raises errors.StoreError."""
+        """Refuse if all changing verbs are paused, or return None. Raises errors.StoreError."""
         paused = await self._switch.paused()
         return None if paused is None else model.Refuse(why=model.Why.PAUSED, because=paused.reason)
 
@@ -281,7 +281,7 @@ class Gate:
     async def refuse_confirmation(
         self, request: records.Request, decision: model.Decision, actor: Actor, *, max_age: float
     ) -> model.Refuse | None:
-        """Say why somebody may not confirm, or None: the request is theirs, or a rule lets them do the same alone."""
+        """Return why a person may not confirm; None for the requester and those who need no approval for the same."""
         policy = self.policy
         subject = subject_of(request)
         question, groups = await self._ask(policy, actor, subject, evaluation.groups_needed, max_age=max_age)
@@ -289,9 +289,9 @@ class Gate:
         return no or voting.refuse_door(decision, request.terms, actor)
 
     async def lost_votes(self, request: records.Request, decision: Permission) -> tuple[tuple[records.Vote, ...], bool]:
-        """Return the votes that do not count any more, and whether everybody could be asked about.
+        """Return the votes that no longer count, and whether Slack could be asked about all voters.
 
-        Of several votes of one person the first counts.
+        Only the first vote of a person counts.
         """
         actors = (request.requester, *(vote.actor for vote in request.votes))
         people = await asyncio.gather(*(self.person(actor, max_age=FRESH) for actor in actors))
@@ -320,7 +320,7 @@ class Gate:
         return subject.asked_by(known), await self._with_persons((known.actor,), members)
 
     async def _with_persons(self, actors: Collection[Actor], members: model.Groups, *users: str) -> model.Groups:
-        """Add whom user ids stand for: those of the policy, of the members, and others given."""
+        """Add the people behind user ids: those of the policy, of the groups, and the given ones."""
         if all(actor.has_one_id for actor in actors):
             return members
         in_groups = frozenset[str]().union(*(known for known in members.values() if known is not None))
@@ -334,7 +334,7 @@ class Gate:
     async def _groups_judging(
         self, policy: model.Policy, request: records.Request, *others: Actor, max_age: float
     ) -> model.Groups:
-        """Ask about the groups that may judge an emergency; about those of other rules only where nobody else may."""
+        """Ask about the groups of an emergency's judges; about groups of other rules only if nobody else may judge."""
         question, actors = _requesters(request), (*others, *persons.actors(request))
         kept = () if request.emergency is None else (*request.emergency.passed_over, *request.emergency.members)
         users = [ident for ident in model.expand(policy, kept) if not model.is_group(ident)]
@@ -351,7 +351,7 @@ class Gate:
         return dict(zip(names, members, strict=True))
 
     async def _approval(self, request: records.Request, decision: Permission, *, max_age: float) -> model.NeedApproval:
-        """Return what approvals the request needs now: a policy that has become laxer takes nothing back."""
+        """Return the approvals that the request needs now; never fewer than it first required."""
         if isinstance(decision, model.NeedApproval):
             return dataclasses.replace(decision, approvals=max(decision.approvals, request.terms.approvals))
         named = model.expand(self.policy, request.terms.approvers)
@@ -372,5 +372,5 @@ def _member(actor: Actor) -> model.Person:
 
 
 def _requesters(request: records.Request) -> model.Question:
-    """Return what the stored request asks, as its requester asked it."""
+    """Return the stored request as the question of its requester."""
     return subject_of(request).asked_by(_member(request.requester))

@@ -1,7 +1,6 @@
-"""How a request is opened: whether the asker may, which flow is meant, what it is doing, and whether a request is
-open already.
+"""Open a request: check the rights, find the flow, read its status, and look for an open request.
 
-Reads the cloud and the gate, and writes one change: a request with its lock, or the answer why nothing opened.
+It writes one change: a request with its lock, or the answer why nothing opened.
 """
 
 import dataclasses
@@ -22,18 +21,18 @@ from bot.usecases.commit import EntryResult, refused, settled
 from bot.usecases.gate import FRESH, Gate, subject_of
 
 TAKE_UP_WITHIN: Final = 60.0
-"""Seconds after its receipt within which a command must be taken up to open anything."""
+"""The maximum age in seconds of a command that may open a request."""
 
 DENIED_LATELY: Final = 3600.0
-"""Seconds for which a card tells that somebody denied the same."""
+"""Seconds in which a card mentions an earlier denial for the same flow."""
 
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
 class _Ask:
-    """One command on its way: who typed it where, in which project, and the id that its request would have.
+    """One command: who typed it and where, its project, and the id that its request will have.
 
-    `entry` is what can be completed if something is missing; `name` is what was typed as the name of a protected flow.
-    `gate` decides on the policy of one moment.
+    `entry` is the id with which a modal can complete the command; `name` is what was typed as the name of a protected
+    flow. `gate` is pinned to one policy.
     """
 
     request_id: str
@@ -58,9 +57,9 @@ class RequestOpener:
         self._limit = rate_limit.CommandLimit(clock=clock)
 
     async def ask(self, entry: Entry, typed: Typed, *, request_id: str, name: str | None = None) -> EntryResult:
-        """Open a request for what was typed, or settle the entry with the reason why nothing opened.
+        """Open a request for a command, or settle the entry with the answer why nothing opened.
 
-        `name` is what was typed as the name of the flow, which a protected one needs. Raises errors.StoreError.
+        `name` is what was typed as the name of a protected flow. Raises errors.StoreError.
         """
         opened = await self._open(entry, typed, request_id, name)
         if not isinstance(opened, Request):
@@ -80,7 +79,7 @@ class RequestOpener:
         return EntryResult(request_id=opened.id, superseded_id=None if superseded is None else superseded.id)
 
     async def _giving_way(self, opened: Request) -> Request | None:
-        """End the request in whose place an emergency comes, if there is one; dry runs end nothing."""
+        """Return the request that an emergency supersedes, ended, or None; a dry run supersedes nothing."""
         if opened.emergency is None or opened.dry_run:
             return None
         holder = await self._store.holder(opened.project, opened.flow.flow_id)
@@ -102,7 +101,7 @@ class RequestOpener:
         command = grammar.parse(typed.text)
         if not isinstance(command, grammar.ChangeCommand):
             return answers.NoSuchRequest()
-        if (too_many := self._refuse_too_many(entry, command)) is not None:  # by user id, and Slack is not asked
+        if (too_many := self._refuse_too_many(entry, command)) is not None:  # by user id, without asking Slack
             return too_many
         person = await self._gate.person(entry.actor, max_age=FRESH)
         entry = dataclasses.replace(entry, actor=person.actor)
@@ -133,12 +132,12 @@ class RequestOpener:
         return opened if isinstance(opened, Request) else dataclasses.replace(opened, dry_run=command.dry_run)
 
     def _refuse_too_many(self, entry: Entry, command: grammar.ChangeCommand) -> answers.TooMany | None:
-        """Say that somebody has sent too many commands, or None; a click, or what completes a command, is none."""
+        """Answer a person who has sent too many commands, or return None; clicks and modals do not count."""
         wait = self._limit.wait(entry) if isinstance(entry.arrival, Typed) else 0.0
         return answers.TooMany(most=rate_limit.COMMANDS, wait=wait, dry_run=command.dry_run) if wait else None
 
     async def _refuse_early(self, ask: _Ask) -> answers.Refused | None:
-        """Refuse somebody whom no rule could let do this, before the cloud is asked which flow is meant."""
+        """Refuse a person whom no rule allows this for any flow, before the cloud is asked."""
         command = ask.command
         refusal = await ask.gate.refuse_early(ask.actor, _as_typed(ask), emergency=command.emergency, max_age=FRESH)
         if refusal is None:
@@ -146,12 +145,12 @@ class RequestOpener:
         return refused(ask.gate.policy, action=command.verb, flow=command.flow, decision=refusal)
 
     async def _purpose(self, ask: _Ask) -> ports.Purpose:
-        """Say what reading the flow is for: a stop only where what was typed is enough to know that it is allowed."""
+        """Return the purpose of reading the flow: "stop" only if the typed text alone shows that it is allowed."""
         nameless = dataclasses.replace(_as_typed(ask), flow_name=None)
         return "read" if isinstance(await self._may(ask, nameless), model.Refuse) else "stop"
 
     async def _meet(self, ask: _Ask, flow_id: str) -> answers.AnyAnswer | None:
-        """Lead who may ask for the same to the open request for the flow, if there is one; dry runs meet nobody."""
+        """Link a person with the right to an open request for the flow, if there is one; dry runs are independent."""
         holder = None if ask.command.dry_run else await self._store.holder(ask.project.name, flow_id)
         if holder is None or ask.command.flow not in (holder.flow.flow_id, holder.flow.name):
             return None
@@ -164,14 +163,14 @@ class RequestOpener:
         return await visibility.of_holder(ask.gate, holder, ask.command.verb, ask.actor, channel=ask.typed.channel)
 
     async def _refuse(self, ask: _Ask, flow: Flow, decision: model.Refuse) -> answers.Refused:
-        """Refuse; a flow that the asker may not read about is called what they typed."""
+        """Refuse; a flow that the person may not read is called as they typed it."""
         named = [(flow.flow_id, flow.name)]
         known = await ask.gate.readable(ask.actor, named, project=ask.project.name, channel=ask.typed.channel)
         called = flow.called if known else ask.command.flow
         return refused(ask.gate.policy, action=ask.command.verb, flow=called, decision=decision)
 
     async def _find(self, ask: _Ask, *, met: str) -> Request | answers.AnyAnswer:
-        """Read which flow is meant; `met` is the id for which no open request was found already."""
+        """Find the flow and decide; `met` is an id that was already found to have no open request."""
         find = self._finder.find_or_guess if ask.command.emergency else self._finder.find
         found = await find(ask.project, ask.command.flow, purpose=await self._purpose(ask))
         flow = await visibility.of_found(ask.gate, found, actor=ask.actor, channel=ask.typed.channel)
@@ -200,9 +199,9 @@ class RequestOpener:
     async def _missing(
         self, ask: _Ask, flow: Flow, subject: Subject, choice: AnyPermission
     ) -> answers.AnyAnswer | None:
-        """Ask for what has to be typed besides the command: the name of a protected flow, and a reason.
+        """Ask for what is missing: the name of a protected flow, or a reason.
 
-        An emergency needs no name: its two presses are the second thought. It always needs a reason.
+        An emergency needs no name, since its two presses are the safeguard. It always needs a reason.
         """
         emergency = isinstance(choice, break_glass.AllowEmergency)
         required = isinstance(choice, break_glass.AllowEmergency) or choice.reason_required
@@ -262,9 +261,9 @@ class RequestOpener:
         )
 
     async def _announced(self, opened: Request) -> Request:
-        """Queue what tells the channels of an emergency: the card's, and the project's home where that is another.
+        """Queue the announcements of an emergency: in the card's channel, and in the project's home if it is another.
 
-        The home learns the reason only where everybody sees the card's channel.
+        The home learns the reason only if the card's channel is public.
         """
         said = transitions.say(opened, ReplyKind.EMERGENCY, at=opened.asked_at, actor=opened.requester)
         if opened.emergency is None or opened.emergency.announced_in is None:
@@ -290,26 +289,26 @@ class RequestOpener:
 
 
 def _as_typed(ask: _Ask) -> Subject:
-    """Return what is asked for before the flow is known: what was typed may be its id or its name."""
+    """Return what is asked for before the flow is known: the typed text may be its id or its name."""
     channel = channels.card_channel(ask.project, ask.typed.channel)
     typed = ask.command.flow
     return Subject(verb=ask.command.verb, project=ask.project.name, flow_id=typed, flow_name=typed, channel=channel)
 
 
 def _asked_for(opened: Request) -> Request:
-    """Queue what calls the approvers, or whoever else is told."""
+    """Queue the reply that mentions the approvers, or the others to be notified."""
     if not opened.terms.approvals and not opened.terms.mentions:
         return opened
     return transitions.say(opened, ReplyKind.ASKED, at=opened.asked_at, needed=opened.terms.approvals)
 
 
 def _gives_way(holder: Request) -> bool:
-    """Tell whether an emergency for the same flow takes the place of a request: of any that has not begun."""
+    """Return whether an emergency for the same flow supersedes a request: if its call has not begun."""
     return records.can_withdraw(holder)
 
 
 def _is_name(typed: str | None, flow: Flow) -> bool:
-    """Tell whether exactly the flow's name was typed, or its id where it has none; spaces around it do not count."""
+    """Return whether the flow's exact name was typed, or its id if it has none; spaces around it do not count."""
     return typed is not None and typed.strip() == (flow.name.strip() or flow.flow_id)
 
 

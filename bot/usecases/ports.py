@@ -23,12 +23,12 @@ class Clock(Protocol):
         """Return the seconds since the epoch (UTC)."""
 
     async def sleep(self, seconds: float) -> None:
-        """Wait for this many seconds."""
+        """Sleep for this many seconds."""
 
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
 class AuditEvent:
-    """One line of the audit: what happened, who did it, to which request, and the facts as JSON values; no secret."""
+    """One line of the audit: what happened, who did it, to which request, and facts as JSON values; no secrets."""
 
     at: float
     what: str
@@ -39,7 +39,7 @@ class AuditEvent:
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
 class Claimed:
-    """An inbox row that this replica may work on. `answer` is set once it was decided and only the telling is left."""
+    """An inbox row that this replica may work on. `answer` is set if it is decided and only has to be delivered."""
 
     entry: Entry
     answer: answers.AnyAnswer | None = None
@@ -47,7 +47,7 @@ class Claimed:
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
 class EmergencyLimit:
-    """How many emergencies of one person (Actor.id) may have been let run since then for a further one; no dry runs."""
+    """One more emergency of a person (Actor.id) needs fewer than `most` confirmed since then; dry runs do not count."""
 
     person: str
     since: float
@@ -56,13 +56,13 @@ class EmergencyLimit:
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
 class Change:
-    """What one decision changes, written in one transaction with its audit.
+    """The change of one decision, written in one transaction with its audit.
 
-    `superseded`, the next version of a request that gives way, is written first, so that `request` may hold its flow.
-    `request` is the new record: version 1 is added, a higher one replaces the version below it. `entry` is the key of
-    the inbox row that was decided, with its `answer`; without an answer the row is done. A row is decided once;
-    `reopens` gives it another answer later. A `limit` that is reached by then is a Conflict, and so is a pause where
-    the change is written `unless_paused`: whoever pauses later waits for this transaction to end.
+    `superseded` is the next version of a superseded request; it is written first, to free its flow for `request`.
+    `request` is the new record: version 1 is inserted, a higher version replaces the one below it. `entry` is the key
+    of the decided inbox row, with its `answer`; without an answer, the row is done. A row is decided only once;
+    `reopens` replaces its answer later. It is a Conflict if the `limit` is reached, or if the change is written
+    `unless_paused` and there is a pause; a pause that comes later waits for this transaction.
     """
 
     audit: tuple[AuditEvent, ...] = ()
@@ -76,12 +76,12 @@ class Change:
 
 
 class Store(Protocol):
-    """Where requests, the inbox and the audit live. Every method raises errors.StoreError when the database is away."""
+    """The database of requests, inbox and audit. Every method raises errors.StoreError if it is unavailable."""
 
     async def record(self, entries: Sequence[Entry]) -> frozenset[str]:
-        """Write the entries in one transaction, claimed by this replica, and return the keys that are new.
+        """Write the entries in one transaction, claimed by this replica, and return the new keys.
 
-        Raises errors.NotRecorded when nothing was written for sure, errors.Unconfirmed when nobody knows.
+        Raises errors.NotRecorded if certainly nothing was written, errors.Unconfirmed if that is unknown.
         """
 
     async def entry(self, key: str) -> Entry | None:
@@ -91,93 +91,90 @@ class Store(Protocol):
         """Claim unfinished inbox rows whose lease has lapsed, the oldest first."""
 
     async def finish_entry(self, key: str) -> None:
-        """Mark an inbox row as done: its answer was told."""
+        """Mark an inbox row as done: its answer was delivered."""
 
     async def postpone_entry(self, key: str, *, until: float) -> None:
-        """Let go of an inbox row until then, when telling its answer is tried again."""
+        """Release an inbox row until then, when its answer is sent again."""
 
     async def commit(self, change: Change) -> None:
-        """Write one change whole.
+        """Write one change atomically.
 
-        A request that no other replica holds is claimed by this one, as from now. One that another replica holds stays
-        with it: its release fails, since the version moved, and it looks again; should it be gone, the request is due
-        once its lease has lapsed. So a write is no right to call: `lease_left` tells. It tells of a lease that this
-        write gave where the request is new or the change is that of an entry, for whoever looks at it anew; any other
-        write only renews the one that its writer still had.
+        If no other replica holds the request, this replica claims it now. If another one does, that one keeps it: its
+        release fails, since the version has changed, and it checks the request again; if it is gone, the request is due
+        when its lease expires. So a write gives no right to make a call; see `lease_left`. A new request, or a change
+        by an entry, gets a new lease that `lease_left` counts; any other write only renews the lease that its writer
+        still has.
 
-        Raises errors.Conflict when the request is not at the version below any more, or where the change's own
-        conditions do not hold, errors.FlowHeld when another
-        open request holds the flow, errors.DecidedBefore when the entry was decided already, errors.NotRecorded or
-        errors.Unconfirmed. Nothing is written but where the last one is raised.
+        Raises errors.Conflict if the request has another version or a condition of the change does not hold,
+        errors.FlowHeld if another open request holds the flow, errors.DecidedBefore if the entry was already decided,
+        errors.NotRecorded or errors.Unconfirmed. Only with the last one may anything have been written.
         """
 
     async def load(self, request_id: str) -> records.Request | None:
-        """Return a request with the replies that are still unsent."""
+        """Return a request with its unsent replies."""
 
     async def holder(self, project: str, flow: str) -> records.Request | None:
         """Return the open request that holds the flow with this id in the project; dry runs hold none."""
 
     async def last_denial(self, project: str, flow_id: str, *, since: float) -> records.Request | None:
-        """Return the newest request for the flow, no dry run, that somebody denied since then."""
+        """Return the newest request for the flow that a person denied since then; dry runs do not count."""
 
     async def emergencies(self, person: str, *, since: float) -> int:
-        """Count the emergencies, no dry runs, that somebody (Actor.id) asked for and that were let run since then."""
+        """Count the emergencies of a person (Actor.id) that were confirmed since then; dry runs do not count."""
 
     async def unsettled(self, *, limit: int) -> list[records.Request]:
-        """Return the newest requests of which something may still come, dry runs too."""
+        """Return the newest requests that are not settled, including dry runs."""
 
     async def history(self, project: str, *, flow_id: str | None = None, limit: int) -> list[records.Request]:
         """Return the newest requests of a project, or for one flow of it."""
 
     async def claim(self, request_id: str) -> records.Request | None:
-        """Lease the request to this replica and return it, unless another replica's lease holds."""
+        """Lease the request to this replica and return it, unless another replica holds a lease."""
 
     def lease_left(self, request_id: str) -> float:
-        """Return for how many seconds more this replica's lease holds at least, by its own clock; 0 for none.
+        """Return the seconds for which this replica's lease certainly holds, by its own monotonic clock; 0 for none.
 
-        It counts from before the lease was asked for: whoever was stopped for longer than that knows so here, without
-        asking the database.
+        They count from before the lease was requested. So a process that was stopped for long learns here that its
+        lease is over, without asking the database.
         """
 
     async def claim_due(self, *, limit: int) -> list[records.Request]:
-        """Lease requests that are due and whose lease has lapsed, the most overdue first."""
+        """Lease requests that are due and held by no other replica, the most overdue first."""
 
     async def next_due_at(self) -> float | None:
-        """Return when the next request is due that nobody holds."""
+        """Return when the next request that nobody holds is due."""
 
     async def release(self, request: records.Request, *, due_at: float | None) -> bool:
-        """Let go of a claimed request unless it has moved past the version seen; tell whether it was let go."""
+        """Release a claimed request, unless it has a newer version; return whether it was released."""
 
     async def let_go(self, *, keeping: Collection[str]) -> None:
-        """End the leases of this replica, but for the inbox rows and requests with these keys and ids."""
+        """End this replica's leases, except for the inbox rows and requests with these keys and ids."""
 
     async def told(self, request: records.Request) -> None:
-        """Save what Slack shows now: the card's place and version, and the failures and time of telling.
+        """Save what Slack shows now: place and version of the card, failures, and the time of the next attempt.
 
-        A place that is on record stays, with the version that is shown there.
+        A recorded place is kept, with the version shown there.
         """
 
     async def card_seen(self, request_id: str, *, ts: str) -> None:
-        """Save where somebody saw the card, unless it is on record by then where it stands."""
+        """Save where a person saw the card, unless its place is already recorded."""
 
     async def card_shown(self, request_id: str, *, version: int) -> None:
-        """Save that the card shows a version, unless it shows a newer one; nothing else that Slack shows changes."""
+        """Save that the card shows a version, unless it already shows a newer one; change nothing else."""
 
     async def reply_sent(self, request_id: str, *, seq: int, ts: str) -> None:
         """Save that Slack has a reply."""
 
     async def clean_up(self, *, keep_for: float, limit: int) -> int:
-        """Delete some of what is settled for longer than `keep_for` seconds, and return how many records that were.
+        """Delete some records settled more than `keep_for` seconds ago, and return their number; 0 if none is left.
 
-        0 when none is left. The database's clock counts, where replicas share one: a replica may be set wrong.
-
-        One call writes one short transaction of at most `limit` records of one kind: requests with all of theirs, inbox
-        rows of more than 24 hours ago, rows of the audit. A request that is open or unknown is never
-        deleted.
+        Replicas use the clock of their database, since their own may be wrong. Each call is one short transaction of at
+        most `limit` records of one kind: requests with everything that belongs to them, inbox rows older than 24 hours,
+        or rows of the audit. Open and unknown requests are never deleted.
         """
 
     async def close(self) -> None:
-        """Let go of the database."""
+        """Close the database."""
 
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
@@ -190,7 +187,7 @@ class FlowName:
 
 
 Purpose = Literal["stop", "read"]
-"""What a reading of the cloud is for: `stop` goes first, `read` is what only somebody's curiosity asks for."""
+"""Why the cloud is read: `stop` (for a request) goes before `read` (for a read command)."""
 
 
 class Cloud(Protocol):
@@ -208,36 +205,36 @@ class Cloud(Protocol):
         """Read the names of all flows of the project."""
 
     async def change(self, project: model.Project, flow_id: str, verb: Verb) -> call_outcome.Accepted | CloudFailure:
-        """Ask once for what a changing verb does to a flow. Raises KeyError for any other verb."""
+        """Make the call of a changing verb once. Raises KeyError for any other verb."""
 
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
 class KeyStanding:
-    """How an access key stands with the cloud: bad tries in a row, and until when it must not be used."""
+    """The state of an access key: failed logins in a row, and until when the key must not be used."""
 
     bad_tries: int = 0
     locked_until: float = 0.0
 
 
 class KeyStore(Protocol):
-    """Where replicas share what they know of access keys; a key goes by a hash."""
+    """Shares the state of access keys between replicas; keys are identified by a hash."""
 
     async def key_standing(self, key: str) -> KeyStanding:
-        """Return how the key stands."""
+        """Return the state of the key."""
 
     async def bad_try(self, key: str, *, most: int, says_locked: bool, locked_until: float) -> KeyStanding:
-        """Count a bad try in one step, whoever else counts at the time, and return how the key stands then.
+        """Count a failed try atomically, and return the new state of the key.
 
-        The `most`th in a row, or one after which the cloud `says_locked`, locks the key until then at least.
+        After `most` failures in a row, or if the cloud `says_locked`, the key is locked at least until `locked_until`.
         """
 
     async def good_try(self, key: str) -> KeyStanding:
-        """Forget the bad tries so far, and return how the key stands then; a lock stays."""
+        """Reset the count of failed tries, and return the new state of the key; a lock stays."""
 
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
 class Pause:
-    """Every changing verb is denied: since when, why, and by whose login on the machine that was said."""
+    """A pause of all changing verbs: since when, why, and the login on the host of the person who paused."""
 
     at: float
     reason: str
@@ -245,82 +242,82 @@ class Pause:
 
 
 class Switch(Protocol):
-    """Where it stands whether changing verbs are paused. Every method raises errors.StoreError."""
+    """The switch that pauses all changing verbs. Every method raises errors.StoreError."""
 
     async def paused(self) -> Pause | None:
-        """Return the pause, or None where there is none."""
+        """Return the pause, or None."""
 
     async def pause(self, pause: Pause) -> None:
-        """Begin to pause, or give another reason for it; with its line in the audit."""
+        """Pause, or change the reason of a pause, and write it to the audit."""
 
     async def resume(self, *, at: float, by: str) -> bool:
-        """End the pause, with its line in the audit; tell whether there was one."""
+        """End the pause and write that to the audit; return whether there was one."""
 
 
 class Chat(Protocol):
-    """Slack, as a place to speak. Every method raises errors.ChatRefused or errors.ChatUnavailable."""
+    """Messages in Slack. Every method raises errors.ChatRefused or errors.ChatUnavailable."""
 
     async def post_card(self, request: records.Request) -> str:
         """Post the card and return its `ts`."""
 
     async def edit_card(self, request: records.Request) -> None:
-        """Make the card show the request as seen."""
+        """Update the card to show this version of the request."""
 
     async def reply(self, request: records.Request, reply: records.Reply) -> str:
         """Post one reply under the card and return its `ts`."""
 
     async def reply_privately(self, request: records.Request, reply: records.Reply) -> None:
-        """Tell the requester in a DM what cannot be told under the card."""
+        """Send a reply to the requester as a direct message, where it cannot be posted under the card."""
 
     async def retire_copy(self, channel: str, ts: str, card: answers.CardLink) -> None:
         """Turn a copy of a card into a link to the card."""
 
     async def answer(self, entry: Entry, answer: answers.AnyAnswer) -> None:
-        """Tell one person the answer to what they typed or pressed, so that nobody else sees it."""
+        """Send a person the answer to their command or click, visible to nobody else."""
 
 
 class Directory(Protocol):
-    """Slack, as a directory of people. What cannot be asked comes back as unknown, never as an exception."""
+    """Slack's directory of people and channels. If Slack cannot be asked, the result is unknown, never an exception."""
 
     async def is_ours(self, teams: Collection[str]) -> bool | None:
-        """Tell whether one of these is the workspace, or the organisation, in which we are installed.
+        """Return whether one of these is the workspace or the organisation where flowbot is installed.
 
         None while Slack has not said which that is.
         """
 
     async def person(self, actor: Actor, *, max_age: float) -> model.Person:
-        """Say what somebody is, from an answer at most `max_age` seconds old; the actor comes back with their `person`.
+        """Return the person behind an actor, from an answer at most `max_age` seconds old; fills in `actor.person`.
 
-        policy.Kind.UNREACHABLE when Slack cannot be asked.
+        The kind is Kind.UNREACHABLE if Slack cannot be asked.
         """
 
     async def persons(self, users: Collection[str], *, max_age: float) -> Mapping[str, model.Person]:
-        """Say what the people behind user ids are, from answers at most `max_age` seconds old.
+        """Return the people behind user ids, from answers at most `max_age` seconds old.
 
-        No rate limit is waited for: whoever cannot be asked about now is policy.Kind.UNREACHABLE.
+        Never waits for a rate limit: people who cannot be asked about now are Kind.UNREACHABLE.
         """
 
     async def members(self, group: str, *, max_age: float) -> frozenset[str] | None:
         """Return the user ids in a user group, from an answer at most `max_age` seconds old.
 
-        None when Slack cannot be asked.
+        None if Slack cannot be asked.
         """
 
     async def is_private(self, channel: str, *, max_age: float) -> bool | None:
-        """Tell whether only its members see a channel, from an answer at most `max_age` seconds old.
+        """Return whether only its members can see a channel, from an answer at most `max_age` seconds old.
 
-        None when Slack cannot be asked.
+        None if Slack cannot be asked.
         """
 
     async def is_shared(self, channel: str, *, max_age: float) -> bool | None:
-        """Tell whether people of other organisations see a channel, from an answer at most `max_age` seconds old.
+        """Return whether people of other organisations can see a channel, from an answer at most `max_age` seconds old.
 
-        None when Slack cannot be asked. A channel that Slack does not show us is not shared: nothing is posted there.
+        None if Slack cannot be asked. A channel that Slack does not show us is not shared: nothing can be posted there.
         """
 
 
 class Recording(enum.StrEnum):
-    """What became of an entry that a door handed over."""
+    """The result of recording an entry."""
 
     NEW = "new"
     REPEATED = "repeated"

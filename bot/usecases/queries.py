@@ -72,7 +72,7 @@ class _Reader:
         return known and self.refusal(request.project, request.flow.flow_id, request.flow.name or None) is None
 
     def _with_others(self, refusal: model.Refuse) -> model.Refuse:
-        """Return who could read instead: everyone whom the deny rule does not name."""
+        """Return the refusal with those who could read instead: everyone whom the deny rule does not name."""
         rule = next((rule for rule in self.policy.rules if rule.name == refusal.rule), None)
         if rule is None:
             return refusal
@@ -248,7 +248,7 @@ class Queries:
         return waits and await self._gate.refuse_judge(request, actor, max_age=FRESH) is None
 
     async def _may_press(self, request: Request, actor: Actor) -> bool:
-        """Tell whether the next press may be somebody's: the requester's, or a second's where one is needed."""
+        """Return whether the reader may make the next press: as the requester, or as the second person if needed."""
         emergency = request.emergency
         needs_second = emergency is not None and emergency.needs_second and emergency.first_at is not None
         if needs_second == (actor.id == request.requester.id):

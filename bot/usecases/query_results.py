@@ -44,9 +44,9 @@ class ListedFlow:
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
 class Flows:
-    """A page of a project's flows; of `total` fit the text that was looked for. `age` of the list is in seconds.
+    """A page of a project's flows; `total` of them match the search. `age` of the list is in seconds.
 
-    `tally` counts those that fit by their status; `asked` leads to the other pages.
+    `tally` counts the matches by status; `asked` is the command that leads to the other pages.
     """
 
     kind: Literal["flows"] = "flows"
@@ -91,7 +91,7 @@ class History:
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
 class ProjectRights:
-    """What the rules allow a person in one project; `emergencies` lists what they may do with `--emergency`.
+    """What the rules allow a person in one project; `emergencies` are the rules that let them use `--emergency`.
 
     In `emergencies`, `approvals` and `approvers` are those that break-glass skips.
     """
@@ -113,7 +113,7 @@ class Whoami:
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
 class Usable:
-    """The verbs available to a person in this channel; unsure if Slack did not identify them in time."""
+    """The verbs available to a person in this channel; not `sure` if Slack did not identify them in time."""
 
     verbs: frozenset[Verb]
     sure: bool = True

@@ -1,7 +1,6 @@
-"""Rate limits: how often something happened of late, and how many commands that change something one person may send.
+"""Rate limits: a sliding window, and the limit on changing commands per person.
 
-Kept in memory, by the process. It must not know what the commands ask for, nor what somebody is told who sends too
-many.
+Kept in the memory of the process. It must not know what the commands ask for, nor the wording of any message.
 """
 
 from collections import deque
@@ -12,19 +11,19 @@ from bot.usecases import ports
 from bot.usecases.bounded_dict import BoundedDict
 
 COMMANDS: Final = 60
-"""As many as Slack takes messages in a channel within a minute: each may become a card."""
+"""Commands per person and minute: as many messages as Slack accepts in a channel, since each may become a card."""
 
 WINDOW: Final = 60.0
 """Seconds for which a command counts."""
 
 PEOPLE: Final = 10_000
-"""Of so many at most, the latest, it is known what they sent."""
+"""The maximum number of people whose commands are counted; the latest are kept."""
 
 
 class SlidingWindow:
-    """What happened in the last `seconds`. Times come in, in seconds on one clock.
+    """Counts the events of the last `seconds`. Times are arguments, in seconds on one clock.
 
-    What lies ahead of `now` is from before the clock was set back, and is forgotten: it would count for too long.
+    Events later than `now` come from before the clock was set back; they are dropped, or they would count for too long.
     """
 
     def __init__(self, seconds: float) -> None:
@@ -32,22 +31,22 @@ class SlidingWindow:
         self._events: deque[tuple[float, str]] = deque()
 
     def add(self, now: float, *, key: str = "") -> None:
-        """Count something that happens now; its key finds it again."""
+        """Add an event that happens now; `has` finds it by its key."""
         self._forget(now)
         self._events.append((now, key))
 
     def count(self, now: float) -> int:
-        """Return how often it happened."""
+        """Return the number of events."""
         self._forget(now)
         return len(self._events)
 
     def has(self, key: str, *, now: float) -> bool:
-        """Tell whether what has this key happened within the window."""
+        """Return whether an event with this key is in the window."""
         self._forget(now)
         return any(key == known for _, known in self._events)
 
     def wait(self, most: int, *, now: float) -> float:
-        """Return the seconds until it may happen once more, if at most so often in a window; 0 where it may now."""
+        """Return the seconds until one more event fits into a limit of `most`; 0 if it fits now."""
         self._forget(now)
         return self._events[-most][0] + self._seconds - now if len(self._events) >= most else 0.0
 
@@ -56,16 +55,16 @@ class SlidingWindow:
 
 
 class CommandLimit:
-    """Counts the commands of each person; what was refused is not counted."""
+    """Counts the commands of each person, except those refused by the limit."""
 
     def __init__(self, *, clock: ports.Clock) -> None:
         self._clock = clock
         self._sent: BoundedDict[str, SlidingWindow] = BoundedDict(PEOPLE)
 
     def wait(self, entry: Entry) -> float:
-        """Count an entry and return 0, or return the seconds until its sender may send more; it counts once only.
+        """Count an entry, once only, and return 0, or return the seconds until its sender may send more.
 
-        The sender is the person (Actor.id), or the user as long as Slack has not said who that is.
+        The sender is the person (Actor.id), or the user while Slack has not said who that is.
         """
         now = self._clock.now()
         sent = self._sent.pop(entry.actor.id, None) or SlidingWindow(WINDOW)
@@ -79,7 +78,7 @@ class CommandLimit:
         return wait
 
     def __len__(self) -> int:
-        """Count the people of whom something is known."""
+        """Return the number of people whose commands are counted."""
         return len(self._sent)
 
     def _forget_quiet(self, now: float) -> None:

@@ -1,7 +1,7 @@
-"""What somebody may be told of flows, and of a request that another opened.
+"""What a person may see of flows, and of requests by other people.
 
-A flow's name and id are for whoever may read about it; a card in a private channel is for its requester, its approvers
-and that channel. It changes nothing, and must not know the words.
+The name and id of a flow are shown only to those who may read it. A card in a private channel is shown only to its
+requester, its approvers and that channel. It changes nothing, and must not know the wording of any message.
 """
 
 import dataclasses

@@ -1,4 +1,4 @@
-"""What goes on between deliveries: the inbox, entries and requests taken up under a lease, the call, and telling Slack.
+"""The background work: the inbox, entries and requests processed under leases, the call, and delivery to Slack.
 
-It executes what `lifecycle.schedule` says is due. It must not decide who may do what, nor find words.
+It executes what `lifecycle.schedule` says is due. It must not decide who may do what, nor the wording of any message.
 """

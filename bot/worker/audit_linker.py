@@ -1,6 +1,6 @@
-"""Keeps the audit's hash chain up to date: a little behind what is written, and never in its way.
+"""Link new rows of the audit into its hash chain, shortly after they are written and without delaying writes.
 
-Owns when rows are linked. It must not know what a link is: that is the store's.
+It owns when rows are linked. How they are linked is for the store.
 """
 
 from collections.abc import Awaitable, Callable
@@ -11,37 +11,37 @@ import structlog
 from bot.usecases import errors, ports
 
 EVERY: Final = 1.0
-"""Seconds between two batches: a row is linked within two of being written."""
+"""Seconds between two batches: a row is linked within two seconds after it is written."""
 
 BATCH: Final = 200
-"""Rows that one short transaction links at most."""
+"""The maximum number of rows that one short transaction links."""
 
 log = structlog.get_logger()
 
 
 class AuditLinker:
-    """Links the audit's rows, a batch at a time; of several replicas one links at any moment."""
+    """Links rows of the audit in batches; only one replica links at any moment."""
 
     def __init__(self, *, link: Callable[[int], Awaitable[int]], clock: ports.Clock) -> None:
-        """Take what links at most so many rows and returns how many those were. It raises errors.StoreError."""
+        """Take a function that links at most `limit` rows and returns their number; it may raise errors.StoreError."""
         self._link = link
         self._clock = clock
         self._is_behind = False
 
     async def run(self) -> None:
-        """Link what is written, until cancelled."""
+        """Link new rows until cancelled."""
         while True:
             await self.catch_up()
             await self._clock.sleep(EVERY)
 
     async def catch_up(self) -> None:
-        """Link all that is written by now, if the database lets us."""
+        """Link all rows written so far, unless the database is unavailable."""
         try:
             while await self._link(BATCH) == BATCH:
                 pass
         except errors.StoreError as failure:
             if not self._is_behind:
-                log.warning("the audit is not linked: database unavailable", reason=str(failure))
+                log.warning("audit not linked: database unavailable", reason=str(failure))
             self._is_behind = True
         else:
             self._is_behind = False

@@ -1,6 +1,6 @@
-"""The call: what is checked once more before it, one try at a time, and the readings that find out what came of it.
+"""The call: the last checks before it, one try at a time, and reading the flow back to find the outcome.
 
-Nothing is called before it is on record that the call begins, and nothing is told before its outcome is recorded.
+The beginning of a call is recorded before the call is made, and its outcome before anybody is told.
 """
 
 import asyncio
@@ -18,24 +18,24 @@ from bot.usecases import clicks, commit, errors, ports
 from bot.usecases.gate import FRESH, Gate, subject_of
 
 LONG_CALL: Final = 5.0
-"""Seconds after which the thread is told that the cloud has not answered yet."""
+"""Seconds after which a reply says that the cloud has not answered yet."""
 
 STORE_AGAIN: Final = 1.0
-"""Seconds between two tries to record an outcome that nobody else knows."""
+"""Seconds between two attempts to record an outcome that only this process knows."""
 
 AGAIN: Final = 2.0
-"""Seconds before something that was in the way of a call is looked at again; doubled with each time in a row."""
+"""Seconds until a call with a temporary obstacle is tried again; doubled with each obstacle in a row."""
 
 AGAIN_AT_MOST: Final = 20.0
 
 LEASE_NEEDED: Final = 12.0
-"""Seconds that the lease must hold for before a try, which takes ten at most: meanwhile no other replica takes over."""
+"""Seconds that the lease must still hold before a try, which takes at most ten, so that no other replica takes over."""
 
 PASSING: Final = (Fault.THROTTLED, Fault.NEVER_SENT, Fault.UNCERTAIN)
-"""Failures of a reading after which reading again is right."""
+"""Failures of a read that are temporary."""
 
 
-NO_PROJECT: Final = CloudFailure(fault=Fault.REJECTED, message="the project is not in the policy any more")
+NO_PROJECT: Final = CloudFailure(fault=Fault.REJECTED, message="the project is no longer in the policy")
 
 
 NOT_SENT: Final = CloudFailure(fault=Fault.NEVER_SENT, message="the policy changed right before the call")
@@ -43,19 +43,19 @@ NOT_SENT: Final = CloudFailure(fault=Fault.NEVER_SENT, message="the policy chang
 DID_NOT_BEGIN: Final = "did not begin"
 UNREAD: Final = "held up: the flow's state could not be read"
 TOO_LATE: Final = "too late to call again"
-"""Lines of the audit."""
+"""Names of audit events."""
 
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
 class _Short:
-    """Votes that do not reach what the policy asks for now: those that are `lost`, and what it asks for."""
+    """Too few votes for the current policy: those that are `lost`, and the terms that the policy requires."""
 
     lost: tuple[Vote, ...]
     terms: Terms
 
 
 class Caller:
-    """Carries out approved requests."""
+    """Makes the calls of approved requests."""
 
     def __init__(self, *, store: ports.Store, cloud: ports.Cloud, gate: Gate, clock: ports.Clock) -> None:
         self._store = store
@@ -65,12 +65,11 @@ class Caller:
         self._commits = commit.Commits(store=store, clock=clock)
 
     async def call(self, request: Request, *, moved: Callable[[], None] = lambda: None) -> None:
-        """Read the flow, decide on what was just read, call once, and record what came of it.
+        """Read the flow, decide on its current state, call once, and record the outcome.
 
-        `moved` is called when there is something to tell before the call has ended.
-        Raises errors.Conflict when the request changed before the call began, or flowbot was paused meanwhile,
-        errors.LeaseLost when another replica may have taken it over, and errors.StoreError when the database was away
-        by then.
+        `moved` is called if there is something to tell before the call ends.
+        Raises, before the call: errors.Conflict if the request changed or flowbot was paused meanwhile,
+        errors.LeaseLost if another replica may have taken over, and errors.StoreError if the database is unavailable.
         """
         gate = self._gate.pinned()
         if (paused := await gate.refuse_paused()) is not None:
@@ -93,9 +92,9 @@ class Caller:
         return await self._try(gate, transitions.begin(known, at=self._clock.now()), moved)
 
     async def call_again(self, request: Request, *, moved: Callable[[], None] = lambda: None) -> None:
-        """Read the flow, decide on what was just read, and make a further try, unless it is too late or forbidden now.
+        """Read the flow, decide on its current state, and call again, unless it is too late or now forbidden.
 
-        Raises as `call` does.
+        Raises like `call`.
         """
         late = call_outcome.again(request, at=self._clock.now())
         if late.operation.awaiting is not Awaiting.REPLY:
@@ -120,10 +119,10 @@ class Caller:
         return await self._try(gate, again, moved)
 
     async def _try(self, gate: Gate, begun: Request, moved: Callable[[], None]) -> None:
-        """Put on record that a try begins, make it, and record what came of it."""
+        """Record that a try begins, make it, and record its outcome."""
         await self.save(begun, "call begins", unless_paused=True)
         if self._store.lease_left(begun.id) < LEASE_NEEDED:
-            raise errors.LeaseLost(f"{begun.id} may be another replica's by now: nothing was called")
+            raise errors.LeaseLost(f"another replica may have taken over {begun.id}: no call was made")
         if gate.policy != self._gate.policy:
             return await self._record(begun, _never_sent, "not called: the policy changed")
         reply = await self._put(gate, begun, moved)
@@ -136,18 +135,18 @@ class Caller:
         return NO_PROJECT if project is None else await self._cloud.flow(project, request.flow.flow_id, purpose=purpose)
 
     async def read(self, request: Request) -> None:
-        """Read the flow's state, and record what it says of the call. Raises errors.Conflict and errors.StoreError."""
-        # What nobody knows may be read as often as people press “Check Now”: that must not keep a stop waiting.
+        """Read the flow back, and record what that says of the call. Raises errors.Conflict and errors.StoreError."""
+        # People may press “Check Now” often for an unknown outcome, and that must not delay a stop.
         purpose: ports.Purpose = "read" if records.is_read_back(request) else "stop"
         flow = await self._read(self._gate, request, purpose=purpose)
         await self.save(call_outcome.after_reading(request, flow, at=self._clock.now()), "read back")
 
     async def recover(self, request: Request) -> None:
-        """Take over a call whose caller is gone: what came of it has to be read."""
+        """Take over a call whose replica is gone: its outcome must be read back."""
         await self.save(call_outcome.recover(request, at=self._clock.now()), "call interrupted")
 
     async def remind_of_review(self, request: Request) -> None:
-        """Ask those who may review an emergency by now once more, for a week. Raises errors.StoreError."""
+        """Ask the current judges of an emergency for the review again. Raises errors.StoreError."""
         at = self._clock.now()
         last = " for the last time" if schedule.is_last_reminder(request, at) else ""
         await self.save(
@@ -155,14 +154,14 @@ class Caller:
         )
 
     async def _check(self, gate: Gate, request: Request, *, renamed: bool) -> model.Refuse | _Short | None:
-        """Let the policy decide again, on the flow as it is called now; None where nothing is in the way."""
+        """Decide by the current policy and the flow's current name; return what forbids the call, or None."""
         if request.emergency is not None:
             return await self._check_emergency(gate, request)
         decision = await gate.decide(request.requester, subject_of(request), max_age=FRESH)
         if isinstance(decision, model.Refuse):
             return decision
         if renamed and (guard := await gate.guard(request.requester, subject_of(request), max_age=FRESH)) is not None:
-            return model.Refuse(why=model.Why.DENY_RULE, rule=guard.name)  # nobody has typed this name
+            return model.Refuse(why=model.Why.DENY_RULE, rule=guard.name)  # nobody typed the new name
         lost, sure = await gate.lost_votes(request, decision)
         if not sure:
             return model.Refuse(why=model.Why.UNREACHABLE)
@@ -175,7 +174,7 @@ class Caller:
         return _Short(lost=lost, terms=wanted)
 
     async def _check_emergency(self, gate: Gate, request: Request) -> model.Refuse | None:
-        """Let the policy decide again for whoever pressed; there are no votes to count."""
+        """Decide by the current policy about those who pressed; there are no votes to count."""
         for presser in dict.fromkeys((request.requester, *(vote.actor for vote in request.votes))):
             decision = await gate.decide_emergency(presser, subject_of(request), max_age=FRESH)
             if isinstance(decision, model.Refuse):
@@ -188,7 +187,7 @@ class Caller:
         return self._refused(request, barrier)
 
     def _refused(self, request: Request, decision: model.Refuse) -> Request:
-        """Put the call off where nobody can be asked; else end the request."""
+        """Postpone the call if Slack cannot be asked; otherwise, end the request."""
         if decision.why is model.Why.UNREACHABLE:
             return self._held_up(request)
         return commit.denied_by_policy(request, decision, at=self._clock.now())
@@ -219,11 +218,11 @@ class Caller:
             await self.save(transitions.call_takes_long(request, at=self._clock.now()), "call takes long")
 
     async def _record(self, begun: Request, step: Callable[[Request, float], Request], what: str) -> None:
-        """Record what only this process knows, however long the database takes."""
+        """Record an outcome that only this process knows, however long the database takes."""
         request: Request | None = begun
         while request is not None and request.operation.awaiting is Awaiting.REPLY:
             if request.operation.tries != begun.operation.tries:
-                return None  # the try was taken over meanwhile, and another one is under way
+                return None  # another replica took over, and has made another try
             try:
                 return await self.save(step(request, self._clock.now()), what)
             except errors.Conflict:
@@ -234,14 +233,14 @@ class Caller:
         return None
 
     async def _reload(self, begun: Request) -> Request | None:
-        """Return the newest record, or the one at hand while the database is away."""
+        """Return the newest record, or the given one if the database is unavailable."""
         try:
             return await self._store.load(begun.id)
         except errors.StoreError:
             return begun
 
     async def save(self, changed: Request, what: str, *, unless_paused: bool = False) -> None:
-        """Write the request's next version with its line in the audit. Raises errors.StoreError."""
+        """Write the next version of the request and its audit event. Raises errors.StoreError."""
         outcome = changed.operation.outcome
         facts: dict[str, object] = {"state": changed.state, "progress": changed.operation.progress}
         if outcome is not None:
@@ -259,19 +258,19 @@ class Caller:
 
 
 def _renamed(request: Request, flow: Flow | CloudFailure) -> Request:
-    """Return the request with the flow as it is called now; the same where nothing changed, or nobody knows."""
+    """Return the request with the current name of the flow; the same object if it has not changed or is unknown."""
     if isinstance(flow, CloudFailure) or flow.name == request.flow.name or _is_another(request, flow):
         return request
     return transitions.rename(request, flow.name)
 
 
 def _is_another(request: Request, flow: Flow) -> bool:
-    """Tell whether an emergency's flow could not be read when it was asked for, and its name was another's."""
+    """Return whether an emergency was opened without reading its flow, and its id belongs to a flow of another name."""
     return request.emergency is not None and not request.flow.status and request.flow.name not in ("", flow.name)
 
 
 def _halt(barrier: model.Refuse | _Short) -> Halt:
-    """Say why no further try is made."""
+    """Return why the call is not retried."""
     if isinstance(barrier, _Short):
         return Halt(rule=barrier.terms.rule, short=True)
     if barrier.why is model.Why.PAUSED:
@@ -280,23 +279,23 @@ def _halt(barrier: model.Refuse | _Short) -> Halt:
 
 
 def _never_sent(claimed: Request, at: float) -> Request:
-    """Return the request whose try was claimed and must not leave before it is decided again."""
+    """Return the request with a claimed try that was not made and must be decided again."""
     return transitions.wait(claimed, Awaiting.TRY, until=at, trouble=NOT_SENT)
 
 
 def _may_pass(flow: Flow | CloudFailure) -> bool:
-    """Tell whether reading the flow again is right."""
+    """Return whether reading the flow failed only temporarily."""
     return isinstance(flow, CloudFailure) and (flow.fault in PASSING or flow.retry_after is not None)
 
 
 def _outcome_without_call(request: Request, flow: Flow | CloudFailure) -> Outcome | None:
-    """Say how the operation ends without a call, if it does; an emergency is called unless there is no such flow."""
+    """Return the outcome if no call is needed; an emergency is called unless there is no such flow."""
     if isinstance(flow, CloudFailure):
         if request.emergency is None or flow.fault is Fault.NOT_FOUND:
             return Outcome(how=OutcomeKind.UNREADABLE, failure=flow)
         return Outcome(how=OutcomeKind.REHEARSED, failure=flow) if request.dry_run else None
-    if _is_another(request, flow):  # its id came from a list of names that has become old
-        other = CloudFailure(fault=Fault.NOT_FOUND, message=f"the flow with this id is called {flow.name} now")
+    if _is_another(request, flow):  # the id came from an outdated list of names
+        other = CloudFailure(fault=Fault.NOT_FOUND, message=f"the flow with this id is now called {flow.name}")
         return Outcome(how=OutcomeKind.UNREADABLE, failure=other)
     if flow.status == WANTED[request.verb]:
         return Outcome(how=OutcomeKind.ALREADY, status=flow.status)

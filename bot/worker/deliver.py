@@ -1,6 +1,6 @@
-"""What Slack does not show yet, carried there in order: the card, the replies, the card's newest state.
+"""Deliver updates to Slack in order: the card, the replies, and the card's newest state.
 
-Everything it tells is recorded already, so that any of it can be repeated. It decides nothing.
+Everything is recorded before it is delivered, so any delivery can be repeated. It decides nothing.
 """
 
 import asyncio
@@ -19,7 +19,7 @@ from bot.usecases import answers, commit, errors, ports, visibility
 from bot.worker import unexpected
 
 AGAIN: Final = 2.0
-"""Seconds before Slack is tried again after a failure; doubled with each failure in a row."""
+"""Seconds until Slack is tried again after a failure; doubled with each failure in a row."""
 
 AGAIN_AT_MOST: Final = 4.0
 """So many at most: once Slack is back, it has all within ten."""
@@ -28,19 +28,19 @@ EDIT_AGAIN: Final = 60.0
 """Seconds before a card is edited again that Slack does not let us edit."""
 
 ANSWER_AGAIN: Final = 5.0
-"""Seconds before an answer that Slack did not take is tried again."""
+"""Seconds until an answer that Slack did not accept is sent again."""
 
 PLACE_WITHIN: Final = 2.0
-"""Seconds after a command for which an answer that leads to a card waits until it is on record where that stands."""
+"""Seconds after a command that an answer with a link to a card waits until the place of the card is recorded."""
 
 SHARED: Final = "channel_is_shared"
 """Stands for a code of Slack's where other organisations would see a card."""
 
 UNEXPECTED: Final = "unexpected_error"
-"""Stands for a code of Slack's where an unexpected error kept something from being told."""
+"""Takes the place of Slack's error code if an unexpected error prevented a delivery."""
 
 UNEXPECTED_TRIES: Final = 3
-"""How often in a row something is tried to be told that meets an unexpected error."""
+"""How often a delivery with unexpected errors is tried in a row."""
 
 GONE: Final = (
     "message_not_found",
@@ -50,13 +50,13 @@ GONE: Final = (
     "invalid_blocks",
     UNEXPECTED,
 )
-"""Slack's codes for a card that will never change again."""
+"""Slack's error codes for a card that cannot be updated any more."""
 
 EDIT_FOR: Final = 86_400.0
-"""Seconds for which a card is edited that Slack does not let us edit."""
+"""Seconds for which updates of a card that Slack refuses are tried."""
 
 LEASE_NEEDED: Final = 21.0
-"""Seconds that the lease must hold for before something is told: ten in the channel's line, and ten for Slack."""
+"""Seconds that the lease must still hold before a delivery: ten in the channel's queue, and ten for Slack."""
 
 ENDS: Final = (
     ReplyKind.OUTCOME,
@@ -66,16 +66,16 @@ ENDS: Final = (
     ReplyKind.EXPIRED,
     ReplyKind.SUPERSEDED,
 )
-"""Replies that their requester has to hear, wherever."""
+"""Replies that the requester must get, in a direct message if not in the channel."""
 
 LeadsToCard = answers.Joined | answers.Blocked
-"""What leads whoever asks for a flow to the card of another request."""
+"""Answers that link to the card of another request."""
 
 log = structlog.get_logger()
 
 
 class Deliverer:
-    """Tells one request at a time, under its lease."""
+    """Delivers the updates of one request at a time, under its lease."""
 
     def __init__(
         self,
@@ -95,10 +95,10 @@ class Deliverer:
         self._awaiting_card: dict[str, tuple[Entry, LeadsToCard]] = {}
 
     async def tell(self, request_id: str, *, announced: Callable[[], None] = lambda: None) -> None:
-        """Tell all that is due. A failure that may pass is put off on the record; a definite no is not asked again.
+        """Deliver everything that is due. Temporary failures are postponed in the record; refusals are not retried.
 
-        `announced` is called once no call has to wait for an announcement any more.
-        Raises errors.LeaseLost where another replica may be telling it by now.
+        `announced` is called when no call has to wait for an announcement any more.
+        Raises errors.LeaseLost if another replica may have taken over.
         """
         while (request := await self._store.load(request_id)) is not None:
             step = schedule.tell(request, self._clock.now())
@@ -106,7 +106,7 @@ class Deliverer:
                 await self._lead_to_card(request)
                 return
             if self._store.lease_left(request_id) < LEASE_NEEDED:
-                raise errors.LeaseLost(f"{request_id} may be another replica's by now: nothing was told")
+                raise errors.LeaseLost(f"another replica may have taken over {request_id}: nothing was delivered")
             try:
                 await self._step_or_give_up(request, step)
             except errors.ChatUnavailable as failure:
@@ -121,7 +121,7 @@ class Deliverer:
                 announced()
 
     async def show_card(self, request: Request) -> None:
-        """Try once to show a version of the card out of its turn; where Slack does not take it, its turn comes."""
+        """Try once to update the card out of turn; on failure, the regular update follows."""
         try:
             await self._chat.edit_card(request)
         except errors.ChatError:
@@ -138,7 +138,7 @@ class Deliverer:
             await self._give_up(request, step, failure)
 
     async def _after_unexpected(self, request: Request, step: schedule.Tell, error: Exception) -> bool:
-        """Put off what met an unexpected error, or give it up, and tell whether the next may be told at once."""
+        """Postpone a delivery with an unexpected error, or give it up; return whether the next may follow at once."""
         error_id = unexpected.id_of(request.id)
         self._unexpected.note(error, doing="telling", error_id=error_id)
         if request.tell_failures + 1 < UNEXPECTED_TRIES:
@@ -151,7 +151,7 @@ class Deliverer:
         return True
 
     async def tell_unexpected(self, request: Request) -> None:
-        """Tell the requester in a DM that something was given up after an unexpected error; tried once."""
+        """Tell the requester in a direct message what was given up after an unexpected error; tried once."""
         error_id = unexpected.id_of(request.id)
         try:
             await self._chat.answer(_in_a_dm(request), answers.Unexpected(error_id=error_id, dry_run=request.dry_run))
@@ -174,7 +174,7 @@ class Deliverer:
                 await self._store.postpone_entry(entry.key, until=until)
                 return until
             if self._awaiting_card.pop(entry.key, None) is None:
-                return None  # told beside this, since the card was placed in between
+                return None  # already sent, since the card was placed in between
         try:
             await self._chat.answer(entry, answer)
         except errors.ChatUnavailable as failure:
@@ -187,18 +187,18 @@ class Deliverer:
         return None
 
     def _keep_for_card(self, entry: Entry, answer: LeadsToCard) -> None:
-        """Keep an answer in mind that leads to a card of which nobody knows yet where it stands."""
+        """Remember an answer with a link to a card that has not been posted yet."""
         too_old = self._clock.now() - PLACE_WITHIN
         self._awaiting_card = {key: each for key, each in self._awaiting_card.items() if each[0].received_at >= too_old}
         self._awaiting_card[entry.key] = (entry, answer)
 
     async def _placed(self, answer: LeadsToCard) -> LeadsToCard:
-        """Add where the card stands by now to an answer that leads to it."""
+        """Return the answer with the current place of its card."""
         request = await self._store.load(answer.card.request_id)
         return answer if request is None else dataclasses.replace(answer, card=visibility.card_link(request))
 
     async def _lead_to_card(self, request: Request) -> None:
-        """Tell those who asked for the same while the card was being posted, now that it is known where it stands."""
+        """Answer those who asked for the same while the card was being posted."""
         if self._awaiting_card and request.card.ts is not None:
             waiting = [each for each in self._awaiting_card.values() if each[1].card.request_id == request.id]
             await asyncio.gather(*(self.answer(entry, answer) for entry, answer in waiting))
@@ -256,11 +256,11 @@ class Deliverer:
         await self._store.told(transitions.not_shown(request, again_at=self._clock.now() + wait))
 
     async def _posted(self, request: Request, ts: str) -> None:
-        """Note where the card stands; if an earlier post of it has become the card meanwhile, this one is a copy."""
+        """Record the place of the card; if an earlier post was recorded meanwhile, this one is a copy."""
         await self._shown(request, ts=ts)
         newest = await self._store.load(request.id)
         if newest is not None and newest.card.ts != ts:
-            with contextlib.suppress(errors.ChatError):  # a click on it does the same
+            with contextlib.suppress(errors.ChatError):  # a click on the copy tries this again
                 await self._chat.retire_copy(request.card.channel, ts, visibility.card_link(newest))
 
     async def _give_up(self, request: Request, step: schedule.Tell, failure: errors.ChatRefused) -> None:
@@ -276,18 +276,18 @@ class Deliverer:
                 await self._tell_elsewhere(request, request.unsent[0], failure)
 
     async def _edit_later(self, request: Request, failure: errors.ChatRefused) -> None:
-        """Try the card again, for a day: whoever removed flowbot from the channel may invite it back."""
+        """Try the card again for a day: flowbot may be invited back to the channel."""
         if failure.code in GONE or self._clock.now() - request.asked_at > EDIT_FOR:
             await self._shown(request, ts=request.card.ts)
         else:
             await self._put_off(request, errors.ChatUnavailable(failure.code, retry_after=EDIT_AGAIN))
 
     async def _tell_elsewhere(self, request: Request, reply: Reply, failure: errors.ChatRefused) -> None:
-        """Tell the requester in a DM what the channel does not take, if it is how the request ended.
+        """Send the end of a request to its requester directly, if the channel refuses the reply.
 
-        An announcement that a channel does not take is in the audit.
+        A refused announcement is written to the audit.
         """
-        if reply.said in ENDS and failure.code != UNEXPECTED:  # else its words could not be made
+        if reply.said in ENDS and failure.code != UNEXPECTED:  # otherwise, the text could not be composed
             with contextlib.suppress(errors.ChatRefused):
                 await self._chat.reply_privately(request, reply)
         if reply.said in schedule.ANNOUNCEMENTS:
@@ -301,17 +301,15 @@ class Deliverer:
         await self._commits.write(ports.Change(), "announcement refused by Slack", facts=facts, about=request)
 
     async def _close_unshown(self, request: Request, code: str) -> None:
-        """End a request whose card nobody can see, and tell its requester how to mend that."""
-        if not records.can_withdraw(
-            request
-        ):  # it has ended or runs: there is nothing to take back, only nothing to see
+        """End a request whose card cannot be posted, and tell its requester what to do."""
+        if not records.can_withdraw(request):  # it has ended or its call has begun, so it cannot be cancelled
             return await self._shown(request, ts="")
         at = self._clock.now()
         ended = transitions.end(
             request, Event.WITHDRAW, records.Ending(actor=None, at=at, code=code), said=ReplyKind.WITHDRAWN
         )
         change, what, facts = ports.Change(request=ended), "card refused by Slack", {"code": code}
-        if code == UNEXPECTED:  # whoever gives it up tells its requester
+        if code == UNEXPECTED:  # the caller tells the requester
             await self._commits.write(change, what, facts=facts, at=at)
             return None
         answer = answers.CannotPost(channel=request.card.channel, code=code, dry_run=request.dry_run)
@@ -321,7 +319,7 @@ class Deliverer:
         return None
 
     async def _asked(self, request: Request) -> Entry:
-        """Return the entry that asked for the request: its answer goes where it was typed, a thread perhaps."""
+        """Return the entry that asked for the request: its answer goes where the command was typed."""
         if request.requester.login is not None:
             return _in_a_dm(request)
         typed = Typed(text="", channel=request.asked_in)
@@ -330,10 +328,10 @@ class Deliverer:
 
 
 def _most(request: Request) -> float:
-    """Return for how long Slack is left alone at most: an emergency needs its announcements, and its next button."""
+    """Return the maximum backoff: shorter for an emergency, which needs its announcements and its next button."""
     return AGAIN if request.emergency is not None and records.can_withdraw(request) else AGAIN_AT_MOST
 
 
 def _in_a_dm(request: Request) -> Entry:
-    """Return an entry of the requester whose answer goes to a DM: what was typed is too long ago for other ways."""
+    """Return an entry whose answer goes to the requester directly: the command is too old for a reply handle."""
     return Entry(key="", actor=request.requester, arrival=Typed(text="", channel=""), received_at=request.asked_at)

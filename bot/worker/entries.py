@@ -1,7 +1,7 @@
-"""Entries of the inbox, carried out in fair turns: each is decided, its sender is told, and the row is done.
+"""Process entries of the inbox in fair turns: decide each, answer its sender, and mark the row as done.
 
-A lane for each project and channel keeps one that hangs or floods from holding up any other. It knows nothing of how a
-request goes on.
+Each project and channel has a lane, so that one that hangs or floods does not delay others. It must not know how a
+request continues.
 """
 
 import asyncio
@@ -23,16 +23,16 @@ from bot.worker import turns, unexpected
 from bot.worker.deliver import Deliverer
 
 AT_ONCE: Final = 8
-"""How many commands of one lane are worked on side by side; one person's may take half of these seats."""
+"""How many commands of one lane run concurrently; one person gets at most half of these seats."""
 
 CLICKS_AT_ONCE: Final = 64
-"""How many clicks of one lane are worked on side by side, as above: they may wait for Slack."""
+"""How many clicks of one lane run concurrently, with the same share; more, since they may wait for Slack."""
 
 RIGHTS_SLOW: Final = 2.0
-"""Seconds after which somebody is told that their rights are being checked."""
+"""Seconds after which a person is told that their rights are being checked."""
 
 TEAM_AGAIN: Final = 2.0
-"""Seconds after which an entry is looked at again that waits for Slack to say which workspace is ours."""
+"""Seconds until an entry is tried again that waits for Slack to say which workspace is ours."""
 
 GIVEN_UP: Final = 10_000
 """How many keys are kept of entries that were given up without a record of it; a restart forgets them."""
@@ -41,7 +41,7 @@ log = structlog.get_logger()
 
 
 class Entries:
-    """Works off the entries that are taken up.
+    """Processes claimed entries.
 
     `taken_up` are the keys of those that wait or are worked on, `clicks` counts them by the request that they are
     about, and `stranded` are those that wait for the database. `wake` has a request looked at now, `look_by` all that
@@ -80,7 +80,7 @@ class Entries:
         self._draining = False
 
     def take_up(self, claimed: Claimed) -> None:
-        """Let an entry wait for its turn; what takes longer than a lease is not begun twice."""
+        """Queue an entry for its turn, unless it is already waiting or running."""
         entry = claimed.entry
         if entry.key in self.taken_up or entry.key in self._given_up:
             return
@@ -89,11 +89,11 @@ class Entries:
         line, lane = self._line(entry), self._lane(entry)
         line.add(claimed, lane=lane, person=entry.actor.user)
         turn = None if self._draining else line.take(lane)
-        if turn is not None:  # else it waits without a task: thousands would weigh on every acknowledgement
+        if turn is not None:  # otherwise it waits without a task: thousands of tasks would slow down acknowledgements
             self._tasks.start(self._entry_by_entry(line, lane, turn))
 
     def drain(self) -> None:
-        """Begin nothing more; other replicas need not wait for what has not begun."""
+        """Start nothing more, and drop the queue, so that other replicas can take it over."""
         self._draining = True
         for claimed in (*self._commands.clear(), *self._clicks.clear()):
             self.taken_up.discard(claimed.entry.key)
@@ -102,18 +102,18 @@ class Entries:
         return self._commands if isinstance(entry.arrival, Typed) else self._clicks
 
     def _lane(self, entry: Entry) -> Hashable:
-        """Return what an entry may have to wait for: the cloud of its project, and Slack in its channel."""
+        """Return the lane of an entry by what it may wait for: the cloud of its project, and Slack in its channel."""
         where = entry.actor.user if isinstance(entry.arrival, Submitted) else entry.arrival.channel
         try:
             return self._use_cases.project_of(entry), where
-        except Exception as error:  # noqa: BLE001 - noted; whoever works on it meets it again, and answers
+        except Exception as error:  # noqa: BLE001 - noted; the work on the entry meets it again, and answers
             self._unexpected.note(error, doing="deciding", error_id=unexpected.id_of(entry.key))
             return "", where
 
     async def _entry_by_entry(
         self, line: turns.Turns[Claimed], lane: Hashable, turn: tuple[str, Claimed] | None
     ) -> None:
-        """Work on one seat of a lane for as long as anybody waits there."""
+        """Process entries on one seat of a lane until none waits."""
         while turn is not None:
             person, claimed = turn
             try:
@@ -167,12 +167,12 @@ class Entries:
                 self._wake(touched)
         if taken.copy is not None:
             log.info("a copy of a card was clicked", entry=entry.key)
-            with contextlib.suppress(errors.ChatError):  # the click counts all the same
+            with contextlib.suppress(errors.ChatError):  # the click counts anyway
                 await self._chat.retire_copy(taken.copy.channel, taken.copy.ts, taken.copy.card)
         return taken.answer
 
     async def _leave_as_decided(self, entry: Entry) -> None:
-        """Go on with what was decided before: its answer is told by whoever looks next, its request is looked at."""
+        """Continue after an earlier decision: its answer and its request are picked up by the next poll."""
         log.info("entry already decided", entry=entry.key)
         await self._store.postpone_entry(entry.key, until=entry.received_at)
         for request_id in {entry.key, clicked_on(entry)} - {""}:
@@ -186,7 +186,7 @@ class Entries:
     # — unexpected errors —
 
     async def _after_unexpected(self, claimed: Claimed, error: Exception) -> None:
-        """Decide an entry as not carried out, or where even that cannot be told, as done: nothing is tried for ever."""
+        """Settle an entry with the answer "unexpected error", or as done if even that answer fails."""
         entry, doing = claimed.entry, "deciding" if claimed.answer is None else "answering"
         error_id = unexpected.id_of(entry.key)
         self._unexpected.note(error, doing="deciding" if claimed.answer is None else "answering", error_id=error_id)
@@ -210,7 +210,7 @@ class Entries:
                 await self._decide_and_answer(dataclasses.replace(claimed, answer=answer))
 
     async def _give_up_unrecorded(self, entry: Entry, answer: answers.Unexpected) -> None:
-        """Tell what cannot be recorded, once, and take the entry up no more."""
+        """Send an answer that cannot be recorded, once, and do not process the entry again."""
         self._given_up[entry.key] = None
         try:
             await self._deliverer.answer(entry, answer)
@@ -219,5 +219,5 @@ class Entries:
 
 
 def clicked_on(entry: Entry) -> str:
-    """Return the request that an entry is about, or nothing for a command."""
+    """Return the id of the request that was clicked, or an empty string for a command."""
     return "" if isinstance(entry.arrival, Typed) else entry.arrival.request_id

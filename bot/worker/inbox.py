@@ -1,7 +1,7 @@
-"""The inbox: what is durable before it is acknowledged.
+"""The inbox: makes entries durable before they are acknowledged.
 
-Entries that arrive together share one transaction, written by one task; each caller waits for its own commit, and
-never longer than its patience. It knows nothing of what an entry means.
+One task writes entries that arrive together in one transaction; each caller waits for its own commit, and never longer
+than its patience. It must not know what an entry means.
 """
 
 import asyncio
@@ -17,16 +17,16 @@ from bot.usecases import errors, ports
 from bot.usecases.ports import Recording
 
 CAPACITY: Final = 4096
-"""Entries that may wait for the database at once."""
+"""The maximum number of entries that wait for the database."""
 
 SHARE: Final = CAPACITY // 4
-"""How many of them may be one person's, so that nobody who floods keeps others out."""
+"""The maximum number of them per person, so that nobody can crowd out others."""
 
 BATCH: Final = 500
-"""Entries that share one transaction at most."""
+"""The maximum number of entries in one transaction."""
 
 PATIENCE: Final = 1.7
-"""Seconds that a caller waits for its commit, so that every answer leaves within two."""
+"""Seconds that a caller waits for its commit, so that every answer leaves within two seconds."""
 
 log = structlog.get_logger()
 
@@ -38,7 +38,7 @@ class _Waiting:
 
 
 class Inbox:
-    """Records entries in group commits, and hands each new one on."""
+    """Records entries in group commits, and passes each new one on."""
 
     def __init__(
         self, store: ports.Store, *, recorded: Callable[[Entry], object], capacity: int = CAPACITY, share: int = SHARE
@@ -54,10 +54,10 @@ class Inbox:
         self._closing = False
 
     async def record(self, entry: Entry, *, patience: float = PATIENCE) -> Recording:
-        """Put the entry on disk and say what became of it, within `patience` seconds.
+        """Write the entry to disk and return the result within `patience` seconds.
 
-        An entry that is still queued when patience ends is taken out again, so that "not recorded" is true; one whose
-        write has begun is left to its commit, and nobody claims to know.
+        After that time, an entry that is still queued is removed and is "not recorded"; one whose write has begun is
+        left to its commit and is "unconfirmed".
         """
         if self._closing:
             return Recording.NOT_RECORDED
@@ -69,7 +69,7 @@ class Inbox:
         self._queue[ticket] = waiting
         self._queued[entry.actor.user] += 1
         self._arrived.set()
-        # A bare timer: `asyncio.timeout` around a shield costs three times as much, for each acknowledgement.
+        # A bare timer: `asyncio.timeout` around a shield costs three times as much for each acknowledgement.
         patient = loop.call_later(patience, self._give_up, ticket, waiting)
         try:
             return await waiting.done
@@ -103,7 +103,7 @@ class Inbox:
             await self._write([self._take(ticket) for ticket in tickets])
 
     def close(self) -> None:
-        """Take nothing more; what is queued is still written."""
+        """Accept nothing more; queued entries are still written."""
         self._closing = True
         self._arrived.set()
 
@@ -115,7 +115,7 @@ class Inbox:
             _settle(batch, Recording.UNCONFIRMED)
         except errors.StoreError:
             _settle(batch, Recording.NOT_RECORDED)
-        except Exception as surprise:  # what one entry cannot be written with must not end the inbox
+        except Exception as surprise:  # one entry that cannot be written must not end the inbox
             log.error("unexpected error in a batch", exc_info=surprise)
             _settle(batch, Recording.UNCONFIRMED)
         else:
@@ -128,8 +128,8 @@ class Inbox:
     def _hand_on(self, entry: Entry) -> None:
         try:
             self._recorded(entry)
-        except Exception as error:  # it is on disk, and found once its lease has lapsed; others must not wait for it
-            log.error("unexpected error while an entry was handed on", entry=entry.key, exc_info=error)
+        except Exception as error:  # it is on disk, and is found when its lease expires; others must not wait for it
+            log.error("unexpected error while passing on an entry", entry=entry.key, exc_info=error)
 
 
 def _settle(batch: list[_Waiting], recording: Recording) -> None:

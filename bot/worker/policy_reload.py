@@ -1,7 +1,7 @@
-"""The policy in force: that of the start, until its file changes to another one that is in order.
+"""The current policy: loaded at the start, and reloaded when its file changes.
 
-Owns when the file is looked at and what of it may change while the bot runs. A file that cannot be used changes
-nothing, loudly. It must not know what the policy decides.
+It owns when the file is checked, and what may change while the bot runs. If the new file cannot be used, the old policy
+stays, and an error is logged. It must not know what the policy decides.
 """
 
 import asyncio
@@ -13,11 +13,9 @@ from bot.policy.file import loader as policy_file
 from bot.policy.model import Policy, Project
 from bot.settings.loader import Settings
 
-PROJECTS: Final = "names other projects than at the start: restart the bot for that, as it needs their keys"
+PROJECTS: Final = "has other projects than at the start; restart the bot, since it needs their keys"
 
-MOVED: Final = (
-    "gives projects another project_id, region or endpoint: restart the bot for that, once nothing is open for them"
-)
+MOVED: Final = "changes the project_id, region or endpoint of projects; restart the bot when they have no open requests"
 
 log = structlog.get_logger()
 
@@ -25,22 +23,22 @@ _Look = tuple[int, int, int, int]
 
 
 class ReloadedPolicy:
-    """Call it for the policy of now; `look` takes up a file that was changed or replaced."""
+    """Call it for the current policy; `look` reloads a file that was changed or replaced."""
 
     def __init__(self, settings: Settings) -> None:
         self._policy = settings.policy
         self._name = str(settings.config)
         self._path = None if settings.origin is None else settings.origin.directory / settings.config
-        self._seen: _Look | None = None  # it may have changed since it was read, so the first look reads again
-        self._turn = asyncio.Lock()  # who looks meanwhile must find what the other look finds
+        self._seen: _Look | None = None  # the first look reads again, since the file may have changed
+        self._turn = asyncio.Lock()  # a concurrent look must wait for the result
         log.info("policy in force", file=self._name, digest=self._policy.digest)
 
     def __call__(self) -> Policy:
-        """Return the policy in force."""
+        """Return the current policy."""
         return self._policy
 
     async def look(self) -> None:
-        """Look at the file, and read it where it is another than at the last look; a long one holds nobody up."""
+        """Reload the file if it has changed since the last look; parsing does not block the event loop."""
         async with self._turn:
             await self._look()
 
@@ -52,7 +50,7 @@ class ReloadedPolicy:
             seen = (found.st_mtime_ns, found.st_ctime_ns, found.st_size, found.st_ino)
             if seen == self._seen:
                 return
-            self._seen = seen  # from before the reading: what changes while we read is seen the next time
+            self._seen = seen  # taken before reading: a change while reading is found next time
             data = self._path.read_bytes()
         except OSError as error:
             if self._seen is not None:
@@ -85,5 +83,5 @@ class ReloadedPolicy:
 
 
 def _address(project: Project) -> tuple[str, str, str]:
-    """Say where a project's calls go: open requests must not go elsewhere."""
+    """Return where the calls of a project go: calls of open requests must not go elsewhere."""
     return project.project_id, project.region, project.endpoint

@@ -1,8 +1,8 @@
 """The worker: claims what is due and carries it out.
 
-Two things can be claimed: a row of the inbox (`entries`), and a request with its call and its deliveries. The replica
-that wrote a thing is woken in the process; what another replica left behind is found once its lease has lapsed. The
-call comes first, Slack is told beside it.
+Two things can be claimed: rows of the inbox (`entries`), and requests with their call and deliveries. The replica that
+wrote one is woken within the process; what another replica left behind is found when its lease expires. The call comes
+first; deliveries to Slack run beside it.
 """
 
 import asyncio
@@ -30,31 +30,31 @@ CLAIM: Final = 500
 """How many inbox rows are claimed with one statement."""
 
 CLAIM_DUE: Final = 8
-"""How many requests that are due are claimed with one statement."""
+"""How many due requests are claimed with one statement."""
 
 POLL_INTERVAL: Final = 1.0
-"""Seconds between two looks for what nobody was woken for: what a dead replica held waits so long beyond its lease."""
+"""Seconds between two polls of the database: work of a dead replica waits at most this long after its lease."""
 
 KEEP_FOR: Final = 400 * 86_400.0
-"""Seconds for which what is settled, and the audit, is kept: a year and a month."""
+"""Seconds for which settled requests and the audit are kept: 400 days."""
 
 CLEAN_EVERY: Final = 3600.0
-"""Seconds between two clean-ups, once nothing is left of the last."""
+"""Seconds until the next clean-up, after one that found nothing more to delete."""
 
 CLEAN_AT_ONCE: Final = 100
-"""How many records one look takes away at most, so that no acknowledgement waits long for it."""
+"""The maximum number of records to delete at once, so that acknowledgements do not wait long."""
 
 CALL_GRACE: Final = 0.2
-"""Seconds that a call may take before Slack is told beside it."""
+"""Seconds that a call may take before deliveries to Slack start beside it."""
 
 HELD_LONG_ENOUGH: Final = 25.0
-"""Seconds for which a lease holds that a commit, or a look for what is due, has just given: no claim is needed."""
+"""Seconds that a lease must still hold so that no new claim is needed, as just after a commit or a poll."""
 
 UNRECORDED: Final = 10_000
 """How many requests are kept in mind whose unexpected errors could not be recorded; a restart forgets them."""
 
 PAUSE: Final = 1.0
-"""Seconds by the machine's own clock after an unexpected error that came from waiting itself."""
+"""Seconds of real time to wait after an unexpected error of the polling loop."""
 
 log = structlog.get_logger()
 
@@ -70,7 +70,7 @@ class _InProgress:
     shown_version: int = 0
 
     def running(self) -> set[asyncio.Task[None]]:
-        """Return what is running."""
+        """Return the running tasks."""
         return {task for task in (self.acting, self.telling, self.showing) if task is not None}
 
 
@@ -117,11 +117,11 @@ class Worker:
         self._draining = False
 
     def wake_entry(self, entry: Entry) -> None:
-        """Take up a row of the inbox that this replica has just written."""
+        """Process an inbox row that this replica has just written."""
         self._entries.take_up(Claimed(entry=entry))
 
     def wake(self, request_id: str) -> None:
-        """Look at a request now."""
+        """Check a request now."""
         doing = self._in_progress.get(request_id)
         if doing is not None:
             doing.nudge.set()
@@ -130,20 +130,20 @@ class Worker:
             self._tasks.start(self._drive(request_id))
 
     def look_by(self, at: float | None) -> None:
-        """Look for what is due by then."""
+        """Poll no later than at this time."""
         if at is not None and at < self._look_at:
             self._look_at = at
             self._sooner.set()
 
     async def run(self) -> None:
-        """Look again and again for what nobody was woken for, until cancelled."""
+        """Poll the database for due work until cancelled."""
         while True:
             try:
                 await self._look_once()
                 while (pause := self._look_at - self._clock.now()) > 0:
                     self._sooner.clear()
                     await _first(self._clock.sleep(pause), self._sooner.wait())
-            except Exception as error:  # noqa: BLE001 - noted; without a clock, nothing else tells how long to wait
+            except Exception as error:  # noqa: BLE001 - noted; the clock itself may be broken
                 self._unexpected.note(error, doing="looking")
                 await asyncio.sleep(PAUSE)
 
@@ -154,32 +154,32 @@ class Worker:
             await self._clean_up()
         except errors.StoreError as failure:
             log.warning("database unavailable", reason=str(failure))
-        except Exception as error:  # noqa: BLE001 - noted; a row that nobody can read must not end the looking
+        except Exception as error:  # noqa: BLE001 - noted; an unreadable row must not end the polling
             self._unexpected.note(error, doing="looking")
 
     async def settle(self) -> None:
-        """Carry out all that is due by now; return when nothing is left to do at this time."""
+        """Carry out everything that is due now, and return when nothing is left."""
         await self._look()
         while self._tasks:
             await self._tasks.wait()
             await self._look()
 
     async def drain(self) -> None:
-        """Take up nothing more, and wait for what is in flight."""
+        """Accept no new work, and wait for the work in flight."""
         self._draining = True
         log.info("draining: no new work is accepted", in_flight=len(self._tasks))
         self._entries.drain()
         await self._tasks.drain()
 
     async def let_go(self) -> None:
-        """Leave everything that is not in flight to the other replicas, at once."""
+        """Release everything that is not in flight, so that other replicas can take it over at once."""
         try:
             await self._store.let_go(keeping=self._in_progress.keys() | self._entries.taken_up)
         except errors.StoreError as failure:
-            log.warning("leases will expire by themselves: database unavailable", reason=str(failure))
+            log.warning("leases not released, they will expire: database unavailable", reason=str(failure))
 
     async def _look(self) -> None:
-        """Claim what is due and nobody holds, and take up again what the database kept from being done."""
+        """Claim due work that nobody holds, and resume work that failed because the database was unavailable."""
         if self._look_beside is not None:
             await self._look_beside()
         while claimed := await self._store.claim_entries(limit=CLAIM):
@@ -196,10 +196,10 @@ class Worker:
             self.wake(request_id)
         next_at = await self._store.next_due_at()
         if len(found) == CLAIM_DUE or (next_at is not None and next_at > self._clock.now()):
-            self.look_by(next_at)  # what is due by our clock and was not claimed is not due by the database's
+            self.look_by(next_at)  # what is due by our clock but was not claimed is not due by the database's clock
 
     async def _clean_up(self) -> None:
-        """Take away a little of what is too old."""
+        """Delete some of the records that are too old."""
         now = self._clock.now()
         if now >= self._clean_at:
             gone = await self._store.clean_up(keep_for=KEEP_FOR, limit=CLEAN_AT_ONCE)
@@ -232,7 +232,7 @@ class Worker:
             del self._in_progress[request_id]
 
     async def _after_unexpected(self, request_id: str, error: Exception) -> None:
-        """Record what an unexpected error means for a request, and let go of it until it may go on."""
+        """Record an unexpected error on a request, and release it until it may continue."""
         error_id, at = unexpected.id_of(request_id), self._clock.now()
         self._unexpected.note(error, doing="acting", error_id=error_id)
         request: Request | None = None
@@ -257,7 +257,7 @@ class Worker:
         except errors.StoreError as failure:
             self._stranded.add(request_id)
             log.warning("request delayed: database unavailable", request=request_id, reason=str(failure))
-        except Exception as again:  # noqa: BLE001 - noted; it is looked at again once its lease has lapsed, but not for ever
+        except Exception as again:  # noqa: BLE001 - noted; it is retried when its lease expires, but not for ever
             self._unexpected.note(again, doing="acting", error_id=error_id)
             self._unrecorded[request_id] += 1
             if len(self._unrecorded) > UNRECORDED:
@@ -266,14 +266,14 @@ class Worker:
                 await self._deliverer.tell_unexpected(request)
 
     async def _claim(self, request_id: str, doing: _InProgress) -> Request | None:
-        doing.nudge.clear()  # before the record is read: what changes from now on is looked at again
+        doing.nudge.clear()  # before the record is read, so that no later change is missed
         if self._store.lease_left(request_id) >= HELD_LONG_ENOUGH:
             return await self._store.load(request_id)
         return await self._store.claim(request_id)
 
     async def _carry_out(self, claimed: Request, doing: _InProgress) -> None:
-        """Act and tell until neither is due: at most one act and one telling side by side."""
-        request: Request | None = claimed  # as fresh as a load, which a call would wait for
+        """Act and deliver until neither is due; at most one action and one delivery run at a time."""
+        request: Request | None = claimed  # just loaded, so the call need not wait for another load
         try:
             while request is not None:
                 await self._begin(request, doing)
@@ -286,20 +286,20 @@ class Worker:
                 request = await self._store.load(claimed.id)
         finally:
             for surprise in await asyncio.gather(*doing.running(), return_exceptions=True):
-                if isinstance(surprise, Exception):  # the first that was met is on its way up already
+                if isinstance(surprise, Exception):  # the first one is already being raised
                     log.info("concurrent work failed too", request=claimed.id, reason=str(surprise))
 
     def _announcing(self, request: Request) -> list[Coroutine[Any, Any, None]]:
-        """Wait no longer than it may take for the announcements that a call waits for."""
+        """Return a timer for the announcements of an emergency, if its call waits for them."""
         left = schedule.call_at(request) - self._clock.now()
         return [self._clock.sleep(left)] if schedule.is_announcing(request) and left > 0 else []
 
     async def _begin(self, request: Request, doing: _InProgress) -> None:
-        """Begin what is due of what is not running yet. The call has a head start before Slack is told beside it."""
+        """Start what is due and not running yet. The call gets CALL_GRACE before deliveries start beside it."""
         now = self._clock.now()
         act = None if self._draining or doing.acting is not None else schedule.act(request, now)
         if act is schedule.Act.EXPIRE and self._entries.clicks[request.id]:
-            act = None  # a click counts by its time of receipt: what was pressed in time is looked at first
+            act = None  # clicks that were received in time go first
         if act is not None:
             doing.acting = asyncio.create_task(self._act(request, act))
             await asyncio.wait({doing.acting}, timeout=CALL_GRACE)
@@ -308,11 +308,11 @@ class Worker:
         if doing.telling is None and schedule.tell(request, now) is not None:
             doing.telling = asyncio.create_task(self._deliverer.tell(request.id, announced=doing.nudge.set))
         if doing.showing is None and doing.shown_version < request.version and schedule.is_card_held_back(request):
-            doing.shown_version = request.version  # tried once: an announcement that hangs holds back no button
+            doing.shown_version = request.version  # tried once; a hanging announcement must not block it
             doing.showing = asyncio.create_task(self._deliverer.show_card(request))
 
     async def _act(self, request: Request, act: schedule.Act) -> None:
-        with contextlib.suppress(errors.Conflict):  # the request moved on: whoever moved it has woken this one
+        with contextlib.suppress(errors.Conflict):  # the request changed, and its writer has woken this task
             match act:
                 case schedule.Act.CALL:
                     await self._caller.call(request, moved=lambda: self.wake(request.id))
@@ -331,7 +331,7 @@ class Worker:
 
 
 def _reap(doing: _InProgress) -> None:
-    """Put away what has ended; what it raised is raised here."""
+    """Clear the tasks that have ended, and raise what they raised."""
     if doing.acting is not None and doing.acting.done():
         ended, doing.acting = doing.acting, None
         ended.result()
@@ -344,7 +344,7 @@ def _reap(doing: _InProgress) -> None:
 
 
 async def _first(*waits: Coroutine[Any, Any, object] | asyncio.Task[Any]) -> None:
-    """Return when the first of them is done; coroutines that are not are cancelled, tasks are left running."""
+    """Wait for the first to finish; the other coroutines are cancelled, tasks keep running."""
     ours = [asyncio.ensure_future(wait) for wait in waits if not isinstance(wait, asyncio.Task)]
     theirs = [wait for wait in waits if isinstance(wait, asyncio.Task)]
     try:

@@ -1,7 +1,7 @@
-"""Fair turns: who is served next, so that one party that hangs or floods holds up no other.
+"""Fair turns: whose work comes next, so that nobody who hangs or floods delays others.
 
-Work waits in lanes, each with seats of its own; within a lane people take turns, and nobody takes more than a share of
-its seats. It knows nothing of what the work is, and runs none of it.
+Work waits in lanes, each with its own seats. Within a lane, people take turns, and nobody gets more than a share of the
+seats. It must not know what the work is, and does not run it.
 """
 
 from collections import Counter, deque
@@ -12,12 +12,12 @@ Item = TypeVar("Item")
 
 
 class Lane(Generic[Item]):
-    """The work of one lane: `seats` are served side by side, `share` of them for one person at most."""
+    """The work of one lane: `seats` run concurrently, at most `share` of them for one person."""
 
     def __init__(self, *, seats: int, share: int) -> None:
         self._seats = seats
         self._share = share
-        self._waiting: dict[str, deque[Item]] = {}  # by person; whoever was served last stands last
+        self._waiting: dict[str, deque[Item]] = {}  # by person; the one served last comes last
         self._served: Counter[str] = Counter()
 
     def add(self, work: Item, *, person: str) -> None:
@@ -25,9 +25,9 @@ class Lane(Generic[Item]):
         self._waiting.setdefault(person, deque()).append(work)
 
     def take(self) -> tuple[str, Item] | None:
-        """Take a seat for whoever's turn it is, and return the person with their oldest work; None while none is free.
+        """Take a seat for the next person, and return them with their oldest work; None if no seat is free.
 
-        `leave` gives the seat back.
+        `leave` frees the seat.
         """
         if self._served.total() >= self._seats:
             return None
@@ -42,23 +42,23 @@ class Lane(Generic[Item]):
         return person, work
 
     def leave(self, person: str) -> None:
-        """Give back a seat that somebody was served on."""
+        """Free a seat of a person."""
         self._served -= Counter((person,))
 
     def clear(self) -> Iterator[Item]:
-        """Give up the work that still waits, and return it."""
+        """Remove the waiting work, and return it."""
         waiting, self._waiting = self._waiting, {}
         for theirs in waiting.values():
             yield from theirs
 
     @property
     def is_idle(self) -> bool:
-        """Whether nothing waits and nobody is served."""
+        """Return whether nothing waits and no seat is taken."""
         return not self._waiting and not self._served
 
 
 class Turns(Generic[Item]):
-    """Lanes by name, each there only while it has work."""
+    """Lanes by name; a lane exists only while it has work."""
 
     def __init__(self, *, seats: int, share: int) -> None:
         self._seats = seats
@@ -66,21 +66,21 @@ class Turns(Generic[Item]):
         self._lanes: dict[Hashable, Lane[Item]] = {}
 
     def add(self, work: Item, *, lane: Hashable, person: str) -> None:
-        """Let work wait for its turn in a lane."""
+        """Queue work in a lane."""
         if lane not in self._lanes:
             self._lanes[lane] = Lane(seats=self._seats, share=self._share)
         self._lanes[lane].add(work, person=person)
 
     def take(self, lane: Hashable) -> tuple[str, Item] | None:
-        """Take a seat in a lane, as `Lane.take` does."""
+        """Take a seat in a lane, like `Lane.take`."""
         return None if lane not in self._lanes else self._lanes[lane].take()
 
     def leave(self, lane: Hashable, person: str) -> None:
-        """Give back a seat in a lane."""
+        """Free a seat in a lane."""
         self._lanes[lane].leave(person)
         if self._lanes[lane].is_idle:
             del self._lanes[lane]
 
     def clear(self) -> list[Item]:
-        """Give up the work that still waits in any lane, and return it."""
+        """Remove the waiting work of all lanes, and return it."""
         return [work for lane in self._lanes.values() for work in lane.clear()]

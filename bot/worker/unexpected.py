@@ -1,7 +1,7 @@
-"""Unexpected errors: how they are noted, and what one means for the request that met it.
+"""Unexpected errors: logging them, and what one means for its request.
 
-Whoever is told of one hears its id, which finds it in the log and in the audit. Nothing is tried for ever: what an
-error keeps from going on ends by itself, or is given up.
+People are told the id of the error, which finds it in the log and in the audit. Nothing is retried for ever: a request
+that cannot continue expires or is given up.
 """
 
 import dataclasses
@@ -16,13 +16,13 @@ from bot.lifecycle.records import Awaiting, ReplyKind, Request
 from bot.lifecycle.states import Event, Progress, State
 
 Doing = Literal["deciding", "answering", "acting", "telling", "looking"]
-"""What flowbot was doing when it met an unexpected error."""
+"""What flowbot was doing when an unexpected error occurred."""
 
 MOST: Final = 8
-"""How often work on one request goes on after an unexpected error."""
+"""The maximum number of unexpected errors of one request; after that, it is given up."""
 
 AGAIN: Final = 5.0
-"""Seconds before what met an unexpected error is tried again; doubled with each time."""
+"""Seconds until work is retried after an unexpected error; doubled with each error."""
 
 AGAIN_AT_MOST: Final = 60.0
 
@@ -42,17 +42,17 @@ class Errors:
 
 
 def id_of(key: str) -> str:
-    """Return the id that people are told: the beginning of the key of the entry or request that met the error."""
+    """Return the id that people are told: the first characters of the key of the entry or request."""
     return key[:8]
 
 
 def is_given_up(request: Request) -> bool:
-    """Tell whether no more work is done on the request by itself."""
+    """Return whether work on the request has been given up."""
     return request.operation.unexpected >= MOST
 
 
 def after(request: Request, *, at: float) -> Request:
-    """Return the next version of a request whose work met an unexpected error; its requester is told the first time."""
+    """Return the request after an unexpected error; its requester is told of the first one."""
     noted = transitions.note_unexpected(request, error_id=id_of(request.id), at=at)
     last = is_given_up(noted)
     if records.can_withdraw(request) and (last or at >= _open_until(request)):
@@ -65,12 +65,12 @@ def after(request: Request, *, at: float) -> Request:
 
 
 def again_at(request: Request, *, at: float) -> float:
-    """Tell when a request whose work met an unexpected error may be worked on again."""
+    """Return when work on a request may continue after an unexpected error."""
     return at + min(AGAIN_AT_MOST, AGAIN * 2.0 ** min(request.operation.unexpected - 1, 10))
 
 
 def _go_on(noted: Request, at: float) -> Request:
-    """Put off a call that has not begun; find out what came of one that has."""
+    """Postpone a call that has not begun; find out the outcome of one that has."""
     operation, until = noted.operation, again_at(noted, at=at)
     failure = CloudFailure(fault=Fault.UNCERTAIN, message=f"unexpected error in flowbot, id {id_of(noted.id)}")
     if operation.progress is Progress.WAITING:

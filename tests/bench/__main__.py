@@ -13,7 +13,7 @@ import sys
 import tempfile
 from collections.abc import Sequence
 
-from tests.bench import measures, processes, replicas, table
+from tests.bench import costs, measures, processes, replicas, table
 
 
 def run(size: measures.Size, names: Sequence[str] = ()) -> str:
@@ -21,7 +21,7 @@ def run(size: measures.Size, names: Sequence[str] = ()) -> str:
     rows: list[table.Row] = []
     with tempfile.TemporaryDirectory() as directory, processes.outside(pathlib.Path(directory)) as outside:
         bench = measures.Bench(outside=outside, directory=pathlib.Path(directory), size=size)
-        for measure in (*measures.ALL, replicas.replicas):
+        for measure in (*measures.ALL, costs.costs, replicas.replicas):
             if not names or measure.__name__ in names:
                 rows += measure(bench)
                 print(measure.__name__, "measured", file=sys.stderr, flush=True)  # noqa: T201 - progress

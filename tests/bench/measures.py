@@ -42,6 +42,7 @@ class Size:
     burst_seconds: float
     starts: int
     takeovers: int
+    requests: int
 
 
 FULL: Final = Size(
@@ -55,9 +56,20 @@ FULL: Final = Size(
     burst_seconds=30.0,
     starts=5,
     takeovers=3,
+    requests=20,
 )
 SHORT: Final = Size(
-    rounds=1, acks=100, alone=5, storm=50, clicks=2, stored=(200,), burst=3, burst_seconds=0.3, starts=1, takeovers=0
+    rounds=1,
+    acks=100,
+    alone=5,
+    storm=50,
+    clicks=2,
+    stored=(200,),
+    burst=3,
+    burst_seconds=0.3,
+    starts=1,
+    takeovers=0,
+    requests=1,
 )
 
 

@@ -9,6 +9,7 @@ import json
 import pathlib
 import sys
 import time
+from collections.abc import Awaitable, Callable
 from typing import Any, Final
 from urllib.parse import urlencode
 
@@ -20,7 +21,7 @@ from bot.playground.slack.records import PostedMessage
 from bot.playground.slack.server import SlackStandIn
 from tests.bench import senders
 
-CLICKS: Final = 200
+CLICKS: Final = 400
 """Flows that can be stopped, each in a channel of its own with people of its own: nothing about them is remembered."""
 
 HOME: Final = "C0INCIDENT"
@@ -79,27 +80,23 @@ class Outside:
 
     async def obey(self, order: dict[str, Any]) -> object:
         """Carry out one order and return its answer."""
+        named: dict[str, Callable[..., Awaitable[object]]] = {
+            "ask": self._ask,
+            "approve": self._approve,
+            "click": self._click,
+            "click_bare": self._click_bare,
+            "press_both": self._press_both,
+            "hang": self._hang,
+            "read_back": self._read_back,
+            "burst": self._burst,
+        }
         match order.pop("order"):
             case "environ":
                 return {**self.environ, "LIVE": self.live.endpoint}
             case "deliveries":
                 return self._deliveries(**order)
-            case "ask":
-                return await self._ask(**order)
-            case "click":
-                return await self._click(**order)
-            case "click_bare":
-                return await self._click_bare(**order)
-            case "press_both":
-                return await self._press_both(**order)
-            case "hang":
-                return await self._hang(**order)
-            case "read_back":
-                return await self._read_back(**order)
-            case "burst":
-                return await self._burst(**order)
-            case unknown:
-                raise ValueError(unknown)
+            case name:
+                return await named[name](**order)
 
     def _deliveries(self, *, path: str, count: int, text: str, user: str = "U0ALICE") -> int:
         """Write signed commands of one person, ready for the wire."""
@@ -151,6 +148,18 @@ class Outside:
         card = self._card(number)
         assert card is not None
         return await self._timed(number, card, card.blocks)
+
+    async def _approve(self, *, url: str, first: int, count: int) -> int:
+        """Press `approve` on each, one after the other, and wait until the thread tells what came of it."""
+        for number in range(first, first + count):
+            card = self._card(number)
+            assert card is not None
+            await self._click(url=url, number=number)
+            await self.slack.until(functools.partial(self._has_outcome, card), timeout=30)
+        return count
+
+    def _has_outcome(self, card: PostedMessage, _: object) -> bool | None:
+        return any("STANDBY" in reply.text for reply in self.slack.workspace.thread(card)) or None
 
     async def _click_bare(self, *, url: str, number: int) -> float:
         """Press the button of a bare app that does the same."""

@@ -7,6 +7,7 @@ import contextlib
 import dataclasses
 import http.client
 import json
+import os
 import pathlib
 import socket
 import subprocess
@@ -41,6 +42,12 @@ class Serving:
         """Return the memory that it holds, in MB."""
         status = pathlib.Path(f"/proc/{self.pid}/status").read_text(encoding="ascii")
         return int(status.partition("VmRSS:")[2].split()[0]) / 1024
+
+    def cpu(self) -> float:
+        """Return the seconds of CPU that it has used, in all of its threads."""
+        stat = pathlib.Path(f"/proc/{self.pid}/stat").read_text(encoding="ascii")
+        user, system = stat.rpartition(")")[2].split()[11:13]
+        return (int(user) + int(system)) / os.sysconf("SC_CLK_TCK")
 
 
 def free_port() -> int:

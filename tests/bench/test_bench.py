@@ -11,7 +11,7 @@ def test_a_short_bench_measures_every_line() -> None:
     run = subprocess.run(command, cwd=processes.ROOT, capture_output=True, text=True, check=False)  # noqa: S603
     assert run.returncode == 0, run.stderr
     lines = [line for line in run.stdout.splitlines() if line.startswith("| ")]
-    assert len(lines) == 17
+    assert len(lines) == 22
     assert all(line.count("|") == len(table.HEADINGS) + 1 for line in lines)
 
 

@@ -1,4 +1,4 @@
-"""The `flowbot` command as a process of its own: exit codes, sentences instead of tracebacks, and its end."""
+"""The `flowbot` command as a process: exit codes, error messages without tracebacks, and the shutdown."""
 
 import asyncio
 import contextlib
@@ -27,7 +27,7 @@ TOKEN = "xoxb-known-to-nobody"
 
 @pytest.fixture
 def environ(tmp_path: pathlib.Path) -> dict[str, str]:
-    """Return settings that are in order, offline."""
+    """Return valid settings."""
     (tmp_path / "flowbot.toml").write_text(world.POLICY.replace("{endpoint}", "http://127.0.0.1:9"))
     return {
         "PATH": os.environ["PATH"],
@@ -42,7 +42,7 @@ def environ(tmp_path: pathlib.Path) -> dict[str, str]:
 
 
 def flowbot(directory: pathlib.Path, environ: Mapping[str, str], *arguments: str) -> subprocess.CompletedProcess[str]:
-    """Run the command to its end."""
+    """Run the command and wait for it."""
     command = [sys.executable, "-m", "bot", *arguments]
     done = subprocess.run(  # noqa: S603 - our own words
         command, cwd=directory, env=dict(environ), capture_output=True, text=True, timeout=120, check=False
@@ -74,7 +74,7 @@ def test_version_imports_nothing_that_takes_long(tmp_path: pathlib.Path) -> None
         (("--user", "U0ALICE", "--channel", "C0RANDOM", "stop", "main-feed", "--project", "hk"), 0, "yes, with 1"),
         (("--user", "U0NOBODY", "--channel", "C0INCIDENT", "stop", "main-feed"), 1, "no: no rule allows it"),
         (("--user", "U0ALICE", "--channel", "C0INCIDENT", "stop", "x", "--emergency"), 1, "no rule lets them use"),
-        (("--user", "U0NOBODY", "--channel", "C0INCIDENT", "list"), 0, "yes: by rule"),
+        (("--user", "U0NOBODY", "--channel", "C0INCIDENT", "list"), 0, "yes, without approval: by rule"),
         (("--user", "U0ALICE", "--channel", "C0INCIDENT", "halt", "main-feed"), 2, "is not a command"),
         (("--user", "U0ALICE", "--channel", "C0INCIDENT", "stop", "a", "--project", "x"), 2, "one of: hk"),
         (("--channel", "C0INCIDENT", "stop", "main-feed"), 2, "--user"),
@@ -188,7 +188,7 @@ def test_a_file_that_is_no_database_is_a_sentence(tmp_path: pathlib.Path, enviro
 
 @pytest.fixture
 async def child(tmp_path: pathlib.Path) -> AsyncIterator[Child]:
-    """Return a bot in a process of its own, not yet started, whose database does not exist yet."""
+    """Return a bot process that has not started yet, and whose database does not exist yet."""
     async with open_child(tmp_path) as opened:
         yield opened
 

@@ -4,8 +4,10 @@ import asyncio
 import contextlib
 import dataclasses
 import functools
+import importlib.abc
 import json
 import socket
+import sys
 from collections.abc import AsyncIterator, Awaitable, Callable
 
 import httpx
@@ -626,3 +628,22 @@ async def test_a_pool_with_no_free_connection_means_never_sent(rig: Rig) -> None
         gate.set()
         assert isinstance(await first, call_outcome.Accepted)
     assert len(rig.live.calls) == 1
+
+
+class _Searches(importlib.abc.MetaPathFinder):
+    """Notes which modules are searched for, and finds none."""
+
+    def __init__(self) -> None:
+        self.names: list[str] = []
+
+    def find_spec(self, fullname: str, path: object, target: object = None) -> None:
+        self.names.append(fullname)
+
+
+async def test_a_call_searches_for_no_module(rig: Rig, monkeypatch: pytest.MonkeyPatch) -> None:
+    await rig.cloud.flow(rig.project, FLOW_ID)
+    searches = _Searches()
+    monkeypatch.setattr(sys, "meta_path", [searches, *sys.meta_path])
+    await rig.cloud.flow(rig.project, FLOW_ID)
+    await rig.cloud.change(rig.project, FLOW_ID, Verb.STOP)
+    assert searches.names == []

@@ -1,4 +1,4 @@
-"""The grammar of commands, by example and by law."""
+"""The grammar of commands: examples, and laws for random texts."""
 
 import dataclasses
 import re
@@ -33,7 +33,7 @@ def wrong(problem: UsageProblem, detail: str = "", *, verb: Verb | None = Verb.S
     return UsageError(verb=verb, problem=problem, detail=detail)
 
 
-# What is understood
+# Valid commands
 
 
 @pytest.mark.parametrize(
@@ -238,7 +238,7 @@ def test_a_reason_is_taken_as_it_stands(typed: str, reason: str) -> None:
     assert grammar.parse(f"stop main-feed because {typed}") == stop("main-feed", reason=reason)
 
 
-# What is not understood
+# Usage errors
 
 
 @pytest.mark.parametrize(
@@ -382,7 +382,7 @@ def test_one_hyphen_may_begin_an_id_unless_it_spells_an_option() -> None:
     assert grammar.parse("stop –x9") == wrong(UsageProblem.UNKNOWN_OPTION, "–x9")
 
 
-# What stands beside the verbs
+# Usage lines and examples of the verbs
 
 
 def test_every_verb_has_its_entry() -> None:
@@ -496,7 +496,7 @@ def mixed_case(word: str) -> st.SearchStrategy[str]:
 
 @st.composite
 def decorated(draw: st.DrawFn, command: ChangeCommand) -> str:
-    """Write a command as people might."""
+    """Write a command in one of the ways in which people type it."""
 
     def word(text: str) -> str:
         needs_quotes = text.startswith("-") or text.lower() == "because"

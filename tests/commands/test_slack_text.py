@@ -1,4 +1,4 @@
-"""What a client makes of a text, taken off again; the grammar's own tests are in `test_commands`."""
+"""Undoing what Slack clients do to typed text; tests of the grammar are in `test_grammar`."""
 
 import pytest
 from hypothesis import given

@@ -1,4 +1,4 @@
-"""The table of verbs: one row for each, and everything else asks it."""
+"""The verb table: one row for each verb."""
 
 import dataclasses
 import pathlib

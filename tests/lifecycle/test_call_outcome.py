@@ -1,4 +1,4 @@
-"""What a reply or a reading means for the operation: the whole table, and the laws that hold whatever comes."""
+"""What a reply, or reading the flow back, means for the operation: the whole table, and laws for random replies."""
 
 import dataclasses
 import itertools
@@ -37,7 +37,7 @@ TOLD = (ReplyKind.OUTCOME,)
 
 
 def approved() -> Request:
-    """Return a request for a stop that was approved at NOW."""
+    """Return a request for a stop, approved at NOW."""
     asked = Request(
         id="R1",
         verb=verbs.Verb.STOP,
@@ -56,20 +56,20 @@ def approved() -> Request:
 
 
 def having(awaiting: Awaiting, progress: Progress = Progress.RUNNING, **facts: Any) -> Request:
-    """Return the request with its operation so far; its first try began at NOW + 1."""
+    """Return the request with this operation; its first try began at NOW + 1."""
     usual: dict[str, Any] = {"progress": progress, "awaiting": awaiting, "tries": 1, "begun_at": NOW + 1}
     return dataclasses.replace(approved(), operation=records.Operation(**(usual | facts)))
 
 
 def unknown(**facts: Any) -> Request:
-    """Return the request since nobody has known, from NOW + 20, what came of its call."""
+    """Return the request with an outcome that is unknown since NOW + 20."""
     lost = Outcome(how=OutcomeKind.LOST, failure=LOST)
     usual: dict[str, Any] = {"outcome": lost, "ended_at": NOW + 20, "unknown_since": NOW + 20, "trouble": LOST}
     return having(Awaiting.READING, Progress.UNKNOWN, **(usual | facts))
 
 
 def after(seen: Request, *said: ReplyKind, at: float, **changes: Any) -> Request:
-    """Return the next version of a request: with these changes of its operation, and these replies queued."""
+    """Return the next version of a request, with these changes of its operation and these queued replies."""
     queued = tuple(Reply(seq=seen.next_seq + number, said=one, at=at) for number, one in enumerate(said))
     return dataclasses.replace(
         seen,
@@ -83,7 +83,7 @@ def after(seen: Request, *said: ReplyKind, at: float, **changes: Any) -> Request
 def ended(
     how: OutcomeKind, at: float, *, status: str | None = None, failure: CloudFailure | None = None
 ) -> dict[str, Any]:
-    """Return the changes that an end makes; the state is read once more ten seconds after a success."""
+    """Return the changes of the operation when it ends; after a success the state is read again in ten seconds."""
     step = transitions.STEP_OF[how]
     succeeded, lost = step is states.Step.SUCCEED, step is states.Step.LOSE
     progress = Progress.SUCCEEDED if succeeded else Progress.UNKNOWN if lost else Progress.FAILED
@@ -99,7 +99,7 @@ def ended(
 
 
 def waits(awaiting: Awaiting, until: float, trouble: CloudFailure | None = None, **more: Any) -> dict[str, Any]:
-    """Return the changes that waiting makes."""
+    """Return the changes of the operation when it waits."""
     return {"awaiting": awaiting, "not_before": until, **({"trouble": trouble} if trouble else {}), **more}
 
 
@@ -228,7 +228,7 @@ def test_promise_10_a_repeat_that_is_taken_up_too_late_is_not_sent(
     assert call_outcome.again(seen, at=NOW + at) == after(seen, *told, at=NOW + at, **changes)
 
 
-# Laws: a cloud that says anything, at any time, to a bot that carries out what is due, late at times, and crashes.
+# Laws: the cloud replies anything at any time; the bot does what is due, sometimes late, and crashes.
 
 ANY_REPLY = st.sampled_from([DONE, UNDONE, LOST, BROKEN, STANDBY_400, LIMIT_400, SLOWER, NEVER, LOCKED, AWAY])
 ANY_READING = st.sampled_from([MAIN, STANDING, MAIN, STANDING, AWAY, LOCKED, NEVER, MOVED])
@@ -237,7 +237,7 @@ LATE = st.sampled_from([0.0, 0.0, 0.0, 1.0, 9.9, 31.0, 70.0, 200.0, 4000.0])
 
 @dataclasses.dataclass(frozen=True)
 class Step:
-    """One thing that happened, and the record after it; `met` is the reply or the reading."""
+    """One event and the record after it; `met` is the cloud's reply or the flow as read."""
 
     act: Act | str
     at: float
@@ -246,7 +246,7 @@ class Step:
 
 
 def play(draw: Callable[[st.SearchStrategy[Any]], Any]) -> list[Step]:
-    """Carry out a request as the worker does until nothing more is due; return the whole course."""
+    """Drive a request as the worker does until nothing is due; return all steps."""
     at, seen = NOW + draw(st.floats(0, 119)), approved()
     course = [Step("approved", at, seen)]
     for _ in range(400):
@@ -275,7 +275,7 @@ def play(draw: Callable[[st.SearchStrategy[Any]], Any]) -> list[Step]:
 
 
 def tries(course: list[Step]) -> list[int]:
-    """Return where in the course a call was sent."""
+    """Return the indexes of the steps that sent a call."""
     return [number for number, step in enumerate(course) if step.seen.operation.awaiting is REPLY]
 
 

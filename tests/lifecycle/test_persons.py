@@ -1,4 +1,4 @@
-"""Who is behind the actors of a request: everybody in it, and only whom somebody asked about changes."""
+"""The people behind the actors of a request: all actors are named, and only those asked about change."""
 
 import dataclasses
 
@@ -9,14 +9,14 @@ from tests.store import examples
 
 
 def of(*actors: Actor, ended_by: Actor | None) -> records.Request:
-    """Return a request of the first of the actors, with the votes of the others."""
+    """Return a request by the first actor, with votes by the others."""
     votes = tuple(records.Vote(actor=actor, at=2.0) for actor in actors[1:])
     ending = records.Ending(actor=ended_by, at=3.0)
     return dataclasses.replace(examples.request(), requester=actors[0], votes=votes, ending=ending)
 
 
 def person(actor: Actor, ident: str | None) -> Actor:
-    """Return an actor as the person with this id."""
+    """Return the actor with this person id."""
     return dataclasses.replace(actor, person=ident)
 
 

@@ -1,4 +1,4 @@
-"""The life of a request: every step that the tables allow, every other one refused, and laws over whole lives."""
+"""The states of a request: every allowed step, every other one refused, and laws for random sequences of steps."""
 
 import dataclasses
 import itertools
@@ -25,7 +25,7 @@ def terms(approvals: int) -> Terms:
 
 
 def asked(*, approvals: int = 1, dry_run: bool = False) -> Request:
-    """Return a request of Alice's that has just been made."""
+    """Return a new request by Alice."""
     return Request(
         id="R1",
         verb=verbs.Verb.STOP,
@@ -211,7 +211,7 @@ def test_the_terms_of_a_request_that_is_not_pending_are_settled(request_: Reques
         transitions.tighten(request_, terms(2), at=NOW)
 
 
-# Endings
+# Ends without a call
 
 
 @pytest.mark.parametrize(
@@ -311,7 +311,7 @@ def test_a_slow_call_and_a_reminder_are_told() -> None:
     assert (reminded.reminded, said(reminded), reminded.version) == (True, [ReplyKind.REMINDED], 2)
 
 
-# Who holds what
+# Open requests and held flows
 
 
 @pytest.mark.parametrize(
@@ -352,7 +352,7 @@ PEOPLE: Final = st.sampled_from([ALICE, BOB, CAROL, DAVE])
 
 
 def _votes(request: Request, actor: Actor, needed: int) -> Request:
-    """Approve or confirm, whichever button the card has."""
+    """Approve or confirm, whichever the request needs."""
     if request.state is not State.PENDING:
         return records.apply(request, Event.APPROVE)
     if request.terms.approvals == 0:
@@ -361,7 +361,7 @@ def _votes(request: Request, actor: Actor, needed: int) -> Request:
 
 
 def _falls_short(request: Request, lose: bool, more: int) -> Request:
-    """Let the policy have changed, as the worker finds it before a call."""
+    """Change the policy before the call, as the worker would notice."""
     if not records.can_withdraw(request):
         return records.apply(request, Event.SUPERSEDE) if request.state is State.APPROVED else request
     raised = terms(request.terms.approvals + more)
@@ -396,7 +396,7 @@ MOVES: Final[st.SearchStrategy[Move]] = st.one_of(
 
 @st.composite
 def lives(draw: st.DrawFn) -> list[Request]:
-    """Return a request's versions, one after the other."""
+    """Return the successive versions of a request."""
     request = asked(approvals=draw(st.integers(0, 3)))
     lived = [request]
     for move in draw(st.lists(MOVES, max_size=12)):
@@ -456,7 +456,7 @@ def test_law_what_is_open_is_looked_at_again(lived: list[Request]) -> None:
     assert all(schedule.at(request) is not None for request in lived if records.is_open(request))
 
 
-# Steps that no caller takes today, and that must stay impossible
+# Steps that no caller takes, and that must stay impossible
 
 
 def test_a_request_that_needs_approvals_cannot_be_confirmed() -> None:

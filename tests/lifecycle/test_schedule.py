@@ -89,12 +89,12 @@ def denied(*, code: str | None = None) -> Request:
 
 
 def shown(request: Request, *, replies: bool = True) -> Request:
-    """Return the request with everything told: the newest card, and the replies unless they are still to come."""
+    """Return the request with its newest card shown, and with its replies sent or not."""
     told = transitions.shown(request, Card(channel="C1", ts="1.2", shown=request.version))
     return dataclasses.replace(told, unsent=()) if replies else told
 
 
-# What to do
+# Actions
 
 
 @pytest.mark.parametrize(
@@ -203,7 +203,7 @@ def test_what_ended_without_a_call_never_calls(state: State) -> None:
     assert schedule.act(ended, NOW) is schedule.act(ended, NOW + 10**6) is None
 
 
-# What to tell
+# Updates for Slack
 
 
 def test_the_card_comes_before_everything_else() -> None:
@@ -253,7 +253,7 @@ def test_slack_is_not_tried_before_its_time() -> None:
     assert schedule.tell(failed, NOW + 30) is Tell.POST_CARD
 
 
-# When to look again
+# The next check
 
 
 @pytest.mark.parametrize(
@@ -364,7 +364,7 @@ def _read_later(how: OutcomeKind, at: float) -> Request:
 
 @st.composite
 def situations(draw: st.DrawFn) -> Request:
-    """Return a request in any state it can reach, with anything of it told or not."""
+    """Return a request in any reachable state, with any part of it sent to Slack or not."""
     fallen = transitions.fall_short(approved(), lost=approved().votes, terms=approved().terms, at=NOW + 70)
     request = draw(
         st.sampled_from(

@@ -1,4 +1,4 @@
-"""Each step of a request whole: the record that it leaves, and the words with which it is refused where it is none."""
+"""Each step of a request: the complete record after it, and the error if the step is illegal."""
 
 import dataclasses
 from collections.abc import Callable
@@ -59,7 +59,7 @@ def told(said: ReplyKind, *, at: float, **more: Any) -> Reply:
 
 
 def then(before: Request, *replies: Reply, **changed: Any) -> Request:
-    """Return the next version of a request, with these changes and with these replies numbered in their order."""
+    """Return the next version of a request, with these changes and these replies, numbered in order."""
     numbered = [dataclasses.replace(reply, seq=before.next_seq + place) for place, reply in enumerate(replies)]
     return dataclasses.replace(
         before,
@@ -71,7 +71,7 @@ def then(before: Request, *replies: Reply, **changed: Any) -> Request:
 
 
 def on(before: Request, **changed: Any) -> records.Operation:
-    """Return the operation of a request with these changes."""
+    """Return the operation of a request, with these changes."""
     return dataclasses.replace(before.operation, **changed)
 
 
@@ -84,7 +84,7 @@ def ended_by(event: Event) -> Request:
 
 
 def emergency_of(before: Request, **changed: Any) -> Emergency:
-    """Return the emergency of a request with these changes."""
+    """Return the emergency of a request, with these changes."""
     assert before.emergency is not None
     return dataclasses.replace(before.emergency, **changed)
 

@@ -1,7 +1,7 @@
-"""Two replicas of the bot on one database, between the strict outside of `world`: how they are built, driven until
-nothing is left to do at this time, and how they die.
+"""Two replicas of the bot on one database, with the strict outside of `world`: build them, drive them until nothing is
+due, and kill them.
 
-Runs an event loop by hand, so that a synchronous state machine can step it; nothing sleeps, the clock is turned.
+It steps an event loop by hand for a synchronous state machine; nothing sleeps, since the clock is moved.
 """
 
 import asyncio
@@ -33,10 +33,10 @@ from tests.model.world import People, StrictChat, StrictCloud, Tap
 WRITES: Final = frozenset({"record", "commit", "told", "reply_sent", "finish_entry", "claim", "release"})
 
 IDLE: Final = 60
-"""Steps of the loop without a call of any port, after which everything waits for the clock."""
+"""Steps of the loop without a call of a port, after which everything counts as waiting for the clock."""
 
 MOST_CALLS: Final = 5000
-"""Calls of ports in one piece of work, after which it is taken to go on for ever."""
+"""Calls of ports in one piece of work, after which it counts as endless."""
 
 SHARED_MEMORY: Final = pathlib.Path("/dev/shm")  # noqa: S108 - nothing here outlives its example
 
@@ -44,10 +44,10 @@ T = TypeVar("T")
 
 
 class ModelClock(FakeClock):
-    """A clock that knows when the next sleeper wakes."""
+    """A clock that can move to the time when the next sleeper wakes."""
 
     def turn_to_next(self) -> bool:
-        """Turn the hands to the next sleeper; tell whether there is one."""
+        """Move to the time of the next sleeper; return whether there is one."""
         times = [sleeper.until for sleeper in self._sleepers if not sleeper.woken.is_set()]
         if times:
             self.turn(max(0.0, min(times) - self.now()))
@@ -55,7 +55,7 @@ class ModelClock(FakeClock):
 
 
 class Replica:
-    """One process: all that it has in memory goes when it dies."""
+    """One process: when it dies, everything in its memory is lost."""
 
     def __init__(self, bench: "Bench", name: str, opened: store.SqlStore) -> None:
         self.tap, self.name = Tap(), name
@@ -81,7 +81,7 @@ class Replica:
         self.writing = asyncio.ensure_future(self.inbox.run())
 
     async def settle(self) -> None:
-        """Do all that is due, or die on the way; a database that is away is asked again, as `Worker.run` does."""
+        """Do everything that is due, or die on the way; retry an unavailable database, like `Worker.run`."""
         for _ in range(20):
             settling = asyncio.ensure_future(self.worker.settle())
             dying = asyncio.ensure_future(self.tap.died.wait())
@@ -125,15 +125,15 @@ class Bench:
         self._reader.row_factory = sqlite3.Row
 
     def select(self, query: str, *values: object) -> list[dict[str, Any]]:
-        """Look into the database."""
+        """Query the database."""
         return [dict(row) for row in self._reader.execute(query, values).fetchall()]
 
     def run(self, work: Coroutine[Any, Any, T]) -> T:
-        """Run a piece of work to its end; where all waits for the clock, the clock is turned."""
+        """Run a coroutine to its end; move the clock whenever everything waits for it."""
         return self._loop.run_until_complete(self._driven(work))
 
     def settle(self) -> None:
-        """Let every replica do what is due; the dead are born again."""
+        """Let every replica do what is due; replace dead ones."""
 
         async def everybody() -> None:
             await asyncio.gather(*(replica.settle() for replica in self.replicas))
@@ -142,7 +142,7 @@ class Bench:
         self.bury()
 
     def bury(self) -> None:
-        """Put a new process in the place of each dead one."""
+        """Replace each dead process with a new one."""
         for at, replica in enumerate(self.replicas):
             if replica.tap.dead:
                 self.deaths += 1
@@ -151,7 +151,7 @@ class Bench:
                 self.replicas[at] = self.run(self._born())
 
     def deliver(self, at: int, entry: Entry) -> ports.Recording | None:
-        """Hand an entry to a replica; return what it acknowledged, or nothing where it died."""
+        """Pass an entry to a replica; return its acknowledgement, or None if it died."""
         replica = self.replicas[at]
 
         async def record() -> ports.Recording | None:
@@ -166,7 +166,7 @@ class Bench:
         return self.run(record())
 
     def close(self) -> None:
-        """Let go of everything."""
+        """Close everything."""
         for replica in self.replicas:
             replica.tap.dead = True
             self.run(replica.opened.close())

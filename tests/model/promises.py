@@ -1,7 +1,7 @@
-"""What may be true: the promises of product.md §2, said of what is on disk, of what the cloud was asked and of what
-people were told. Broken ones are collected in `broken`.
+"""The promises of product.md §2, checked against the database, the calls to the cloud and the messages to people.
 
-The only place that judges. It reads the database by itself and asks none of the bot's own functions.
+Broken promises are collected in `broken`. This is the only place that judges. It reads the database itself and uses
+none of the bot's own functions.
 """
 
 import json
@@ -25,15 +25,15 @@ BEGIN_WITHIN, REPEAT_WITHIN, TAKE_UP_WITHIN, ASKED_FOR = 120.0, 60.0, 60.0, 3600
 APART, ANNOUNCE_WITHIN, DAY = 3.0, 10.0, 86_400.0
 
 UNSTORED: Final = ("checking", "never_shown", "opened", "cannot_post")
-"""Answers that belong to no decision on disk, or are told before it."""
+"""Answers without a decision on disk, or sent before it."""
 
 SILENT: Final = ("noted",)
 
 UNCHANGED: Final = ("refused", "answered", "nothing opened", "announcement refused by Slack")
-"""Lines of the audit that tell of no new version of a request."""
+"""Audit events without a new version of a request."""
 
 BESIDES: Final = ("expired", "superseded")
-"""Lines of the audit beside the one that tells what became of an entry."""
+"""Audit events in addition to the one for the result of an entry."""
 
 AFTER: Final = {
     "pending": {"pending", "approved", "denied", "expired", "withdrawn", "superseded"},
@@ -46,11 +46,11 @@ THEN: Final = {
     "unknown": {"unknown", "succeeded", "failed"},
     **{ended: {ended} for ended in ("succeeded", "failed", "cancelled")},
 }
-"""Where a request, and an operation, may be found later."""
+"""The states in which a request, and an operation, may be found later."""
 
 
 class Promises:
-    """Looks on, from the first step to the last."""
+    """Checks the promises from the first step to the last."""
 
     def __init__(self, bench: Bench) -> None:
         self.broken: list[str] = []
@@ -66,7 +66,7 @@ class Promises:
     # — at the moment —
 
     def stops(self, flow: str) -> str | None:
-        """Judge a stop that is about to happen; return the request that it belongs to."""
+        """Check a stop that is about to happen; return its request."""
         found = self._requests("flow_id = ? AND progress = 'running' AND NOT dry_run", flow)
         running = [one for one in found if json.loads(one["record"])["awaiting"] == "reply"]
         if len(running) != 1:
@@ -81,7 +81,7 @@ class Promises:
         return str(one["id"])
 
     def _first(self, one: Row) -> Iterator[str]:
-        """A first try: enough votes by those who may vote now, and not too late."""
+        """Check a first try: enough votes by people who may vote now, and not too late."""
         bench, now = self._bench, self._bench.clock.now()
         if any(request_id == one["id"] for request_id, _ in self._stops):
             yield f"promise 2: {one['id']} has two first tries"
@@ -104,7 +104,7 @@ class Promises:
             yield f"promise 1: {one['id']} begins with {sorted(counted)}, and it needs {needed}"
 
     def _passing_over(self, one: Row) -> Iterator[str]:
-        """A first try without approvals: announced, and pressed twice, apart, by those who may now."""
+        """Check a first try without approvals: announced, and pressed twice, apart, by people who may do so now."""
         bench, requester, decided_at = self._bench, one["requester_user"], one["decided_at"]
         members = {actor.user for actor, kind in bench.people.kinds.items() if kind is model.Kind.MEMBER}
         first, second = ((vote["actor"]["user"], vote["at"]) for vote in json.loads(one["votes"]))
@@ -123,7 +123,7 @@ class Promises:
             yield f"§6: {one['id']} begins before anybody has heard of it"
 
     def _further(self, one: Row, record: Row) -> Iterator[str]:
-        """A further try: after a definite refusal, or a reading that says that it is not done."""
+        """Check a retry: only after a definite refusal, or after reading the flow back showed no effect."""
         bench, now = self._bench, self._bench.clock.now()
         since = max(at for request_id, at in self._stops if request_id == one["id"])
         told = [each for each in bench.cloud.told[since:] if each.flow == one["flow_id"]]
@@ -137,7 +137,7 @@ class Promises:
             yield f"§5: {one['id']} is called again {now - record['begun_at']:.0f} s after its first try"
 
     def sees(self, seen: records.Request, reply: records.Reply | None) -> None:
-        """Judge what is about to be told of a request."""
+        """Check a message about a request before it is sent."""
         found = self._requests("id = ?", seen.id)
         if not found or found[0]["version"] < seen.version:
             self.broken.append(f"promise 4: version {seen.version} of {seen.id} is told before it is recorded")
@@ -149,7 +149,7 @@ class Promises:
         self.broken += self._true(seen)
 
     def _true(self, seen: records.Request) -> Iterator[str]:
-        """What a card or a reply claims, somebody must know."""
+        """Check the claims of a card or a reply."""
         operation, outcome = seen.operation, seen.operation.outcome
         if outcome is None or seen.dry_run:
             return
@@ -178,7 +178,7 @@ class Promises:
         return bool(locked) or any(each.what == "read" for each in after)
 
     def answers(self, entry: Entry, answer: answers.AnyAnswer) -> None:
-        """Judge an answer that is about to be told."""
+        """Check an answer before it is sent."""
         rows = self._bench.select("SELECT answer FROM inbox WHERE key = ?", entry.key)
         if answer.kind not in UNSTORED and (not rows or rows[0]["answer"] is None):
             self.broken.append(f"promise 8: {answer.kind} is told to {entry.key} before it is recorded")
@@ -186,7 +186,7 @@ class Promises:
             self.broken += self._met(entry, answer.card.request_id)
 
     def _met(self, entry: Entry, met: str) -> Iterator[str]:
-        """What an emergency was led to, in whose place it did not come."""
+        """Check the request that an emergency was linked to instead of superseding it."""
         urgent = isinstance(entry.arrival, Typed) and "--emergency" in entry.arrival.text
         waiting = self._requests("r.id = ? AND progress IN ('waiting', 'cancelled')", met)
         if urgent and waiting:
@@ -195,7 +195,7 @@ class Promises:
     # — after each step —
 
     def step(self) -> None:
-        """Judge what is on disk now."""
+        """Check what is on disk now."""
         requests = self._requests("1")
         inbox = {row["key"]: row for row in self._bench.select("SELECT * FROM inbox")}
         self.broken += [f"promise 5: {key} was acknowledged and is gone" for key in self.acknowledged - inbox.keys()]
@@ -222,7 +222,7 @@ class Promises:
             yield f"promise 7: {users} on {one['id']} by {one['requester_user']}"
 
     def _superseded(self, one: Row) -> Iterator[str]:
-        """What gave way: never called, never reviewed, and an emergency took its place."""
+        """Check a superseded request: never called, never reviewed, and superseded by an emergency."""
         if one["state"] != "superseded":
             return
         if one["progress"] != "cancelled" or any(request_id == one["id"] for request_id, _ in self._stops):
@@ -257,14 +257,14 @@ class Promises:
                 )
         acted = sum(row["actor_user"] is not None and row["what"] not in BESIDES for row in trail)
         decided = sum(row["state"] != "received" for row in inbox.values())
-        # A decision that is on disk although the database would not say so is taken once more, as of today.
+        # A decision that is on disk, although the database did not confirm it, is made once more at present.
         if not decided <= acted <= decided + self._bench.failed_writes:
             self.broken.append(f"promise 8: {acted} lines tell of {decided} entries that were decided")
 
     # — at the end —
 
     def end(self) -> None:
-        """Judge what is left when everything has settled and nothing fails any more."""
+        """Check what is left when everything has settled and nothing fails any more."""
         for row in self._bench.select("SELECT * FROM inbox"):
             self.broken += self._answered(row)
         for one in self._requests("1"):

@@ -1,7 +1,7 @@
-"""SQLite on the thread of the event loop, so that an example of the model comes out the same each time.
+"""SQLite on the thread of the event loop, so that each example of the model is deterministic.
 
-In service a transaction runs on a thread, whose answers come in an order that nobody chooses. Here it is done when it
-is sent; the files, the statements and the transactions are as they are in service.
+In production, transactions run on threads and end in any order. Here each one runs at once. The files, the statements
+and the transactions are the same.
 """
 
 import concurrent.futures
@@ -14,22 +14,22 @@ T = TypeVar("T")
 
 
 class _Inline(concurrent.futures.Executor):
-    """In place of the threads."""
+    """An executor that runs work at once, without threads."""
 
     def __init__(self, *_: object, **__: object) -> None: ...
 
     def submit(self, work: Callable[..., T], /, *args: Any, **kwargs: Any) -> concurrent.futures.Future[T]:
-        """Do it now."""
+        """Run the work now."""
         future = concurrent.futures.Future[T]()
         try:
             future.set_result(work(*args, **kwargs))
-        except Exception as error:  # noqa: BLE001 - it belongs to whoever waits for the future
+        except Exception as error:  # noqa: BLE001 - it is raised where the future is awaited
             future.set_exception(error)
         return future
 
 
 @contextlib.contextmanager
 def quick_sqlite() -> Iterator[None]:
-    """Let every connection that is opened meanwhile work on this thread."""
+    """Make every connection that is opened meanwhile work on this thread."""
     with mock.patch("bot.store.engines.sqlite.ThreadPoolExecutor", _Inline):
         yield

@@ -1,6 +1,6 @@
-"""The policies of the model, each as the bot reads it and as the model knows it: who may stop, and who approves.
+"""The policies of the model: each as a file for the bot, and as plain sets of who may stop and who approves.
 
-Written a second time on purpose, as plain sets: the model must not ask the bot's own gate.
+The duplication is intended: the model must not ask the bot's own gate.
 """
 
 import dataclasses
@@ -19,7 +19,7 @@ _HEAD: Final = POLICY.partition("[people]")[0] + (
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
 class Needs:
-    """What a stop needs of whom; nobody in `approvers` where it is confirmed alone."""
+    """What a stop requires; `approvers` is empty if the requester confirms alone."""
 
     approvals: int
     approvers: frozenset[str] = frozenset()
@@ -27,7 +27,7 @@ class Needs:
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
 class Rules:
-    """A policy file, and what it means for each who may ask, and for those who may pass over the approvals."""
+    """A policy file, and what it means: for each possible requester, and for those who may use `--emergency`."""
 
     text: str
     needs: dict[str, Needs]
@@ -35,7 +35,7 @@ class Rules:
 
 
 LIMIT: Final = 2
-"""Emergencies of one person and day without a second person."""
+"""Emergencies that one person may run in 24 hours without a second person."""
 
 
 def _rule(name: str, who: str, approvals: int, approvers: str = "", more: str = "") -> str:

@@ -1,8 +1,9 @@
-"""Everything that can happen, in any order: a state machine that drives the real service, worker and store, and asks
-after each step whether every promise is kept (promises 1 to 5, 7, 8 and 10).
+"""A state machine that lets everything happen in any order to the real service, worker and store.
+
+It checks after each step whether every promise is kept (promises 1 to 5, 7, 8 and 10).
 
     FLOWBOT_MODEL=thorough pytest tests/model     many more and longer examples
-    FLOWBOT_MODEL_SEED=17 pytest tests/model      other examples than those of every day; a seed comes out the same
+    FLOWBOT_MODEL_SEED=17 pytest tests/model      other examples than the default; the same for the same seed
 """
 
 import dataclasses
@@ -32,7 +33,7 @@ PHASES: Final = (
     *(hypothesis.Phase.explicit, hypothesis.Phase.generate, hypothesis.Phase.target),
     *((hypothesis.Phase.shrink,) if os.environ.get("FLOWBOT_MODEL_SHRINK") else ()),
 )
-"""A failure is told as it was found; FLOWBOT_MODEL_SHRINK=1 takes minutes to make it short."""
+"""Failures are reported as found; with FLOWBOT_MODEL_SHRINK=1 they are shortened, which takes minutes."""
 
 ANYBODY: Final = st.sampled_from(tuple(PEOPLE))
 FULL_MEMBERS: Final = st.sampled_from(("ALICE", "BOB", "CAROL", "DAVE", "ERIN"))
@@ -54,7 +55,7 @@ POINTS: Final = st.integers(1, 45)
 
 
 class Everything(RuleBasedStateMachine):
-    """What people, the cloud, Slack, the database and the power supply may do."""
+    """Everything that people, the cloud, Slack, the database and the power supply may do."""
 
     def __init__(self) -> None:
         super().__init__()
@@ -79,7 +80,7 @@ class Everything(RuleBasedStateMachine):
         who=FULL_MEMBERS, approves=SOME, name=st.sampled_from(("usual", "each other", "strict", "alone")), at=REPLICAS
     )
     def some_agree(self, who: str, approves: list[str], name: str, at: int) -> None:
-        """As most conversations go, under one policy or the other."""
+        """Like most conversations, under any of the policies."""
         self.bench.policy = name
         self._agree(who, approves, at)
 
@@ -104,7 +105,7 @@ class Everything(RuleBasedStateMachine):
     def some_agree_and_the_outcome_is_hard_to_write(
         self, who: str, approves: list[str], failures: list[str], at: int
     ) -> None:
-        """What only one process knows, while the database is away."""
+        """An outcome that only one process knows, while the database is unavailable."""
         for replica in self.bench.replicas:
             replica.tap.outcomes_fail.extend(failures)
             self.bench.failed_writes += len(failures)
@@ -120,7 +121,7 @@ class Everything(RuleBasedStateMachine):
         point: int | None = None,
         fails: tuple[int, str] | None = None,
     ) -> None:
-        """Let somebody ask for a stop, and others and the asker press until it is decided."""
+        """Let a person ask for a stop, and let them and others press until it is decided."""
         self.bench.cloud.status["flow-1"] = "ACTIVE"
         self._send(who, deliveries.Typed(text="stop flow-1", channel="C0INCIDENT"), at)
         self.bench.cloud.troubles["stop"].extend([trouble] if trouble else [])
@@ -143,7 +144,7 @@ class Everything(RuleBasedStateMachine):
 
     @rule(who=FULL_MEMBERS, button=LATER, which=REQUESTS, at=REPLICAS)
     def somebody_presses_later(self, who: str, button: str, which: int, at: int) -> None:
-        """A button of a card that is unknown or failed, or was a moment ago."""
+        """A button of a card whose outcome is unknown or failed, or was so a moment ago."""
         if (request_id := self._request(which)) is not None:
             self._press(who, button, request_id, at)
 
@@ -157,7 +158,7 @@ class Everything(RuleBasedStateMachine):
     def somebody_passes_over_the_leads(
         self, who: str, second: str, seconds: float, trouble: str | int | None, at: int
     ) -> None:
-        """An emergency, perhaps in the place of a pending request, perhaps with trouble before the second press."""
+        """An emergency, perhaps superseding a pending request, perhaps with trouble before the second press."""
         self.bench.policy = "usual"
         self.bench.cloud.status["flow-1"] = "ACTIVE"
         self.bench.chat.troubles.extend([trouble] if isinstance(trouble, str) else [])
@@ -180,7 +181,7 @@ class Everything(RuleBasedStateMachine):
     def an_emergency_meets_another(
         self, first: str, other: str, presses: int, late: str, point: int | None, at: int
     ) -> None:
-        """One that was abandoned, or is about to be carried out; whoever asked first may press again."""
+        """One that was abandoned or is about to be carried out; its requester may press again."""
         self.bench.policy = "usual"
         self.bench.cloud.status["flow-1"] = "ACTIVE"
         asked = deliveries.Typed(text="stop flow-1 --emergency because it burns", channel="C0INCIDENT")
@@ -203,7 +204,7 @@ class Everything(RuleBasedStateMachine):
 
     @rule(who=ANYBODY, which=REQUESTS, verdict=st.sampled_from(tuple(deliveries.Verdict)), at=REPLICAS)
     def somebody_reviews(self, who: str, which: int, verdict: deliveries.Verdict, at: int) -> None:
-        """What was passed over."""
+        """An emergency."""
         if (request_id := self._request(which)) is not None:
             modal = deliveries.Modal.REVIEW
             sent = deliveries.Submitted(modal=modal, request_id=request_id, reason="I looked", verdict=verdict)
@@ -245,7 +246,7 @@ class Everything(RuleBasedStateMachine):
 
     @rule(unreadable=st.sampled_from((True, False, False)))
     def the_cloud_is_unreadable(self, unreadable: bool) -> None:
-        """Every reading fails, or none does any more."""
+        """Every read fails, or none does any more."""
         self.bench.cloud.unreadable = unreadable
 
     @rule(flow=st.sampled_from(tuple(FLOWS)), status=st.sampled_from(("ACTIVE", "ACTIVE", "STANDBY")))
@@ -260,18 +261,18 @@ class Everything(RuleBasedStateMachine):
 
     @rule(away=st.sampled_from((True, False, False, False)))
     def slack_says_nothing_of_people(self, away: bool) -> None:
-        """Nobody can be asked about, or everybody can again."""
+        """Slack cannot be asked about people, or can be again."""
         self.bench.people.away = away
 
     @rule(troubles=st.lists(WRITE_TROUBLES, min_size=1, max_size=2), at=REPLICAS)
     def the_database_fails(self, troubles: list[str], at: int) -> None:
-        """The next writes of a replica."""
+        """The next writes of a replica fail."""
         self.bench.failed_writes += len(troubles)
         self.bench.replicas[at].tap.writes_fail.extend(troubles)
 
     @rule(at=REPLICAS, point=POINTS)
     def a_replica_will_die(self, at: int, point: int) -> None:
-        """At a point that it is about to pass."""
+        """At one of its next calls."""
         tap = self.bench.replicas[at].tap
         tap.dies_at = tap.calls + point
 
@@ -325,7 +326,7 @@ class Everything(RuleBasedStateMachine):
         assert not self.promises.broken, "\n".join(self.promises.broken)
 
     def teardown(self) -> None:
-        """Nothing fails any more, hours pass, and everything has to come to its end."""
+        """Stop all failures, let hours pass, and check that everything comes to an end."""
         try:
             if not self.promises.broken:
                 self._heal()

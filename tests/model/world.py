@@ -1,7 +1,6 @@
-"""The outside of the model: a cloud, Slack and a directory that are strict, write down all that happens, and fail when
-told; and the tap through which every call of a port goes, where a process can die.
+"""The outside of the model: a strict cloud, Slack and directory that record everything and fail on demand.
 
-It knows the ports and no decision of the bot.
+Every call of a port goes through a `Tap`, where a process can die. It knows the ports, but no decision of the bot.
 """
 
 import asyncio
@@ -28,13 +27,13 @@ FLOWS: Final = {"flow-1": "main-feed", "flow-2": "backup-feed"}
 TIMEOUT: Final = 10.0
 
 WELL: Final = "well"
-"""A write that does not fail, in a row of those that do."""
+"""A write that succeeds, in a sequence of failing ones."""
 
 
 class Tap:
-    """What the calls of one process go through: it counts them, and lets the process die at one of them.
+    """The point that all calls of one process pass: it counts them, and lets the process die at one of them.
 
-    What a dead process still does has no effect: its calls end before they reach anything.
+    The later calls of a dead process have no effect.
     """
 
     def __init__(self) -> None:
@@ -47,7 +46,7 @@ class Tap:
         self.under_way: Counter[str] = Counter()
 
     def here(self) -> None:
-        """Pass a point at which the process may die."""
+        """Pass a point where the process may die."""
         self.calls += 1
         if self.dies_at is not None and self.calls >= self.dies_at:
             self.dead = True
@@ -56,7 +55,7 @@ class Tap:
             raise asyncio.CancelledError
 
     def of(self, port: object, *, writes: frozenset[str] = frozenset()) -> Any:
-        """Return the port with this tap before it; `writes` are what a database may fail at."""
+        """Return the port behind this tap; `writes` are the methods at which a database may fail."""
         return _Tapped(port, self, writes)
 
 
@@ -69,7 +68,7 @@ class _Tapped:
         return self._through(found, name) if inspect.iscoroutinefunction(found) else found
 
     def _failure(self, name: str, values: tuple[Any, ...]) -> str | None:
-        """Return what this write fails with; `outcomes_fail` are for what came of a call alone."""
+        """Return the failure of this write; `outcomes_fail` are only for writes of an outcome."""
         if name == "commit" and self._tap.outcomes_fail and values[0].audit[0].what == "call ended":
             return self._tap.outcomes_fail.popleft()
         return self._tap.writes_fail.popleft() if name in self._writes and self._tap.writes_fail else None
@@ -100,7 +99,7 @@ class _Tapped:
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
 class Told:
-    """What the cloud did and said: a `stop` or a `read` of a flow, and the status or the fault that the bot heard."""
+    """One call to the cloud: a `stop` or a `read` of a flow, and the status or the fault that the bot got."""
 
     at: float
     what: str
@@ -110,9 +109,9 @@ class Told:
 
 
 class StrictCloud:
-    """ports.Cloud in memory; `troubles` meet the next calls of a kind, one each.
+    """ports.Cloud in memory; `troubles` affect the next calls of a kind, one each.
 
-    `calls_stop` is asked at each stop, before anything happens, and returns the request that it belongs to.
+    `calls_stop` is called before each stop, and returns its request.
     """
 
     def __init__(self, clock: ports.Clock) -> None:
@@ -140,7 +139,7 @@ class StrictCloud:
         return tuple(ports.FlowName(flow_id=key, name=FLOWS[key], status=now) for key, now in self.status.items())
 
     async def change(self, project: model.Project, flow_id: str, verb: Verb) -> call_outcome.Accepted | CloudFailure:
-        """Stop a flow, as the next trouble has it; nobody asks for anything else here."""
+        """Stop a flow, with the next trouble, if any; other changes are not used here."""
         assert verb is Verb.STOP
         request = self.calls_stop(flow_id)
         reply = await self._stop(flow_id)
@@ -188,9 +187,9 @@ def _failure(trouble: str) -> CloudFailure:
 
 
 class StrictChat:
-    """ports.Chat that keeps what stands there; `troubles` meet the next calls, one each.
+    """ports.Chat that keeps its messages; `troubles` affect the next calls, one each.
 
-    `sees` is asked at each message about a request, before it stands there, and `answers` at each answer.
+    `sees` is called before each message about a request, and `answers` before each answer.
     """
 
     def __init__(self) -> None:
@@ -234,7 +233,7 @@ class StrictChat:
         return f"{self._number:06}.reply"
 
     async def reply_privately(self, seen: records.Request, reply: records.Reply) -> None:
-        """Tell the requester alone."""
+        """Send the requester a direct message."""
         self.sees(seen, reply)
 
     async def retire_copy(self, channel: str, ts: str, card: answers.CardLink) -> None:
@@ -242,14 +241,14 @@ class StrictChat:
         self.cards.pop(ts, None)
 
     async def answer(self, entry: Entry, answer: answers.AnyAnswer) -> None:
-        """Tell one person."""
+        """Answer one person."""
         self.answers(entry, answer)
         with_answer = self._meet("answer", about=entry.key)
         self.answered[entry.key] += 1
         self._lose(with_answer)
 
     def _meet(self, what: str, *, about: str = "") -> bool:
-        """Fail before the effect, or tell whether the answer will be there."""
+        """Fail before the effect, or return whether the reply will arrive."""
         trouble = self.troubles.popleft() if self.troubles else None
         if trouble == "refused" and what in ("reply", "answer"):
             self.refused.add(about)
@@ -267,7 +266,7 @@ class StrictChat:
 
 
 class People:
-    """ports.Directory in memory; `away` is Slack not to be asked."""
+    """ports.Directory in memory; `away` means that Slack cannot be asked."""
 
     def __init__(self) -> None:
         usual = dict.fromkeys(PEOPLE.values(), model.Kind.MEMBER)
@@ -276,12 +275,12 @@ class People:
         self.away = False
 
     async def person(self, actor: Actor, *, max_age: float) -> model.Person:
-        """Say what somebody is."""
+        """Return the person behind an actor."""
         kind = model.Kind.UNREACHABLE if self.away else self.kinds.get(actor, model.Kind.STRANGER)
         return model.Person(actor=actor, kind=kind)
 
     async def persons(self, users: Collection[str], *, max_age: float) -> Mapping[str, model.Person]:
-        """Say what several people are."""
+        """Return several people."""
         actors = {actor.user: actor for actor in self.kinds}
         named = {user: actors.get(user, Actor(team="T1", user=user)) for user in users}
         return {user: await self.person(actor, max_age=max_age) for user, actor in named.items()}

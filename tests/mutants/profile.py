@@ -1,4 +1,4 @@
-"""Hypothesis as mutation testing needs it: the same examples each time, in a process that runs every law many times."""
+"""Hypothesis for mutation testing: the same examples each time, in a process that runs every law many times."""
 
 from hypothesis import HealthCheck, settings
 

@@ -1,4 +1,4 @@
-"""Emergencies in the policy: who may use one, over whom it passes, who judges it, and laws for what it never gives."""
+"""Break-glass: who may use it, whose approvals it skips, who reviews it, and laws for what it never allows."""
 
 import dataclasses
 
@@ -146,7 +146,7 @@ def emergency(
     second: str = "",
     by: str = ALICE,
 ) -> records.Request:
-    """Return an emergency of Alice, or another, pressed by a second where one is named."""
+    """Return an emergency of the requester, with a second press if `second` is given."""
     requester = Actor(team="T0", user=by)
     pressed = [requester, Actor(team="T0", user=second)] if second else []
     return records.Request(
@@ -172,7 +172,7 @@ GONE = dataclasses.replace(OWN, name="renamed")
 
 
 class TestJudges:
-    """Who may deny and review, by the rules in force; the request had passed over `leads` and a group."""
+    """Who may deny and review by the current rules; the request skipped `leads` and a group."""
 
     @pytest.mark.parametrize(
         ("found", "judges"),
@@ -235,7 +235,7 @@ class TestJudges:
 
 
 class TestGroups:
-    """Which groups Slack is asked about before an emergency is decided, and before somebody judges it."""
+    """Which groups Slack is asked about before an emergency is decided, denied or reviewed."""
 
     def test_those_that_use_it_are_asked_about_and_those_whom_a_deny_names(self) -> None:
         rule = dataclasses.replace(BURNING, who=("oncall",), emergency=("leads", OTHER_GROUP))

@@ -1,4 +1,4 @@
-"""The cases of a policy: held against what is decided, key by key."""
+"""The cases of a policy: compared with the decisions, key by key."""
 
 import dataclasses
 
@@ -13,12 +13,12 @@ GATE = rules(STOP_BY_ONCALL, ALONE)
 
 
 def case(user: str = ALICE, command: str = "stop main-feed", **keys: object) -> Case:
-    """Return a case that is asked in the home channel, and allowed unless told otherwise."""
+    """Return a case in the home channel that expects "allow", unless `changed` says otherwise."""
     return Case.model_validate({"user": user, "channel": "C0HOME", "command": command, "expect": "allow", **keys})
 
 
 def judged(found: Case, gate: model.Policy = GATE) -> list[str]:
-    """Return the keys in which a case does not hold."""
+    """Return the keys that fail in a case."""
     return [key for key, _ in case_checks.judge(gate, found)]
 
 

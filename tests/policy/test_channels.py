@@ -1,4 +1,4 @@
-"""Which project is meant where something is typed, and where the card stands."""
+"""Which project a command in a channel is about, and where its card appears."""
 
 from bot.policy import channels
 from tests.policy.test_model import EU, HK, rules

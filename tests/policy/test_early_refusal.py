@@ -1,4 +1,4 @@
-"""Who is refused before the cloud is asked anything: never somebody whom a rule lets do it for some flow."""
+"""Early refusals: never of a person whom a rule allows this for some flow."""
 
 import dataclasses
 
@@ -31,7 +31,7 @@ URGENT = dataclasses.replace(STOP_BY_ONCALL, emergency=("oncall",), flows=("scra
 def refusal(
     *found: model.Rule, who: str = ERIN, emergency: bool = False, groups: model.Groups | None = None
 ) -> Why | None:
-    """Say why somebody is refused early, if they are."""
+    """Return why a person is refused early, or None."""
     refused = early_refusal.refuse(rules(*found), ask(who), groups or {}, emergency=emergency)
     return None if refused is None else refused.why
 
@@ -122,5 +122,5 @@ def test_what_a_typed_word_allows_it_allows_as_an_id_and_as_a_name(
     for flow_id, flow_name in ((typed, "main-feed"), (typed, "x"), ("f-1b2d", typed)):
         this = dataclasses.replace(question, flow_id=flow_id, flow_name=flow_name)
         decision = evaluation.decide(gate, this, groups)
-        # Of a name that is not known yet, another rule may ask for more people than there are, or than can be asked.
+        # For an unknown name, another rule may require more approvers than there are, or than can be asked about.
         assert not isinstance(decision, Refuse) or decision.why in (Why.UNSATISFIABLE, Why.UNREACHABLE)

@@ -1,4 +1,4 @@
-"""The explanation: it agrees with the decision, and names the condition that keeps a rule from matching."""
+"""The explanation agrees with the decision, and names the condition that keeps a rule from matching."""
 
 import dataclasses
 
@@ -29,7 +29,7 @@ from tests.policy.test_model import (
 
 
 def matches(explanation: explain.Explanation) -> list[bool | None]:
-    """Return what is said of each rule."""
+    """Return whether each rule matches."""
     return [look.matches for look in explanation.looks]
 
 
@@ -108,7 +108,7 @@ def test_the_first_condition_that_fails_is_named(rule: model.Rule, verb: Verb, f
 @pytest.mark.parametrize(
     ("found", "user", "groups", "line"),
     [
-        ((ALONE,), CAROL, {}, 'yes: by rule "leads alone", alone; open for 1800 seconds'),
+        ((ALONE,), CAROL, {}, 'yes, without approval: by rule "leads alone"; open for 1800 seconds'),
         (
             (STOP_BY_ONCALL,),
             ALICE,
@@ -119,7 +119,8 @@ def test_the_first_condition_that_fails_is_named(rule: model.Rule, verb: Verb, f
             (dataclasses.replace(ALONE, protected=("main-*",)), dataclasses.replace(ALONE, name="two")),
             CAROL,
             {},
-            'yes: by rule "leads alone", alone; the flow\'s name must be typed, by rule "leads alone"; open for',
+            'yes, without approval: by rule "leads alone"; the flow\'s name must be typed, '
+            'by rule "leads alone"; open for',
         ),
         ((FREEZE, ALONE), ALICE, {}, 'no: rule "frozen" denies it; who could do it instead: leads'),
         ((STOP_BY_ONCALL,), ERIN, {GROUP: frozenset()}, "no: no rule allows it; who could do it instead: oncall"),

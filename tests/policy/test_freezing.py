@@ -1,4 +1,4 @@
-"""Freezes: inside one a rule asks for more or denies, outside it is as it was."""
+"""Freezes: inside one, a rule requires more approvals or denies; outside, it is unchanged."""
 
 import dataclasses
 
@@ -83,5 +83,5 @@ def test_a_freeze_never_allows_more(
         evaluation.decide(freezing.at(frozen, now), question, groups),
     )
     if isinstance(before, model.Refuse) and before.why is Why.UNSATISFIABLE:
-        return  # another rule may ask for the most by now, one whose approvers are enough
+        return  # another rule may now require the most, and have enough approvers
     assert allows_at_most(after, before)

@@ -1,4 +1,4 @@
-"""What `flowbot check` finds odd about rules that are in order by themselves."""
+"""The warnings of `flowbot check` about rules that are each valid."""
 
 import dataclasses
 

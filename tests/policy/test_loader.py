@@ -1,4 +1,4 @@
-"""The policy file: what it may say, and where each mistake in it is found."""
+"""The policy file: what it may contain, and the place of each mistake."""
 
 import contextlib
 import hashlib
@@ -267,8 +267,8 @@ def test_projects_whose_variables_would_be_the_same_are_refused() -> None:
         ("https://live.example.org/v1", "must end after the host"),
         ("https://live.example.org/?a=b", "must end after the host"),
         ("https://live.example.org/#a", "must end after the host"),
-        ("https://u:p@live.example.org", "must contain no user and no password"),
-        ("http://localhost@live.example.org", "must contain no user and no password"),
+        ("https://u:p@live.example.org", "must not contain a user or a password"),
+        ("http://localhost@live.example.org", "must not contain a user or a password"),
         ("ftp://live.example.org", "must be a URL like https://host"),
         ("live.example.org", "must be a URL like https://host"),
         ("https://", "must be a URL like https://host"),
@@ -541,7 +541,7 @@ def test_a_freeze_may_last_for_as_long_as_dates_go(zone: str) -> None:
 
 
 BERLIN = 'zone = "Europe/Berlin"\ndeny = true\n'
-ENDS_EARLIER = 1792888200.0  # 2026-10-25T00:30:00Z: 02:30 in summer time; the clock strikes it again an hour later
+ENDS_EARLIER = 1792888200.0  # 2026-10-25T00:30:00Z: 02:30 in summer time; the clock shows it again an hour later
 MISSING_EARLIER = 1774744200.0  # 2026-03-29T00:30:00Z: 02:30 does not exist, and is read as 01:30 or as 03:30
 
 
@@ -574,14 +574,14 @@ def test_a_freeze_may_ask_for_approvals_where_the_rule_asks_for_none() -> None:
 
 
 def case(**keys: object) -> str:
-    """Write a case about Alice, who may stop flows by the rule "one"; None leaves a key out."""
+    """Return the TOML of a case about Alice, whom the rule "one" lets stop flows; None leaves a key out."""
     given = {"user": "U0ALICE", "channel": "C0WAR", "command": "stop main-feed", "expect": "allow", **keys}
     lines = [f"{key} = {json.dumps(value)}" for key, value in given.items() if value is not None]
     return "\n".join(("[[cases]]", *lines, ""))
 
 
 def cases_told(text: str, *, of: str = RULE) -> list[str]:
-    """Return what is wrong with cases below a project and a rule: they begin in line 9, with their keys from 10 on."""
+    """Return the problems of cases after a project and a rule; they begin in line 9, with their keys from line 10."""
     return [line.removeprefix("f.toml:") for line in told(PROJECT + of + text)]
 
 
@@ -611,16 +611,16 @@ def test_a_case_that_holds(keys: dict[str, object]) -> None:
         ({"channel": "C0WER"}, '11: case 1, channel: "C0WER" is not a channel of this file; did you mean "C0WAR"?'),
         (
             {"command": "stpo main-feed"},
-            '12: case 1, command: "stpo main-feed" is not a command that rules decide, such as: stop main-feed',
+            '12: case 1, command: "stpo main-feed" is not a command that a rule decides; try: stop main-feed',
         ),
         ({"command": ""}, "12: case 1, command: must not be empty"),
-        ({"command": "help"}, '12: case 1, command: "help" is not a command that rules decide'),
-        ({"command": "stop a --project eu"}, "12: case 1, command: which project is meant? Add --project, one of: hk"),
+        ({"command": "help"}, '12: case 1, command: "help" is not a command that a rule decides'),
+        ({"command": "stop a --project eu"}, "12: case 1, command: which project? Add --project with one of: hk"),
         ({"expect": "yes"}, "13: case 1, expect: must be 'allow' or 'deny'"),
         ({"expects": "allow"}, '14: case 1, expects: is not a known key here; did you mean "expect"?'),
         ({"member_of": "S0ONE"}, "14: case 1, member_of: must be a list in brackets"),
         ({"member_of": ["leads"]}, '14: case 1, member_of: "leads" is not the id of a user group (S…)'),
-        ({"member_of": ["S0ONE"]}, '14: case 1, member_of: "S0ONE" is in no set and no rule'),
+        ({"member_of": ["S0ONE"]}, '14: case 1, member_of: "S0ONE" is not in any set or rule'),
         ({"approvals": -1}, "14: case 1, approvals: must not be negative"),
         ({"approvals": "1"}, "14: case 1, approvals: must be a whole number"),
         (
@@ -630,14 +630,18 @@ def test_a_case_that_holds(keys: dict[str, object]) -> None:
         ({"rule": "ones"}, '14: case 1, rule: "ones" is not a rule of this file; did you mean "one"?'),
         (
             {"expect": "deny"},
-            '13: case 1, expect: expects "deny"; the decision is yes: by rule "one", alone; open for 1800 seconds',
+            '13: case 1, expect: expects "deny"; the decision is yes, without approval: '
+            'by rule "one"; open for 1800 seconds',
         ),
         (
             {"user": "U0BOB"},
             '13: case 1, expect: expects "allow"; the decision is no: no rule allows it; '
             "who could do it instead: U0ALICE",
         ),
-        ({"approvals": 1}, '14: case 1, approvals: expects 1 approval; the decision is yes: by rule "one", alone;'),
+        (
+            {"approvals": 1},
+            '14: case 1, approvals: expects 1 approval; the decision is yes, without approval: by rule "one";',
+        ),
         ({"approvals": 2}, "14: case 1, approvals: expects 2 approvals; the decision is"),
     ],
 )
@@ -713,7 +717,7 @@ SHAPES: dict[str, Callable[[int], str]] = {
 
 
 def work_done(text: str) -> int:
-    """Count the calls, of Python and of C, that finding all places in a text makes, and what is parsed meanwhile."""
+    """Count the calls of Python and C functions while the lines of a text are found, and the characters parsed."""
     made = 0
 
     def count(frame: types.FrameType, event: str, argument: object) -> None:
@@ -764,7 +768,7 @@ STATEMENTS = [
 
 
 def fewest_lines(text: str) -> list[tuple[int, int]]:
-    """Return the lines of each statement the slow way: the fewest lines that are TOML by themselves."""
+    """Return the lines of each statement the slow way: the fewest lines that are valid TOML."""
     rows, found, start = text.split("\n"), [], 0
     for end in range(1, len(rows) + 1):
         with contextlib.suppress(tomllib.TOMLDecodeError):

@@ -1,4 +1,4 @@
-"""The gate: tables for what it says, laws for what it never does."""
+"""The evaluation of rules: tables of decisions, and laws for what it never allows."""
 
 import dataclasses
 import itertools
@@ -261,7 +261,7 @@ class TestGroupsNeeded:
 
 
 class TestBehind:
-    """The people behind ids: a user id stands for the person whom Slack names for it, a group for its members."""
+    """The people behind ids: a user id stands for the person that Slack names, a group for its members."""
 
     def test_each_id_stands_for_the_person_whom_slack_names(self) -> None:
         groups = {GROUP: frozenset({BOB, CAROL}), ALICE: frozenset({"W0ALICE"}), BOB: frozenset({"W0BOB"})}
@@ -326,7 +326,7 @@ some_groups = st.fixed_dictionaries({}, optional={GROUP: st.none() | members, OT
 
 
 def allows_at_most(less: model.Decision, more: model.Decision) -> bool:
-    """Whoever gets `less` can do nothing that `more` would not let them do."""
+    """Return whether `less` allows nothing that `more` does not."""
     if isinstance(less, model.Refuse):
         return True
     if isinstance(less, model.Allow):
@@ -409,7 +409,7 @@ class TestLaws:
         before, after = (evaluation.decide(rules(*found), question, groups) for found in (gate.rules, raised))
         applied_is_raised = isinstance(after, model.NeedApproval) and isinstance(before, model.Refuse)
         if applied_is_raised and isinstance(before, model.Refuse) and before.why is Why.UNSATISFIABLE:
-            return  # another rule may apply by now, one whose approvers are enough: more people are asked all the same
+            return  # another rule may now apply and have enough approvers; it still requires more people
         assert allows_at_most(after, before)
 
     @given(some_policy, some_question, some_groups, st.data())

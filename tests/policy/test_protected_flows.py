@@ -1,4 +1,4 @@
-"""Protected flows: where the flow's name has to be typed."""
+"""Protected flows: when the flow's name must be typed."""
 
 import dataclasses
 

@@ -1,4 +1,4 @@
-"""What the rules say to somebody in a place, whatever the flow."""
+"""What the rules say to a person in a place, for any flow."""
 
 import dataclasses
 from collections.abc import Mapping
@@ -36,12 +36,12 @@ def member(user: str = "U0ALICE", kind: Kind = Kind.MEMBER) -> Person:
 def usable(
     *rules: Rule, person: Person | None = None, groups: Mapping[str, frozenset[str] | None] = NOBODY
 ) -> set[Verb]:
-    """Return the verbs that somebody may use in the project."""
+    """Return the verbs that a person may use in the project."""
     return set(rights.usable(of(*rules), person or member(), [HK], groups))
 
 
 def named(*rules: Rule, groups: model.Groups = NOBODY) -> list[str]:
-    """Return the rules that say something to Alice."""
+    """Return the rules that apply to Alice."""
     return [right.rule for right in rights.rights(of(*rules), member(), HK, groups)]
 
 

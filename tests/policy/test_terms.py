@@ -1,4 +1,4 @@
-"""What a request keeps of the rule that was decided on."""
+"""What a request keeps of the deciding rule."""
 
 import dataclasses
 

@@ -1,4 +1,4 @@
-"""Votes: who may approve, confirm and withdraw, and what the others are told."""
+"""Votes: who may approve, confirm and withdraw, and why others may not."""
 
 import dataclasses
 from collections.abc import Iterable

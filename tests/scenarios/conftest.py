@@ -33,7 +33,7 @@ MAIN = "ec897482-d24b-4d64-aa39-407980901b2d"
 
 BOTH_DOORS = (
     *("test_stop", "test_typed_texts", "test_approvals", "test_deny_and_withdraw", "test_direct", "test_races"),
-    *("test_mentions", "test_emergency", "test_slack_away_at_start"),
+    *("test_mentions", "test_emergency", "test_slack_away_at_start", "test_samples"),
 )
 
 ACKNOWLEDGED = re.compile(r"(Dry run: )?(EMERGENCY: )?Reading ")
@@ -109,6 +109,13 @@ class Stage:
         if self.slack.people.by_socket:
             return await self.slack.sockets.deliver("interactive", payload, accepts=True)
         return await self.delivers({"payload": json.dumps(payload)})
+
+    async def delivers_event(self, payload: Any) -> Ack:
+        """Send an event with any content, in an envelope of any shape."""
+        if self.slack.people.by_socket:
+            return await self.slack.sockets.deliver("events_api", payload)
+        body = json.dumps(payload).encode()
+        return await self.slack.people.raw(body, {"Content-Type": "application/json", **self.slack.people.sign(body)})
 
     # What is visible
 

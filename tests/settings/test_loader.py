@@ -270,7 +270,7 @@ class TestProblems:
                 {"SLACK_API_URL": "http://slack.com/api/"},
                 ["SLACK_API_URL: must be https: plain http is for loopback only"],
             ),
-            ({"SLACK_API_URL": "https://slack.com/?a"}, ["SLACK_API_URL: must contain no query and no fragment"]),
+            ({"SLACK_API_URL": "https://slack.com/?a"}, ["SLACK_API_URL: must not contain a query or a fragment"]),
             ({"HUAWEICLOUD_SDK_AK": ""}, ["HUAWEICLOUD_SDK_AK: is missing: HUAWEICLOUD_SDK_SK is set"]),
             ({"HUAWEICLOUD_SDK_SK": ""}, ["HUAWEICLOUD_SDK_SK: is missing: HUAWEICLOUD_SDK_AK is set"]),
             (

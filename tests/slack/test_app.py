@@ -170,13 +170,19 @@ async def test_our_deliveries_reach_their_listeners(dispatching: Dispatching, pa
         {**CLICK, "type": "message_action", "callback_id": "x"},
         {**CLICK, "type": "block_suggestion", "action_id": "x", "value": ""},
         {**VIEW, "type": "view_closed"},
-        {**MENTION, "event": {**MENTION["event"], "type": "message"}},
         {"type": "nothing that anybody knows", "team_id": "T0PLAYGROUND"},
         {"team_id": "T0PLAYGROUND"},
     ],
 )
 async def test_other_deliveries_get_a_404_and_do_nothing(dispatching: Dispatching, payload: dict[str, Any]) -> None:
     assert (await dispatching.send(payload)).status_code == 404
+    assert dispatching.entries == []
+
+
+async def test_an_event_that_nobody_handles_is_acknowledged(dispatching: Dispatching) -> None:
+    answered = await dispatching.send({**MENTION, "event": {**MENTION["event"], "type": "message"}})
+
+    assert (answered.status_code, answered.body) == (200, b"")
     assert dispatching.entries == []
 
 

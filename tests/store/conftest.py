@@ -1,4 +1,4 @@
-"""Databases to test on: real files and a real server, opened by as many replicas as a test asks for."""
+"""Real databases, in files and on a server, opened by as many replicas as a test needs."""
 
 import dataclasses
 import itertools
@@ -19,7 +19,7 @@ BUSY = 0.02
 
 
 class Clock:
-    """A clock that a test sets: the wall's, the replica's own, and the server's where there is one."""
+    """A clock that a test sets: that of the system, the replica's monotonic one, and that of the server, if any."""
 
     def __init__(self) -> None:
         self._file: pathlib.Path | None = None
@@ -37,7 +37,7 @@ class Clock:
             self._file.write_text(repr(time))
 
     def show_in(self, file: pathlib.Path) -> None:
-        """Show the time in a file too, where a server reads it."""
+        """Write the time to a file too, from which the server reads it."""
         self._file = file
         self.time = self._time
 
@@ -46,7 +46,7 @@ class Clock:
         return self._time
 
     async def sleep(self, seconds: float) -> None:
-        """Let so many seconds pass at once."""
+        """Let the seconds pass at once."""
         self.time += seconds
 
 
@@ -76,7 +76,7 @@ def server() -> Iterator[postgres.Server]:
 
 @pytest.fixture(scope="session")
 def template(server: postgres.Server) -> str:
-    """Return the name of an empty database, made once, in which the server's clock is what a file says."""
+    """Return the name of an empty database, made once, whose clock is read from a file."""
     server.execute("CREATE DATABASE template_of_tests")
     migrate.migrate(server.url("template_of_tests"))
     server.follow_clock("template_of_tests")
@@ -85,7 +85,7 @@ def template(server: postgres.Server) -> str:
 
 @pytest.fixture
 def new_database(server: postgres.Server) -> Iterator[Callable[..., str]]:
-    """Return a way to make databases on the server, which are gone after the test."""
+    """Return a function that creates databases on the server, which are dropped after the test."""
     made: list[str] = []
 
     def make(*, template: str = "template1") -> str:
@@ -147,7 +147,7 @@ async def replicas(url: str, clock: Clock) -> AsyncIterator[Replicas]:
 
 @pytest.fixture
 async def mine(replicas: Replicas) -> store.SqlStore:
-    """Return the store of the replica that a test is about."""
+    """Return the store of the replica under test."""
     return await replicas.open("mine")
 
 
@@ -161,7 +161,7 @@ Rows = list[dict[str, object]]
 
 
 async def rows_of(opened: store.SqlStore, table: str) -> Rows:
-    """Return all rows of a table, as they stand."""
+    """Return all rows of a table."""
 
     def work(connection: sa.Connection) -> Rows:
         found = connection.execute(sa.select(sa.text("*")).select_from(sa.table(table)))
@@ -171,7 +171,7 @@ async def rows_of(opened: store.SqlStore, table: str) -> Rows:
 
 
 async def changed(opened: store.SqlStore, *statements: str) -> None:
-    """Do something to the database, past the store."""
+    """Execute statements on the database, bypassing the store."""
 
     def work(connection: sa.Connection) -> None:
         for statement in statements:

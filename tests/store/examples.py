@@ -1,4 +1,4 @@
-"""Records to store: one plain example of each, and Hypothesis strategies that fill every field by its type."""
+"""Records to store: a plain example of each, and Hypothesis strategies that fill every field by its type."""
 
 import dataclasses
 import enum
@@ -40,17 +40,17 @@ def request(request_id: str = "r1", *, flow: str = "flow-1", dry_run: bool = Fal
 
 
 def asked(request_id: str = "r1") -> records.Request:
-    """Return a pending request whose first reply is still unsent."""
+    """Return a pending request with an unsent first reply."""
     return transitions.say(request(request_id), records.ReplyKind.ASKED, at=100.0, actor=ALICE, needed=1)
 
 
 def approved(before: records.Request) -> records.Request:
-    """Return the request one version on, approved."""
+    """Return the next version of the request, approved."""
     return transitions.approve(before, records.Vote(actor=BOB, at=120.0), needed=1)
 
 
 def emergency(request_id: str = "r1", *, flow: str = "flow-1", dry_run: bool = False) -> records.Request:
-    """Return a pending emergency whose requester has pressed once."""
+    """Return a pending emergency with its first press."""
     passes_over = records.Emergency(members=("oncall",), passed_over=("leads",), first_at=110.0)
     terms = records.Terms(rule="stops", rule_text="…", policy_hash="0" * 64, approvals=0)
     plain = request(request_id, flow=flow, dry_run=dry_run)
@@ -58,12 +58,12 @@ def emergency(request_id: str = "r1", *, flow: str = "flow-1", dry_run: bool = F
 
 
 def let_run(before: records.Request, *, at: float = 120.0) -> records.Request:
-    """Return the emergency one version on, confirmed."""
+    """Return the next version of the emergency, confirmed."""
     return transitions.confirm_emergency(before, records.Vote(actor=ALICE, at=at))
 
 
 def denied(before: records.Request, *, at: float = 130.0, actor: Actor | None = BOB) -> records.Request:
-    """Return the request one version on, denied."""
+    """Return the next version of the request, denied."""
     ending = records.Ending(actor=actor, at=at)
     return transitions.end(before, Event.DENY, ending, said=records.ReplyKind.DENIED)
 
@@ -71,7 +71,7 @@ def denied(before: records.Request, *, at: float = 130.0, actor: Actor | None = 
 def change(
     found: records.Request | None = None, *, entry: str | None = None, answer: answers.AnyAnswer | None = None
 ) -> ports.Change:
-    """Return a change with one line of audit."""
+    """Return a change with one audit event."""
     event = ports.AuditEvent(at=1.0, what="changed", actor=ALICE, request_id=found.id if found else None)
     return ports.Change(audit=(event,), request=found, entry=entry, answer=answer)
 
@@ -83,17 +83,17 @@ async def add(opened: store.SqlStore, *found: records.Request) -> None:
 
 
 def entry(key: str = "k1", *, received_at: float = 1_700_000_000.0, text: str = "stop main") -> Entry:
-    """Return a command that was typed."""
+    """Return a typed command."""
     return Entry(key=key, actor=ALICE, arrival=Typed(text=text, channel="C1"), received_at=received_at)
 
 
 def new_key() -> str:
-    """Return a key that no other entry has."""
+    """Return a unique key."""
     return f"key {next(_numbers)}"
 
 
 def of(kind: Any) -> st.SearchStrategy[Any]:
-    """Return a strategy for values of a type, with every field of every record in it filled by its own type."""
+    """Return a strategy for values of a type, with every field of every record filled by its type."""
     origin, arguments = typing.get_origin(kind), typing.get_args(kind)
     if origin is typing.Annotated:
         return of(arguments[0])
@@ -115,7 +115,7 @@ def of(kind: Any) -> st.SearchStrategy[Any]:
 
 
 _PLAIN: dict[Any, st.SearchStrategy[Any]] = {
-    # PostgreSQL knows no NUL in a text, and UTF-8 no lone surrogates: the doors let neither in.
+    # PostgreSQL allows no NUL in text, and UTF-8 no lone surrogates; the doors let neither in.
     str: st.text(st.characters(exclude_categories=["Cs"], exclude_characters="\0"), max_size=20),
     float: st.floats(allow_nan=False, allow_infinity=False),
     int: st.integers(min_value=0, max_value=2**31 - 1),
@@ -125,7 +125,7 @@ _PLAIN: dict[Any, st.SearchStrategy[Any]] = {
 
 
 def any_request() -> st.SearchStrategy[records.Request]:
-    """Return a strategy for new requests: each has an id and a flow of its own, and its replies are numbered."""
+    """Return a strategy for new requests: each has its own id and flow, and its replies are numbered."""
     return of(records.Request).map(_as_new)
 
 
@@ -136,5 +136,5 @@ def _as_new(found: records.Request) -> records.Request:
 
 
 def numbered(unsent: tuple[records.Reply, ...]) -> tuple[records.Reply, ...]:
-    """Return the replies in order, none of them sent."""
+    """Return the replies numbered in order, all unsent."""
     return tuple(dataclasses.replace(reply, seq=seq, ts=None) for seq, reply in enumerate(unsent, start=1))

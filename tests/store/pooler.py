@@ -1,7 +1,7 @@
-"""A proxy that lends a session of the server to each transaction, as PgBouncer does in its transaction mode.
+"""A proxy that gives each transaction a session of the server, like PgBouncer in transaction mode.
 
-It gives every transaction the session that has rested longest, so that whoever relies on a session of its own is wrong
-at once, and it takes no settings of a session, as PgBouncer would refuse them.
+Each transaction gets the session that was idle longest, so that code that relies on its own session fails at once. It
+refuses session settings, like PgBouncer.
 """
 
 import asyncio
@@ -14,7 +14,7 @@ _SSL, _CANCEL = 80877103, 80877102
 
 
 class Pooler:
-    """The proxy's sessions with the server, and what it has seen."""
+    """The proxy's sessions with the server, and its statistics."""
 
     def __init__(self, *, port: int) -> None:
         self._port = port
@@ -25,7 +25,7 @@ class Pooler:
         self.named: list[bytes] = []
 
     async def fill(self, startup: bytes) -> None:
-        """Open the sessions with what the first client said of itself."""
+        """Open the sessions with the start-up message of the first client."""
         for _ in range(SESSIONS):
             reader, writer = await asyncio.open_connection("127.0.0.1", self._port)
             writer.write(startup)
@@ -36,7 +36,7 @@ class Pooler:
             self._resting.put_nowait((reader, writer))
 
     async def serve(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
-        """Serve one client to its end."""
+        """Serve one client until it disconnects."""
         with contextlib.suppress(asyncio.IncompleteReadError, ConnectionError):
             await self._greet(reader, writer)
             while True:
@@ -100,7 +100,7 @@ async def _message(reader: asyncio.StreamReader) -> tuple[bytes, bytes]:
 
 @contextlib.asynccontextmanager
 async def pooling(port: int) -> AsyncIterator[tuple[Pooler, int]]:
-    """Run a proxy before the server on that port; yield it and its own port."""
+    """Run a proxy in front of the server on a port; yield it and its own port."""
     pooler = Pooler(port=port)
     listener = await asyncio.start_server(pooler.serve, "127.0.0.1", 0)
     try:

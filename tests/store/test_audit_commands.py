@@ -33,7 +33,7 @@ Command = Callable[..., Result]
 
 @pytest.fixture
 async def opened(replicas: Replicas) -> store.SqlStore:
-    """Return the store of a bot that has written three rows, a day apart, and linked none of them."""
+    """Return the store of a bot that has written three rows, one a day, and not linked them."""
     found = await replicas.open("bot")
     for number, what in enumerate(("asked", "approved", "outcome")):
         await note(found, what, at=START + number * DAY)
@@ -42,7 +42,7 @@ async def opened(replicas: Replicas) -> store.SqlStore:
 
 @pytest.fixture
 def flowbot(opened: store.SqlStore, url: str, tmp_path: pathlib.Path, monkeypatch: pytest.MonkeyPatch) -> Command:
-    """Return a way to run the command beside the bot."""
+    """Return a function that runs the command beside the bot."""
     (tmp_path / "flowbot.toml").write_text(world.POLICY.replace("{endpoint}", "http://127.0.0.1:9"))
     monkeypatch.chdir(tmp_path)
     environ = {
@@ -102,10 +102,10 @@ async def test_the_export_of_a_time_verifies_by_itself(
 
 
 @pytest.mark.parametrize("time", ["yesterday", "2023-13-01", "-2h", ""])
-async def test_what_is_no_time_is_wrong_usage(flowbot: Command, time: str) -> None:
+async def test_an_invalid_time_is_wrong_usage(flowbot: Command, time: str) -> None:
     code, printed = await run(flowbot, "export", f"--since={time}")
     assert code == 2
-    assert "is no time: write 2026-11-24T03:00:00Z" in printed
+    assert "is not a time; write 2026-11-24T03:00:00Z" in printed
 
 
 async def test_an_export_for_security_tools_follows_their_schema(flowbot: Command) -> None:
@@ -199,10 +199,10 @@ async def test_the_program_of_the_documents_verifies_an_export_without_flowbot(
 
 
 @pytest.mark.parametrize("head", ["3", "3:abc", f"x:{'0' * 64}", f"3-{'0' * 64}"])
-async def test_what_is_no_head_is_wrong_usage(flowbot: Command, head: str) -> None:
+async def test_an_invalid_head_is_wrong_usage(flowbot: Command, head: str) -> None:
     code, printed = await run(flowbot, "verify", "--head", head)
     assert code == 2
-    assert "is no head: write SEQ:HASH" in printed
+    assert "is not a head; write SEQ:HASH" in printed
 
 
 async def test_a_long_audit_is_read_a_batch_at_a_time(
@@ -216,7 +216,7 @@ async def test_a_long_audit_is_read_a_batch_at_a_time(
     assert (await run(flowbot, "verify", "--file", "export"))[0] == (await run(flowbot, "verify"))[0] == 0
 
 
-async def test_what_is_not_linked_because_another_replica_links_is_told(
+async def test_rows_that_are_not_linked_yet_are_reported(
     flowbot: Command, opened: store.SqlStore, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     async def links_nothing(self: store.SqlStore, limit: int) -> int:
@@ -225,6 +225,6 @@ async def test_what_is_not_linked_because_another_replica_links_is_told(
     monkeypatch.setattr(store.SqlStore, "link_audit", links_nothing)
     assert await run(flowbot, "export") == (
         0,
-        "3 rows are not in the chain yet, and left out: a running flowbot links them",
+        "3 rows are left out: a running flowbot has not added them to the chain yet",
     )
     assert await run(flowbot, "verify") == (0, "there are no rows")

@@ -1,4 +1,4 @@
-"""The audit's chain as values: what its hash covers, and a law that no tampering with rows goes unnoticed."""
+"""The audit's hash chain: what a hash covers, and a law that no tampering goes unnoticed."""
 
 import copy
 import hashlib
@@ -195,7 +195,7 @@ some_rows = st.lists(
 
 @st.composite
 def tampered(draw: st.DrawFn) -> tuple[Rows, Rows]:
-    """Draw rows, and the same after one thing was done to them."""
+    """Draw rows, and the same rows after one kind of tampering."""
     found = draw(some_rows)
     place = draw(st.integers(0, len(found) - 1))
     changed = copy.deepcopy(found)

@@ -1,4 +1,4 @@
-"""What every store must do, on every kind of database."""
+"""The contract of the store, on both kinds of database."""
 
 import asyncio
 import dataclasses
@@ -11,6 +11,7 @@ from sqlalchemy import exc
 from bot.commands.deliveries import Actor, Entry, Verdict
 from bot.lifecycle import records, schedule, transitions
 from bot.lifecycle.states import Event, State
+from bot.policy.file import keys
 from bot.store import store
 from bot.usecases import answers, errors, ports
 
@@ -145,6 +146,14 @@ class TestFlows:
         assert newest.id == "r1"
         assert await mine.last_denial("live", "flow-1", since=231.0) is None
         assert await mine.last_denial("live", "flow-2", since=0.0) is None
+
+    async def test_a_denial_counts_however_long_the_request_was_pending(self, mine: store.SqlStore) -> None:
+        new = dataclasses.replace(examples.request(), asked_at=1000.0, expires_at=1000.0 + keys.LONGEST)
+        await add(mine, new)
+        await mine.commit(change(examples.denied(new, at=new.expires_at)))
+        newest = await mine.last_denial("live", "flow-1", since=new.expires_at)
+        assert newest is not None
+        assert newest.id == new.id
 
 
 class TestEmergencies:
@@ -311,7 +320,7 @@ class TestPausing:
 
 
 class TestLookingBack:
-    """What the verbs that read ask for."""
+    """The queries of the read commands."""
 
     async def test_of_what_is_unsettled_something_may_still_come(self, mine: store.SqlStore) -> None:
         waits, rehearsal = examples.request("r1"), examples.request("r2", dry_run=True)
@@ -460,7 +469,7 @@ class TestRequestLeases:
         await add(mine, examples.request())
         clock.time += store.LEASE
         await other.claim("r1")
-        mine._leases.given("r1", asked_at=mine._leases.now())  # as the late reply to an earlier write would
+        mine._leases.given("r1", asked_at=mine._leases.now())  # like the late reply to an earlier write
         await mine.commit(change(examples.approved(examples.request())))
         assert mine.lease_left("r1") == 0
 
@@ -853,7 +862,7 @@ class TestAudit:
 
 
 class TestKeys:
-    """How access keys stand with the cloud."""
+    """The state of access keys."""
 
     @pytest.mark.parametrize("law", key_laws.LAWS, ids=lambda law: law.__name__)
     async def test_keys_are_counted(self, mine: store.SqlStore, other: store.SqlStore, law: key_laws.Law) -> None:

@@ -1,4 +1,4 @@
-"""What is known of a write to a file that fails, who waits for whom, and what an operator is told."""
+"""SQLite: what is known after a failed write, who waits for whom, and the messages to an operator."""
 
 import asyncio
 import errno
@@ -135,7 +135,7 @@ class TestFailures:
 
 
 class _FromPostgres(Exception):
-    """How asyncpg tells of a constraint."""
+    """An error like asyncpg's for a constraint."""
 
 
 @pytest.mark.parametrize(

@@ -1,4 +1,4 @@
-"""What `DATABASE_URL` means."""
+"""Parsing `DATABASE_URL`."""
 
 import pathlib
 

@@ -1,4 +1,4 @@
-"""Who may use an SQLite file: one process, whatever name it opens, and no other user of the machine."""
+"""Only one process may use an SQLite file, whatever name it opens, and no other user of the machine."""
 
 import errno
 import os
@@ -80,7 +80,7 @@ except errors.StoreError as error:
 
 
 def locks_of(file: pathlib.Path) -> list[str]:
-    """Return what the kernel knows of this process's locks of parts of the file."""
+    """Return this process's locks of parts of the file, from the kernel."""
     mine = [f" {os.getpid()} ", f":{file.stat().st_ino} "]
     lines = pathlib.Path("/proc/locks").read_text().splitlines()
     found = [line.partition(":")[2] for line in lines if "POSIX" in line and all(part in line for part in mine)]
@@ -139,5 +139,5 @@ class TestPrivate:
 
 
 def modes(directory: pathlib.Path) -> dict[str, int]:
-    """Return who may do what with each file."""
+    """Return the mode of each file."""
     return {path.name: stat.S_IMODE(path.stat().st_mode) for path in directory.iterdir()}

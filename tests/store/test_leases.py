@@ -1,4 +1,4 @@
-"""How long a replica may believe in its own leases."""
+"""How long a replica counts on its own leases."""
 
 import time
 
@@ -9,13 +9,13 @@ from bot.store import leases
 
 @pytest.fixture
 def clock() -> list[float]:
-    """Return a clock: its one item is the time."""
+    """Return a clock: a list with the time as its only item."""
     return [100.0]
 
 
 @pytest.fixture
 def mine(clock: list[float]) -> leases.Leases:
-    """Return the leases of a replica that has none yet."""
+    """Return the leases of a new replica."""
     return leases.Leases(seconds=30.0, monotonic=lambda: clock[0])
 
 

@@ -1,4 +1,4 @@
-"""The audit's chain in a database: one chain whoever links, and cut off at its beginning only."""
+"""The audit's chain in a database: one chain whichever replica links, and deletion only from its beginning."""
 
 import asyncio
 
@@ -148,7 +148,7 @@ async def test_the_last_row_cut_off_is_found_against_the_head(mine: store.SqlSto
 
 
 def without_triggers(opened: store.SqlStore, statement: str) -> tuple[str, ...]:
-    """Return what somebody with all rights on the database would do."""
+    """Return the statements of somebody with all rights on the database."""
     if "sqlite" in str(type(opened.database.writer)).lower():
         return (
             "DROP TRIGGER audit_keeps_rows",

@@ -1,4 +1,4 @@
-"""The migrations make exactly the tables that the code expects, whole or not at all."""
+"""The migrations create exactly the tables that the code expects, and are atomic."""
 
 import asyncio
 import os
@@ -42,7 +42,7 @@ def _tables(file: pathlib.Path) -> set[str]:
 
 @pytest.fixture
 def file(tmp_path: pathlib.Path) -> pathlib.Path:
-    """Return the path of a database that is not there yet."""
+    """Return the path of a database that does not exist yet."""
     return tmp_path / "flowbot.db"
 
 
@@ -62,7 +62,7 @@ def place(request: pytest.FixtureRequest) -> str:
 
 
 async def inspect(url: str, look: Callable[[sa.Connection], T]) -> T:
-    """Look at a database of any kind, and keep what was done to it."""
+    """Run a function on a database of any kind, and commit its changes."""
     parsed = database_url.parse(url)
     if database_url.sqlite_file(parsed) is not None:
         file = sa.create_engine(parsed)
@@ -78,7 +78,7 @@ async def inspect(url: str, look: Callable[[sa.Connection], T]) -> T:
 
 
 def migrate_to(url: str, revision: str, monkeypatch: pytest.MonkeyPatch) -> None:
-    """Make a database as older code made it."""
+    """Create a database like older code."""
     with monkeypatch.context() as patched:
         patched.setattr(migrate, "_NEWEST", revision)
         migrate.migrate(url)

@@ -1,4 +1,4 @@
-"""Rows of the audit as OCSF events, held to OCSF's own schema of the class."""
+"""Rows of the audit as OCSF events, checked against OCSF's own schema of the class."""
 
 import json
 import pathlib

@@ -1,4 +1,4 @@
-"""The store behind a real PgBouncer in transaction mode: the part of the contract that takes leases and races."""
+"""The store behind a real PgBouncer in transaction mode: the contract's tests of leases and races."""
 
 import asyncio
 from collections.abc import Iterator
@@ -13,7 +13,7 @@ from . import test_contract
 
 @pytest.fixture(scope="module")
 def pooled_port(server: postgres.Server) -> Iterator[int]:
-    """Return the port of a PgBouncer before the server."""
+    """Return the port of a PgBouncer in front of the server."""
     with proxies.pgbouncer(server) as port:
         yield port
 

@@ -1,4 +1,4 @@
-"""What is special about a server: it restarts, hangs, refuses, and others write to it at the same time."""
+"""PostgreSQL only: the server restarts, hangs or refuses, and others write at the same time."""
 
 import asyncio
 import dataclasses
@@ -43,7 +43,7 @@ async def db(url: str) -> AsyncIterator[database.Database]:
 
 @pytest.fixture(scope="module")
 def frail() -> Iterator[servers.Server]:
-    """Return a server that tests stop."""
+    """Return a server that tests may stop."""
     with servers.running() as server:
         server.execute("CREATE DATABASE flowbot")
         migrate.migrate(server.url("flowbot"))
@@ -52,14 +52,14 @@ def frail() -> Iterator[servers.Server]:
 
 @pytest.fixture
 async def on_frail(frail: servers.Server) -> AsyncIterator[store.SqlStore]:
-    """Return a store on the server that tests stop."""
+    """Return a store on the server that tests may stop."""
     opened = await opening.open_store(frail.url("flowbot"), clock=Clock(), replica="mine")
     yield opened
     await opened.close()
 
 
 async def query(opened: database.Database, statement: str) -> object:
-    """Run one statement where the store writes."""
+    """Run one statement on a write connection."""
 
     def work(connection: sa.Connection) -> object:
         result = connection.exec_driver_sql(statement)
@@ -69,7 +69,7 @@ async def query(opened: database.Database, statement: str) -> object:
 
 
 def entry() -> str:
-    """Return a key that no other entry has."""
+    """Return the key of a new entry."""
     return examples.new_key()
 
 
@@ -482,4 +482,4 @@ class TestBehindAPooler:
 
 
 _KNOWN_TO_POOLERS = {"user", "database", "client_encoding", "application_name", ""}
-"""What PgBouncer lets a client say of itself at the start."""
+"""The start-up parameters that PgBouncer accepts."""

@@ -1,4 +1,4 @@
-"""What is old and settled goes, a little at a time; what somebody may still act on stays."""
+"""Old settled records are deleted in small steps; those that people may still act on are kept."""
 
 import dataclasses
 
@@ -16,7 +16,7 @@ DAY = 86_400.0
 
 
 async def settle(opened: store.SqlStore, *found: records.Request) -> None:
-    """Store requests that were denied, and of which nothing is due any more."""
+    """Store denied requests with nothing due."""
     for one in found:
         await add(opened, one)
         await opened.commit(change(examples.denied(one)))
@@ -24,7 +24,7 @@ async def settle(opened: store.SqlStore, *found: records.Request) -> None:
 
 
 async def clean(opened: store.SqlStore, *, before: float, limit: int = 100) -> int:
-    """Clean up until nothing is left, and return how many records are gone."""
+    """Clean up until nothing is left, and return the number of deleted records."""
     gone = 0
     while deleted := await opened.clean_up(keep_for=opened._clock.now() - before, limit=limit):
         assert deleted <= limit

@@ -1,4 +1,4 @@
-"""The commands on a server: who makes the tables, who refuses, and a pause beside whoever serves."""
+"""The commands with a database server: who creates the tables, who refuses, and a pause beside a running bot."""
 
 import os
 import pathlib
@@ -18,7 +18,7 @@ from .conftest import Clock
 
 @pytest.fixture
 def environ(tmp_path: pathlib.Path) -> dict[str, str]:
-    """Return settings that are in order, offline, but for the database."""
+    """Return valid settings, except for the database."""
     (tmp_path / "flowbot.toml").write_text(world.POLICY.replace("{endpoint}", "http://127.0.0.1:9"))
     return {
         "PATH": os.environ["PATH"],
@@ -33,7 +33,7 @@ def environ(tmp_path: pathlib.Path) -> dict[str, str]:
 
 
 def flowbot(directory: pathlib.Path, environ: dict[str, str], *arguments: str) -> tuple[int, str]:
-    """Run the command to its end, and return its exit code and the last line that it said."""
+    """Run the command, and return its exit code and its last line of output."""
     command = [sys.executable, "-m", "bot", *arguments]
     done = subprocess.run(  # noqa: S603 - our own words
         command, cwd=directory, env=environ, capture_output=True, text=True, timeout=120, check=False

@@ -1,4 +1,4 @@
-"""A dict within bounds."""
+"""A dict with a maximum size."""
 
 from hypothesis import given
 from hypothesis import strategies as st

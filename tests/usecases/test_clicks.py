@@ -1,4 +1,4 @@
-"""What a click or a submitted modal changes, and what whoever pressed is told."""
+"""Clicks and submitted modals: what they change, and their answers."""
 
 import asyncio
 import dataclasses
@@ -34,20 +34,20 @@ async def desk(tmp_path: pathlib.Path) -> AsyncIterator[Desk]:
 
 
 async def press(desk: Desk, button: str, actor: Actor, seen: Request) -> answers.AnyAnswer | None:
-    """Press a button and return what its presser is told."""
+    """Press a button and return the answer."""
     return (await desk.take(desk.click(button, actor, seen.id))).answer
 
 
 async def submit(
     desk: Desk, modal: Modal, actor: Actor, about: str, reason: str | None, *, name: str | None = None
 ) -> answers.AnyAnswer | None:
-    """Submit a modal and return what its sender is told."""
+    """Submit a modal and return the answer."""
     sent = Submitted(modal=modal, request_id=about, reason=reason, name=name)
     return (await desk.take(desk.entry(sent, actor))).answer
 
 
 def audited(desk: Desk) -> str:
-    """Return what the audit tells of last."""
+    """Return the name of the last audit event."""
     return str(desk.select("SELECT what FROM audit ORDER BY id DESC LIMIT 1")[0][0])
 
 
@@ -434,7 +434,7 @@ async def test_a_decision_that_changes_underneath_is_taken_again(desk: Desk) -> 
 
 
 async def unknown(desk: Desk) -> Request:
-    """Return a request whose call nobody knows the end of; it is read again in five minutes."""
+    """Return a request with an unknown outcome, which is polled again in five minutes."""
     approved = await desk.approved()
     now = desk.clock.now()
     await desk.calling.save(transitions.begin(approved, at=now), "call begins")

@@ -1,4 +1,4 @@
-"""How an entry is settled: its answer, the change and the line in the audit stand or fall together."""
+"""Settling an entry: its answer, the change and the audit event are written together or not at all."""
 
 import json
 import pathlib
@@ -17,7 +17,7 @@ from tests.fakes import ALICE, BOB, BURNS, CAROL, EMERGENCY, Desk, open_desk, po
 
 @pytest.fixture
 async def desk(tmp_path: pathlib.Path) -> AsyncIterator[Desk]:
-    """Open a desk whose policy lets those on call pass over the leads."""
+    """Open a desk whose policy lets people on call skip the leads."""
     async with open_desk(tmp_path) as opened:
         opened.policy = policy_of(EMERGENCY)
         yield opened
@@ -25,12 +25,12 @@ async def desk(tmp_path: pathlib.Path) -> AsyncIterator[Desk]:
 
 @pytest.fixture
 def settle(desk: Desk) -> commit.EntryCommits:
-    """Return what settles the entries of the desk."""
+    """Return the committer of the desk."""
     return commit.EntryCommits(store=desk.store, gate=desk.gate, clock=desk.clock)
 
 
 def last(desk: Desk) -> tuple[str, dict[str, object]]:
-    """Return what the audit tells of last, and its facts."""
+    """Return the name and the facts of the last audit event."""
     what, facts = desk.select("SELECT what, facts FROM audit ORDER BY id DESC LIMIT 1")[0]
     return str(what), json.loads(facts)
 

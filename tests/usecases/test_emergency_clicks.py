@@ -1,4 +1,4 @@
-"""What is pressed on an emergency: two presses instead of approvals, a denial in between, and the review after."""
+"""Clicks on emergencies: two presses instead of approvals, a denial between them, and the review afterwards."""
 
 import asyncio
 import dataclasses
@@ -24,19 +24,19 @@ DENIED = EMERGENCY + '\n[[rules]]\nname = "frozen"\neffect = "deny"\nverbs = ["s
 
 @pytest.fixture
 async def desk(tmp_path: pathlib.Path) -> AsyncIterator[Desk]:
-    """Open a desk whose policy lets those on call pass over the leads."""
+    """Open a desk whose policy lets people on call skip the leads."""
     async with open_desk(tmp_path) as opened:
         opened.policy = policy_of(EMERGENCY)
         yield opened
 
 
 async def press(desk: Desk, button: str, actor: Actor, seen: Request) -> answers.AnyAnswer | None:
-    """Press a button and return what its presser is told."""
+    """Press a button and return the answer."""
     return (await desk.take(desk.click(button, actor, seen.id))).answer
 
 
 async def carry_out(desk: Desk, seen: Request) -> Request:
-    """Let the worker do all that is due on a request at this time."""
+    """Let the worker do what is due on a request now."""
     desk.worker.wake(seen.id)
     await desk.worker.settle()
     return await desk.now(seen.id)
@@ -45,19 +45,19 @@ async def carry_out(desk: Desk, seen: Request) -> Request:
 async def review(
     desk: Desk, actor: Actor, seen: Request, comment: str | None = None, verdict: Verdict | None = Verdict.JUSTIFIED
 ) -> answers.AnyAnswer | None:
-    """Submit the modal of a review and return what its sender is told."""
+    """Submit the modal of a review and return the answer."""
     sent = Submitted(modal=Modal.REVIEW, request_id=seen.id, reason=comment, verdict=verdict)
     return (await desk.take(desk.entry(sent, actor))).answer
 
 
 def refused(answer: answers.AnyAnswer | None, why: Why, *who_could: str) -> bool:
-    """Tell whether somebody was refused for this reason, with these who could."""
+    """Return whether the answer is a refusal for this reason, naming these people."""
     assert isinstance(answer, answers.Refused), answer
     return (answer.decision.why, answer.decision.who_could) == (why, who_could)
 
 
 def audited(desk: Desk, seen: Request) -> list[str]:
-    """Return what the audit tells of a request, all of which is marked as an emergency."""
+    """Return the audit events of a request; all must be marked as an emergency."""
     rows = desk.select("SELECT what, facts FROM audit WHERE request_id = ? ORDER BY id", seen.id)
     assert all(
         '"emergency":true' in facts.replace(" ", "") for what, facts in rows if what not in ("refused", "answered")
@@ -290,7 +290,7 @@ class TestDenial:
 class TestLimit:
     @pytest.fixture
     async def used(self, desk: Desk) -> Request:
-        """Return an emergency of Alice that has reached her limit, and another of hers, pressed once."""
+        """Return an emergency with which Alice reached her limit, and another of hers, pressed once."""
         desk.policy = policy_of(LIMIT + EMERGENCY)
         await carry_out(desk, await desk.let_run())
         desk.cloud.there["flow-1"] = dataclasses.replace(desk.cloud.there["flow-1"], status="ACTIVE")
@@ -354,7 +354,7 @@ class TestLimit:
         assert [vote.actor for vote in confirmed.votes] == [ALICE, BOB]
 
     async def reached_meanwhile(self, desk: Desk) -> Request:
-        """Return an emergency of Alice, pressed once before another of hers has reached her limit."""
+        """Return an emergency of Alice, pressed once before she reached her limit with another."""
         other = dataclasses.replace(desk.cloud.there["flow-1"], flow_id="flow-2", name="backup-feed")
         desk.cloud.there["flow-2"] = other
         used = await desk.pressed_first()
@@ -455,7 +455,7 @@ class TestReview:
     async def test_where_nobody_else_is_in_its_rule_whoever_may_approve_in_the_project_reviews_it(
         self, desk: Desk, pressed_by: Actor
     ) -> None:
-        """Carol is both approver and emergency of its rule; so is Erin, as the only one in a group."""
+        """Carol is both an approver and an emergency member of the rule; so is Erin, as the only member of a group."""
         own = {CAROL: '["U0CAROL"]', ERIN: '["S0MEDIAGRP"]'}[pressed_by]
         rule = f'[[rules]]\nname = "own"\nverbs = ["stop"]\nwho = {own}\napprovers = {own}\nemergency = {own}\n'
         desk.policy = policy_of(f"{POLICY}{rule}approvals = 1\n")
@@ -530,7 +530,7 @@ class TestReview:
 
 
 class TestSteps:
-    """What is no step of an emergency raises, and changes nothing."""
+    """Illegal steps of an emergency raise, and change nothing."""
 
     async def test_presses_come_in_their_order_and_apart(self, desk: Desk) -> None:
         opened, now = await desk.opened(BURNS), desk.clock.now()

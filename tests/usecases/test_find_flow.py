@@ -1,4 +1,4 @@
-"""Which flow is meant: ids, names, and both at once."""
+"""Finding flows: by id, by name, and when a text is both."""
 
 import asyncio
 
@@ -28,11 +28,11 @@ class Search:
         self.finder = FlowFinder(cloud=self.cloud, clock=self.clock)
 
     async def find(self, typed: str) -> Flow | answers.NoSuchFlow | answers.Unreadable:
-        """Look for a flow."""
+        """Find a flow."""
         return await self.finder.find(HK, typed)
 
     def lists(self) -> int:
-        """Count how often the list was read."""
+        """Return how often the list was read."""
         return sum(method == "flows" for method, _ in self.cloud.calls)
 
 
@@ -244,11 +244,11 @@ async def test_somebody_who_only_looks_is_told_from_a_list_of_a_minute_that_ther
 
 
 class TestGuessing:
-    """Emergencies go on where the cloud cannot be read."""
+    """Emergencies continue if the cloud cannot be read."""
 
     @staticmethod
     async def guess(search: Search, typed: str) -> Flow | answers.NoSuchFlow | answers.Unreadable:
-        """Look for a flow that cannot be read."""
+        """Find a flow that cannot be read."""
         search.cloud.will("flow", AWAY)
         return await search.finder.find_or_guess(HK, typed)
 

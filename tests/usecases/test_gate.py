@@ -1,4 +1,4 @@
-"""The gate: how fresh an answer must be, and what votes and confirmations are worth under the policy of now."""
+"""The gate: how fresh an answer must be, and which votes and confirmations count under the current policy."""
 
 import dataclasses
 import pathlib
@@ -35,7 +35,7 @@ async def choice(desk: Desk, seen: Request) -> model.Permission:
 
 
 async def refusal(desk: Desk, seen: Request, actor: Actor) -> Why | None:
-    """Return why somebody may not vote."""
+    """Return why a person may not vote."""
     refused = await desk.gate.refuse_vote(seen, await choice(desk, seen), actor, votes=seen.votes)
     return None if refused is None else refused.why
 

@@ -1,4 +1,4 @@
-"""How a request is opened, or why it is not: every answer, and what is on disk after it."""
+"""Opening a request, or the reason why not: every answer, and what is on disk afterwards."""
 
 import asyncio
 import dataclasses
@@ -56,12 +56,12 @@ async def desk(tmp_path: pathlib.Path) -> AsyncIterator[Desk]:
 
 
 def audited(desk: Desk) -> list[str]:
-    """Return what the audit tells of."""
+    """Return the names of the audit events."""
     return [what for (what,) in desk.select("SELECT what FROM audit ORDER BY id")]
 
 
 async def answer(desk: Desk, text: str = "stop main-feed", channel: str = "C0INCIDENT") -> answers.AnyAnswer:
-    """Type something that opens nothing, and return the answer."""
+    """Type a command that opens nothing, and return the answer."""
     taken = await desk.take(desk.typed(text, channel=channel))
     assert taken.request_id is None
     assert taken.answer is not None
@@ -208,7 +208,7 @@ async def test_until_rights_are_known_the_flow_is_read_as_one_of_those_who_look(
 
 
 def ever_new() -> Iterator[model.Policy]:
-    """Return another policy at each reading; the name of its rule tells which."""
+    """Yield a new policy at each read, with a number in the name of its rule."""
     for number in itertools.count():
         yield policy_of(EMERGENCY.replace("on-call stops, a lead approves", f"rule {number}"))
 
@@ -497,7 +497,7 @@ async def test_a_database_that_is_away_leaves_the_entry_as_it_is(desk: Desk) -> 
 class TestEmergency:
     @pytest.fixture
     async def desk(self, desk: Desk) -> Desk:
-        """Let those on call pass over the leads."""
+        """Let people on call skip the leads."""
         desk.policy = policy_of(EMERGENCY)
         return desk
 

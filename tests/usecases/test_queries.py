@@ -1,4 +1,4 @@
-"""What the verbs that read find, on a real database and on fakes of the cloud and of Slack."""
+"""The results of the read commands, with a real database and fakes of the cloud and Slack."""
 
 import dataclasses
 import pathlib
@@ -31,13 +31,13 @@ channels   = ["C0SG"]
 
 
 def deny(**keys: str) -> str:
-    """Return the sample policy with a rule that closes reading."""
+    """Return the sample policy with a rule that denies reading."""
     given = {"name": '"closed"', "effect": '"deny"', "verbs": '["read"]', "who": '["*"]', **keys}
     return POLICY + "\n[[rules]]\n" + "\n".join(f"{key} = {value}" for key, value in given.items()) + "\n"
 
 
 class Library:
-    """A desk, and whoever reads there."""
+    """A desk, and a person who reads there."""
 
     def __init__(self, desk: Desk) -> None:
         self.desk = desk
@@ -50,7 +50,7 @@ class Library:
         )
 
     async def ask(self, text: str, actor: Actor = ALICE, *, channel: str = HERE, page: int = 1) -> object:
-        """Return what a command shows."""
+        """Return the result of a command."""
         command = grammar.parse(text)
         assert isinstance(command, grammar.ReadCommand)
         return await self.reading.read(actor, Typed(text=text, channel=channel), command, page=page)
@@ -58,25 +58,25 @@ class Library:
     async def history(
         self, text: str = "history", actor: Actor = ALICE, *, channel: str = HERE
     ) -> query_results.History:
-        """Return what a history shows."""
+        """Return the result of `history`."""
         found = await self.ask(text, actor, channel=channel)
         assert isinstance(found, query_results.History), found
         return found
 
     async def flows(self, text: str = "list", actor: Actor = ALICE, *, page: int = 1) -> query_results.Flows:
-        """Return what a list shows."""
+        """Return the result of `list`."""
         found = await self.ask(text, actor, page=page)
         assert isinstance(found, query_results.Flows), found
         return found
 
     async def pending(self, actor: Actor, *, channel: str = HERE) -> query_results.Pending:
-        """Return what is open."""
+        """Return the result of `pending`."""
         found = await self.ask("pending", actor, channel=channel)
         assert isinstance(found, query_results.Pending), found
         return found
 
     async def refused(self, text: str, actor: Actor = ALICE) -> answers.Refused:
-        """Return why something is not shown."""
+        """Return the refusal of a command."""
         found = await self.ask(text, actor)
         assert isinstance(found, answers.Refused), found
         return found
@@ -90,12 +90,12 @@ async def library(tmp_path: pathlib.Path) -> AsyncIterator[Library]:
 
 
 def named(rows: tuple[query_results.Row, ...]) -> list[str]:
-    """Return the ids of the requests shown."""
+    """Return the ids of the shown requests."""
     return [row.request.id for row in rows]
 
 
 def many(desk: Desk, number: int) -> None:
-    """Put flows into the cloud."""
+    """Create flows in the cloud."""
     for n in range(number):
         desk.cloud.there[f"f-{n:03}"] = Flow(flow_id=f"f-{n:03}", name=f"Feed {n:03}", region="r", status="ACTIVE")
 
@@ -248,7 +248,7 @@ async def test_a_project_that_is_gone_from_the_policy_is_not_shown(library: Libr
     assert (found.deciding, found.others, found.more) == ((), (), 0)
 
 
-# Who may read
+# Rights to read
 
 
 @pytest.mark.parametrize("kind", [kind for kind in Kind if kind not in (Kind.MEMBER, Kind.UNREACHABLE)])
@@ -378,7 +378,7 @@ async def test_who_may_not_read_about_a_flow_learns_no_name_and_no_id_of_it(
     assert not [word for word in ("flow-1", "main-feed", "flow-2", "twin", "other-feed") if word in told]
 
 
-# Whose reasons
+# Reasons and links
 
 
 @pytest.mark.parametrize(
@@ -426,7 +426,7 @@ async def test_a_public_channel_hides_nothing_and_an_unknown_one_everything(libr
     assert (public.hidden, unknown.hidden) == (False, True)
 
 
-# Who somebody is
+# whoami
 
 
 async def test_whoami_is_about_the_project_of_the_channel_or_all_of_them(library: Library) -> None:
@@ -474,12 +474,12 @@ async def test_a_database_that_is_away_is_an_error_of_ours(library: Library) -> 
 class TestEmergency:
     @pytest.fixture
     async def library(self, library: Library) -> Library:
-        """Let those on call pass over the leads."""
+        """Let people on call skip the leads."""
         library.desk.policy = policy_of(EMERGENCY)
         return library
 
     async def decides(self, library: Library, seen: Request) -> set[str]:
-        """Return for whom a request stands among those that they may decide."""
+        """Return the people for whom a request is among those that they may decide."""
         people = (ALICE, BOB, CAROL, ERIN)
         found = {actor.user: await library.pending(actor) for actor in people}
         assert all(seen.id in (*named(one.deciding), *named(one.others)) for one in found.values())

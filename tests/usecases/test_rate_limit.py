@@ -1,4 +1,4 @@
-"""A window that slides, and how many commands one person may send; its memory stays small."""
+"""The sliding window, and the limit on commands per person; memory stays bounded."""
 
 import pytest
 from hypothesis import given
@@ -12,25 +12,25 @@ from tests.fakes import FakeClock
 
 
 def sent(key: object, user: str = "U0ALICE") -> Entry:
-    """Return a command under this key."""
+    """Return a command with this key."""
     typed = Typed(text="stop main-feed", channel="C0INCIDENT")
     return Entry(key=str(key), actor=Actor(team="T1", user=user), arrival=typed, received_at=0.0)
 
 
 @pytest.fixture
 def clock() -> FakeClock:
-    """Return a clock that only the test turns."""
+    """Return a clock that only the test moves."""
     return FakeClock()
 
 
 @pytest.fixture
 def limit(clock: FakeClock) -> CommandLimit:
-    """Return a limit that has seen nothing."""
+    """Return a new limit."""
     return CommandLimit(clock=clock)
 
 
 def fill(limit: CommandLimit, user: str = "U0ALICE") -> None:
-    """Send as many as may be sent."""
+    """Send as many commands as are allowed."""
     assert {limit.wait(sent(number, user)) for number in range(COMMANDS)} == {0.0}
 
 
@@ -111,7 +111,7 @@ def test_law_a_window_knows_what_happened_within_it_and_when_there_is_room(steps
     window, now, kept = SlidingWindow(60.0), 1_000.0, list[float]()
     for number, step in enumerate(steps):
         now += step
-        kept = [at for at in kept if now - 60.0 < at <= now]  # what lies ahead never comes back
+        kept = [at for at in kept if now - 60.0 < at <= now]  # events in the future are dropped for good
 
         assert window.count(now) == len(kept)
         wait = window.wait(most, now=now)

@@ -1,4 +1,4 @@
-"""Tasks beside their starter: held until their end, waited for, cancelled."""
+"""Background tasks: kept until they end, waited for, and cancelled."""
 
 import asyncio
 

@@ -1,4 +1,4 @@
-"""Whom flows are named to, and who is led to a card: only those whom they are for."""
+"""Who may see the name of a flow, and who gets the link to a card."""
 
 import asyncio
 import dataclasses
@@ -44,7 +44,7 @@ async def test_of_several_flows_of_a_name_only_those_are_told_that_the_asker_may
     assert (found.candidates, found.ambiguous) == ((("flow-2", "flow-1"),), False)
 
 
-# Whose card
+# Cards
 
 
 @pytest.mark.parametrize(

@@ -1,4 +1,4 @@
-"""Rows of the audit are linked a batch at a time, and a database that is away is told once."""
+"""Linking rows of the audit in batches, and logging an unavailable database once."""
 
 import pytest
 from structlog.testing import capture_logs
@@ -9,7 +9,7 @@ from bot.worker.audit_linker import BATCH, AuditLinker
 
 
 class Rows:
-    """Rows that wait to be linked, in a database that may be away."""
+    """Rows that wait to be linked, in a database that may be unavailable."""
 
     def __init__(self, waiting: int) -> None:
         self.waiting = waiting
@@ -26,7 +26,7 @@ class Rows:
 
 
 class Enough(Exception):
-    """The clock has slept often enough."""
+    """Raised when the clock has slept often enough."""
 
 
 class Clock:
@@ -65,5 +65,5 @@ async def test_a_database_that_is_away_is_told_once_each_time_it_goes() -> None:
         for is_away in (True, True, False, True):
             rows.is_away = is_away
             await linker.catch_up()
-    assert [line["event"] for line in logged] == ["the audit is not linked: database unavailable"] * 2
+    assert [line["event"] for line in logged] == ["audit not linked: database unavailable"] * 2
     assert rows.waiting == 0

@@ -1,4 +1,4 @@
-"""The call: what is looked at again before it, what each reply means, and what is on disk when."""
+"""The call: the checks before it, the meaning of each reply, and what is on disk at each point."""
 
 import asyncio
 import dataclasses
@@ -50,14 +50,14 @@ async def desk(tmp_path: pathlib.Path) -> AsyncIterator[Desk]:
 
 
 async def called(desk: Desk, approved: Request | None = None) -> Request:
-    """Call for an approved request and return the record after it."""
+    """Make the call of an approved request and return the record afterwards."""
     approved = approved or await desk.approved()
     await in_order(desk.calling.call(approved))
     return await desk.now(approved.id)
 
 
 def how(seen: Request) -> OutcomeKind | None:
-    """Return what came of the operation."""
+    """Return the outcome of the operation."""
     return seen.operation.outcome.how if seen.operation.outcome else None
 
 
@@ -494,37 +494,37 @@ async def pauses(desk: Desk) -> None:
 
 
 async def denies(desk: Desk) -> None:
-    """Let a deny match from now on."""
+    """Make a deny rule match."""
     desk.policy = policy_of(DENIED_NOW)
 
 
 async def freezes(desk: Desk) -> None:
-    """Let a freeze be in force from now on."""
+    """Start a freeze."""
     desk.policy = policy_of(FROZEN_NOW)
 
 
 async def takes_the_rule_away(desk: Desk) -> None:
-    """Take the rule out of the policy."""
+    """Remove the rule from the policy."""
     desk.policy = policy_of(NOBODY)
 
 
 async def takes_the_project_away(desk: Desk) -> None:
-    """Take the project out of the policy."""
+    """Remove the project from the policy."""
     desk.policy = dataclasses.replace(desk.policy, projects={})
 
 
 async def deactivates_the_requester(desk: Desk) -> None:
-    """Deactivate whoever asked."""
+    """Deactivate the requester."""
     desk.directory.kinds["U0ALICE"] = model.Kind.DEACTIVATED
 
 
 async def deactivates_the_approver(desk: Desk) -> None:
-    """Deactivate whoever approved."""
+    """Deactivate the approver."""
     desk.directory.kinds["U0CAROL"] = model.Kind.DEACTIVATED
 
 
 async def asks_for_more(desk: Desk) -> None:
-    """Ask for two approvals."""
+    """Require two approvals."""
     desk.policy = policy_of(TWO)
 
 
@@ -537,11 +537,11 @@ TAKEN_AWAY = [
     deactivates_the_approver,
     asks_for_more,
 ]
-"""What may forbid a further try."""
+"""What may forbid a retry."""
 
 
 async def tried(desk: Desk, failure: CloudFailure, approved: Request | None = None) -> Request:
-    """Return a request whose first try failed, and whose further try is due."""
+    """Return a request whose first try failed and whose retry is due."""
     desk.cloud.will("stop", failure)
     seen = await called(desk, approved)
     if seen.operation.awaiting is Awaiting.READING:
@@ -724,7 +724,7 @@ SCRATCH = dataclasses.replace(MAIN, name="scratch-1")
 class TestRenamed:
     @pytest.fixture
     async def desk(self, desk: Desk) -> Desk:
-        """Let the rules tell flows by their names."""
+        """Use rules that match flows by name."""
         desk.policy = policy_of(BY_NAME)
         desk.cloud.there["flow-1"] = SCRATCH
         return desk
@@ -790,7 +790,7 @@ class TestRenamed:
 class TestEmergency:
     @pytest.fixture
     async def desk(self, desk: Desk) -> Desk:
-        """Let those on call pass over the leads."""
+        """Let people on call skip the leads."""
         desk.policy = policy_of(EMERGENCY)
         return desk
 

@@ -1,4 +1,4 @@
-"""What Slack is told: in order, put off and taken up again, and given up where Slack says no."""
+"""Delivery to Slack: in order, postponed and retried after failures, and given up if Slack refuses."""
 
 import asyncio
 import dataclasses
@@ -29,7 +29,7 @@ async def desk(tmp_path: pathlib.Path) -> AsyncIterator[Desk]:
 
 
 async def told(desk: Desk, seen: Request) -> Request:
-    """Tell all that is due, under a lease as the worker has it."""
+    """Deliver everything that is due, under a lease like the worker's."""
     await desk.store.claim(seen.id)
     await in_order(desk.telling.tell(seen.id))
     return await desk.now(seen.id)
@@ -168,7 +168,7 @@ async def test_a_card_refused_for_a_request_that_runs_is_not_asked_for_again(des
 
 
 async def ended(desk: Desk, over: str) -> Request:
-    """Return a request that ended before its card stood."""
+    """Return a request that ended before its card was posted."""
     opened = await desk.opened()
     event, said = (
         (Event.DENY, records.ReplyKind.DENIED) if over == State.DENIED else (EXPIRE, records.ReplyKind.EXPIRED)

@@ -1,4 +1,4 @@
-"""Entries: each is decided, answered and done, and an unexpected error is told and ends."""
+"""Entries: each is decided, answered and done; an unexpected error is reported and is not retried for ever."""
 
 import pathlib
 from collections.abc import AsyncIterator
@@ -19,24 +19,24 @@ async def desk(tmp_path: pathlib.Path) -> AsyncIterator[Desk]:
 
 
 async def arrives(desk: Desk, entry: Entry) -> None:
-    """Let an entry arrive, and carry out what it asks for."""
+    """Record an entry and process it."""
     await desk.store.record([entry])
     desk.worker.wake_entry(entry)
     await until(lambda: not desk.worker._tasks)
 
 
 def kinds(desk: Desk) -> list[str]:
-    """Return what people were answered."""
+    """Return the kinds of the answers."""
     return [answer.kind for answer in desk.chat.answered]
 
 
 def is_done(desk: Desk, entry: Entry) -> bool:
-    """Tell whether nothing more is to be done about an entry."""
+    """Return whether an entry is done."""
     return desk.select("SELECT state FROM inbox WHERE key = ?", entry.key) == [("done",)]
 
 
 def audited(desk: Desk) -> list[str]:
-    """Return what the audit says, in its order."""
+    """Return the names of the audit events, in order."""
     return [what for (what,) in desk.select("SELECT what FROM audit ORDER BY id")]
 
 

@@ -1,4 +1,4 @@
-"""The inbox: group commits, patience, and what is said of a write that nobody saw end."""
+"""The inbox: group commits, patience, and writes with an unknown result."""
 
 import asyncio
 import dataclasses
@@ -15,7 +15,7 @@ from bot.worker.inbox import BATCH, Inbox
 from tests.fakes import ALICE, BOB, Desk, in_order, open_desk, until
 
 SHORT = 0.02
-"""Seconds of patience where a test is about its end."""
+"""Patience in seconds, in tests in which it ends."""
 
 
 @pytest.fixture
@@ -26,7 +26,7 @@ async def desk(tmp_path: pathlib.Path) -> AsyncIterator[Desk]:
 
 
 class Running:
-    """An inbox at work, and what it hands on."""
+    """A running inbox, and the entries that it passes on."""
 
     def __init__(self, desk: Desk, *, capacity: int = 100, share: int = 10_000) -> None:
         self.desk = desk
@@ -35,15 +35,15 @@ class Running:
         self.task = asyncio.create_task(self.inbox.run())
 
     async def record(self, entries: Sequence[Entry]) -> list[Recording]:
-        """Hand entries over side by side."""
+        """Record entries concurrently."""
         return list(await asyncio.gather(*(self.inbox.record(entry) for entry in entries)))
 
     def writes(self) -> int:
-        """Count the transactions."""
+        """Return the number of transactions."""
         return self.desk.store.journal.count("record")
 
     def on_disk(self) -> set[str]:
-        """Return what is on disk."""
+        """Return the keys on disk."""
         return {str(key) for (key,) in self.desk.select("SELECT key FROM inbox")}
 
 

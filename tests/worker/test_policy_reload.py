@@ -1,4 +1,4 @@
-"""The policy in force: it follows its file, and nothing that is wrong with the file changes it."""
+"""The current policy: it follows its file, but never a wrong one."""
 
 import asyncio
 import os
@@ -32,7 +32,7 @@ STRICTER = POLICY.replace("approvals = 1", "approvals = 2")
 
 @pytest.fixture
 def file(tmp_path: pathlib.Path) -> pathlib.Path:
-    """Return a policy file that is in order."""
+    """Return a valid policy file."""
     path = tmp_path / "flowbot.toml"
     path.write_text(POLICY)
     return path
@@ -40,17 +40,17 @@ def file(tmp_path: pathlib.Path) -> pathlib.Path:
 
 @pytest.fixture
 def policy(file: pathlib.Path) -> ReloadedPolicy:
-    """Return what was in force at the start."""
+    """Return the policy of the start."""
     return ReloadedPolicy(loader.load(ENVIRON, directory=file.parent))
 
 
 def look(policy: ReloadedPolicy) -> None:
-    """Look at the file once."""
+    """Check the file once."""
     asyncio.run(policy.look())
 
 
 def strictest(policy: ReloadedPolicy) -> int:
-    """Return the most approvals that a rule asks for."""
+    """Return the largest number of approvals that a rule requires."""
     return max(rule.approvals for rule in policy().rules)
 
 
@@ -90,9 +90,9 @@ def test_a_file_that_is_the_same_keeps_the_same_object(file: pathlib.Path, polic
         (f"deep = {'[' * 2000}{']' * 2000}", "is nested too deeply"),
         (STRICTER.replace("verbs", "verb"), "flowbot.toml:"),
         (STRICTER.replace("projects.hk", "projects.other"), "restart the bot"),
-        (STRICTER.replace("0123456789abcdef" * 2, "f" * 32), "another project_id, region or endpoint"),
-        (STRICTER.replace("ap-southeast-3", "cn-north-4"), "another project_id, region or endpoint"),
-        (STRICTER.replace("http://127.0.0.1:9", "http://127.0.0.1:10"), "another project_id, region or endpoint"),
+        (STRICTER.replace("0123456789abcdef" * 2, "f" * 32), "changes the project_id, region or endpoint"),
+        (STRICTER.replace("ap-southeast-3", "cn-north-4"), "changes the project_id, region or endpoint"),
+        (STRICTER.replace("http://127.0.0.1:9", "http://127.0.0.1:10"), "changes the project_id, region or endpoint"),
         (STRICTER + CASE, "case 1, approvals: expects 1 approval; the decision is yes, with 2 approvals"),
     ],
 )

@@ -1,4 +1,4 @@
-"""The worker: nothing is lost, nothing is done twice, and it looks exactly when something is due."""
+"""The worker: nothing is lost, nothing is done twice, and it polls exactly when something is due."""
 
 import asyncio
 import functools
@@ -46,7 +46,7 @@ async def desk(tmp_path: pathlib.Path) -> AsyncIterator[Desk]:
 
 @pytest.fixture
 async def looking(desk: Desk) -> AsyncIterator[None]:
-    """Let the worker look for what is due."""
+    """Run the worker."""
     task = asyncio.create_task(desk.worker.run())
     yield
     task.cancel()
@@ -54,13 +54,13 @@ async def looking(desk: Desk) -> AsyncIterator[None]:
 
 
 async def arrives(desk: Desk, entry: Entry) -> None:
-    """Let an entry arrive as the inbox hands it on."""
+    """Record an entry and pass it on, like the inbox."""
     await desk.store.record([entry])
     desk.worker.wake_entry(entry)
 
 
 def quiet(desk: Desk) -> bool:
-    """Tell whether nothing is due or held, of requests and inbox at one instant: an entry done may be a request due."""
+    """Return whether nothing is due or leased, in one query: a done entry may have made a request due."""
     return not desk.select(
         "SELECT 1 FROM requests WHERE lease_owner IS NOT NULL OR due_at <= ?"
         " UNION ALL SELECT 1 FROM inbox WHERE state <> 'done'",
@@ -69,17 +69,17 @@ def quiet(desk: Desk) -> bool:
 
 
 async def rests(desk: Desk) -> None:
-    """Wait until nothing is due or held."""
+    """Wait until nothing is due or leased."""
     await until(lambda: quiet(desk))
 
 
 async def asleep(desk: Desk) -> None:
-    """Wait until somebody waits for the clock."""
+    """Wait until a task waits for the clock."""
     await until(lambda: desk.clock._sleepers)
 
 
 async def looked(desk: Desk) -> None:
-    """Let the worker look once more."""
+    """Let the worker poll once more."""
     before = desk.store.journal.count("claim_entries")
     await asleep(desk)
     desk.clock.turn(requests.POLL_INTERVAL)
@@ -87,7 +87,7 @@ async def looked(desk: Desk) -> None:
 
 
 async def card(desk: Desk, text: str = "stop flow-1") -> str:
-    """Ask, wait until the card stands, and return the request's id."""
+    """Open a request, wait for its card, and return its id."""
     entry = desk.typed(text)
     await arrives(desk, entry)
     await rests(desk)
@@ -104,7 +104,7 @@ async def test_a_request_goes_from_the_command_to_the_outcome(desk: Desk) -> Non
 
 
 async def rush(desk: Desk) -> list[Entry]:
-    """Let more commands of two people arrive at once than are taken up side by side."""
+    """Record more commands of two people than can run concurrently."""
     sent = [desk.typed(f"stop nothing-{n}", BOB if n % 2 else ALICE) for n in range(2 * entries.AT_ONCE)]
     await desk.store.record(sent)
     for entry in sent:
@@ -612,7 +612,7 @@ async def test_an_answer_that_was_told_and_not_noted_is_not_decided_again(desk: 
 class TestEmergency:
     @pytest.fixture
     async def waiting(self, desk: Desk) -> AsyncIterator[tuple[str, asyncio.Event]]:
-        """Return an emergency that was let run while Slack still holds back its announcement, and what lets it go."""
+        """Return a confirmed emergency whose announcement hangs in Slack, and the event that releases it."""
         desk.policy = policy_of(EMERGENCY)
         entry, gate = desk.typed(BURNS), asyncio.Event()
         desk.chat.troubles["reply"].append(gate)

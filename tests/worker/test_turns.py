@@ -1,4 +1,4 @@
-"""Turns: lanes hold up no other lane, and people no other person."""
+"""Turns: no lane delays another lane, and no person another person."""
 
 from hypothesis import given
 from hypothesis import strategies as st
@@ -7,7 +7,7 @@ from bot.worker.turns import Turns
 
 
 def turns(*, seats: int = 4, share: int = 2) -> Turns[str]:
-    """Return turns without work."""
+    """Return empty turns."""
     return Turns(seats=seats, share=share)
 
 

@@ -1,4 +1,4 @@
-"""Unexpected errors: what one means for a request, by where it stands; whatever it is, it ends."""
+"""Unexpected errors: what one means for a request in each state; every request comes to an end."""
 
 import dataclasses
 from typing import Any

@@ -1,4 +1,4 @@
-"""`flowbot.toml`: its text becomes a policy, or every problem in it at once, each with its line; lint and `[[cases]]`.
+"""`flowbot.toml`: parse it into a policy or into all its problems, each with its line; lint and `[[cases]]`.
 
 Pure. It must not know what a decision is used for.
 """

@@ -1,6 +1,6 @@
 """The cases of a policy file: compare the decisions that its authors expect with the actual ones.
 
-Pure. Freezes are ignored, so that a case does not pass one day and fail the next. It must not know line numbers.
+Pure. Freezes are ignored, so the result of a case does not depend on the date. It must not know line numbers.
 """
 
 from collections.abc import Iterable, Iterator
@@ -36,7 +36,7 @@ def _unknown(whole: Policy, case: Case) -> Iterator[FailedCase]:
     groups = rights.groups_named(whole)
     for group in case.member_of:
         if group not in groups:
-            yield "member_of", f'"{group}" is in no set and no rule{file_keys.near(group, sorted(groups))}'
+            yield "member_of", f'"{group}" is not in any set or rule{file_keys.near(group, sorted(groups))}'
     names = [rule.name for rule in whole.rules]
     if case.rule is not None and case.rule not in names:
         yield "rule", f'"{case.rule}" is not a rule of this file{file_keys.near(case.rule, names)}'

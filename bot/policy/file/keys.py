@@ -1,6 +1,6 @@
-"""What may stand in the keys of `flowbot.toml`: the shape of each table, and the words for what is wrong with a value.
+"""The keys of `flowbot.toml`: the schema of each table, and the messages for wrong values.
 
-Pure. It knows nothing of files and lines, nor of how tables belong together: that is `policy_file`.
+Pure. Files, lines and checks across tables are for `loader`.
 """
 
 import datetime
@@ -20,7 +20,7 @@ from bot.policy import model
 SHORTEST, LONGEST = 5.0, 24 * 3600.0
 FIRST: Final = 0.0
 LAST: Final = datetime.datetime.max.replace(tzinfo=datetime.UTC, microsecond=0).timestamp()
-"""The first and the last moment that a freeze may name, in seconds since the epoch: what can be told as a date."""
+"""The first and the last time that a freeze may name, in seconds since the epoch: those that can be shown as a date."""
 
 USER: Final = re.compile(r"[UW][A-Z0-9]+")
 GROUP: Final = re.compile(r"S[A-Z0-9]+")
@@ -30,7 +30,7 @@ ID: Final = re.compile(r"[UWSCGDTE][A-Z0-9]+")
 
 
 def url_fault(url: str, *, path_allowed: bool) -> str | None:
-    """Say what is wrong with the base URL of a service, or None. Plain http is for loopback."""
+    """Return what is wrong with the base URL of a service, or None. Plain http is for loopback only."""
     try:
         parts = urllib.parse.urlsplit(url)
         host, _ = parts.hostname, parts.port
@@ -39,21 +39,21 @@ def url_fault(url: str, *, path_allowed: bool) -> str | None:
     if parts.scheme not in ("http", "https") or not host or re.search(r"[\s\x00-\x20\\]", url):
         return "must be a URL like https://host"
     if parts.username is not None or parts.password is not None:
-        return "must contain no user and no password"
+        return "must not contain a user or a password"
     if "?" in url or "#" in url or (parts.path.strip("/") and not path_allowed):
-        return "must contain no query and no fragment" if path_allowed else "must end after the host"
+        return "must not contain a query or a fragment" if path_allowed else "must end after the host"
     if parts.scheme == "http" and not LOOPBACK.fullmatch(host):
         return "must be https: plain http is for loopback only"
     return None
 
 
 def wrong(what: str) -> pydantic_core.PydanticCustomError:
-    """Return the error that says what is wrong with a value."""
+    """Return the validation error with this message."""
     return pydantic_core.PydanticCustomError("flowbot", "{what}", {"what": what})
 
 
 def near(word: str, words: list[str]) -> str:
-    """Return a "did you mean" suffix for a sentence, or an empty string if no word is close."""
+    """Return a "did you mean" suffix for a message, or an empty string if no word is close."""
     close = difflib.get_close_matches(word, words, n=1)
     return f'; did you mean "{close[0]}"?' if close else ""
 
@@ -110,7 +110,7 @@ def _limit(value: object) -> int:
 
 
 def _moment(value: object) -> object:
-    """Read a time: TOML's own, or the same in quotes."""
+    """Parse a time in quotes; pass on a TOML time."""
     try:
         return datetime.datetime.fromisoformat(value) if isinstance(value, str) else value
     except ValueError:
@@ -118,7 +118,7 @@ def _moment(value: object) -> object:
 
 
 def _instants(moment: datetime.datetime, zone: str | None) -> tuple[float, float]:
-    """Return the earliest and the latest that a time may mean: clocks that change show some times twice, or never."""
+    """Return the earliest and the latest instant of a local time, which differ if the clock is changed around then."""
     if moment.tzinfo is not None or zone is None:
         return moment.timestamp(), moment.timestamp()
     meant = [moment.replace(tzinfo=zoneinfo.ZoneInfo(zone), fold=fold).timestamp() for fold in (0, 1)]
@@ -146,7 +146,7 @@ def _project_name(name: str, info: pydantic.ValidationInfo) -> str:
     return name
 
 
-Lax = pydantic.Field(strict=False)  # for the tuple, which a list of the file becomes, not for what is in it
+Lax = pydantic.Field(strict=False)  # lists become tuples; their items stay strict
 Filled = pydantic.AfterValidator(_filled)
 SomeText = Annotated[str, pydantic.StringConstraints(min_length=1)]
 Channel = Annotated[str, _shaped(CHANNEL.pattern, "is not the id of a channel (C… or G…)")]
@@ -159,13 +159,13 @@ Member = Annotated[
 
 
 class Table(pydantic.BaseModel):
-    """A table of the file: what it does not know is wrong."""
+    """A table of the file; unknown keys are errors."""
 
     model_config = pydantic.ConfigDict(strict=True, extra="forbid", frozen=True, validate_default=True)
 
 
 class ProjectTable(Table):
-    """One of `[projects]`."""
+    """An entry of `[projects]`."""
 
     project_id: Annotated[str, _shaped(r"[A-Za-z0-9-]{1,64}", "is not 1 to 64 letters, digits and hyphens")]
     region: Annotated[str, _shaped(r"[a-z0-9]+(-[a-z0-9]+)*", 'is not a region, like "ap-southeast-3"')]
@@ -179,9 +179,9 @@ Operator = Annotated[str, _shaped(USER.pattern, "is not the id of a user (U… o
 
 
 class FreezeTable(Table):
-    """One of the `freeze` of a rule."""
+    """An entry of `freeze` in a rule."""
 
-    zone: Annotated[str, pydantic.AfterValidator(_zone)] | None = None  # first: the times are read in it
+    zone: Annotated[str, pydantic.AfterValidator(_zone)] | None = None  # first, because the times depend on it
     since: Annotated[datetime.datetime, pydantic.BeforeValidator(_moment)] = pydantic.Field(alias="from")
     until: Annotated[datetime.datetime, pydantic.BeforeValidator(_moment)] = pydantic.Field(alias="to")
     approvals: int | None = pydantic.Field(default=None, gt=0)
@@ -191,7 +191,7 @@ class FreezeTable(Table):
     @classmethod
     def _is_a_date(cls, moment: datetime.datetime, info: pydantic.ValidationInfo) -> datetime.datetime:
         if moment.tzinfo is None and info.data.get("zone") is None:
-            return moment  # what is wrong is the zone
+            return moment  # the missing zone is reported below
         earliest, latest = _instants(moment, info.data.get("zone"))
         if earliest < FIRST or latest > LAST:
             raise wrong("must be between the years 1970 and 9999, in UTC")
@@ -209,17 +209,17 @@ class FreezeTable(Table):
 
     @property
     def begins_at(self) -> float:
-        """Return the earliest that `from` may mean, in seconds since the epoch."""
+        """Return the earliest instant of `from`, in seconds since the epoch."""
         return _instants(self.since, self.zone)[0]
 
     @property
     def ends_at(self) -> float:
-        """Return the latest that `to` may mean, in seconds since the epoch."""
+        """Return the latest instant of `to`, in seconds since the epoch."""
         return _instants(self.until, self.zone)[1]
 
 
 class RuleTable(Table):
-    """One of `[[rules]]`."""
+    """An entry of `[[rules]]`."""
 
     name: SomeText
     effect: Literal["allow", "deny"] = "allow"
@@ -264,7 +264,7 @@ class RuleTable(Table):
 
 
 class Case(Table):
-    """One of `[[cases]]`: a command, and what its author expects the rules to decide."""
+    """An entry of `[[cases]]`: a command and the decision that its author expects."""
 
     user: Annotated[str, _shaped(USER.pattern, "is not the id of a user (U… or W…)")]
     channel: Channel

@@ -8,11 +8,11 @@ from collections.abc import Iterator
 from bot.policy.model import EVERYBODY, Effect, Policy, Rule, expand, is_group
 
 Finding = tuple[int, str, str]
-"""The number of a rule, from 0, the key that it is about, and what is odd."""
+"""The index of a rule, the key, and the warning."""
 
 
 def lint(whole: Policy) -> tuple[Finding, ...]:
-    """Find rules that never decide, that are always denied, that tie, and that let every full member act alone."""
+    """Find rules that never decide, are always denied, tie with another, or let every full member act alone."""
     return tuple(finding for number, rule in enumerate(whole.rules) for finding in _about(whole, number, rule))
 
 
@@ -57,7 +57,7 @@ def _ties(whole: Policy, found: Rule, rule: Rule) -> bool:
 
 
 def _meet(whole: Policy, one: Rule, two: Rule) -> bool:
-    """Tell whether both rules may match at once, as far as what is written tells."""
+    """Return whether both rules may match at once, judged by their text."""
     people = set(expand(whole, one.who)) & set(expand(whole, two.who))
     somebody = people - {*expand(whole, one.excluded), *expand(whole, two.excluded)}
     sides = ((one.projects, two.projects), (one.channels, two.channels), (one.flows, two.flows))
@@ -67,7 +67,7 @@ def _meet(whole: Policy, one: Rule, two: Rule) -> bool:
 
 
 def _covers(whole: Policy, wide: Rule, narrow: Rule) -> bool:
-    """Tell whether one rule matches wherever the other does; freezes make a rule something else for a time."""
+    """Return whether one rule matches wherever the other does; False for rules with freezes, which change with time."""
     people, named = set(expand(whole, wide.who)), set(expand(whole, narrow.who))
     excepted = set(expand(whole, wide.excluded)) <= set(expand(whole, narrow.excluded))
     sides = ((wide.projects, narrow.projects), (wide.channels, narrow.channels), (wide.flows, narrow.flows))

@@ -1,6 +1,6 @@
-"""`flowbot.toml`: its text becomes a `policy.Policy`, or every problem in it at once, each with its line.
+"""Parse `flowbot.toml` into a `model.Policy`, or into all its problems, each with its line.
 
-It owns the file's key names and what may stand in them. It reads no file, and must not know what the rules decide.
+It owns the checks across tables. It does not open files, and must not know what the rules decide.
 """
 
 import dataclasses
@@ -27,9 +27,9 @@ NOT_YET: Final = frozenset({"oncall", "max_duration"})
 class Loaded:
     """The result of loading a file.
 
-    `policy` is None where there are `problems`: nothing may start then. `projects` are all names of the file. `defects`
-    fail `flowbot check`, while a bot runs with them and refuses what they ask; `warnings` are for reading only. `cases`
-    is how many cases of the file hold: one that does not is a problem.
+    `policy` is None if there are `problems`; then nothing may start. `projects` are all project names in the file.
+    `defects` make `flowbot check` fail, but the bot runs and refuses what these rules ask; `warnings` are only shown.
+    `cases` counts the passing cases of the file; a failing one is a problem.
     """
 
     policy: model.Policy | None
@@ -41,7 +41,7 @@ class Loaded:
 
 
 def load(data: bytes, *, name: str) -> Loaded:
-    """Read the bytes of the file called `name`."""
+    """Load the bytes of the file called `name`."""
     try:
         return _load(data, name)
     except RecursionError:  # from tomllib, at a few hundred nested brackets
@@ -84,7 +84,7 @@ _TABLES: Final[Mapping[str, pydantic.TypeAdapter[Any]]] = {
 }
 
 _LISTS: Final = {"rules": "rule", "cases": "case"}
-"""The tables that are lists, and what one entry is called."""
+"""The tables that are lists, and the word for one entry."""
 _LIMIT: Final[pydantic.TypeAdapter[int]] = pydantic.TypeAdapter(file_keys.Limit)
 
 
@@ -144,7 +144,7 @@ class _PolicyFile:
         self.problems.append((self.places.line(path), self.problem(path, what)))
 
     def limit(self) -> int:
-        """Give the number of emergencies of one person and day that holds where a rule has none of its own."""
+        """Return the file's `emergency_limit`, the default for its rules."""
         try:
             return _LIMIT.validate_python(self.raw.get("emergency_limit", model.EMERGENCIES))
         except pydantic.ValidationError as error:
@@ -152,7 +152,7 @@ class _PolicyFile:
             return model.EMERGENCIES
 
     def each(self, key: str) -> Iterator[tuple[Path, Any]]:
-        """Give each entry of a top-level table that is right, with its path; note what is wrong with the others."""
+        """Yield each valid entry of a top-level table with its path; record the problems of the others."""
         kind: type[Any] = list if key in _LISTS else dict
         table = self.raw.get(key, kind())
         if not isinstance(table, kind):
@@ -203,7 +203,7 @@ class _PolicyFile:
 
 
 def plain(name: str) -> str:
-    """Give a project's name as its variables have it, in small letters."""
+    """Return a project's name as in the names of its variables, in lower case."""
     return name.lower().replace("-", "_")
 
 
@@ -255,7 +255,7 @@ def _rule(found: file_keys.RuleTable, text: str, *, limit: int) -> model.Rule:
 
 
 def _flaw(whole: model.Policy, rule: model.Rule) -> str | None:
-    """Say that nobody can get the approvals that the rule asks for, as far as named users tell."""
+    """Return the defect that a rule can never get its approvals, judged by the users it names, or None."""
     approvers = set(model.expand(whole, rule.approvers))
     askers = set(model.expand(whole, rule.who)) - set(model.expand(whole, rule.excluded))
     named = not any(asker == model.EVERYBODY or model.is_group(asker) for asker in askers)

@@ -1,11 +1,11 @@
-"""What is wrong with the settings or the policy file: every problem at once, each with its place."""
+"""The problems of the settings or the policy file, each with its place."""
 
 import dataclasses
 
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
 class Problem:
-    """One thing wrong with the settings or the policy; `where` names a variable, or a file with key and line."""
+    """One problem of the settings or the policy; `where` is a variable, or a file with line and key."""
 
     where: str
     what: str

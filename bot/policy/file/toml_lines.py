@@ -13,7 +13,7 @@ Path: TypeAlias = tuple[str | int, ...]
 
 _TOKEN: Final = re.compile(
     r"""
-    (?P<opaque> \"{3} (?:\\.|[^\\])*? \"{3,5}   # a string of several lines may end in two quotes of its own
+    (?P<opaque> \"{3} (?:\\.|[^\\])*? \"{3,5}   # a multi-line string may end in two quotes of its own
               | \'{3} .*? \'{3,5}
               | \" (?:\\.|[^"\\\n])* \"
               | \' [^'\n]* \'
@@ -27,7 +27,7 @@ _TOKEN: Final = re.compile(
 
 
 class Places:
-    """The line numbers in a valid TOML text, found in linear time."""
+    """The lines of the keys and tables in a valid TOML text, found in linear time."""
 
     def __init__(self, text: str) -> None:
         self.rows = text.split("\n")
@@ -49,7 +49,7 @@ class Places:
         return self.spans.get(path, (1, 1))[0]
 
     def text(self, path: Path) -> str:
-        """Return the lines of a rule as they stand."""
+        """Return the text of a rule, unchanged."""
         return self._rows(*self.spans[path])
 
     def _rows(self, start: int, end: int) -> str:
@@ -77,7 +77,7 @@ class Places:
 
 
 def statements(text: str) -> Iterator[tuple[int, int]]:
-    """Give the first and the last line of each statement: it ends with a line, outside any string and bracket."""
+    """Yield the first and the last line of each statement, which ends at a line end outside strings and brackets."""
     start = line = 1
     depth = 0
     for token in _TOKEN.finditer(text):

@@ -1,4 +1,4 @@
-"""The two databases: how each is reached, locked and written to, and what its failures mean.
+"""The two databases: connections, locks, transactions, and the meaning of their failures.
 
 It must not know any table but the revision's.
 """

@@ -1,8 +1,8 @@
-"""Transactions: who may write when, and what is known when a write fails.
+"""Transactions: who may write when, and what is known after a write fails.
 
-On SQLite one connection writes, and others read; on a server several write. It knows no table and no record; the
-statements of a transaction come in as one function of a connection, so that a transaction is one trip to wherever the
-connection lives, and never one for each statement.
+On SQLite, one connection writes and the others read; on a server, several write. A transaction is one function of a
+connection, so that it takes one trip to the connection's thread instead of one for each statement. It must not know any
+table or record.
 """
 
 import asyncio
@@ -18,37 +18,37 @@ from bot.store.engines import failures
 from bot.usecases import errors
 
 READERS: Final = 4
-"""Connections that read at the same time."""
+"""The number of connections for reading."""
 
 Returned = TypeVar("Returned")
 Work = Callable[[sa.Connection], Returned]
-"""The statements of one transaction. It waits for nothing but its connection, and may run beside the event loop."""
+"""The statements of one transaction. It waits only for its connection, and may run on another thread."""
 
 
 class Connections(Protocol):
-    """Connections that are alike."""
+    """A pool of connections of one kind."""
 
     async def run(self, work: Work[Returned]) -> Returned:
-        """Run the function with one of them, and roll back what it has not committed."""
+        """Run the function with one connection, and roll back what it has not committed."""
 
     async def close(self) -> None:
-        """Close them all, after what runs."""
+        """Close all connections when their work has ended."""
 
 
 class Database:
-    """One database, open.
+    """An open database.
 
-    A write that has begun goes on to its end even when its caller is cancelled: whoever stops waiting does not know
-    what came of it.
+    A write that has begun continues to its end even if its caller is cancelled; the caller then does not know the
+    result.
     """
 
     def __init__(
         self, *, writer: Connections, readers: Connections, turns: int = 1, patience: float | None = None
     ) -> None:
-        """Take the connections; `turns` is how many writes of the worker may run side by side.
+        """Take the connections; `turns` is the number of concurrent writes of the worker.
 
-        `patience` is how many seconds a transaction may take, from the wait for its connection to its end; without it
-        the database's own limits are enough.
+        `patience` is the time limit of a transaction in seconds, including the wait for its connection; without it, the
+        database has limits of its own.
         """
         self.writer = writer
         self.readers = readers
@@ -58,19 +58,19 @@ class Database:
         self._closed = False
 
     async def write_in_turn(self, work: Work[Returned]) -> Returned:
-        """Run a write of the worker, in its turn: where one connection writes, at most one stands before a `write`."""
+        """Run a write of the worker in turn, so that at most `turns` of them are ahead of any `write`."""
         return await self._finish(self._take_turn(work))
 
     async def write(self, work: Work[Returned]) -> Returned:
-        """Run a write that takes no turn.
+        """Run a write without waiting for a turn.
 
-        Raises errors.NotRecorded when nothing was written, errors.Unconfirmed when nobody knows, and what `work`
-        raises, having written nothing.
+        Raises errors.NotRecorded if nothing was written, errors.Unconfirmed if that is unknown, and whatever `work`
+        raises; then nothing was written.
         """
         return await self._finish(self._transact(work))
 
     async def read(self, work: Work[Returned]) -> Returned:
-        """Run reads on one snapshot."""
+        """Run reads in one snapshot."""
         if self._closed:
             raise errors.StoreError("the database is closed")
         try:
@@ -80,7 +80,7 @@ class Database:
             raise failures.unread(error) from failures.shown(error)
 
     async def close(self) -> None:
-        """Let the writes that have begun end, then close every connection."""
+        """Wait for the writes in progress, then close all connections."""
         self._closed = True
         await asyncio.gather(*self._running, return_exceptions=True)
         await self.readers.close()
@@ -110,7 +110,7 @@ class Database:
 
 @dataclasses.dataclass
 class _Stage:
-    """How far a transaction has come. Before COMMIT is sent, what ends it leaves nothing."""
+    """The progress of a transaction. If it fails before COMMIT is sent, nothing was written."""
 
     committing: bool = False
 

@@ -1,6 +1,6 @@
-"""What `DATABASE_URL` means: pure functions from the setting to the address of a database.
+"""Parse `DATABASE_URL`. Pure.
 
-It knows nothing of connections, and puts no part of a URL into an error: there may be a password in it.
+Errors never contain a part of the URL, which may hold a password. It must not know connections.
 """
 
 import pathlib
@@ -38,7 +38,7 @@ _KNOWN = {
     "target_session_attrs",
     "user",
 }
-"""The parameters of a server's URL that asyncpg reads as libpq does."""
+"""The parameters of a server's URL that asyncpg understands like libpq."""
 
 _IGNORED = {
     "channel_binding",
@@ -54,7 +54,7 @@ _IGNORED = {
     "sslcompression",
     "tcp_user_timeout",
 }
-"""Parameters that hosters put into their URLs and that change nothing here: we have limits and a pool of our own."""
+"""Parameters in the URLs of hosting providers that have no effect here, since flowbot has its own limits and pool."""
 
 _SEVERAL = "DATABASE_URL must name one host: let a proxy or a virtual address choose among several"
 
@@ -66,7 +66,7 @@ def parse(text: str) -> sa.URL:
 
     Raises errors.StoreError for anything but `sqlite:///FILE`, and `postgres://…` or `postgresql://…` with one host.
     """
-    if "," in text.partition("://")[2].partition("/")[0].rpartition("@")[2]:  # it may be no URL to SQLAlchemy
+    if "," in text.partition("://")[2].partition("/")[0].rpartition("@")[2]:  # SQLAlchemy may not accept it as a URL
         raise errors.StoreError(_SEVERAL)
     try:
         url = sa.make_url(text)
@@ -93,7 +93,7 @@ def _check_parameters(url: sa.URL) -> None:
 
 
 def passwords(text: str) -> tuple[str, ...]:
-    """Return what must not be shown of the setting, which may be no URL at all."""
+    """Return the passwords in the setting, even if it is not a valid URL."""
     try:
         url = sa.make_url(text)
     except (exc.ArgumentError, ValueError):
@@ -103,7 +103,7 @@ def passwords(text: str) -> tuple[str, ...]:
 
 
 def dsn(url: sa.URL) -> str:
-    """Return the address of a server as libpq and asyncpg read it."""
+    """Return the URL of a server for libpq and asyncpg."""
     query = {name: value for name, value in url.query.items() if name not in _IGNORED}
     query.setdefault("application_name", "flowbot")
     return url.set(drivername="postgresql", query=query).render_as_string(hide_password=False)

@@ -1,6 +1,4 @@
-"""All that differs between databases in the statements of `store`: a cautious INSERT, whose clock counts, how rows are
-chosen.
-"""
+"""The differences between the two databases in statements: INSERT with ON CONFLICT, the clock, and subqueries."""
 
 from typing import Any, Final
 
@@ -12,47 +10,44 @@ from bot.usecases import ports
 SERVER_NOW: Final[sa.ColumnElement[float]] = sa.cast(
     sa.extract("epoch", sa.func.statement_timestamp(type_=sa.DateTime(timezone=True))), sa.Double
 )
-"""The server's clock when the statement reached it. `clock_timestamp()` may change from row to row: no index helps to
-find what is before it."""
+"""The server's clock at the start of the statement. `clock_timestamp()` may change between rows, so that comparing with
+it cannot use an index."""
 
 Time = float | sa.ColumnElement[float]
-"""Seconds since the epoch (UTC), or the SQL that says them."""
+"""Seconds since the epoch (UTC), or the SQL expression for them."""
 
 Insert = sqlite.Insert | postgresql.Insert
 
 
 def on_server(connection: sa.Connection) -> bool:
-    """Tell whether other replicas may be at work on the same database."""
+    """Return whether other replicas may use the same database."""
     return connection.dialect.name == "postgresql"
 
 
 def insert(table: sa.Table, *, server: bool) -> Insert:
-    """Return an INSERT that knows ON CONFLICT."""
+    """Return an INSERT that supports ON CONFLICT."""
     return postgresql.insert(table) if server else sqlite.insert(table)
 
 
 def now(connection: sa.Connection, clock: ports.Clock) -> Time:
-    """Return the time by which leases are measured.
-
-    Replicas on a server agree on its clock; one process alone has a file, and its own clock.
-    """
+    """Return the current time for leases: that of the server's clock, or for a file that of the given clock."""
     return SERVER_NOW if on_server(connection) else clock.now()
 
 
 def read_now(connection: sa.Connection, now: Time) -> float:
-    """Return the time as a number; a server is asked for its own."""
+    """Return the current time as a number; a server is asked for its time."""
     return now if isinstance(now, float) else float(connection.execute(sa.select(now)).scalar_one())
 
 
 def plain(**values: Time) -> dict[str, Any]:
-    """Return those of the values that are no SQL."""
+    """Return the values that are not SQL expressions."""
     return {name: value for name, value in values.items() if not isinstance(value, sa.ColumnElement)}
 
 
 def among(connection: sa.Connection, column: sa.ColumnElement[str], query: sa.Select[Any]) -> sa.ColumnElement[bool]:
-    """Tell rows that a query with FOR UPDATE and LIMIT chooses.
+    """Return the condition for rows that a query with FOR UPDATE and LIMIT selects.
 
-    PostgreSQL may run a subquery of IN several times, and choose others each time; one that makes an array runs once.
+    PostgreSQL may run a subquery of IN several times, with different rows each time; a subquery for an array runs once.
     """
     if on_server(connection):
         return column == sa.any_(sa.func.array(query.scalar_subquery(), type_=postgresql.ARRAY(sa.Text)))

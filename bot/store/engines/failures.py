@@ -1,7 +1,6 @@
-"""What a failure of the database means, in a sentence that an operator understands.
+"""Turn failures of the database into sentences for an operator.
 
-It knows the databases' error codes. It puts neither statements nor values into a message: they may be what a user
-typed.
+It knows the error codes of the databases. Messages never contain statements or values, which users may have typed.
 """
 
 from typing import Final
@@ -45,37 +44,37 @@ _POSTGRES: Final = {
 """By SQLSTATE, https://www.postgresql.org/docs/current/errcodes-appendix.html."""
 
 _ROLLED_BACK: Final = ("23", "40")
-"""Classes of SQLSTATE that a COMMIT can answer with and that leave nothing: a constraint, or a rollback."""
+"""SQLSTATE classes of a failed COMMIT that wrote nothing: a constraint, or a rollback."""
 
 
 def refused(error: exc.SQLAlchemyError | TimeoutError) -> errors.StoreError:
-    """Name a write that failed before its commit: nothing of it is on disk."""
+    """Return the exception for a write that failed before its commit: nothing was written."""
     if isinstance(error, exc.IntegrityError):
         # SQLite names the columns of an index, PostgreSQL the index itself.
         words = str(error.orig)
         if schema.FLOW_LOCK in words or "operations.project, operations.flow_id" in words:
             return errors.FlowHeld("another open request holds the flow")
         if "pk_requests" in words or "UNIQUE constraint failed: requests.id" in words:
-            return errors.Conflict("the request is there already")
+            return errors.Conflict("the request already exists")
     return errors.NotRecorded(f"nothing was recorded: {_why(error)}")
 
 
 def uncommitted(error: exc.SQLAlchemyError | TimeoutError) -> errors.StoreError:
-    """Name a commit that failed: what it wrote may be on disk or not."""
+    """Return the exception for a failed commit: the write may or may not be on disk."""
     if _sqlite_name(error) == "SQLITE_FULL" or (_state(error) or "").startswith(_ROLLED_BACK):
-        # SQLite: the frame that makes a transaction count is the last one that is written, and a page did not fit:
+        # SQLite: the commit frame is the last one to be written, and a page did not fit:
         # https://www.sqlite.org/fileformat2.html#the_write_ahead_log
         return refused(error)
     return errors.Unconfirmed(f"it is not known whether this was recorded: {_why(error)}")
 
 
 def unread(error: exc.SQLAlchemyError | TimeoutError) -> errors.StoreError:
-    """Name a read that failed."""
+    """Return the exception for a failed read."""
     return errors.StoreError(f"the database could not be read: {_why(error)}")
 
 
 def shown(error: exc.SQLAlchemyError | TimeoutError) -> BaseException | None:
-    """Return what may stand in a traceback: PostgreSQL's own words quote the row."""
+    """Return an error that a traceback may show: PostgreSQL's messages quote the row."""
     return error if _sqlite_name(error) is not None or isinstance(error, TimeoutError) else None
 
 
@@ -108,7 +107,7 @@ def _why_of_server(error: exc.SQLAlchemyError, cause: BaseException | None) -> s
 
 
 def _is_lost(cause: BaseException | None) -> bool:
-    """Tell whether asyncpg has noticed by itself that a connection is gone; SQLAlchemy quotes it in words alone."""
+    """Return whether asyncpg itself found the connection closed; SQLAlchemy passes on only the message."""
     return any(words in str(cause) for words in ("connection is closed", "connection was closed", "ConnectionDoesNot"))
 
 

@@ -1,7 +1,7 @@
-"""The right to be the only process that serves an SQLite file, as a lock of the operating system; and who may read it.
+"""Let only one process serve an SQLite file, with a lock of the operating system, and keep the file private.
 
-The kernel lets go of the lock when the process ends, however it ends: whoever has it knows that every lease in the file
-is an orphan.
+The kernel releases the lock when the process ends, however it ends. So the process with the lock knows that no lease in
+the file is in use.
 """
 
 import contextlib
@@ -18,45 +18,45 @@ import structlog
 from bot.usecases import errors
 
 PRIVATE: Final = 0o600
-"""Who may read and write requests, reasons and the audit: the user that the bot runs as, and nobody else."""
+"""Only the user that runs the bot may read and write requests, reasons and the audit."""
 
 _BESIDE: Final = ("", "-wal", "-shm", "-journal")
-"""What SQLite appends to the name of the file for those that belong to it."""
+"""The suffixes of the files that SQLite keeps beside the database."""
 
 _FILE_LOCKS: Final = sys.platform == "linux"
-"""Whether the lock of a whole file and SQLite's own locks of its parts are strangers to each other, as on Linux.
+"""Whether a lock of the whole file is independent of SQLite's locks of its parts, as on Linux.
 
-Elsewhere our lock would be in SQLite's way, so there the file beside it has to do.
+Elsewhere, our lock would block SQLite, so only the file beside it is locked.
 """
 
 _held: set[tuple[int, int]] = set()
 """The files that this process holds, by device and inode.
 
-They are looked up before such a file is opened: to close it again would end SQLite's own locks in this process.
+This is checked before a file is opened, since closing it would release SQLite's own locks in this process.
 """
 
 log = structlog.get_logger()
 
 
 class Hold:
-    """A file that is held, until `release`."""
+    """A file that is locked until `release`."""
 
     def __init__(self, stack: contextlib.ExitStack) -> None:
         self._stack = stack
 
     def release(self) -> None:
-        """Let go of the file; a second time does nothing."""
+        """Release the file; a second call does nothing."""
         self._stack.close()
 
 
 def hold_file(path: pathlib.Path) -> Hold:
-    """Take the lock of the database file, under whatever name it is opened. Create it if it is not there.
+    """Lock the database file, under whatever name it is opened, and create it if it does not exist.
 
-    To be released after SQLite has closed the file. Raises errors.StoreError when another process has the lock.
+    Release it after SQLite has closed the file. Raises errors.StoreError if another process holds the lock.
     """
     with contextlib.ExitStack() as stack:
-        # The file beside it is what earlier versions lock, and all that is possible where a lock of the file itself
-        # would be in the way of SQLite's.
+        # Earlier versions lock the file beside it, which is also the only way where a lock of the file itself would
+        # block SQLite.
         stack.enter_context(_locked(path, path.with_name(path.name + ".lock")))
         keep_private(path)
         if _FILE_LOCKS:
@@ -66,9 +66,9 @@ def hold_file(path: pathlib.Path) -> Hold:
 
 
 def keep_private(path: pathlib.Path) -> None:
-    """Create the database file if it is not there, and let nobody but its owner read it and what belongs to it.
+    """Create the database file if it does not exist, and let only its owner read it and the files beside it.
 
-    SQLite gives the files beside it the mode of this one. Raises errors.StoreError when it cannot be created.
+    SQLite gives the files beside it the same mode. Raises errors.StoreError if it cannot be created.
     """
     try:
         os.close(os.open(path, os.O_RDWR | os.O_CREAT | os.O_EXCL, PRIVATE))

@@ -1,7 +1,7 @@
-"""Connections to a PostgreSQL server, through asyncpg. Only what works on a server imports this.
+"""Connections to a PostgreSQL server through asyncpg; not imported for SQLite.
 
-Nothing here is kept by a session, so that a proxy which lends another session to each transaction (PgBouncer's
-transaction mode) may stand between: no named statement, no SET but for one transaction, no lock of a session.
+It keeps no state in a session, so that it works behind PgBouncer in transaction mode: no named statements, SET only for
+one transaction, and no session locks.
 """
 
 import asyncio
@@ -15,27 +15,27 @@ from sqlalchemy.ext.asyncio import AsyncEngine, create_async_engine
 from bot.store.engines import database, database_url
 
 PATIENCE: Final = 1.2
-"""Seconds for a transaction, from the wait for a connection to its end: whoever waits for the answer waits for two."""
+"""The time limit of a transaction in seconds, including the wait for a connection; callers wait for two seconds."""
 
 CLOSE_WITHIN: Final = 0.2
-"""Seconds for a polite end of a connection."""
+"""Seconds to close a connection cleanly."""
 
 WRITERS: Final = 5
-"""Connections that write at the same time; the worker leaves one of them to the inbox."""
+"""The number of connections for writing; the worker leaves one of them to the inbox."""
 
 LIMITS: Final = (
     "SET LOCAL statement_timeout = '1s'; "
-    # Longer than PATIENCE: only a replica that was stopped within a transaction meets it, and its locks go with it.
+    # Longer than PATIENCE, so it only ends transactions of a suspended replica, and releases their locks.
     "SET LOCAL idle_in_transaction_session_timeout = '5s';"
 )
-"""What the server shall end by itself. It travels with BEGIN: a round trip of its own would cost as much as a write."""
+"""Time limits that the server enforces. Sent with BEGIN, since another round trip would cost as much as a write."""
 
 
 _FAILURES: Final = (OSError, asyncpg.PostgresError, asyncpg.InterfaceError, asyncio.IncompleteReadError)
 
 
 class _AsyncpgConnection(asyncpg.Connection):  # type: ignore[misc]  # asyncpg has no types
-    """A connection that limits each of its transactions, and that ends soon even where the server hangs."""
+    """A connection with time limits for each transaction, which closes quickly even if the server hangs."""
 
     async def execute(self, query: str, *args: Any, timeout: float | None = None) -> str:  # noqa: ASYNC109 - asyncpg's
         limited = f"{query} {LIMITS}" if query.startswith("BEGIN") else query
@@ -50,7 +50,7 @@ class _AsyncpgConnection(asyncpg.Connection):  # type: ignore[misc]  # asyncpg h
 
 
 class Pool:
-    """Connections to a server. What asyncpg waits for, the event loop waits for, within the function that runs."""
+    """Connections to a server. While the function waits for asyncpg, the event loop runs."""
 
     def __init__(self, engine: AsyncEngine) -> None:
         self.engine = engine
@@ -61,12 +61,12 @@ class Pool:
             return await connection.run_sync(work)
 
     async def close(self) -> None:
-        """Close every connection."""
+        """Close all connections."""
         await self.engine.dispose()
 
 
 def open_postgres(url: sa.URL, *, patience: float = PATIENCE) -> database.Database:
-    """Prepare the engines of a server; they connect when they are used first."""
+    """Create the engines for a server; they connect at first use."""
     writer = engine(url, patience=patience, pool_size=WRITERS)
     readers = engine(url, patience=patience, pool_size=database.READERS, isolation_level="REPEATABLE READ")
     readers = readers.execution_options(postgresql_readonly=True)
@@ -74,7 +74,7 @@ def open_postgres(url: sa.URL, *, patience: float = PATIENCE) -> database.Databa
 
 
 def engine(url: sa.URL, *, patience: float, limited: bool = True, **options: Any) -> AsyncEngine:
-    """Return an engine whose connections are asyncpg's own reading of the URL."""
+    """Return an engine for which asyncpg parses the URL itself."""
     dsn = database_url.dsn(url)
 
     async def connect() -> asyncpg.Connection:
@@ -102,6 +102,6 @@ def engine(url: sa.URL, *, patience: float, limited: bool = True, **options: Any
 
 
 def _refuse_closed(connection: Any, _record: object, _proxy: object) -> None:
-    """Make the pool connect anew where the server has hung up meanwhile: known here, without asking it each time."""
+    """Make the pool replace a connection that the server has closed; asyncpg knows without a round trip."""
     if connection.driver_connection.is_closed():
         raise exc.DisconnectionError

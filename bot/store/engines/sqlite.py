@@ -1,7 +1,7 @@
-"""Connections to an SQLite file: each transaction runs whole on a thread, beside the event loop.
+"""Connections to an SQLite file: each transaction runs as a whole on a thread.
 
-A trip to the thread costs more than a statement, and while many deliveries arrive each trip back waits for its turn on
-the loop: so there is one for each transaction. It knows no table.
+A trip to the thread costs more than a statement, and under load the way back waits for the event loop; so there is one
+trip for each transaction. It must not know any table.
 """
 
 import asyncio
@@ -16,7 +16,7 @@ from bot.store.engines import database
 
 
 class Threads:
-    """Connections, and as many threads to use them on. Whoever waits longer than `patience` seconds for one is told."""
+    """Connections with one thread each. Waiting longer than `patience` seconds for one is an error."""
 
     def __init__(self, engine: sa.Engine, *, size: int, patience: float) -> None:
         self.engine = engine
@@ -25,7 +25,7 @@ class Threads:
         self._threads = ThreadPoolExecutor(size, thread_name_prefix="sqlite")
 
     async def run(self, work: database.Work[database.Returned]) -> database.Returned:
-        """Run the function on a thread. One that has begun goes on there, even when its caller is cancelled."""
+        """Run the function on a thread. Once begun, it continues even if its caller is cancelled."""
         await self._turn()
         try:
             context = contextvars.copy_context()
@@ -34,7 +34,7 @@ class Threads:
             self._free.release()
 
     async def close(self) -> None:
-        """Close every connection, after what runs."""
+        """Close all connections when their work has ended."""
         await asyncio.to_thread(self._threads.shutdown)
         self.engine.dispose()
 
@@ -51,7 +51,7 @@ class Threads:
 
 
 def open_sqlite(url: sa.URL, *, busy_timeout: float) -> database.Database:
-    """Prepare the connections of an SQLite file, which open when they are used first. `busy_timeout` is in seconds."""
+    """Create the connections of an SQLite file; they open at first use. `busy_timeout` is in seconds."""
     writer = _engine(
         url,
         busy_timeout,
@@ -66,7 +66,7 @@ def open_sqlite(url: sa.URL, *, busy_timeout: float) -> database.Database:
 
 
 def _engine(url: sa.URL, busy_timeout: float, begin: str, pragmas: tuple[str, ...]) -> sa.Engine:
-    # Autocommit in the driver leaves BEGIN to us: its own would come late, and deferred.
+    # Autocommit in the driver leaves BEGIN to us; the driver's own would be late and deferred.
     driver = {"timeout": busy_timeout, "isolation_level": None}
     engine = sa.create_engine(
         url, connect_args=driver, pool_size=database.READERS, max_overflow=0, hide_parameters=True

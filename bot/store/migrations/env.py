@@ -1,6 +1,6 @@
-"""Alembic's environment: migrates the connection that `migrate` hands over. Only Alembic runs this file.
+"""Alembic's environment: migrates the connection that `migrate` passes. Only Alembic runs this file.
 
-It begins and commits nothing: `migrate` does, so that a migration happens whole or not at all.
+`migrate` begins and commits the transaction, so that a migration is atomic.
 """
 
 from alembic import context

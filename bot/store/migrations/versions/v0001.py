@@ -10,7 +10,7 @@ down_revision = None
 
 
 def upgrade() -> None:
-    """Create everything. A revision stands by itself: it does not follow what `schema` says later."""
+    """Create everything. A revision is independent of later changes in `schema`."""
     _requests()
     _operations()
     _replies()
@@ -170,7 +170,7 @@ def _audit() -> None:
     op.create_index("audit_of_request", "audit", ["request_id"], unique=False)
 
 
-# `seq`, `prev` and `hash` are filled in once, by whoever links the chain. INSERT OR REPLACE deletes without asking the
+# `seq`, `prev` and `hash` are filled in once, when the chain is linked. INSERT OR REPLACE deletes without calling the
 # trigger for deletes.
 _SQLITE_AUDIT_TRIGGERS: Final = (
     """

@@ -1,6 +1,6 @@
-"""A pause, which denies every changing verb at once, and what cleaning up needs.
+"""The pause of all changing verbs, and what the clean-up needs.
 
-PostgreSQL gets the triggers that keep the audit as it was written.
+PostgreSQL gets the triggers that make the audit append-only.
 """
 
 from typing import Final
@@ -13,7 +13,7 @@ down_revision = "0001"
 
 
 def upgrade() -> None:
-    """Add it all; what is there already counts as changed when it ended."""
+    """Add everything; existing requests count as changed when they ended."""
     _pause()
     _retention()
     op.add_column("requests", sa.Column("changed_at", sa.Double(), nullable=True))

@@ -1,4 +1,4 @@
-"""What makes a request an emergency, and how often somebody used one lately."""
+"""The emergency of a request, and the index for the limit of emergencies."""
 
 import sqlalchemy as sa
 from alembic import op
@@ -8,7 +8,7 @@ down_revision = "0002"
 
 
 def upgrade() -> None:
-    """Add the column, which is empty for every request that is there, and the index that counts by person."""
+    """Add the column, empty for existing requests, and the index for counting by person."""
     op.add_column("requests", sa.Column("emergency", sa.Text(), nullable=True))
     used = sa.text("emergency IS NOT NULL")
     op.create_index(

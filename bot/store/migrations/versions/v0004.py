@@ -1,4 +1,4 @@
-"""The one id of people who have several, and how often such a person used an emergency lately."""
+"""The one id of people with several user ids, and the index for counting their emergencies."""
 
 import sqlalchemy as sa
 from alembic import op
@@ -8,7 +8,7 @@ down_revision = "0003"
 
 
 def upgrade() -> None:
-    """Add the columns, which are empty for all that is there, and the index that counts by one of them."""
+    """Add the columns, empty for existing rows, and the index for counting by one of them."""
     op.add_column("requests", sa.Column("requester_person", sa.Text(), nullable=True))
     op.add_column("replies", sa.Column("actor_person", sa.Text(), nullable=True))
     op.add_column("inbox", sa.Column("actor_person", sa.Text(), nullable=True))

@@ -1,7 +1,7 @@
-"""The audit's hash chain: its two ends, and triggers that let retention delete from its beginning only.
+"""The audit's hash chain: its two ends, and triggers that let retention delete only from its beginning.
 
-Rows of the audit that are there already are linked by the bot, a batch at a time. Older code goes on to write rows
-without a link. What it wants to delete before the anchor has moved stays.
+The bot links existing rows in batches. Older code still writes rows without a link; it cannot delete rows before the
+anchor has moved.
 """
 
 from typing import Final
