@@ -44,7 +44,7 @@ ON_HOST: Final = POLICY.replace('approvers = ["media-leads"]', 'approvers = ["me
     "approvals = 0", 'approvals = 0\ndoor = "host"'
 )
 
-LOGINS: Final = {"U0ALICE": "alice", "U0BOB": "bob", "U0CAROL": "carol", "U0DAVE": "dave"}
+LOGINS: Final = {"U0ALICE": "alice", "U1ALICE": "alice2", "U0BOB": "bob", "U0CAROL": "carol", "U0DAVE": "dave"}
 
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
@@ -285,15 +285,20 @@ class TestPromise11:
         assert not (await Host(stage).submits("U0ALICE", verdict)).is_done
         assert (await Host(stage).submits("U0DAVE", verdict)).is_done
 
-    @pytest.mark.parametrize("order", [("slack", "host"), ("host", "slack")])
+    @pytest.mark.parametrize("order", [("slack", "host"), ("host", "slack"), ("host", "host")])
     async def test_promise_11_one_person_with_two_ids_is_one_person_at_every_door(
-        self, stage: Stage, order: tuple[str, str]
+        self, open_stage: OpenStage, order: tuple[str, str]
     ) -> None:
-        people = stage.slack.workspace.persons
-        people["U0ALICE"] = dataclasses.replace(people["U0ALICE"], enterprise_user_id="W0ALICE")
-        people["U0CAROL"] = dataclasses.replace(people["U0CAROL"], enterprise_user_id="W0ALICE")
+        policy = POLICY.replace('approvers = ["media-leads"]', 'approvers = ["media-leads", "U1ALICE"]')
+        stage = await open_stage(policy.replace("[operators]", '[operators]\nalice2 = "U1ALICE"'))
+        workspace = stage.slack.workspace
+        workspace.enterprise_id = "E0GRID"
+        workspace.add_person("U1ALICE", "alice-elsewhere")
+        workspace.join("C0INCIDENT", "U1ALICE")
+        for user in ("U0ALICE", "U1ALICE"):
+            workspace.change_person(user, enterprise_id="E0GRID", enterprise_user_id="W0ALICE")
         card = await opened(stage, order[0])
-        heard = await at(order[1], stage).presses("U0CAROL", card, "approve")
+        heard = await at(order[1], stage).presses("U1ALICE", card, "approve")
         assert "is your own" in heard.sentence
         assert stage.stops() == 0
 
