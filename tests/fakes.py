@@ -432,7 +432,7 @@ class Desk:
         self.opener = RequestOpener(store=store, finder=finder, gate=self.gate, clock=clock)
         self.service = UseCases(store=store, gate=self.gate, opener=self.opener, clock=clock)
         self.calling = Caller(store=store, cloud=live, gate=self.gate, clock=clock)
-        self.telling = Deliverer(store=store, chat=self.chat, clock=clock)
+        self.telling = Deliverer(store=store, chat=self.chat, clock=clock, may_show=self.gate.may_show)
         self.worker = Worker(
             store=store,
             use_cases=self.service,

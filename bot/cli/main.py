@@ -1,6 +1,5 @@
 """The `flowbot` command. Heavy modules are imported by the commands that use them."""
 
-import getpass
 import pathlib
 import re
 import sys
@@ -9,7 +8,7 @@ from typing import Literal
 
 import click
 
-from bot.cli import audit, doctor, exits
+from bot.cli import audit, doctor, exits, login, operations
 from bot.policy.file.problems import SettingsInvalid
 
 
@@ -21,6 +20,7 @@ def main() -> None:
 
 main.add_command(audit.audit)
 main.add_command(doctor.doctor)
+main.add_command(operations.operations)
 
 
 @main.command()
@@ -92,10 +92,8 @@ def pause(reason: str) -> None:
     readable = slack_text.reason(reason)
     if not readable:
         raise click.BadParameter("is empty", param_hint="--reason")
-    login = getpass.getuser()
-    click.echo(
-        exits.or_wrong(lambda: pauses.pause(settings.database_url, reason=readable, by=login, clock=SystemClock()))
-    )
+    by = login.of_user()
+    click.echo(exits.or_wrong(lambda: pauses.pause(settings.database_url, reason=readable, by=by, clock=SystemClock())))
 
 
 @main.command()
@@ -105,8 +103,8 @@ def resume() -> None:
     from bot.serve import pause as pauses
     from bot.serve.clock import SystemClock
 
-    login = getpass.getuser()
-    click.echo(exits.or_wrong(lambda: pauses.resume(settings.database_url, by=login, clock=SystemClock())))
+    by = login.of_user()
+    click.echo(exits.or_wrong(lambda: pauses.resume(settings.database_url, by=by, clock=SystemClock())))
 
 
 @main.command()

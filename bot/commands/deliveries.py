@@ -46,13 +46,15 @@ class Verdict(enum.StrEnum):
 class Actor:
     """Who acts: a user id, and the id of their workspace, or of the organisation if Slack sends that.
 
-    On Enterprise Grid one person may have several user ids. `person` is the one id that Slack gives for all of them;
-    None before Slack is asked, or if it gives none. Compare people by `id`; mention them by `user`.
+    On Enterprise Grid one person may act with several user ids. `person` is the id that Slack gives for all of them,
+    once it was asked; None where it gives none. People are compared by `id`, and mentioned by `user`. `login` is their
+    login on the host where they act there; None where they act in Slack.
     """
 
     team: str
     user: str
     person: str | None = None
+    login: str | None = None
 
     @property
     def id(self) -> str:
@@ -69,8 +71,8 @@ class Actor:
 class Typed:
     """A command typed in `channel`, without `/flow` or the mention.
 
-    `ts` is the timestamp of its message; None for a slash command, which has no message. `thread_ts` is the timestamp
-    of the root message of its thread.
+    `ts` is that of the message that holds it, which a slash command has none of; `thread_ts` that of the root of the
+    thread in which it stands. On the host, `channel` is empty, and `name` is what was typed as a protected flow's name.
     """
 
     kind: Literal["typed"] = "typed"
@@ -79,6 +81,7 @@ class Typed:
     door: Door = Door.SLASH
     ts: str | None = None
     thread_ts: str | None = None
+    name: str | None = None
 
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
@@ -113,8 +116,9 @@ class Entry:
     """One row of the inbox.
 
     `key` is unique for 24 hours: a repeated delivery has the same one. `received_at` is in seconds since the epoch
-    (UTC), like every time in flowbot. `for_teams` holds the workspaces that the delivery is for, if our own workspace
-    was not known when it arrived. They are compared before anything is decided.
+    (UTC), as every time in flowbot. `for_teams` holds the workspaces that the delivery says it is for, where that could
+    not be compared with ours when it came: nothing is decided before it has been. `take_up_by` is until when an entry
+    of the host may be taken up: whoever typed it waits no longer, and nothing fires later.
     """
 
     key: str
@@ -122,3 +126,4 @@ class Entry:
     arrival: Arrival
     received_at: float
     for_teams: tuple[str, ...] = ()
+    take_up_by: float | None = None

@@ -27,9 +27,14 @@ class Door(enum.StrEnum):
 
     SLASH = "slash"
     MENTION = "mention"
+    HOST = "host"
 
 
-PREFIX: Final[Mapping[Door, str]] = {Door.SLASH: "/flow", Door.MENTION: "@flowbot"}
+PREFIX: Final[Mapping[Door, str]] = {
+    Door.SLASH: "/flow",
+    Door.MENTION: "@flowbot",
+    Door.HOST: "flowbot operations",
+}
 """The prefix of a command at each door."""
 
 

@@ -16,6 +16,15 @@ def actors(request: Request) -> tuple[Actor, ...]:
     return (request.requester, *(vote.actor for vote in request.votes), *ended_by)
 
 
+def is_uncertain(request: Request, actor: Actor) -> bool:
+    """Tell whether nobody can say if somebody who acts on the host is one of those who acted on a request.
+
+    That is so where Slack could not be asked for their person, while it was for others: these may be theirs.
+    """
+    by_user_id = actor.login is not None and actor.person is None and not actor.user.startswith("W")
+    return by_user_id and any(one.person is not None for one in actors(request))
+
+
 def identified(request: Request, known: Mapping[str, str | None]) -> Request:
     """Return the request with each actor's `person` filled in by user id; unknown actors are unchanged."""
     ending = request.ending

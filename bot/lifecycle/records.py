@@ -9,7 +9,7 @@ import enum
 from typing import Final
 
 from bot.commands.deliveries import Actor, Verdict
-from bot.commands.verbs import Verb
+from bot.commands.verbs import Door, Verb
 from bot.lifecycle.cloud_failure import CloudFailure, Halt
 from bot.lifecycle.states import PROGRESS, TRANSITIONS, Event, Progress, State, Step
 
@@ -55,8 +55,9 @@ class Flow:
 class Terms:
     """What the deciding rule required when the request was made.
 
-    `approvers` are named as in the rule (sets, user ids, group ids); `mentions` are user and group ids to mention.
-    `rule_text` is the text of the rule in the policy file, whose hash is `policy_hash`.
+    `approvers` is as the rule names them (sets, user ids, group ids); `mentions` are user and group ids to be told;
+    `rule_text` is the rule as it stood in the policy file, whose hash is `policy_hash`. With `door`, confirmations and
+    approvals count from there only.
     """
 
     rule: str
@@ -65,6 +66,7 @@ class Terms:
     approvals: int
     approvers: tuple[str, ...] = ()
     mentions: tuple[str, ...] = ()
+    door: Door | None = None
 
 
 @dataclasses.dataclass(frozen=True, kw_only=True)

@@ -186,6 +186,7 @@ def verdict(explanation: Explanation) -> str:
 
 def _besides(decision: model.Allow | model.NeedApproval, guard: Rule | None) -> str:
     reason = "; a reason is required" if decision.reason_required else ""
+    reason += "; confirmations and approvals count from the host only" if decision.rule.door else ""
     name = f'; the flow\'s name must be typed, by rule "{guard.name}"' if guard is not None else ""
     return f"{reason}{name}; {_open_for(decision.expires)}"
 
@@ -209,14 +210,22 @@ def _why(decision: Refuse) -> str:
             return f"{rule} needs {decision.approvals} approvals, but only {decision.candidates} could give one"
         case Why.UNREACHABLE:
             return f"{rule} depends on unknown user groups: {', '.join(decision.groups)}"
-        case Why.PAUSED:
-            return "flowbot is paused"
-        case Why.OUTSIDER:
-            return f"they are a {decision.kind}"
+        case Why.PAUSED | Why.OUTSIDER | Why.OTHER_DOOR | Why.NOT_OPERATOR:
+            return _why_none_may(decision, rule)
         case Why.OWN_REQUEST | Why.NOT_APPROVER | Why.NOT_REQUESTER | Why.ALREADY_VOTED:
             return f"{rule} does not let them decide"
         case _:
             assert_never(decision.why)
+
+
+def _why_none_may(decision: Refuse, rule: str) -> str:
+    says = {
+        Why.PAUSED: "flowbot is paused",
+        Why.OUTSIDER: f"they are a {decision.kind}",
+        Why.OTHER_DOOR: f"{rule} lets confirmations and approvals come from the host only",
+        Why.NOT_OPERATOR: "their login is not in [operators]",
+    }
+    return says[decision.why]
 
 
 def _instead(decision: Refuse) -> str:

@@ -10,7 +10,7 @@ from collections.abc import Iterable, Mapping
 from typing import Final, TypeAlias
 
 from bot.commands.deliveries import Actor
-from bot.commands.verbs import Verb
+from bot.commands.verbs import Door, Verb
 
 EVERYBODY: Final = "*"  # every full member, in `who` and `except`
 MENTIONS_AT_MOST: Final = 10
@@ -80,8 +80,9 @@ class Rule:
 
     `verbs` are values of `verbs.RIGHTS`. `who`, `excluded` (the file's `except`), `approvers`, `notify` and `emergency`
     hold names of sets, user ids (U…, W…) and group ids (S…); the first two may hold "*". Empty `projects`, `flows` and
-    `channels` mean all. `protected` holds globs. `expires` is in seconds, `emergency_limit` per person in 24 hours.
-    `text` is the rule's text in the file. `freezing` sets `frozen_until`.
+    `channels` mean all; `protected` has globs. `expires` is in seconds; `emergency_limit` is for one person in 24
+    hours; `text` is the rule as it stands in the file. `freezing` sets `frozen_until`. With `door`, confirmations and
+    approvals count from there only.
     """
 
     name: str
@@ -100,6 +101,7 @@ class Rule:
     expires: float = 1800.0
     emergency: tuple[str, ...] = ()
     emergency_limit: int = EMERGENCIES
+    door: Door | None = None
     freezes: tuple[Freeze, ...] = ()
     frozen_until: float | None = None
     text: str = ""
@@ -111,12 +113,16 @@ READING: Final = Rule(name="reading is open to full members", verbs=("read",), w
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
 class Policy:
-    """The policy file: projects and sets by name, rules in order. `digest` is the SHA-256 of the file in hex."""
+    """The whole file: projects and sets by name, rules in their order. `digest` is the file's sha256, in hex.
+
+    `operators` maps logins of the host to user ids.
+    """
 
     projects: Mapping[str, Project]
     people: Mapping[str, tuple[str, ...]]
     rules: tuple[Rule, ...]
     digest: str
+    operators: Mapping[str, str] = dataclasses.field(default_factory=dict)
 
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
@@ -165,6 +171,8 @@ class Why(enum.StrEnum):
     NOT_APPROVER = "not_approver"
     NOT_REQUESTER = "not_requester"
     ALREADY_VOTED = "already_voted"
+    OTHER_DOOR = "other_door"  # the rule lets confirmations and approvals come from the host only
+    NOT_OPERATOR = "not_operator"  # their login on the host is not theirs in [operators]
 
 
 @dataclasses.dataclass(frozen=True, kw_only=True)

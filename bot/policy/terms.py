@@ -22,4 +22,5 @@ def of(policy: model.Policy, choice: model.Allow | model.NeedApproval | break_gl
         approvals=approvals,
         approvers=approvers,
         mentions=mentions,
+        door=choice.rule.door,
     )

@@ -7,8 +7,9 @@ import dataclasses
 from typing import TypeAlias
 
 from bot.commands.deliveries import Actor
+from bot.commands.verbs import Door
 from bot.lifecycle import records
-from bot.policy import evaluation, model
+from bot.policy import break_glass, evaluation, model
 from bot.policy.model import Why
 
 Votes: TypeAlias = tuple[records.Vote, ...]
@@ -66,6 +67,20 @@ def may_confirm(
     rule = own.rule.name if isinstance(own, model.NeedApproval) else own.rule or decision.rule.name
     could = (requester.user, *evaluation.who_could(policy, question, alone=True))
     return model.Refuse(why=Why.NOT_REQUESTER, rule=rule, who_could=tuple(dict.fromkeys(could)))
+
+
+def refuse_door(
+    decision: model.Decision | break_glass.AllowEmergency, terms: records.Terms, actor: Actor
+) -> model.Refuse | None:
+    """Refuse a confirmation or an approval from Slack under a rule that wants them from the host, or return None.
+
+    A rule that has become laxer takes nothing back: what it asked for when the request was made still counts.
+    """
+    rule = None if isinstance(decision, model.Refuse) else decision.rule
+    wanted = terms.door or (None if rule is None else rule.door)
+    if wanted is not Door.HOST or actor.login is not None:
+        return None
+    return model.Refuse(why=Why.OTHER_DOOR, rule=terms.rule if rule is None else rule.name)
 
 
 def may_withdraw(*, requester: Actor, person: model.Person) -> model.Refuse | None:

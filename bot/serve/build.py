@@ -243,7 +243,7 @@ def _worker(
         store=database,
         use_cases=UseCases(store=database, gate=gate, opener=opener, clock=clock),
         caller=Caller(store=database, cloud=live, gate=gate, clock=clock),
-        deliverer=Deliverer(store=database, chat=notifier, clock=clock, count=count),
+        deliverer=Deliverer(store=database, chat=notifier, clock=clock, may_show=gate.may_show, count=count),
         chat=notifier,
         clock=clock,
         look_beside=look_beside,

@@ -2,16 +2,20 @@
 
 import json
 
+from bot.commands.verbs import Door
 from bot.usecases import ports
 
 
 def row(event: ports.AuditEvent) -> dict[str, object]:
     """Return the columns of the event; the facts have sorted keys, so that equal facts are equal bytes.
 
-    They include the id of the person if the actor used another one.
+    They name the person where somebody acted with another id than that, and the door and login of the host.
     """
-    actor = event.actor
-    facts = event.facts if actor is None or actor.id == actor.user else {**event.facts, "person": actor.id}
+    facts, actor = dict(event.facts), event.actor
+    if actor is not None and actor.id != actor.user:
+        facts["person"] = actor.id
+    if actor is not None and actor.login is not None:
+        facts |= {"door": Door.HOST, "login": actor.login}
     return {
         "at": event.at,
         "what": event.what,

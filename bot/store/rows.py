@@ -26,10 +26,11 @@ Column = TypeVar("Column")
 
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
-class _ForTeams:
-    """An arrival whose workspace has not been compared with ours yet."""
+class _Beside:
+    """What stands beside an arrival: workspaces that are yet to be compared with ours, and until when it counts."""
 
     for_teams: tuple[str, ...] = ()
+    take_up_by: float | None = None
 
 
 _ACTOR: Final = pydantic.TypeAdapter(Actor)
@@ -39,7 +40,7 @@ _VOTES: Final = pydantic.TypeAdapter(tuple[records.Vote, ...])
 _ENDING: Final = pydantic.TypeAdapter(records.Ending)
 _EMERGENCY: Final = pydantic.TypeAdapter(records.Emergency)
 _ANSWER: Final[pydantic.TypeAdapter[answers.AnyAnswer]] = pydantic.TypeAdapter(answers.AnyAnswer)
-_FOR_TEAMS: Final = pydantic.TypeAdapter(_ForTeams)
+_BESIDE: Final = pydantic.TypeAdapter(_Beside)
 _OPERATION: Final = pydantic.TypeAdapter(records.Operation)
 _ARRIVAL: Final[pydantic.TypeAdapter[Arrival]] = pydantic.TypeAdapter(
     Annotated[Arrival, pydantic.Field(discriminator="kind")]
@@ -59,6 +60,7 @@ def decided(request: records.Request) -> Columns:
         "requester_team": request.requester.team,
         "requester_user": request.requester.user,
         "requester_person": request.requester.person,
+        "requester_login": request.requester.login,
         "reason": request.reason,
         "asked_in": request.asked_in,
         "created_at": request.asked_at,
@@ -115,6 +117,7 @@ def reply(request_id: str, said: records.Reply) -> Columns:
         "actor_team": said.actor.team if said.actor else None,
         "actor_user": said.actor.user if said.actor else None,
         "actor_person": said.actor.person if said.actor else None,
+        "actor_login": said.actor.login if said.actor else None,
         "reason": said.reason,
         "count": said.count,
         "needed": said.needed,
@@ -129,6 +132,7 @@ def entry(received: Entry) -> Columns:
         "actor_team": received.actor.team,
         "actor_user": received.actor.user,
         "actor_person": received.actor.person,
+        "actor_login": received.actor.login,
         "arrival": _arrival(received),
         "received_at": received.received_at,
         "state": schema.EntryState.RECEIVED.value,
@@ -139,9 +143,10 @@ def entry(received: Entry) -> Columns:
 
 def _arrival(received: Entry) -> str | None:
     written = _dump(_ARRIVAL, received.arrival)
-    if written is None or not received.for_teams:
+    beside = _Beside(for_teams=received.for_teams, take_up_by=received.take_up_by)
+    if written is None or beside == _Beside():
         return written
-    return json.dumps({**json.loads(written), "for_teams": received.for_teams})
+    return json.dumps({**json.loads(written), **json.loads(_BESIDE.dump_json(beside, exclude_defaults=True))})
 
 
 def answer(told: answers.AnyAnswer | None) -> str | None:
@@ -172,7 +177,12 @@ def _request(row: sa.RowMapping, unsent: Sequence[sa.RowMapping]) -> records.Req
         verb=Verb(row["verb"]),
         project=row["project"],
         flow=_FLOW.validate_json(row["flow"]),
-        requester=Actor(team=row["requester_team"], user=row["requester_user"], person=row["requester_person"]),
+        requester=Actor(
+            team=row["requester_team"],
+            user=row["requester_user"],
+            person=row["requester_person"],
+            login=row["requester_login"],
+        ),
         reason=row["reason"],
         dry_run=row["dry_run"],
         asked_in=row["asked_in"],
@@ -205,12 +215,14 @@ def _to_card(row: sa.RowMapping) -> records.Card:
 def to_entry(row: sa.RowMapping) -> Entry:
     """Read an inbox entry from its row."""
     with _reading(f"inbox row {row['key']}"):
+        beside = _BESIDE.validate_json(row["arrival"])
         return Entry(
             key=row["key"],
             actor=_to_actor(row),
             arrival=_ARRIVAL.validate_json(row["arrival"]),
             received_at=row["received_at"],
-            for_teams=_FOR_TEAMS.validate_json(row["arrival"]).for_teams,
+            for_teams=beside.for_teams,
+            take_up_by=beside.take_up_by,
         )
 
 
@@ -254,7 +266,7 @@ def _to_reply(row: sa.RowMapping) -> records.Reply:
 
 
 def _to_actor(row: sa.RowMapping) -> Actor:
-    return Actor(team=row["actor_team"], user=row["actor_user"], person=row["actor_person"])
+    return Actor(team=row["actor_team"], user=row["actor_user"], person=row["actor_person"], login=row["actor_login"])
 
 
 def _dump(adapter: pydantic.TypeAdapter[Any], value: object) -> str | None:

@@ -9,7 +9,7 @@ from typing import Final
 
 import sqlalchemy as sa
 
-REVISIONS: Final = ("0001", "0002", "0003", "0004", "0005")
+REVISIONS: Final = ("0001", "0002", "0003", "0004", "0005", "0006")
 """Every revision that this code knows, oldest first. Other revisions were made by newer code."""
 
 REVISION: Final = REVISIONS[-1]
@@ -59,6 +59,7 @@ requests: Final = sa.Table(
     sa.Column("recently_denied_by", sa.Text),
     sa.Column("emergency", sa.Text),
     sa.Column("requester_person", sa.Text),
+    sa.Column("requester_login", sa.Text),
     sa.Column("card_channel", sa.Text, nullable=False),
     sa.Column("card_ts", sa.Text),
     sa.Column("card_shown", sa.Integer, nullable=False),
@@ -131,6 +132,7 @@ replies: Final = sa.Table(
     sa.Column("needed", sa.Integer, nullable=False),
     sa.Column("ts", sa.Text),
     sa.Column("actor_person", sa.Text),
+    sa.Column("actor_login", sa.Text),
 )
 
 inbox: Final = sa.Table(
@@ -147,6 +149,7 @@ inbox: Final = sa.Table(
     sa.Column("lease_owner", sa.Text),
     sa.Column("lease_until", sa.Double),
     sa.Column("actor_person", sa.Text),
+    sa.Column("actor_login", sa.Text),
     sa.Index(
         "unfinished_entries",
         "received_at",

@@ -14,7 +14,7 @@ from bot.commands.deliveries import Entry
 from bot.lifecycle import records
 from bot.lifecycle.states import State
 from bot.policy.file import keys
-from bot.store import audit, leases, linker, retention, revision, rows, schema, statements
+from bot.store import audit, host_entries, leases, linker, retention, revision, rows, schema, statements
 from bot.store.engines import database, dialect, file_lock
 from bot.usecases import errors, ports
 
@@ -327,6 +327,22 @@ class SqlStore:
             if deleted := await self.database.write_in_turn(work):
                 return deleted
         return 0
+
+    async def submit(self, entry: Entry) -> None:
+        """Write an entry of the host, for any bot to take up."""
+        await self.database.write_in_turn(lambda connection: host_entries.submit(connection, entry))
+
+    async def result(self, key: str) -> host_entries.Result:
+        """Return what became of an entry of the host by now."""
+        return await self.database.read(lambda connection: host_entries.result(connection, key))
+
+    async def withdraw_entry(self, key: str) -> bool:
+        """Take back an entry of the host; tell whether that was in time: no bot had taken it up."""
+
+        def work(connection: sa.Connection) -> bool:
+            return host_entries.withdraw(connection, key, now=self._now(connection))
+
+        return await self.database.write_in_turn(work)
 
     async def link_audit(self, limit: int) -> int:
         """Link rows of the audit to its chain, and return their number; 0 if none is left."""

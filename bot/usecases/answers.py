@@ -123,6 +123,7 @@ class NameMissing(Answer):
     typed: str | None = None
     nameless: bool = False
     reason_too: bool = False
+    door: Door = Door.SLASH
 
 
 @dataclasses.dataclass(frozen=True, kw_only=True)

@@ -47,6 +47,10 @@ class UseCases:
 
         Raises errors.StoreError, and errors.TeamUnknown while Slack has not said which workspace is ours.
         """
+        if (late := self._too_late(entry)) is not None:
+            return await self._commits.tell(entry, late)
+        if (stranger := self._gate.refuse_operator(entry.actor)) is not None:
+            return await self._commits.tell(entry, answers.Refused(action="do this", flow="", decision=stranger))
         if entry.for_teams:
             is_ours = await self._gate.is_ours(entry.for_teams)
             if is_ours is None:
@@ -58,6 +62,12 @@ class UseCases:
                 return await self._take(entry)
             except errors.Conflict:
                 continue  # the record changed meanwhile: load it again
+
+    def _too_late(self, entry: Entry) -> answers.TooLate | None:
+        """Say that an entry of the host is taken up when nobody waits for it any more, or return None."""
+        now = self._clock.now()
+        is_late = entry.take_up_by is not None and now > entry.take_up_by
+        return answers.TooLate(waited=now - entry.received_at) if is_late else None
 
     def project_of(self, entry: Entry) -> str:
         """Return the project that an entry names by itself, or an empty string."""
@@ -72,7 +82,7 @@ class UseCases:
     async def _take(self, entry: Entry) -> EntryResult:
         match entry.arrival:
             case Typed():
-                return await self._opener.ask(entry, entry.arrival, request_id=entry.key)
+                return await self._opener.ask(entry, entry.arrival, request_id=entry.key, name=entry.arrival.name)
             case Clicked():
                 return await self._click(entry, entry.arrival)
             case Submitted():
@@ -166,7 +176,7 @@ class UseCases:
         choice = await self._choice(pinned, entry, request, Button.DENY)
         if isinstance(choice, EntryResult):
             return choice
-        refusal = await pinned.refuse_vote(request, choice, entry.actor, votes=())
+        refusal = await pinned.refuse_vote(request, choice, entry.actor, votes=(), counts=False)
         if refusal is not None:
             return await self._commits.refuse(entry, request, Button.DENY, refusal)
         ending = records.Ending(actor=entry.actor, at=entry.received_at, reason=reason)

@@ -9,7 +9,7 @@ from bot.commands.deliveries import Button, Entry, Submitted
 from bot.lifecycle import records, transitions
 from bot.lifecycle.records import Emergency, ReplyKind, Request
 from bot.lifecycle.states import Event, State
-from bot.policy import break_glass, model
+from bot.policy import break_glass, model, voting
 from bot.policy.model import Why
 from bot.usecases import answers, commit, ports
 from bot.usecases.commit import EntryResult
@@ -43,7 +43,7 @@ class EmergencyClicks:
         button, emergency = Button.EMERGENCY_FIRST, request.emergency
         if emergency is None or request.state is not State.PENDING:
             return await self._commits.tell(entry, commit.settled(request, button))
-        decision = await self._own(entry, request, button) or await self._decide(entry, request, button)
+        decision = await self._own(entry, request, button) or await self._decide_at_door(entry, request, button)
         if isinstance(decision, EntryResult):
             return decision
         if emergency.first_at is not None:
@@ -61,7 +61,7 @@ class EmergencyClicks:
             return await self._commits.tell(entry, commit.settled(request, button))
         if (soon := _too_soon(entry, request, emergency)) is not None:
             return await self._commits.tell(entry, soon)
-        decision = await self._decide(entry, request, button)
+        decision = await self._decide_at_door(entry, request, button)
         if isinstance(decision, EntryResult):
             return decision
         settled = await self._as_a_second(entry, request, emergency, decision)
@@ -113,6 +113,16 @@ class EmergencyClicks:
             return None
         no = model.Refuse(why=Why.NOT_REQUESTER, rule=request.terms.rule, who_could=(request.requester.user,))
         return await self._commits.refuse(entry, request, button, no)
+
+    async def _decide_at_door(
+        self, entry: Entry, request: Request, button: Button
+    ) -> break_glass.AllowEmergency | EntryResult:
+        """Decide again for the requester, and refuse a press at a door at which the rule lets none count."""
+        decision = await self._decide(entry, request, button)
+        if isinstance(decision, EntryResult):
+            return decision
+        at_door = voting.refuse_door(decision, request.terms, entry.actor)
+        return decision if at_door is None else await self._commits.refuse(entry, request, button, at_door)
 
     async def _decide(self, entry: Entry, request: Request, button: Button) -> break_glass.AllowEmergency | EntryResult:
         """Decide about the requester again; the emergency ends if they may no longer use one."""

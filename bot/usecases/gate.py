@@ -72,8 +72,23 @@ class Gate:
         return gate
 
     async def person(self, actor: Actor, *, max_age: float) -> model.Person:
-        """Return the person behind an actor, from an answer at most `max_age` seconds old; fills in `actor.person`."""
-        return await self._directory.person(actor, max_age=max_age)
+        """Say what somebody is, from an answer at most `max_age` seconds old; their actor has its `person` then.
+
+        While Slack cannot be asked, an operator of the host counts as a full member.
+        """
+        return self._or_operator(await self._directory.person(actor, max_age=max_age))
+
+    def _or_operator(self, person: model.Person) -> model.Person:
+        is_operator = person.actor.user in self.policy.operators.values()
+        if person.kind is not model.Kind.UNREACHABLE or not is_operator:
+            return person
+        return dataclasses.replace(person, kind=model.Kind.MEMBER)
+
+    def refuse_operator(self, actor: Actor) -> model.Refuse | None:
+        """Refuse whoever acts on the host without standing in [operators] of the policy in force, or return None."""
+        if actor.login is None or self.policy.operators.get(actor.login) == actor.user:
+            return None
+        return model.Refuse(why=model.Why.NOT_OPERATOR)
 
     async def identify(self, request: records.Request, actor: Actor) -> records.Request | model.Refuse:
         """Return the request with the person behind each actor filled in, to compare them with `actor`.
@@ -82,6 +97,8 @@ class Gate:
         compared without asking.
         """
         missing = {one.user for one in persons.actors(request) if one.person is None}
+        if persons.is_uncertain(request, actor):
+            return model.Refuse(why=model.Why.UNREACHABLE, rule=request.terms.rule)
         if actor.has_one_id or not missing:
             return request
         found = await self._directory.persons(missing, max_age=SAME_PERSON)
@@ -192,6 +209,14 @@ class Gate:
         """Return whether people of other organisations can see a channel; None if Slack cannot be asked."""
         return await self._directory.is_shared(channel, max_age=FRESH)
 
+    async def may_show(self, request: records.Request) -> bool | None:
+        """Tell whether the card of a request may be seen where it is to stand; None where Slack cannot be asked."""
+        project = self.policy.projects.get(request.project)
+        if project is not None and project.allow_shared:
+            return True
+        shared = await self.is_shared(request.card.channel)
+        return None if shared is None else not shared
+
     async def is_private(self, channel: str) -> bool | None:
         """Return whether only its members can see a channel; None if Slack cannot be asked."""
         return await self._directory.is_private(channel, max_age=FRESH)
@@ -237,16 +262,21 @@ class Gate:
         actor: Actor,
         *,
         votes: tuple[records.Vote, ...],
+        counts: bool = True,
         max_age: float = FRESHEST,
     ) -> model.Refuse | None:
-        """Return why a person may not vote on the request, or None if they may; the requester never may."""
+        """Say why somebody may not decide on the request, or None: they may. The requester never counts.
+
+        `counts` tells an approval from a denial, which may come from any door.
+        """
         needed = await self._approval(request, decision, max_age=max_age)
         person = await self.person(actor, max_age=max_age)
         groups = await self._with_persons((person.actor,), {}, *needed.approvers)
         approvers, sure = model.behind(needed.approvers, groups)
         unknown = needed.unknown if sure else (*needed.unknown, *needed.rule.approvers)
         needed = dataclasses.replace(needed, approvers=approvers, unknown=unknown)
-        return voting.may_approve(needed, requester=request.requester, person=person, votes=votes)
+        no = voting.may_approve(needed, requester=request.requester, person=person, votes=votes)
+        return no or (voting.refuse_door(decision, request.terms, actor) if counts else None)
 
     async def refuse_confirmation(
         self, request: records.Request, decision: model.Decision, actor: Actor, *, max_age: float
@@ -255,7 +285,8 @@ class Gate:
         policy = self.policy
         subject = subject_of(request)
         question, groups = await self._ask(policy, actor, subject, evaluation.groups_needed, max_age=max_age)
-        return voting.may_confirm(policy, decision, question, groups, requester=request.requester)
+        no = voting.may_confirm(policy, decision, question, groups, requester=request.requester)
+        return no or voting.refuse_door(decision, request.terms, actor)
 
     async def lost_votes(self, request: records.Request, decision: Permission) -> tuple[tuple[records.Vote, ...], bool]:
         """Return the votes that no longer count, and whether Slack could be asked about all voters.
@@ -283,7 +314,7 @@ class Gate:
     async def _ask(
         self, policy: model.Policy, actor: Actor, subject: Subject, needed: _Needed, *, max_age: float
     ) -> tuple[model.Question, model.Groups]:
-        person = self._directory.person(actor, max_age=max_age)
+        person = self.person(actor, max_age=max_age)
         groups = self._members(needed(policy, subject.asked_by(_member(actor))), max_age=max_age)
         known, members = await asyncio.gather(person, groups)
         return subject.asked_by(known), await self._with_persons((known.actor,), members)

@@ -8,6 +8,7 @@ from typing import Final
 
 from bot.commands import grammar
 from bot.commands.deliveries import Actor, Button, Entry, Typed
+from bot.commands.verbs import Door
 from bot.lifecycle import records, transitions
 from bot.lifecycle.call_outcome import WANTED
 from bot.lifecycle.records import Flow, ReplyKind, Request
@@ -73,7 +74,7 @@ class RequestOpener:
             holder = await self._store.holder(opened.project, opened.flow.flow_id)
             if holder is None or (opened.emergency is not None and _gives_way(holder)):
                 raise errors.Conflict("who holds the flow has changed since") from None
-            met = await visibility.of_holder(self._gate, holder, opened.verb, entry.actor, channel=typed.channel)
+            met = await visibility.of_holder(self._gate, holder, opened.verb, entry.actor, channel=opened.asked_in)
             return await self._tell(entry, met)
         return EntryResult(request_id=opened.id, superseded_id=None if superseded is None else superseded.id)
 
@@ -114,6 +115,8 @@ class RequestOpener:
         project = channels.project_for(gate.policy, command.project, typed.channel)
         if isinstance(project, channels.UnclearProject):
             return answers.WhichProject(typed=project.typed, projects=project.projects, dry_run=command.dry_run)
+        if typed.door is Door.HOST:
+            typed = dataclasses.replace(typed, channel=project.channels[0])
         ask = _Ask(
             request_id=request_id,
             entry=entry.key,
@@ -189,7 +192,7 @@ class RequestOpener:
         if flow.status == WANTED[verb]:
             return answers.AlreadySo(verb=verb, project=project.name, flow=flow)
         shared = False if project.allow_shared else await ask.gate.is_shared(channel)
-        if shared is not False:
+        if shared is True or (shared is None and ask.typed.door is not Door.HOST):  # else looked at before it is posted
             return answers.SharedChannel(channel=channel, project=project.name, sure=shared is True)
         return await self._missing(ask, flow, subject, decision) or await self._request(ask, flow, channel, decision)
 
@@ -213,6 +216,7 @@ class RequestOpener:
                 typed=ask.name,
                 nameless=not flow.name.strip(),
                 reason_too=lacks_reason,
+                door=ask.typed.door,
             )
         if not lacks_reason:
             return None

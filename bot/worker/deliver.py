@@ -6,7 +6,7 @@ Everything is recorded before it is delivered, so any delivery can be repeated. 
 import asyncio
 import contextlib
 import dataclasses
-from collections.abc import Callable
+from collections.abc import Awaitable, Callable
 from typing import Final
 
 import structlog
@@ -21,13 +21,20 @@ from bot.worker import unexpected
 AGAIN: Final = 2.0
 """Seconds until Slack is tried again after a failure; doubled with each failure in a row."""
 
-AGAIN_AT_MOST: Final = 60.0
+AGAIN_AT_MOST: Final = 4.0
+"""So many at most: once Slack is back, it has all within ten."""
+
+EDIT_AGAIN: Final = 60.0
+"""Seconds before a card is edited again that Slack does not let us edit."""
 
 ANSWER_AGAIN: Final = 5.0
 """Seconds until an answer that Slack did not accept is sent again."""
 
 PLACE_WITHIN: Final = 2.0
 """Seconds after a command that an answer with a link to a card waits until the place of the card is recorded."""
+
+SHARED: Final = "channel_is_shared"
+"""Stands for a code of Slack's where other organisations would see a card."""
 
 UNEXPECTED: Final = "unexpected_error"
 """Takes the place of Slack's error code if an unexpected error prevented a delivery."""
@@ -76,11 +83,13 @@ class Deliverer:
         store: ports.Store,
         chat: ports.Chat,
         clock: ports.Clock,
+        may_show: Callable[[Request], Awaitable[bool | None]],
         count: Callable[[unexpected.Doing], None] = lambda doing: None,
     ) -> None:
         self._store = store
         self._chat = chat
         self._clock = clock
+        self._may_show = may_show
         self._commits = commit.Commits(store=store, clock=clock)
         self._unexpected = unexpected.Errors(count=count)
         self._awaiting_card: dict[str, tuple[Entry, LeadsToCard]] = {}
@@ -150,7 +159,13 @@ class Deliverer:
             self._unexpected.note(error, doing="telling", error_id=error_id)
 
     async def answer(self, entry: Entry, answer: answers.AnyAnswer) -> float | None:
-        """Send the answer to an entry; return when to try again, or None if it is done."""
+        """Tell one person the answer to an entry; return when to try again, or None when it is done.
+
+        Whoever waits on the host reads the answer from the row of the inbox.
+        """
+        if entry.take_up_by is not None:
+            await self._store.finish_entry(entry.key)
+            return None
         if isinstance(answer, LeadsToCard) and answer.card.ts is None:
             self._keep_for_card(entry, answer)
             answer = await self._placed(answer)
@@ -191,6 +206,7 @@ class Deliverer:
     async def _step(self, request: Request, step: schedule.Tell) -> None:
         match step:
             case schedule.Tell.POST_CARD:
+                await self._hold_to_own_channel(request)
                 await self._posted(request, await self._chat.post_card(request))
             case schedule.Tell.NEVER_SHOWN:
                 unshown = answers.NeverShown(
@@ -206,6 +222,21 @@ class Deliverer:
                 await self._store.reply_sent(request.id, seq=reply.seq, ts=await self._reply(request, reply))
                 if request.tell_failures and request.card.shown == request.version:
                     await self._store.told(transitions.shown(request, request.card))
+
+    async def _hold_to_own_channel(self, request: Request) -> None:
+        """Keep the card of a request from the host out of a channel that others see: Slack was perhaps not asked yet.
+
+        Raises errors.ChatRefused, or errors.ChatUnavailable where Slack cannot be asked.
+        """
+        if request.requester.login is None:
+            return
+        match await self._may_show(request):
+            case True:
+                return
+            case False:
+                raise errors.ChatRefused(SHARED)
+            case None:
+                raise errors.ChatUnavailable("nobody knows yet who sees the channel")
 
     async def _reply(self, request: Request, reply: Reply) -> str:
         if reply.said is not ReplyKind.LINKED:
@@ -249,7 +280,7 @@ class Deliverer:
         if failure.code in GONE or self._clock.now() - request.asked_at > EDIT_FOR:
             await self._shown(request, ts=request.card.ts)
         else:
-            await self._put_off(request, errors.ChatUnavailable(failure.code, retry_after=AGAIN_AT_MOST))
+            await self._put_off(request, errors.ChatUnavailable(failure.code, retry_after=EDIT_AGAIN))
 
     async def _tell_elsewhere(self, request: Request, reply: Reply, failure: errors.ChatRefused) -> None:
         """Send the end of a request to its requester directly, if the channel refuses the reply.
@@ -289,6 +320,8 @@ class Deliverer:
 
     async def _asked(self, request: Request) -> Entry:
         """Return the entry that asked for the request: its answer goes where the command was typed."""
+        if request.requester.login is not None:
+            return _in_a_dm(request)
         typed = Typed(text="", channel=request.asked_in)
         asked = Entry(key=request.id, actor=request.requester, arrival=typed, received_at=request.asked_at)
         return await self._store.entry(request.id) or asked

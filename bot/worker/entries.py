@@ -152,7 +152,7 @@ class Entries:
             waiting = asyncio.ensure_future(self._clock.sleep(RIGHTS_SLOW))
             await asyncio.wait({taking, waiting}, return_when=asyncio.FIRST_COMPLETED)
             waiting.cancel()
-            if not taking.done():
+            if not taking.done() and entry.take_up_by is None:
                 self._tasks.start(self._say_that_it_takes_long(entry))
         try:
             taken = await taking

@@ -32,7 +32,7 @@ CLAIM: Final = 500
 CLAIM_DUE: Final = 8
 """How many due requests are claimed with one statement."""
 
-POLL_INTERVAL: Final = 2.0
+POLL_INTERVAL: Final = 1.0
 """Seconds between two polls of the database: work of a dead replica waits at most this long after its lease."""
 
 KEEP_FOR: Final = 400 * 86_400.0

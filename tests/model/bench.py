@@ -73,7 +73,7 @@ class Replica:
             store=database,
             use_cases=UseCases(store=database, gate=gate, opener=opener, clock=clock),
             caller=Caller(store=database, cloud=cloud, gate=gate, clock=clock),
-            deliverer=Deliverer(store=database, chat=chat, clock=clock),
+            deliverer=Deliverer(store=database, chat=chat, clock=clock, may_show=gate.may_show),
             chat=chat,
             clock=clock,
         )

@@ -198,11 +198,11 @@ def test_bytes_that_are_no_text_are_one_problem_with_their_line() -> None:
         (PROJECT + "[rules]\nname = 1", "f.toml:5: rules: must be written as [[rules]]"),
         ("people = []\n" + PROJECT, "f.toml:1: people: must be written as [people]"),
         ("rule = 1\n" + PROJECT, 'f.toml:1: rule: is not a known key here; did you mean "rules"?'),
-        *((f"{key} = 1\n{PROJECT}", f"f.toml:1: {key}: is not in this version yet") for key in ("operators",)),
+        *((f"{key} = 1\n{PROJECT}", f"f.toml:1: {key}: is not in this version yet") for key in ("oncall",)),
         (PROJECT + "[cases]\nname = 1", "f.toml:5: cases: must be written as [[cases]]"),
         (
-            PROJECT + "[[rules]]\n'operators' = 1\n" + RULE[10:],
-            "f.toml:6: rule 1, operators: is not in this version yet",
+            PROJECT + "[[rules]]\n'max_duration' = 1\n" + RULE[10:],
+            "f.toml:6: rule 1, max_duration: is not in this version yet",
         ),
     ],
 )

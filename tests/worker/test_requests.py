@@ -400,10 +400,10 @@ async def test_run_sleeps_exactly_until_something_is_due(tmp_path: pathlib.Path)
         task = asyncio.create_task(desk.worker.run())
         await until(lambda: slept)
         assert slept == [requests.POLL_INTERVAL]
-        desk.chat.troubles["post_card"].append(ChatUnavailable("ratelimited", retry_after=1.5))
+        desk.chat.troubles["post_card"].append(ChatUnavailable("ratelimited", retry_after=0.5))
         await arrives(desk, desk.typed("stop flow-1"))
         await until(lambda: len(slept) > 1)
-        assert slept[-1] == 1.5
+        assert slept[-1] == 0.5
         task.cancel()
         await asyncio.gather(task, return_exceptions=True)
 

@@ -177,6 +177,10 @@ class ProjectTable(Table):
     allow_shared: bool = False
 
 
+Operator = Annotated[str, _shaped(USER.pattern, "is not the id of a user (U… or W…)")]
+"""What stands for a login in [operators]."""
+
+
 class FreezeTable(Table):
     """An entry of `freeze` in a rule."""
 
@@ -237,9 +241,11 @@ class RuleTable(Table):
     expires: Annotated[float, pydantic.BeforeValidator(_seconds)] = pydantic.Field(1800.0, validate_default=False)
     emergency: Approvers = ()
     emergency_limit: Limit | None = None
+    door: Literal["host"] | None = None
 
     @pydantic.field_validator(
-        "approvals", "approvers", "notify", "protected", "reason", "expires", "emergency", "emergency_limit", "freeze"
+        *("approvals", "approvers", "notify", "protected", "reason", "expires"),
+        *("emergency", "emergency_limit", "freeze", "door"),
     )
     @classmethod
     def _is_of_an_allow(cls, value: object, info: pydantic.ValidationInfo) -> object:

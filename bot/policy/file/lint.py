@@ -5,7 +5,7 @@ Pure. It compares the text of the rules, entry by entry, and never depends on wh
 
 from collections.abc import Iterator
 
-from bot.policy.model import EVERYBODY, Effect, Policy, Rule, expand
+from bot.policy.model import EVERYBODY, Effect, Policy, Rule, expand, is_group
 
 Finding = tuple[int, str, str]
 """The index of a rule, the key, and the warning."""
@@ -21,6 +21,8 @@ def _about(whole: Policy, number: int, rule: Rule) -> Iterator[Finding]:
         return
     if EVERYBODY in rule.who and rule.approvals == 0 and set(rule.verbs) - {"read"}:
         yield number, "who", "lets every full member act alone; name a set, or require approvals"
+    if rule.door is not None and not _has_operator(whole, rule):
+        yield number, "door", "lets nobody decide: none of those who could is in [operators]"
     others = [(other, found) for other, found in enumerate(whole.rules) if other != number]
     covering = [(other, found) for other, found in others if _covers(whole, found, rule)]
     denier = next((found for _, found in covering if found.effect is Effect.DENY), None)
@@ -35,6 +37,13 @@ def _about(whole: Policy, number: int, rule: Rule) -> Iterator[Finding]:
     if tied:
         asks = f'needs as many approvals as rule "{tied[0].name}", from other people'
         yield number, "approvers", f"{asks}; where both match, only the earlier rule counts"
+
+
+def _has_operator(whole: Policy, rule: Rule) -> bool:
+    """Tell whether anybody who could confirm or approve may be an operator; somebody in a user group may."""
+    could = expand(whole, rule.approvers if rule.approvals else rule.who)
+    operators = set(whole.operators.values())
+    return any(one in operators or (operators and (is_group(one) or one == EVERYBODY)) for one in could)
 
 
 def _goes_before(found: Rule, rule: Rule, *, earlier: bool) -> bool:

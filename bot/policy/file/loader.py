@@ -13,13 +13,14 @@ from typing import Annotated, Any, Final
 import pydantic
 import pydantic_core
 
+from bot.commands.verbs import Door
 from bot.policy import model
 from bot.policy.file import case_checks, lint, toml_lines
 from bot.policy.file import keys as file_keys
 from bot.policy.file.problems import Problem
 from bot.policy.file.toml_lines import Path
 
-NOT_YET: Final = frozenset({"operators"})
+NOT_YET: Final = frozenset({"oncall", "max_duration"})
 
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
@@ -78,6 +79,7 @@ _WORDS: Final[Mapping[str, str]] = {
 _TABLES: Final[Mapping[str, pydantic.TypeAdapter[Any]]] = {
     "projects": pydantic.TypeAdapter(file_keys.ProjectTable),
     "people": pydantic.TypeAdapter(Annotated[tuple[file_keys.Member, ...], file_keys.Lax]),
+    "operators": pydantic.TypeAdapter(file_keys.Operator),
     "rules": pydantic.TypeAdapter(file_keys.RuleTable),
     "cases": pydantic.TypeAdapter(file_keys.Case),
 }
@@ -102,6 +104,7 @@ class _PolicyFile:
         limit = self.limit()
         projects = {str(path[1]): found for path, found in self.each("projects")}
         people = {str(path[1]): found for path, found in self.each("people")}
+        operators = {str(path[1]): found for path, found in self.each("operators")}
         rules = dict(self.each("rules"))
         tests = dict(self.each("cases"))
         self.check_names()
@@ -113,6 +116,7 @@ class _PolicyFile:
             people=people,
             rules=tuple(_rule(found, self.places.text(path), limit=limit) for path, found in rules.items()),
             digest=digest,
+            operators=operators,
         )
         self.check_cases(whole, tests)
         if self.problems:
@@ -242,6 +246,7 @@ def _rule(found: file_keys.RuleTable, text: str, *, limit: int) -> model.Rule:
         for freeze in found.freeze
     )
     kept |= {
+        "door": None if found.door is None else Door(found.door),
         "freezes": freezes,
         "effect": model.Effect(found.effect),
         "reason_required": found.reason == "required",

@@ -9,7 +9,7 @@ from typing import assert_never
 from slack_sdk.models import blocks
 
 from bot.commands.deliveries import Button
-from bot.commands.verbs import PREFIX, Verb
+from bot.commands.verbs import PREFIX, Door, Verb
 from bot.lifecycle.cloud_failure import CloudFailure
 from bot.lifecycle.states import Progress, State
 from bot.slack.messages import emergencies, modals, outcomes
@@ -279,6 +279,11 @@ def _about_an_emergency(value: answers.TooSoon | answers.SecondNeeded | answers.
 def _missing(value: answers.ReasonMissing | answers.NameMissing) -> str:
     if isinstance(value, answers.NameMissing):
         return _name_missing(value)
+    if value.door is Door.HOST:
+        return (
+            f"To {value.verb} {code(value.flow)}, rule {quote(value.rule, most=100)} requires a reason, "
+            "so nothing was opened. Please add `--reason TEXT`."
+        )
     typed = code(f"{PREFIX[value.door]} {value.typed} because …", most=160)
     return (
         f"To {value.verb} {code(value.flow)}, rule {quote(value.rule, most=100)} requires a reason, "
@@ -290,6 +295,9 @@ def _name_missing(value: answers.NameMissing) -> str:
     flow, name = code(value.flow), "id, because it has no name" if value.nameless else "name"
     wants = f"rule {quote(value.rule, most=100)} requires you to type the flow's {name}"
     reason = ", and a reason" if value.reason_too else ""
+    if value.door is Door.HOST:
+        typed = "" if value.typed is None else f"You typed {code(value.typed, most=100)}, which is not {flow}. "
+        return f"{typed}To {value.verb} {flow}, {wants}{reason}, so nothing was opened. Please add `--name NAME`."
     if value.typed is None:
         return (
             f"To {value.verb} {flow}, {wants}{reason}, so nothing was opened yet. Please press the button and type it."

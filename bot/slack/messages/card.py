@@ -13,14 +13,14 @@ from slack_sdk.models.blocks import basic_components
 
 from bot.commands import grammar
 from bot.commands.deliveries import Button
-from bot.commands.verbs import CHANGES
+from bot.commands.verbs import CHANGES, Door
 from bot.lifecycle import records
 from bot.lifecycle.records import Emergency, Flow, Part, Request
 from bot.lifecycle.states import Progress, State
 from bot.slack.messages import emergencies, state
 from bot.slack.messages.headline import counted, decision, headline
 from bot.slack.messages.message import Message, actions, context, message, plain, section, tell
-from bot.slack.messages.text import channel, code, escape, link, listed, quiet, quote, user
+from bot.slack.messages.text import acting, channel, code, escape, link, listed, quiet, quote
 from bot.usecases.answers import CardLink
 
 MOST_PARTS: Final = 3
@@ -114,8 +114,11 @@ def _health_of(parts: list[Part]) -> str:
     return f" ({', '.join(shown)})"
 
 
+PRESSED: Final = {Button.CONFIRM: "confirmed", Button.APPROVE: "approved"}
+
+
 def _asked(request: Request, *, workspace_url: str) -> tuple[str, ...]:
-    lines = [f"Requested by {user(request.requester.user)} · rule {quote(request.terms.rule, most=100)}"]
+    lines = [f"Requested by {acting(request.requester)} · rule {quote(request.terms.rule, most=100)}"]
     if request.emergency is not None:
         lines.append(_emergency(request.emergency, workspace_url=workspace_url))
     if request.recently_denied_by is not None and records.is_open(request):
@@ -123,6 +126,9 @@ def _asked(request: Request, *, workspace_url: str) -> tuple[str, ...]:
         lines.append(f"A request for this flow was denied in the last hour, by {denier}")
     reason = f"Reason: {quote(request.reason, most=MOST_REASON)}" if request.reason else "No reason given"
     # Text written by a person is a separate element, so that formatting that it opens ends with it.
+    if request.terms.door is Door.HOST and request.state is State.PENDING:
+        button = Button.CONFIRM if request.terms.approvals == 0 else Button.APPROVE
+        lines.append(f"To be {PRESSED[button]} on the host only: {code(f'flowbot operations {button} {request.id}')}")
     return "\n".join(lines), reason
 
 
@@ -159,10 +165,12 @@ def _open_buttons(request: Request) -> tuple[blocks.ButtonElement, ...]:
         return (withdraw,)
     deny = _button(request, Button.DENY, "Deny", says="Deny this request")
     if request.emergency is not None:
-        return _pressing(request, request.emergency), deny, withdraw
-    if request.terms.approvals == 0:
-        return _deciding(request, Button.CONFIRM), withdraw
-    return _deciding(request, Button.APPROVE), deny, withdraw
+        deciding, *against = _pressing(request, request.emergency), deny, withdraw
+    elif request.terms.approvals == 0:
+        deciding, *against = _deciding(request, Button.CONFIRM), withdraw
+    else:
+        deciding, *against = _deciding(request, Button.APPROVE), deny, withdraw
+    return tuple(against) if request.terms.door is Door.HOST else (deciding, *against)
 
 
 def _pressing(request: Request, emergency: Emergency) -> blocks.ButtonElement:

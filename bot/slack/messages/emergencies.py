@@ -9,7 +9,7 @@ from bot.commands.deliveries import Button, Verdict
 from bot.commands.verbs import Verb
 from bot.lifecycle import records
 from bot.lifecycle.records import Emergency, Request, Review
-from bot.slack.messages.text import date, listed, quiet, user
+from bot.slack.messages.text import acting, date, listed, quiet
 
 MARK: Final = "EMERGENCY: "
 
@@ -84,7 +84,7 @@ def review(request: Request, *, workspace_url: str) -> str | None:
 
 
 def _reviewed(value: Review) -> str:
-    return f"{verdict(value.verdict)}, says {user(value.actor.user)} · {date(value.at)}"
+    return f"{verdict(value.verdict)}, says {acting(value.actor)} · {date(value.at)}"
 
 
 def _named(entries: tuple[str, ...], workspace_url: str, *, last: str = "or") -> str:

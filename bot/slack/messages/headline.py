@@ -9,7 +9,7 @@ from bot.lifecycle.cloud_failure import Fault
 from bot.lifecycle.records import Awaiting, Ending, Operation, Outcome, OutcomeKind, Request
 from bot.lifecycle.states import Progress, State
 from bot.slack.messages import emergencies, outcomes
-from bot.slack.messages.text import code, escape, short_id, user
+from bot.slack.messages.text import acting, code, escape, short_id
 
 MOST_WORD: Final = 40
 """Maximum length of a project's name, and of the cloud's word for a state."""
@@ -29,7 +29,7 @@ def headline(request: Request) -> str:
         case State.WITHDRAWN:
             return _attempt(request, f"withdrawn by {_by(request.ending, otherwise='flowbot')}")
         case State.SUPERSEDED:
-            of = f" of {user(request.ending.actor.user)}" if request.ending and request.ending.actor else ""
+            of = f" of {acting(request.ending.actor)}" if request.ending and request.ending.actor else ""
             return _attempt(request, f"superseded by an emergency request{of}")
         case _:
             assert_never(request.state)
@@ -97,7 +97,7 @@ def _failed(request: Request, outcome: Outcome) -> str:
 
 
 def _by(ending: Ending | None, *, otherwise: str) -> str:
-    return user(ending.actor.user) if ending is not None and ending.actor is not None else otherwise
+    return acting(ending.actor) if ending is not None and ending.actor is not None else otherwise
 
 
 def _attempt(request: Request, came_of_it: str) -> str:

@@ -32,8 +32,8 @@ def refusal(decision: Refuse, *, action: str, flow: str, people: tuple[str, ...]
         case Why.DENY_RULE:
             until = f" until {day(decision.until)}" if decision.until is not None else ""
             said = f"{_sentence(rule)} forbids you to {what}{until}."
-        case Why.PAUSED:
-            return paused(decision.because, what)
+        case Why.PAUSED | Why.OTHER_DOOR | Why.NOT_OPERATOR:
+            return _not_now_or_here(decision, rule, what)
         case Why.UNSATISFIABLE:
             said = _unsatisfiable(decision, rule, what)
         case Why.OWN_REQUEST:
@@ -46,6 +46,14 @@ def refusal(decision: Refuse, *, action: str, flow: str, people: tuple[str, ...]
         case _:
             assert_never(decision.why)
     return f"{said}{_instead(decision, 'could do it instead', people)}"
+
+
+def _not_now_or_here(decision: Refuse, rule: str, what: str) -> str:
+    if decision.why is Why.OTHER_DOOR:
+        return f"Under {rule}, you may {what} on the host only, with `flowbot operations`. Nothing was done."
+    if decision.why is Why.NOT_OPERATOR:
+        return "Your login is not in [operators] of the policy, so you may not do this. Nothing was done."
+    return paused(decision.because, what)
 
 
 def paused(because: str, what: str) -> str:

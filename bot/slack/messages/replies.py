@@ -12,7 +12,7 @@ from bot.lifecycle.states import Progress, State
 from bot.slack.messages import emergencies, outcomes, state
 from bot.slack.messages.direct import error_is_logged
 from bot.slack.messages.message import Message, tell
-from bot.slack.messages.text import channel, code, date, escape, link, listed, mention, quiet, quote, user
+from bot.slack.messages.text import acting, channel, code, date, escape, link, listed, mention, quiet, quote, user
 from bot.usecases.answers import CardLink
 
 MOST_MENTIONS: Final = 10
@@ -155,7 +155,9 @@ def _reviewed(request: Request, emergency: Emergency) -> tuple[str, ...]:
     if done is None:
         raise ValueError(f"{request.id} is not reviewed")
     verdict = emergencies.verdict(done.verdict)
-    said = f"{_asker(request)}: {user(done.actor.user)} reviewed the emergency {request.verb} of {_flow(request)}"
+    said = (
+        f"{_asker(request)}: {acting(done.actor, acts=True)} reviewed the emergency {request.verb} of {_flow(request)}"
+    )
     comment = (f"Comment: {quote(done.comment, most=MOST_COMMENT)}",) if done.comment else ()
     return f"{said}: it was {verdict}.", *comment
 
@@ -200,7 +202,7 @@ def _came_to_nothing(request: Request, reply: Reply) -> str:
         why, again = state.expired_because(request), outcomes.command(request, dry_run=request.dry_run)
         return f"{_asker(request)}: {what} expired: {why}. {UNTOUCHED}; type {again} if you still need it."
     if reply.said is ReplyKind.SUPERSEDED:
-        by = f" of {_actor(reply)}" if reply.actor is not None else ""
+        by = f" of {_actor(reply, acts=False)}" if reply.actor is not None else ""
         return f"{_asker(request)}: {what} was superseded by an emergency request{by}."
     if reply.actor is not None:
         return f"{_actor(reply)} withdrew {what}. {UNTOUCHED}."
@@ -247,8 +249,8 @@ def _place(request: Request, workspace_url: str) -> str:
     return link(link_to, workspace_url=workspace_url)
 
 
-def _actor(reply: Reply) -> str:
-    return user(reply.actor.user) if reply.actor is not None else "Somebody"
+def _actor(reply: Reply, *, acts: bool = True) -> str:
+    return acting(reply.actor, acts=acts) if reply.actor is not None else "Somebody"
 
 
 def _asker(request: Request) -> str:

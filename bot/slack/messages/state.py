@@ -11,7 +11,7 @@ from bot.lifecycle import schedule
 from bot.lifecycle.records import Awaiting, Emergency, Ending, Operation, OutcomeKind, Request
 from bot.lifecycle.states import Progress, State
 from bot.slack.messages import emergencies, outcomes
-from bot.slack.messages.text import code, date, escape, listed, quiet, quote, user
+from bot.slack.messages.text import acting, code, date, escape, listed, quiet, quote, user
 
 MOST_NAMED: Final = 4
 
@@ -118,9 +118,10 @@ def _pressed(request: Request, emergency: Emergency, until: str, workspace_url: 
 
 
 def _by(request: Request) -> str:
-    votes = tuple({vote.actor.id: vote.actor.user for vote in request.votes}.values())
-    people = counted(request) if request.terms.approvals > 0 else votes
-    return f"by {listed(tuple(map(user, people)), most=MOST_NAMED)}"
+    voters = {vote.actor.id: vote.actor for vote in request.votes}
+    if request.terms.approvals > 0:
+        voters.pop(request.requester.id, None)
+    return f"by {listed(tuple(map(acting, voters.values())), most=MOST_NAMED)}"
 
 
 def _approved(request: Request) -> StateLine:

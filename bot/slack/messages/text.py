@@ -11,6 +11,7 @@ import unicodedata
 from collections.abc import Iterable
 from typing import Final
 
+from bot.commands.deliveries import Actor
 from bot.usecases.answers import CardLink
 
 ELLIPSIS: Final = "…"
@@ -63,6 +64,13 @@ def quote(value: str, *, most: int = 300) -> str:
 def user(user_id: str) -> str:
     """Return Slack's notation for a person. In a new message that everybody sees, it pings."""
     return f"<@{user_id}>" if _PERSON.fullmatch(user_id) else code(user_id)
+
+
+def acting(actor: Actor, *, acts: bool = False) -> str:
+    """Return who did something, and that they did it on the host; with `acts`, as the subject of a sentence."""
+    if actor.login is None:
+        return user(actor.user)
+    return f"{user(actor.user)}, on the host{',' if acts else ''}"
 
 
 def mention(some_id: str) -> str:

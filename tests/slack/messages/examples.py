@@ -432,6 +432,10 @@ REFUSALS: Final[Mapping[str, answers.Refused]] = {
     "no rule but everybody": refused(Why.NO_RULE, rule=None, who_could=("*",)),
     "deny rule": refused(Why.DENY_RULE, rule="freeze during the final", who_could=("S0MEDIAGRP", "U0CAROL")),
     "frozen": refused(Why.DENY_RULE, rule="on-call stops", who_could=(), until=1_770_001_800.0),
+    "approved at another door": refused(
+        Why.OTHER_DOOR, action=Button.APPROVE, rule="premium stops, on the host", who_could=()
+    ),
+    "not an operator": refused(Why.NOT_OPERATOR, action="do this", rule=None, who_could=()),
     "paused": refused(Why.PAUSED, rule=None, because="the console team <works> on it"),
     "unsatisfiable": refused(Why.UNSATISFIABLE, approvals=2, candidates=1),
     "unsatisfiable by anybody": refused(Why.UNSATISFIABLE, approvals=1),
