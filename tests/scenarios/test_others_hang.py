@@ -70,7 +70,7 @@ async def calls_hang(ward: Ward) -> None:
         lambda _: len(ward.stage.cards()) == 4 and ward.stage.cards(), timeout=PATIENCE
     )
     ward.sick.faults.add(Trouble(hold=ward.gate), method="PUT", path="/flows/stop", times=None)
-    for card in cards:
+    for card in ward.stage.cards():
         await ward.stage.presses("U0DAVE", card, "approve")
 
 
@@ -116,7 +116,7 @@ async def is_stopped(stage: Stage) -> None:
     """Ask for a stop in the healthy project, approve it, and see it reach the cloud."""
     card = await stage.asks("U0BOB", "stop healthy-feed", channel=RANDOM, seen_in=RANDOM, others_wait=True)
     await stage.presses("U0CAROL", card, "approve")
-    await stage.live.until(lambda _: stage.stops(), timeout=PATIENCE)
+    await stage.live.until(lambda _: stage.stops() > 0, timeout=PATIENCE)
 
 
 @pytest.fixture

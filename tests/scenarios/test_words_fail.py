@@ -12,6 +12,7 @@ import pytest
 
 from bot.playground import world
 from bot.playground.slack.acks import Ack
+from bot.playground.slack.records import PostedMessage
 from bot.slack import messages
 from bot.slack.messages import modals
 from bot.usecases import answers
@@ -73,9 +74,13 @@ def _seen(stage: Stage, user: str) -> tuple[object, ...]:
 
 
 async def press(stage: Stage, user: str, button: str) -> None:
-    """Press a button of the newest card for the flow, where one stands: else its requester was told why not."""
-    cards = [card for card in stage.cards() if button in card.buttons and "main-feed" in card.plain]
-    if cards:
+    """Press a button of the newest card for the flow, where one stands: else its requester is told why not."""
+
+    def standing() -> list[PostedMessage]:
+        return [card for card in stage.cards() if button in card.buttons and "main-feed" in card.plain]
+
+    await stage.ticks(lambda: standing() or any("Something went wrong" in told for told in stage.heard("U0ALICE")))
+    if cards := standing():
         await heard(stage, user, stage.presses(user, cards[-1], button))
         if (view := stage.view(user)) is not None:
             await stage.slack.people.submit(user, view, {"reason": "it is needed"})
