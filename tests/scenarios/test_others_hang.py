@@ -66,9 +66,7 @@ async def cloud_hangs_for_whom_the_healthy_channel_asks(ward: Ward) -> None:
 
 async def calls_hang(ward: Ward) -> None:
     await ward.all_type("stop {}", times=4)
-    cards = await ward.stage.slack.until(
-        lambda _: len(ward.stage.cards()) == 4 and ward.stage.cards(), timeout=PATIENCE
-    )
+    await ward.stage.slack.until(lambda _: len(ward.stage.cards()) == 4 and ward.stage.cards(), timeout=PATIENCE)
     ward.sick.faults.add(Trouble(hold=ward.gate), method="PUT", path="/flows/stop", times=None)
     for card in ward.stage.cards():
         await ward.stage.presses("U0DAVE", card, "approve")
