@@ -312,7 +312,7 @@ async def hears(stage: Stage, command: str, typing: Awaitable[Ack]) -> None:
     assert not any("Something went wrong" in told for told in stage.heard("U0ALICE")[known:]), command
 
 
-@settings(max_examples=TYPED.max_examples * 10)
+@settings(max_examples=TYPED.max_examples * 15)
 @given(text=texts)
 def test_whatever_is_typed_is_explained_or_refused(explained: Callable[..., int], text: str) -> None:
     typed = text.replace("\0", "")  # no argument of a command can have one

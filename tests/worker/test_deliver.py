@@ -416,3 +416,21 @@ async def test_nothing_is_told_under_a_lease_that_may_be_another_replicas(desk: 
     assert desk.chat.journal == []
     await told(desk, seen)
     assert desk.chat.journal == ["post_card", "reply"]
+
+
+async def test_a_card_that_always_meets_an_error_ends_its_request_tells_its_requester_once_and_is_left_alone(
+    desk: Desk,
+) -> None:
+    desk.chat.troubles["post_card"].extend([RuntimeError("nobody foresaw this")] * 50)
+    entry = desk.typed("stop flow-1")
+    await desk.store.record([entry])
+    desk.worker.wake_entry(entry)
+    for _ in range(30):
+        await desk.worker.settle()
+        desk.clock.turn(600.0)
+
+    assert desk.chat.journal.count("post_card") == deliver.UNEXPECTED_TRIES
+    assert [type(answer) for answer in desk.chat.answered] == [answers.Unexpected]
+    assert desk.chat.asked[0].actor.user == ALICE.user
+    assert desk.chat.replies == []  # its thread never was: what it would have said stays on record
+    assert desk.select("SELECT state, due_at, lease_owner FROM requests") == [("withdrawn", None, None)]

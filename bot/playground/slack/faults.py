@@ -30,7 +30,10 @@ PER_SECOND = ("chat.postMessage", RESPONSE_URL)
 
 @dataclass(frozen=True, kw_only=True)
 class SlackFault:
-    """One fault; `left` counts the calls that it still affects, None means until it is cleared."""
+    """One fault; `left` counts the calls that it still affects, None means until it is cleared.
+
+    With a `place` it affects the calls about that channel only.
+    """
 
     kind: Kind
     left: int | None = 1
@@ -40,6 +43,7 @@ class SlackFault:
     after: bool = False
     names: tuple[str, ...] = ()
     of: str = ""
+    place: str = ""
 
 
 class Faults:
@@ -77,9 +81,11 @@ class Faults:
         """Wait on the stand-in's clock before the effect, or between effect and answer."""
         self._plan(method, SlackFault(kind="delay", left=times, seconds=seconds, after=after))
 
-    def hold(self, method: str, gate: asyncio.Event, *, times: int | None = 1, after: bool = False) -> None:
+    def hold(
+        self, method: str, gate: asyncio.Event, *, times: int | None = 1, after: bool = False, place: str = ""
+    ) -> None:
         """Wait until the test sets the event, before the effect or between effect and answer."""
-        self._plan(method, SlackFault(kind="hold", left=times, gate=gate, after=after))
+        self._plan(method, SlackFault(kind="hold", left=times, gate=gate, after=after, place=place))
 
     def lacks(self, method: str, *names: str, of: str = "", times: int | None = 1) -> None:
         """Carry out the call, but leave these fields out of the answer, or only out of the object with the id `of`."""
@@ -103,11 +109,11 @@ class Faults:
         self._down = False
 
     def take(self, method: str, *, place: str = "") -> SlackFault | None:
-        """Return the fault for this call, and count it; `place` is the channel, for limits per channel."""
+        """Return the fault for this call, and count it; `place` is the channel, for what is about one."""
         if self._down and method not in self._spared:
             return SlackFault(kind="drop_before")
         for name in (method, EVERYTHING):
-            if self._planned[name]:
+            if self._planned[name] and self._planned[name][0].place in ("", place):
                 return self._next(self._planned[name])
         if self.enforce_rate_limits and (wait := self._over_the_limit(method, place)):
             return SlackFault(kind="ratelimited", seconds=wait)
