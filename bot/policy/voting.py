@@ -68,8 +68,10 @@ def may_confirm(
     return model.Refuse(why=Why.NOT_REQUESTER, rule=rule, who_could=tuple(dict.fromkeys(could)))
 
 
-def may_withdraw(*, requester: Actor, person: model.Person) -> model.Refuse | None:
+def may_withdraw(*, rule: str, requester: Actor, person: model.Person) -> model.Refuse | None:
     """Return why a person may not withdraw a request, or None for its requester."""
+    if outsider := evaluation.refuse_outsider(person):
+        return outsider
     if person.actor.id == requester.id:
-        return evaluation.refuse_outsider(person)
-    return evaluation.refuse_outsider(person) or model.Refuse(why=Why.NOT_REQUESTER, who_could=(requester.user,))
+        return None
+    return model.Refuse(why=Why.NOT_REQUESTER, rule=rule, who_could=(requester.user,))

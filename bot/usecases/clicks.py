@@ -178,7 +178,7 @@ class UseCases:
         if not records.can_withdraw(request):
             return await self._commits.tell(entry, commit.settled(request, Button.WITHDRAW))
         person = await self._gate.person(entry.actor, max_age=FRESHEST)
-        refusal = voting.may_withdraw(requester=request.requester, person=person)
+        refusal = voting.may_withdraw(rule=request.terms.rule, requester=request.requester, person=person)
         if refusal is not None:
             return await self._commits.refuse(entry, request, Button.WITHDRAW, refusal)
         ending = records.Ending(actor=entry.actor, at=entry.received_at)
