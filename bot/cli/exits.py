@@ -40,7 +40,16 @@ def wrong(lines: Iterable[str]) -> NoReturn:
 
 def or_wrong(work: Callable[[], WorkResult]) -> WorkResult:
     """Return the result of the work; on an error of flowbot's own, print it as one sentence and exit 2."""
+    _log_to_stderr()
     try:
         return work()
     except (errors.FlowbotError, SettingsInvalid) as failure:
         wrong([str(failure)])
+
+
+def _log_to_stderr() -> None:
+    """Keep log lines out of what a command prints, unless the log is configured already."""
+    import structlog
+
+    if not structlog.is_configured():
+        structlog.configure(logger_factory=structlog.PrintLoggerFactory(sys.stderr))

@@ -83,8 +83,10 @@ def refuse_door(
     return model.Refuse(why=Why.OTHER_DOOR, rule=terms.rule if rule is None else rule.name)
 
 
-def may_withdraw(*, requester: Actor, person: model.Person) -> model.Refuse | None:
+def may_withdraw(*, rule: str, requester: Actor, person: model.Person) -> model.Refuse | None:
     """Return why a person may not withdraw a request, or None for its requester."""
+    if outsider := evaluation.refuse_outsider(person):
+        return outsider
     if person.actor.id == requester.id:
-        return evaluation.refuse_outsider(person)
-    return evaluation.refuse_outsider(person) or model.Refuse(why=Why.NOT_REQUESTER, who_could=(requester.user,))
+        return None
+    return model.Refuse(why=Why.NOT_REQUESTER, rule=rule, who_could=(requester.user,))

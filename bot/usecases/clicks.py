@@ -98,11 +98,7 @@ class UseCases:
         entry = dataclasses.replace(entry, actor=person.actor)
         if isinstance(known := await self._gate.identify(request, entry.actor), model.Refuse):
             return await self._commits.refuse(entry, request, clicked.button, known)
-        request = known
-        if request.state is State.PENDING and entry.received_at >= request.expires_at:
-            request = expired(request, at=entry.received_at)
-            change = ports.Change(request=request)
-            await self._commits.write(change, "expired", at=entry.received_at, actor=entry.actor)
+        request = await self._as_received(entry, known)
         taken = await self._press(entry, clicked, request)
         return dataclasses.replace(taken, copy=_copy(request, clicked))
 
@@ -116,6 +112,14 @@ class UseCases:
             return request, await clicker
         finally:
             clicker.cancel()
+
+    async def _as_received(self, entry: Entry, request: Request) -> Request:
+        """Return the request as it was when the entry was received: expired if its time was over."""
+        if request.state is not State.PENDING or entry.received_at < request.expires_at:
+            return request
+        over = expired(request, at=entry.received_at)
+        await self._commits.write(ports.Change(request=over), "expired", at=entry.received_at, actor=entry.actor)
+        return over
 
     async def _press(self, entry: Entry, clicked: Clicked, request: Request) -> EntryResult:
         if (refused := await self._refuse_paused(entry, clicked, request)) is not None:
@@ -188,7 +192,7 @@ class UseCases:
         if not records.can_withdraw(request):
             return await self._commits.tell(entry, commit.settled(request, Button.WITHDRAW))
         person = await self._gate.person(entry.actor, max_age=FRESHEST)
-        refusal = voting.may_withdraw(requester=request.requester, person=person)
+        refusal = voting.may_withdraw(rule=request.terms.rule, requester=request.requester, person=person)
         if refusal is not None:
             return await self._commits.refuse(entry, request, Button.WITHDRAW, refusal)
         ending = records.Ending(actor=entry.actor, at=entry.received_at)
@@ -212,13 +216,23 @@ class UseCases:
     async def _submit(self, entry: Entry, submitted: Submitted) -> EntryResult:
         person = await self._gate.person(entry.actor, max_age=FRESH)
         entry = dataclasses.replace(entry, actor=person.actor)
+        outsider = evaluation.refuse_outsider(person)
         match submitted.modal:
-            case Modal.DENY_REASON:
-                return await self._deny_with_reason(entry, submitted)
             case Modal.ADD_REASON | Modal.TYPE_NAME:
                 return await self._complete(entry, submitted)
+            case Modal.DENY_REASON | Modal.REVIEW if outsider is not None and outsider.why is model.Why.OUTSIDER:
+                return await self._refuse_submission(entry, submitted, outsider)
+            case Modal.DENY_REASON:
+                return await self._deny_with_reason(entry, submitted)
             case Modal.REVIEW:
                 return await self._emergencies.review(entry, submitted)
+
+    async def _refuse_submission(self, entry: Entry, submitted: Submitted, outsider: model.Refuse) -> EntryResult:
+        request = await self._store.load(submitted.request_id)
+        if request is None:
+            return await self._commits.tell(entry, answers.NoSuchRequest())
+        button = Button.REVIEW if submitted.modal is Modal.REVIEW else Button.DENY
+        return await self._commits.refuse(entry, request, button, outsider)
 
     async def _deny_with_reason(self, entry: Entry, submitted: Submitted) -> EntryResult:
         request = await self._store.load(submitted.request_id)
@@ -227,7 +241,7 @@ class UseCases:
         if isinstance(known := await self._gate.identify(request, entry.actor), model.Refuse):
             return await self._commits.refuse(entry, request, Button.DENY, known)
         if not _denied_without_reason(request := known, entry.actor):
-            return await self._deny(entry, request, reason=submitted.reason)
+            return await self._deny(entry, await self._as_received(entry, request), reason=submitted.reason)
         if submitted.reason is None:
             return await self._commits.tell(entry, answers.Noted(what="denied without a reason"))
         explained = transitions.explain_denial(request, reason=submitted.reason, at=entry.received_at)

@@ -59,7 +59,8 @@ class EmergencyClicks:
         button, emergency = Button.EMERGENCY_CONFIRM, request.emergency
         if emergency is None or request.state is not State.PENDING:
             return await self._commits.tell(entry, commit.settled(request, button))
-        if (soon := _too_soon(entry, request, emergency)) is not None:
+        soon = _too_soon(entry, request, emergency)
+        if soon is not None and soon.wait is None:
             return await self._commits.tell(entry, soon)
         decision = await self._decide_at_door(entry, request, button)
         if isinstance(decision, EntryResult):
@@ -67,6 +68,8 @@ class EmergencyClicks:
         settled = await self._as_a_second(entry, request, emergency, decision)
         if settled is not None:
             return settled
+        if soon is not None:
+            return await self._commits.tell(entry, soon)
         vote = records.Vote(actor=entry.actor, at=entry.received_at)
         alone = entry.actor.id == request.requester.id and not request.dry_run
         since = self._clock.now() - break_glass.DAY

@@ -2,6 +2,7 @@
 
 import asyncio
 import contextlib
+import json
 import os
 import pathlib
 import signal
@@ -216,6 +217,17 @@ async def test_pause_and_resume_work_beside_a_bot_that_serves(child: Child, tmp_
                 lambda found: _told_of_the_pause(found.ephemerals("U0ALICE", HERE)), timeout=120
             )
     await child.world.slack.until(lambda found: found.messages(HERE), timeout=120)
+
+
+def test_log_lines_are_not_mixed_with_what_a_command_prints(environ: dict[str, str], tmp_path: pathlib.Path) -> None:
+    assert flowbot(tmp_path, environ, "migrate").returncode == 0
+    assert flowbot(tmp_path, environ, "pause", "--reason", "a rehearsal").returncode == 0
+    (tmp_path / "flowbot.db").chmod(0o644)
+
+    done = flowbot(tmp_path, environ, "audit", "export")
+
+    assert [json.loads(line)["what"] for line in done.stdout.splitlines()] == ["paused"]
+    assert "others could read the database" in done.stderr
 
 
 def _told_of_the_pause(heard: list[PostedMessage]) -> bool:

@@ -568,6 +568,19 @@ def test_a_time_that_a_clock_shows_twice_or_never_is_read_the_stricter_way(
     assert (freeze.since, freeze.until) == expected
 
 
+def test_two_projects_that_are_one_in_the_cloud_are_warned_of() -> None:
+    again = PROJECT.replace("[projects.hk]", "[projects.asia]").replace('["C0INCIDENT", "C0WAR"]', '["C0ASIA"]')
+    elsewhere = again.replace("asia", "eu").replace("C0ASIA", "C0EU").replace("ap-southeast-3", "eu-west-101")
+
+    found = load(f"{PROJECT}{again}{elsewhere}{RULE}")
+
+    assert found.policy is not None
+    assert [str(warning) for warning in found.warnings] == [
+        'f.toml:6: projects.asia.project_id: is that of "hk" too: a flow of both can have two open requests at once, '
+        "and a rule for one of them does not hold in the other"
+    ]
+
+
 def test_a_freeze_may_ask_for_approvals_where_the_rule_asks_for_none() -> None:
     frozen = f"[[rules.freeze]]\n{FREEZE}approvals = 1\n"
 

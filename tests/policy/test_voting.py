@@ -143,13 +143,13 @@ class TestMayWithdraw:
         ("user", "kind", "refused"),
         [
             (ALICE, Kind.MEMBER, None),
-            (BOB, Kind.MEMBER, model.Refuse(why=Why.NOT_REQUESTER, who_could=(ALICE,))),
+            (BOB, Kind.MEMBER, model.Refuse(why=Why.NOT_REQUESTER, rule="one lead", who_could=(ALICE,))),
             (ALICE, Kind.DEACTIVATED, model.Refuse(why=Why.OUTSIDER, kind=Kind.DEACTIVATED)),
         ],
     )
     def test_only_the_requester_may_while_a_member(self, user: str, kind: Kind, refused: model.Refuse | None) -> None:
         requester = Actor(team="T0", user=ALICE)
-        assert voting.may_withdraw(requester=requester, person=person(user, kind)) == refused
+        assert voting.may_withdraw(rule="one lead", requester=requester, person=person(user, kind)) == refused
 
 
 @given(some_policy, some_question, known_groups, st.frozensets(st.sampled_from(USERS)))

@@ -158,7 +158,10 @@ async def test_nobody_else_withdraws(stage: Stage) -> None:
     await stage.quiet()
 
     (refusal,) = stage.heard("U0DAVE")
-    assert "<@U0ALICE> could do it instead" in refusal
+    assert refusal == (
+        "Under rule “on-call stops, a lead approves”, you may not withdraw the request for `main-feed`. "
+        "<@U0ALICE> could do it instead."
+    )
     assert "withdraw" in stage.now(card).buttons
     assert len(stage.replies(card)) == 1
 

@@ -62,6 +62,31 @@ async def test_an_approval_counts_by_its_time_of_receipt(desk: Desk) -> None:
     assert (seen.state, seen.decided_at) == (State.APPROVED, pressed.received_at)
 
 
+@pytest.mark.parametrize("modal", [Modal.DENY_REASON, Modal.REVIEW])
+@pytest.mark.parametrize("is_over", [False, True])
+async def test_a_modal_of_a_stranger_is_refused_and_tells_nothing(desk: Desk, modal: Modal, is_over: bool) -> None:
+    opened = await desk.opened()
+    if is_over:
+        desk.clock.turn(1800)
+
+    answer = await submit(desk, modal, STRANGER, opened.id, "no")
+
+    assert isinstance(answer, answers.Refused)
+    assert answer.decision.why is Why.OUTSIDER
+    assert await desk.now(opened.id) == opened
+
+
+async def test_a_denial_submitted_after_the_end_expires_the_request(desk: Desk) -> None:
+    opened = await desk.opened()
+    desk.clock.turn(1800)
+
+    answer = await submit(desk, Modal.DENY_REASON, CAROL, opened.id, "no")
+
+    assert isinstance(answer, answers.Settled)
+    assert answer.state is State.EXPIRED
+    assert (await desk.now(opened.id)).state is State.EXPIRED
+
+
 async def test_a_click_received_after_the_end_expires_the_request(desk: Desk) -> None:
     opened = await desk.opened()
     desk.clock.turn(1800)

@@ -168,6 +168,15 @@ class TestSecondPress:
         assert (await desk.take(pressed)).answer == answers.TooSoon(flow="main-feed", wait=2.0)
 
     @pytest.mark.parametrize("actor", [BOB, CAROL])
+    async def test_nobody_else_is_told_to_press_again(self, desk: Desk, actor: Actor) -> None:
+        opened = await desk.opened(BURNS)
+        await press(desk, "emergency_first", ALICE, opened)
+        first = await desk.now(opened.id)
+
+        assert refused(await press(desk, "emergency_confirm", actor, opened), Why.NOT_REQUESTER, "U0ALICE")
+        assert await desk.now(opened.id) == first
+
+    @pytest.mark.parametrize("actor", [BOB, CAROL])
     async def test_under_the_limit_it_is_the_requesters_too(self, desk: Desk, actor: Actor) -> None:
         first = await desk.pressed_first()
 

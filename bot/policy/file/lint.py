@@ -16,6 +16,16 @@ def lint(whole: Policy) -> tuple[Finding, ...]:
     return tuple(finding for number, rule in enumerate(whole.rules) for finding in _about(whole, number, rule))
 
 
+def shared_projects(whole: Policy) -> Iterator[tuple[str, str]]:
+    """Find projects that are the same in the cloud as an earlier one: their names, and what is odd."""
+    first: dict[tuple[str, str], str] = {}
+    for name, project in whole.projects.items():
+        same = first.setdefault((project.project_id, project.endpoint), name)
+        if same != name:
+            two = f'is that of "{same}" too: a flow of both can have two open requests at once'
+            yield name, f"{two}, and a rule for one of them does not hold in the other"
+
+
 def _about(whole: Policy, number: int, rule: Rule) -> Iterator[Finding]:
     if rule.effect is Effect.DENY:
         return

@@ -128,7 +128,10 @@ class _PolicyFile:
             cases=len(tests),
             projects=tuple(projects),
             defects=tuple(self.problem(path, flaw) for path, flaw in flaws.items() if flaw),
-            warnings=tuple(self.problem((*paths[number], key), what) for number, key, what in lint.lint(whole)),
+            warnings=(
+                *(self.problem(("projects", name, "project_id"), what) for name, what in lint.shared_projects(whole)),
+                *(self.problem((*paths[number], key), what) for number, key, what in lint.lint(whole)),
+            ),
         )
 
     def failed(self) -> Loaded:
