@@ -29,6 +29,7 @@ from bot.policy import explain, freezing
 from bot.policy.file import loader as policy_file
 from bot.policy.model import Policy, Refuse
 from bot.serve import http_server
+from bot.serve import operations as host
 from bot.settings import variables
 from bot.slack import app as slack_app
 from bot.slack import guard
@@ -37,6 +38,7 @@ from bot.store import statements
 from bot.store.engines import database, postgres
 from bot.usecases import open_request, rate_limit
 from bot.worker import entries, inbox, requests, unexpected
+from tests.slack.messages import examples
 
 ROOT: Final = pathlib.Path(__file__).parents[1]
 FILES: Final = (
@@ -229,6 +231,10 @@ def test_the_limits_of_the_port_are_those_of_the_code() -> None:
     assert f"{limits.head_bytes // 1024} KiB of headers within {limits.head_within:g} s" in told
     assert f"{guard.MAX_BODY // 2**20} MiB of body, {limits.connections:,} connections" in told
     assert f"An idle connection is closed after {limits.idle:g} s" in told
+
+
+def test_the_fields_of_a_request_in_json_are_those_of_the_code() -> None:
+    assert [row[0] for row in _rows("field of a request")] == [_code(key) for key in host.as_json(examples.PENDING)]
 
 
 def test_the_table_of_limits_is_that_of_the_code() -> None:
