@@ -116,7 +116,9 @@ def _button(name: str, says: str) -> None:
         _press(request_id, button, as_json=as_json, wait=wait)
 
 
-_button("confirm", "Confirm a request that needs no approval. An emergency needs it twice, three seconds apart or more.")
+_button(
+    "confirm", "Confirm a request that needs no approval. An emergency needs it twice, three seconds apart or more."
+)
 _button("approve", "Approve a request of somebody else.")
 _button("withdraw", "Withdraw a request of your own.")
 _button("check", "Read the flow now, if nobody knows what came of its call.")
