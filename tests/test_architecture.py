@@ -54,6 +54,8 @@ TESTED_ELSEWHERE: Final = {
     "serve/pause": "tests/scenarios/test_pause.py",
     "cli/audit": "tests/store/test_audit_commands.py",  # on both databases
     "serve/audit": "tests/store/test_audit_commands.py",
+    "serve/operations": "tests/scenarios/test_doors.py",  # beside a bot that runs
+    "store/host_entries": "tests/store/test_contract.py",
     "cli/exits": "tests/cli/test_main.py",
     "__main__": "tests/test_documents.py",  # three lines; the Procfile runs them
     "commands/deliveries": "tests/store/test_contract.py",  # values alone; they are kept and read back

@@ -30,6 +30,7 @@ from bot.policy import explain, freezing
 from bot.policy.file import loader as policy_file
 from bot.policy.model import Policy, Refuse
 from bot.serve import http_server
+from bot.serve import operations as host
 from bot.serve.doctor import database_checks, delivery, examination
 from bot.serve.doctor.findings import Finding
 from bot.settings import variables
@@ -40,6 +41,7 @@ from bot.store import statements
 from bot.store.engines import database, postgres
 from bot.usecases import open_request, rate_limit
 from bot.worker import entries, inbox, requests, unexpected
+from tests.slack.messages import examples
 
 ROOT: Final = pathlib.Path(__file__).parents[1]
 FILES: Final = (
@@ -241,6 +243,10 @@ def test_the_numbers_of_the_doctor_are_those_of_the_code() -> None:
     assert f"differ by more than {database_checks.DRIFT:g} s" in told
     assert all(f"`{field.name}`" in told for field in dataclasses.fields(Finding))
     assert delivery.WITHIN == 60
+
+
+def test_the_fields_of_a_request_in_json_are_those_of_the_code() -> None:
+    assert [row[0] for row in _rows("field of a request")] == [_code(key) for key in host.as_json(examples.PENDING)]
 
 
 def test_the_table_of_limits_is_that_of_the_code() -> None:

@@ -55,22 +55,32 @@ def check() -> None:
 
 @main.command(context_settings={"allow_interspersed_args": False})
 @click.option("--user", required=True, metavar="U…", help="The Slack user id of the full member who asks.")
-@click.option("--channel", required=True, metavar="C…", help="The channel where they ask.")
+@click.option("--channel", metavar="C…", help="The channel where they ask; required for Slack.")
 @click.option("--member-of", multiple=True, metavar="S…", help="A user group that they are in. Repeatable.")
+@click.option(
+    "--door",
+    type=click.Choice(["slack", "host"]),
+    default="slack",
+    show_default=True,
+    help="Where they ask: in Slack, or on the host as one of [operators].",
+)
 @click.argument("command", nargs=-1, required=True)
-def explain(user: str, channel: str, member_of: tuple[str, ...], command: tuple[str, ...]) -> None:
+def explain(user: str, channel: str | None, member_of: tuple[str, ...], door: str, command: tuple[str, ...]) -> None:
     """Explain which rule decides a command, offline.
 
     COMMAND is as typed in Slack, such as "stop main-feed". The flow counts both as an id and as a name. Slack is not
     asked who is in a user group; use --member-of. Exit 1 if the answer is no.
     """
+    if (channel is None) != (door == "host"):
+        slack_only = "--channel is for Slack: what is asked on the host has its card in the project's first channel."
+        raise click.UsageError("Missing option '--channel'." if channel is None else slack_only)
     settings = exits.settings()
     from bot.policy import explain as explainer
     from bot.policy import freezing, model
     from bot.policy.file import keys as file_keys
 
     _ids("--user", file_keys.USER, "a user (U… or W…)", user)
-    _ids("--channel", file_keys.CHANNEL, "a channel (C… or G…)", channel)
+    _ids("--channel", file_keys.CHANNEL, "a channel (C… or G…)", *([] if channel is None else [channel]))
     _ids("--member-of", file_keys.GROUP, "a user group (S…)", *member_of)
     policy, typed = freezing.at(settings.policy, time.time()), " ".join(command)
     explanation = explainer.of_command(policy, typed, user=user, channel=channel, member_of=member_of)

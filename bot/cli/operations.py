@@ -18,9 +18,10 @@ if TYPE_CHECKING:
 
 @click.group()
 def operations() -> None:
-    """Ask, decide and look, on the host; a running flowbot decides as for Slack.
+    """Ask and decide on the host, beside Slack.
 
-    ID is the request id. Whoever asks or decides must be in [operators] of the policy.
+    A running flowbot decides, as it does for Slack. ID is the request id. Whoever asks or decides must be in
+    [operators] of the policy.
     """
 
 
@@ -115,10 +116,12 @@ def _button(name: str, says: str) -> None:
         _press(request_id, button, as_json=as_json, wait=wait)
 
 
-_button("confirm", "Confirm a request that needs no approval; an emergency needs it twice, three seconds apart.")
+_button(
+    "confirm", "Confirm a request that needs no approval. An emergency needs it twice, three seconds apart or more."
+)
 _button("approve", "Approve a request of somebody else.")
 _button("withdraw", "Withdraw a request of your own.")
-_button("check", "Read the state of a flow now, of which nobody knows what came of its call.")
+_button("check", "Read the flow now, if nobody knows what came of its call.")
 
 
 @operations.command()

@@ -48,20 +48,25 @@ class Unclear:
 
 
 def of_command(
-    policy: Policy, text: str, *, user: str, channel: str, member_of: Iterable[str]
+    policy: Policy, text: str, *, user: str, channel: str | None, member_of: Iterable[str]
 ) -> Explanation | Unclear:
     """Explain the decision on a command that a full member types in a channel, without asking Slack or the cloud.
 
-    They are in the groups `member_of` and in no others.
+    They are in the groups `member_of` and in no others. Without a channel, they type it on the host.
     """
     parsed = grammar.parse(text)
     if not isinstance(parsed, grammar.ChangeCommand | grammar.ReadCommand):
         return Unclear(why=f'"{text}" is not a command that a rule decides; try: stop main-feed')
-    asked = question(policy, parsed, user=user, channel=channel)
+    if channel is None and not isinstance(parsed, grammar.ChangeCommand):
+        return Unclear(why=f'no rule decides "{text}" on the host: whoever may run flowbot there reads everything')
+    asked = question(policy, parsed, user=user, channel=channel or "")
     if isinstance(asked, channels.UnclearProject):
         return Unclear(why=f"which project? Add --project with one of: {', '.join(asked.projects)}")
     emergency = isinstance(parsed, grammar.ChangeCommand) and parsed.emergency
-    return explain(policy, asked, assumed_groups(policy, user, member_of), emergency=emergency)
+    found = explain(policy, asked, assumed_groups(policy, user, member_of), emergency=emergency)
+    if channel is None and user not in policy.operators.values():
+        return dataclasses.replace(found, decision=Refuse(why=Why.NOT_OPERATOR))
+    return found
 
 
 def question(
@@ -177,7 +182,8 @@ def verdict(explanation: Explanation) -> str:
             over = ", ".join(decision.passed_over) or "nobody"
             rule = f'by rule "{decision.rule.name}", skipping the approval of {over}'
             second = f"above {decision.limit} in 24 hours, another of {', '.join(decision.members)} must press second"
-            return f"yes, as an emergency: {rule}; a reason is required; {second}; {_open_for(decision.expires)}"
+            besides = f"a reason is required; {second}{_by_door(decision.rule)}; {_open_for(decision.expires)}"
+            return f"yes, as an emergency: {rule}; {besides}"
         case model.Refuse():
             return f"no: {_why(decision)}{_instead(decision)}"
         case _:
@@ -186,9 +192,13 @@ def verdict(explanation: Explanation) -> str:
 
 def _besides(decision: model.Allow | model.NeedApproval, guard: Rule | None) -> str:
     reason = "; a reason is required" if decision.reason_required else ""
-    reason += "; confirmations and approvals count from the host only" if decision.rule.door else ""
+    reason += _by_door(decision.rule)
     name = f'; the flow\'s name must be typed, by rule "{guard.name}"' if guard is not None else ""
     return f"{reason}{name}; {_open_for(decision.expires)}"
+
+
+def _by_door(rule: Rule) -> str:
+    return "; confirmations and approvals count from the host only" if rule.door else ""
 
 
 def _open_for(seconds: float) -> str:
@@ -223,7 +233,7 @@ def _why_none_may(decision: Refuse, rule: str) -> str:
         Why.PAUSED: "flowbot is paused",
         Why.OUTSIDER: f"they are a {decision.kind}",
         Why.OTHER_DOOR: f"{rule} lets confirmations and approvals come from the host only",
-        Why.NOT_OPERATOR: "their login is not in [operators]",
+        Why.NOT_OPERATOR: "no login of [operators] is theirs",
     }
     return says[decision.why]
 

@@ -79,6 +79,11 @@ def test_version_imports_nothing_that_takes_long(tmp_path: pathlib.Path) -> None
         (("--user", "U0ALICE", "--channel", "C0INCIDENT", "halt", "main-feed"), 2, "is not a command"),
         (("--user", "U0ALICE", "--channel", "C0INCIDENT", "stop", "a", "--project", "x"), 2, "one of: hk"),
         (("--channel", "C0INCIDENT", "stop", "main-feed"), 2, "--user"),
+        (("--user", "U0ALICE", "stop", "main-feed"), 2, "Missing option '--channel'"),
+        (("--user", "U0ALICE", "--door", "host", "--channel", "C0INCIDENT", "stop", "a"), 2, "--channel is for Slack"),
+        (("--user", "U0ALICE", "--door", "host", "stop", "main-feed"), 0, "count from the host only"),
+        (("--user", "U0BOB", "--door", "host", "stop", "main-feed"), 1, "no: no login of [operators] is theirs"),
+        (("--user", "U0ALICE", "--door", "host", "list"), 2, "whoever may run flowbot there reads everything"),
         (("--user", "alice", "--channel", "C0INCIDENT", "stop", "a"), 2, '"alice" is not the id of a user (U… or W…)'),
         (("--user", "U0ALICE", "--channel", "#incident", "stop", "a"), 2, '"#incident" is not the id of a channel'),
         (
@@ -91,6 +96,9 @@ def test_version_imports_nothing_that_takes_long(tmp_path: pathlib.Path) -> None
 def test_explain_says_which_rule_decides_and_exits_by_the_answer(
     tmp_path: pathlib.Path, environ: dict[str, str], arguments: tuple[str, ...], code: int, says: str
 ) -> None:
+    policy = (tmp_path / "flowbot.toml").read_text().replace("approvals = 1", 'approvals = 1\ndoor = "host"')
+    (tmp_path / "flowbot.toml").write_text(f'{policy}\n[operators]\nalice = "U0ALICE"\n')
+
     done = flowbot(tmp_path, environ, "explain", *arguments)
 
     assert done.returncode == code, done.stderr

@@ -6,7 +6,7 @@ import pytest
 from hypothesis import example, given
 from hypothesis import strategies as st
 
-from bot.commands.verbs import Verb
+from bot.commands.verbs import Door, Verb
 from bot.policy import break_glass, evaluation, explain, freezing, model
 from bot.policy.model import Effect, Why
 from tests.policy.test_freezing import freezes
@@ -253,3 +253,36 @@ def test_an_emergency_is_explained_by_whom_each_rule_lets_use_it(
     explanation = explain.explain(rules(*found), ask(user), {GROUP: frozenset()}, emergency=True)
 
     assert list(explain.report(explanation)) == lines
+
+
+@pytest.mark.parametrize(
+    ("user", "text", "says"),
+    [
+        ("U0ALICE", "stop main-feed", 'yes, with 1 approval of U0CAROL: by rule "on the host"'),
+        ("U0ALICE", "stop main-feed --emergency because it burns", "yes, as an emergency"),
+        ("U0BOB", "stop main-feed", "no: no login of [operators] is theirs"),
+        ("U0CAROL", "stop main-feed", "no: no rule allows it"),
+    ],
+)
+def test_on_the_host_an_operator_asks_in_the_home_channel(user: str, text: str, says: str) -> None:
+    rule = model.Rule(
+        name="on the host",
+        verbs=("stop",),
+        who=("U0ALICE", "U0BOB"),
+        channels=("C0HOME",),
+        approvals=1,
+        approvers=("U0CAROL",),
+        emergency=("U0ALICE",),
+        door=Door.HOST,
+    )
+    project = dataclasses.replace(rules().projects["hk"], channels=("C0HOME", "C0OTHER"))
+    policy = dataclasses.replace(
+        rules(rule), projects={"hk": project}, operators={"alice": "U0ALICE", "carol": "U0CAROL"}
+    )
+
+    found = explain.of_command(policy, text, user=user, channel=None, member_of=())
+
+    assert isinstance(found, explain.Explanation)
+    last = explain.verdict(found)
+    assert last.startswith(says)
+    assert ("confirmations and approvals count from the host only" in last) == says.startswith("yes")
