@@ -21,7 +21,7 @@ from bot.worker import unexpected
 AGAIN: Final = 2.0
 """Seconds until Slack is tried again after a failure; doubled with each failure in a row."""
 
-AGAIN_AT_MOST: Final = 4.0
+AGAIN_AT_MOST: Final = 7.0
 """So many at most: once Slack is back, it has all within ten."""
 
 EDIT_AGAIN: Final = 60.0

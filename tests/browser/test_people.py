@@ -77,7 +77,7 @@ async def test_a_person_of_another_company_does_not_know_the_command(open_window
 
     await types(olga, "/flow stop main-feed")
 
-    await expect(olga.get_by_role("status")).to_contain_text("of another organisation")
+    await expect(olga.locator("#toast")).to_contain_text("of another organisation")
 
 
 async def test_two_presses_at_once_make_one_stop(playground: launch.Playground, open_window: OpenWindow) -> None:

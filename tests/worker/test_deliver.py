@@ -87,7 +87,7 @@ async def test_slack_is_tried_again_later_each_time_and_no_sooner(desk: Desk) ->
         assert len(desk.chat.journal) == tries
         desk.clock.turn(0.1)
 
-    assert waits == [2.0, 4.0, 4.0, 4.0, 4.0, 4.0, 4.0]
+    assert waits == [2.0, 4.0, 7.0, 7.0, 7.0, 7.0, 7.0]
 
 
 async def test_slacks_own_word_on_when_to_come_back_counts(desk: Desk) -> None:
