@@ -83,6 +83,7 @@ def _log_level(text: str) -> str:
 
 
 SecretWord = Annotated[SecretStr, BeforeValidator(_word)]
+Word = Annotated[str, BeforeValidator(_word)]
 SecretLine = Annotated[SecretStr, BeforeValidator(_line)]
 Printable = Annotated[str, BeforeValidator(_printable)]
 HostUrl = Annotated[str, BeforeValidator(_host_url)]
@@ -150,7 +151,7 @@ class Variables(BaseSettings):
         description="where requests and the audit are stored",
         repr=False,  # it may contain a password
     )
-    host: str = Field("127.0.0.1", alias="HOST", description="address to listen on")
+    host: Word = Field("127.0.0.1", alias="HOST", description="address to listen on")
     port: Port = Field(3000, alias="PORT", description="port to listen on; 0 takes any free one")
     log_format: Annotated[LogFormat, BeforeValidator(_log_format)] | None = Field(
         None, alias="FLOWBOT_LOG_FORMAT", description="json or console; by default console on a terminal, else json"

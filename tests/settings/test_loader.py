@@ -20,7 +20,7 @@ project_id = "0123456789abcdef"
 region = "ap-southeast-3"
 channels = ["C0INCIDENT", "C0WAR"]
 """
-SECOND = POLICY.replace("hk-1", "eu").replace("C0", "C1")
+SECOND = POLICY.replace("hk-1", "eu").replace("C0", "C1").replace("0123456789abcdef", "fedcba9876543210")
 RULE = """
 [[rules]]
 name = "one"
@@ -334,6 +334,8 @@ class TestProblems:
                 ["FLOWBOT_PROJECTS__EU__AK: no project has this name; the projects are hk-1"],
             ),
             ({**dict.fromkeys(KEYS, ""), "FLOWBOT_PROJECTS__HK-1__AK": "a", "FLOWBOT_PROJECTS__HK-1__SK": "b"}, []),
+            ({"HOST": "\udcff"}, ["HOST: must be one word of plain ASCII"]),
+            ({"HOST": "127.0.0.1 ::1"}, ["HOST: must be one word of plain ASCII"]),
             ({"PORT": "x"}, ["PORT: must be a number from 1 to 65535, or 0 for any free port"]),
             ({"PORT": "65536"}, ["PORT: must be a number from 1 to 65535, or 0 for any free port"]),
             ({"PORT": "-1"}, ["PORT: must be a number from 1 to 65535, or 0 for any free port"]),
