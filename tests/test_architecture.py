@@ -82,6 +82,7 @@ TESTED_ELSEWHERE: Final = {
     "store/rows": "tests/store/test_contract.py",
     "store/schema": "tests/store/test_migrate.py",
     "store/engines/sqlite": "tests/store/test_database.py",
+    "store/polls": "tests/store/test_contract.py",
     "store/statements": "tests/store/test_contract.py",
     "store/store": "tests/store/test_contract.py",
 }

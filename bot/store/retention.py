@@ -73,5 +73,5 @@ def _delete_entries(connection: sa.Connection, *, limit: int, now: dialect.Time)
         .limit(limit)
         .with_for_update(skip_locked=True)
     )
-    chosen = dialect.among(connection, table.c.key, old)
+    chosen = dialect.among(table.c.key, old, server=dialect.on_server(connection))
     return connection.execute(table.delete().where(chosen)).rowcount

@@ -333,10 +333,8 @@ def claim(connection: sa.Connection, request_id: str, *, replica: str, now: dial
     return read(connection, LOAD, {"the_id": request_id}) if got else []
 
 
-def claimed(connection: sa.Connection, claim: sa.Update) -> list[records.Request]:
-    """Execute a claim and read the claimed requests, the most overdue first."""
-    got = connection.execute(claim.returning(schema.requests.c.id, schema.requests.c.due_at)).all()
-    due = {row.id: row.due_at for row in got}
+def claimed(connection: sa.Connection, due: Mapping[str, float | None]) -> list[records.Request]:
+    """Read requests that were just claimed, by their due times, the most overdue first."""
     found = read(connection, reading(schema.requests.c.id.in_(due)), skipping=True) if due else []
     return sorted(found, key=lambda request: due[request.id] or 0.0)
 

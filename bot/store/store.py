@@ -14,7 +14,7 @@ from bot.commands.deliveries import Entry
 from bot.lifecycle import records
 from bot.lifecycle.states import State
 from bot.policy.file import keys
-from bot.store import audit, host_entries, leases, linker, retention, revision, rows, schema, statements
+from bot.store import audit, host_entries, leases, linker, polls, retention, revision, rows, schema, statements
 from bot.store.engines import database, dialect, file_lock
 from bot.usecases import errors, ports
 
@@ -100,17 +100,7 @@ class SqlStore:
 
         def work(connection: sa.Connection) -> Sequence[sa.RowMapping]:
             now = self._now(connection)
-            free = (
-                sa.select(_INBOX.c.key)
-                .where(statements.UNFINISHED, _INBOX.c.due_at <= now, statements.lapsed(_INBOX, now))
-                .order_by(_INBOX.c.received_at)
-                .limit(limit)
-                .with_for_update(skip_locked=True)
-            )
-            chosen = dialect.among(connection, _INBOX.c.key, free)
-            lease = statements.lease(self._replica, now)
-            claim = _INBOX.update().where(chosen).values(lease).returning(_INBOX)
-            return connection.execute(claim).mappings().all()
+            return polls.claim_entries(connection, limit=limit, replica=self._replica, now=now)
 
         claimed = await self.database.write_in_turn(work)
         found = (_readable(row) for row in sorted(claimed, key=lambda row: row["received_at"]))
@@ -205,16 +195,7 @@ class SqlStore:
 
         def work(connection: sa.Connection) -> tuple[float, list[records.Request]]:
             asked_at, now = self._leases.now(), self._now(connection)
-            due = (
-                sa.select(_REQUESTS.c.id)
-                .where(_REQUESTS.c.due_at <= now, statements.lapsed(_REQUESTS, now))
-                .order_by(_REQUESTS.c.due_at)
-                .limit(limit)
-                .with_for_update(skip_locked=True)
-            )
-            chosen = dialect.among(connection, _REQUESTS.c.id, due)
-            claim = _REQUESTS.update().where(chosen).values(statements.lease(self._replica, now))
-            return asked_at, statements.claimed(connection, claim)
+            return asked_at, polls.claim_due(connection, limit=limit, replica=self._replica, now=now)
 
         self._leases.forget_lapsed()
         return self._given(*await self.database.write_in_turn(work))
@@ -222,13 +203,7 @@ class SqlStore:
     async def next_due_at(self) -> float | None:
         """Return when the next request that nobody holds is due."""
 
-        def work(connection: sa.Connection) -> float | None:
-            free = statements.lapsed(_REQUESTS, self._now(connection))
-            query = sa.select(sa.func.min(_REQUESTS.c.due_at)).where(_REQUESTS.c.due_at.is_not(None), free)
-            due_at: float | None = connection.execute(query).scalar()
-            return due_at
-
-        return await self.database.read(work)
+        return await self.database.read(lambda connection: polls.next_due_at(connection, now=self._now(connection)))
 
     async def release(self, request: records.Request, *, due_at: float | None) -> bool:
         """Release a claimed request, unless it has a newer version; return whether it was released."""

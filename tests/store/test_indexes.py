@@ -90,6 +90,9 @@ async def _use_every_method(opened: store.SqlStore, clock: Clock) -> None:
     await opened.pause(ports.Pause(at=1.0, reason="a test", by="root"))
     await opened.paused()
     await opened.resume(at=2.0, by="root")
+    await opened.submit(examples.entry("host", received_at=clock.time))
+    assert not (await opened.result("host")).is_decided
+    assert await opened.withdraw_entry("host")
     await opened.link_audit(9)
     await opened.clean_up(keep_for=0.0, limit=9)
     for step in retention.steps(lambda connection: dialect.now(connection, clock), keep_for=0.0, limit=9):

@@ -44,11 +44,11 @@ def plain(**values: Time) -> dict[str, Any]:
     return {name: value for name, value in values.items() if not isinstance(value, sa.ColumnElement)}
 
 
-def among(connection: sa.Connection, column: sa.ColumnElement[str], query: sa.Select[Any]) -> sa.ColumnElement[bool]:
+def among(column: sa.ColumnElement[str], query: sa.Select[Any], *, server: bool) -> sa.ColumnElement[bool]:
     """Return the condition for rows that a query with FOR UPDATE and LIMIT selects.
 
     PostgreSQL may run a subquery of IN several times, with different rows each time; a subquery for an array runs once.
     """
-    if on_server(connection):
+    if server:
         return column == sa.any_(sa.func.array(query.scalar_subquery(), type_=postgresql.ARRAY(sa.Text)))
     return column.in_(query)
