@@ -116,7 +116,7 @@ class Host:
             await asyncio.wait({done}, timeout=0.02)
             await self.stage.quiet()
         told = await done
-        return Heard(is_done=told.is_done, sentence=told.sentence)
+        return Heard(is_done=told.is_done, sentence=plain(told.text))
 
     @property
     def _url(self) -> str:
@@ -400,7 +400,7 @@ class TestNobodyTakesItUp:
         typed = Typed(text="stop main-feed", channel="", door=Door.HOST)
         actor = Actor(team="", user="U0CAROL", login="carol")
         told = await asyncio.to_thread(operations.ask, url, typed, actor=actor, wait=0.3, clock=built.clock)
-        assert (told.is_done, told.sentence) == (False, operations.NOBODY)
+        assert (told.is_done, told.text) == (False, operations.NOBODY)
 
     async def test_an_entry_whose_command_was_killed_is_not_taken_up_after_its_time(self, stage: Stage) -> None:
         from bot.commands.deliveries import Entry
