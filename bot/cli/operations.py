@@ -68,7 +68,7 @@ def list_(everything: bool, as_json: bool) -> None:
         lambda: host.listed(settings.database_url, projects=projects, everything=everything, clock=SystemClock())
     )
     for request in found:
-        click.echo(_dump(host.as_json(request)) if as_json else host.shown(request))
+        click.echo(_dump(host.as_json(request)) if as_json else _text(host.shown(request), settings))
     if not found and not as_json:
         click.echo("no requests" if everything else "no open requests")
 
@@ -86,7 +86,7 @@ def show(request_id: str, as_json: bool) -> None:
     if request is None:
         click.echo("no such request", err=True)
         sys.exit(exits.NO)
-    click.echo(_dump(host.as_json(request)) if as_json else host.shown(request))
+    click.echo(_dump(host.as_json(request)) if as_json else _text(host.shown(request), settings))
 
 
 @operations.command()
@@ -185,8 +185,8 @@ def _ask(arrival: "Arrival", *, as_json: bool, wait: float) -> NoReturn:
 
     settings = exits.settings()
     actor = _operator(settings)
-    url = settings.database_url
-    _end(exits.or_wrong(lambda: host.ask(url, arrival, actor=actor, wait=wait, clock=SystemClock())), as_json=as_json)
+    url, clock = settings.database_url, SystemClock()
+    _end(exits.or_wrong(lambda: host.ask(url, arrival, actor=actor, wait=wait, clock=clock)), settings, as_json=as_json)
 
 
 def _press(request_id: str, button: "Button", *, as_json: bool, wait: float) -> NoReturn:
@@ -197,7 +197,7 @@ def _press(request_id: str, button: "Button", *, as_json: bool, wait: float) -> 
     actor = _operator(settings)
     url, clock = settings.database_url, SystemClock()
     told = exits.or_wrong(lambda: host.press(url, request_id, button, actor=actor, wait=wait, clock=clock))
-    _end(told, as_json=as_json)
+    _end(told, settings, as_json=as_json)
 
 
 def _operator(settings: "Settings") -> "Actor":
@@ -212,16 +212,23 @@ def _operator(settings: "Settings") -> "Actor":
     return Actor(team="", user=user, login=own)
 
 
-def _end(told: "Told", *, as_json: bool) -> NoReturn:
+def _end(told: "Told", settings: "Settings", *, as_json: bool) -> NoReturn:
     from bot.serve import operations as host
 
+    said = _text(told.text, settings)
     if as_json:
         request = None if told.request is None else host.as_json(told.request)
-        facts = {"done": told.is_done, "answer": told.answer, "said": told.sentence, "request": request}
+        facts = {"done": told.is_done, "answer": told.answer, "said": said, "request": request}
         click.echo(_dump(facts))
     else:
-        click.echo(told.sentence, err=not told.is_done)
+        click.echo(said, err=not told.is_done)
     sys.exit(0 if told.is_done else exits.NO)
+
+
+def _text(text: str, settings: "Settings") -> str:
+    from bot.serve import operations as host
+
+    return host.readable(text, settings.policy.operators)
 
 
 def _dump(value: dict[str, Any]) -> str:

@@ -44,6 +44,10 @@ class Printer:
         self._echo("")
         self._line(self._name(user), words, "")
 
+    def output(self, words: str) -> None:
+        """Print what a command printed."""
+        self._line("", words, "")
+
     def show(self) -> None:
         """Print every message that is new or has changed."""
         everybody = [one for user in self._workspace.persons for one in self._workspace.ephemerals(user, self._place)]

@@ -6,21 +6,25 @@ Every line was sent over a socket: what a person typed or pressed, or what the b
 import asyncio
 import pathlib
 import tempfile
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from typing import Final
 
 import click
 
+from bot.commands import grammar
+from bot.commands.deliveries import Actor, Button, Typed
+from bot.commands.verbs import Door, Verb
 from bot.lifecycle.records import APART
 from bot.playground import chat, world
 from bot.playground.slack import transcript
 from bot.playground.slack.records import PostedMessage, View
+from bot.serve import operations
 from bot.settings import log
 from bot.store import migrate
 
 PLACE: Final = "C0INCIDENT"
 
-PATIENCE: Final = 8.0
+PATIENCE: Final = 15.0
 """Seconds to wait for a line before giving up."""
 
 POLICY: Final = """\
@@ -41,7 +45,14 @@ who       = ["media-oncall"]
 approvals = 2
 approvers = ["media-leads"]
 emergency = ["media-oncall"]
+
+[operators]
+alice = "U0ALICE"
+carol = "U0CAROL"
+dave  = "U0DAVE"
 """
+
+OPERATORS: Final = {"alice": "U0ALICE", "carol": "U0CAROL", "dave": "U0DAVE"}
 
 
 def run() -> int:
@@ -54,10 +65,11 @@ def run() -> int:
 async def _play() -> None:
     with tempfile.TemporaryDirectory(prefix="flowbot-") as directory:
         async with world.build(pathlib.Path(directory), policy=POLICY) as built:
+            built.live.add_flow(world.PROJECT_ID, "5f3c1b20-4d7e-4f7a-9a6b-3e8c2d1f0a97", "sports-1")
             migrate.migrate(built.environ["DATABASE_URL"])
             async with built.bot():
                 play = Play(built)
-                for scene in (two_approvals, the_wrong_people, a_denial, break_glass):
+                for scene in (two_approvals, the_wrong_people, a_denial, break_glass, on_the_host):
                     await scene(play)
                 play.close()
 
@@ -66,6 +78,7 @@ class Play:
     """Lets people act, waits for the bot's answers, and prints both."""
 
     def __init__(self, built: world.World) -> None:
+        self._url = built.environ["DATABASE_URL"]
         self._slack = built.slack
         self._live = built.live
         self._clock = built.clock
@@ -94,6 +107,43 @@ class Play:
         view: View = await self._slack.until(lambda workspace: workspace.top_view(user), timeout=PATIENCE)
         self._printer.act(user, f"submits “{view.title}”: {'; '.join(values.values())}")
         await self._slack.people.submit(user, view, values)
+        await self.hear(until)
+
+    async def asks_on_host(self, user: str, flow: str, reason: str) -> str:
+        """Ask as `flowbot operations stop` does, and return the id of the request."""
+        command = grammar.ChangeCommand(verb=Verb.STOP, flow=flow, reason=reason)
+        typed = Typed(text=grammar.render(command), channel="", door=Door.HOST)
+        self._printer.act(user, f'$ flowbot operations stop {flow} --reason "{reason}"')
+        return await self._on_host(
+            user, lambda actor: operations.ask(self._url, typed, actor=actor, wait=PATIENCE, clock=self._clock)
+        )
+
+    async def approves_on_host(self, user: str, request_id: str) -> None:
+        """Approve as `flowbot operations approve` does."""
+        self._printer.act(user, "$ flowbot operations approve ID")
+        await self._on_host(
+            user,
+            lambda actor: operations.press(
+                self._url, request_id, Button.APPROVE, actor=actor, wait=PATIENCE, clock=self._clock
+            ),
+        )
+
+    async def _on_host(self, user: str, work: Callable[[Actor], operations.Told]) -> str:
+        """Run a command of the host, print what it prints, and return the id of its request."""
+        login = {actor: login for login, actor in OPERATORS.items()}[user]
+        told = await asyncio.to_thread(work, Actor(team="", user=user, login=login))
+        if told.request is None:
+            raise RuntimeError(told.text)
+        self._printer.output(operations.readable(told.text, OPERATORS).replace(told.request.id, "ID"))
+        return told.request.id
+
+    def slack_goes_away(self) -> None:
+        """Close every connection to Slack."""
+        self._slack.faults.down()
+
+    async def slack_is_back(self, *, until: str) -> None:
+        """Answer again, and wait until the bot has said `until`."""
+        self._slack.faults.up()
         await self.hear(until)
 
     async def waits(self, seconds: float) -> None:
@@ -156,3 +206,13 @@ async def break_glass(play: Play) -> None:
     await play.presses("U0CAROL", "review", until="Review: open")
     verdict = {"verdict": "justified", "reason": "there was no time to ask"}
     await play.fills_in("U0CAROL", verdict, until="reviewed the emergency stop")
+
+
+async def on_the_host(play: Play) -> None:
+    """Slack is away: a stop is asked for and approved on the host, and told in Slack afterwards."""
+    play.scene("5. Slack is away: the host")
+    play.slack_goes_away()
+    asked = await play.asks_on_host("U0ALICE", "sports-1", "the picture is frozen")
+    await play.approves_on_host("U0CAROL", asked)
+    await play.approves_on_host("U0DAVE", asked)
+    await play.slack_is_back(until="`sports-1` is now STANDBY")

@@ -7,7 +7,7 @@ functions as for Slack. It must not decide anything itself.
 import asyncio
 import dataclasses
 import secrets
-from collections.abc import AsyncIterator, Sequence
+from collections.abc import AsyncIterator, Mapping, Sequence
 from contextlib import asynccontextmanager
 from typing import Any, Final
 
@@ -34,10 +34,13 @@ DONE: Final = (answers.Noted, answers.DenyReasonAsked, answers.AlreadySo)
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
 class Told:
-    """What a command of the host is told: whether it is done, the sentence, and the request that it is about."""
+    """What a command of the host is told: whether it is done, the text, and the request that it is about.
+
+    The text has Slack's notation.
+    """
 
     is_done: bool
-    sentence: str
+    text: str
     answer: str | None = None
     request: Request | None = None
 
@@ -88,8 +91,14 @@ def found(url: str, request_id: str, *, clock: ports.Clock) -> Request | None:
 
 
 def shown(request: Request) -> str:
-    """Return a request in words: its id, and what its card says."""
-    return f"{request.id}  {plain(messages.card(request, workspace_url='').text)}"
+    """Return a request as text with Slack's notation: its id, and what its card says."""
+    first, *others = messages.outline(request).splitlines()
+    return "\n    ".join((f"{request.id}  {first}", *others))
+
+
+def readable(text: str, operators: Mapping[str, str]) -> str:
+    """Return a text for a terminal; operators are shown by their logins."""
+    return plain(text, logins={user: login for login, user in operators.items()})
 
 
 def as_json(request: Request) -> dict[str, Any]:
@@ -146,29 +155,28 @@ async def _hand_over(opened: store.SqlStore, arrival: Arrival, actor: Actor, wai
                 await asyncio.sleep(LOOK_EVERY)
     except TimeoutError:
         return await _give_up(opened, entry)
-    except asyncio.CancelledError:
-        await opened.withdraw_entry(entry.key)
-        raise
+    except asyncio.CancelledError:  # Ctrl-C: what became of the entry is told before the command ends
+        return await _give_up(opened, entry)
     return await _told(opened, entry, result.answer)
 
 
 async def _give_up(opened: store.SqlStore, entry: Entry) -> Told:
     if await opened.withdraw_entry(entry.key):
-        return Told(is_done=False, sentence=NOBODY)
+        return Told(is_done=False, text=NOBODY)
     result = await opened.result(entry.key)
-    return await _told(opened, entry, result.answer) if result.is_decided else Told(is_done=False, sentence=UNDECIDED)
+    return await _told(opened, entry, result.answer) if result.is_decided else Told(is_done=False, text=UNDECIDED)
 
 
 async def _told(opened: store.SqlStore, entry: Entry, answer: answers.AnyAnswer | None) -> Told:
     """Return what the sender of an entry is told: its answer, or how its request stands now."""
     request = await opened.load(_request_of(entry, answer))
     if answer is None or isinstance(answer, answers.Noted | answers.DenyReasonAsked):
-        sentence = "done" if request is None else shown(request)
+        text = "done" if request is None else shown(request)
     else:
-        sentence = plain(messages.answer(answer, workspace_url="").text)
+        text = messages.answer(answer, workspace_url="").text
     first = isinstance(entry.arrival, Clicked) and entry.arrival.button is Button.EMERGENCY_FIRST
     is_done = answer is None or isinstance(answer, DONE) or (first and isinstance(answer, answers.SecondNeeded))
-    return Told(is_done=is_done, sentence=sentence, answer=None if answer is None else answer.kind, request=request)
+    return Told(is_done=is_done, text=text, answer=None if answer is None else answer.kind, request=request)
 
 
 def _request_of(entry: Entry, answer: answers.AnyAnswer | None) -> str:

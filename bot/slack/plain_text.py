@@ -6,6 +6,7 @@ It must not know the sentences. Source of the notation: docs.slack.dev, "Formatt
 import datetime
 import html
 import re
+from collections.abc import Mapping
 from typing import Final
 
 _DATE: Final = re.compile(r"<!date\^(-?[0-9]+)[^>]*>")
@@ -16,11 +17,15 @@ _LINK: Final = re.compile(r"<(https?://[^|>]*)(?:\|([^>]*))?>")
 _MARK: Final = re.compile(r"(?<![\w*])\*(\S(?:[^*\n]*\S)?)\*(?![\w*])")
 
 
-def plain(text: str) -> str:
-    """Return the text of a message without Slack's notation; times are in the zone of the host."""
+def plain(text: str, *, logins: Mapping[str, str] | None = None) -> str:
+    """Return the text of a message without Slack's notation; times are in the zone of the host.
+
+    People are shown by their login, by user id in `logins`, or else by their id.
+    """
+    names = logins or {}
     text = _DATE.sub(lambda found: _time(int(found[1])), text)
     text = _GROUP.sub(r"@\1", text)
-    text = _PERSON.sub(r"@\1", text)
+    text = _PERSON.sub(lambda found: f"@{names.get(found[1], found[1])}", text)
     text = _CHANNEL.sub(r"#\1", text)
     text = _LINK.sub(lambda found: f"{found[2]} ({found[1]})" if found[2] else found[1], text)
     return html.unescape(_MARK.sub(r"\1", text).replace("`", ""))

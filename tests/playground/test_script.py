@@ -40,6 +40,17 @@ SCENES: Final = {
         "@carol reviewed the emergency stop of `backup-feed`: it was justified",
         "there was no time to ask",
     ),
+    "Slack is away: the host": (
+        '$ flowbot operations stop sports-1 --reason "the picture is frozen"',
+        "Requested by @alice, on the host",
+        "$ flowbot operations approve ID",
+        "@carol",
+        "Stopped `sports-1`",
+        "on the host",
+        "@carol, on the host, approved the stop of `sports-1`",
+        "@dave, on the host, approved the stop of `sports-1`",
+        "`sports-1` is now STANDBY",
+    ),
 }
 
 
@@ -59,7 +70,7 @@ def test_the_script_plays_to_its_end_and_tells_each_scene_in_order() -> None:
         for words in lines:
             _, found, rest = rest.partition(words)
             assert found, (title, words, told[title])
-    assert done.stdout.count("PUT") == 2
+    assert done.stdout.count("PUT") == 3
 
 
 def _joined(words: str) -> str:

@@ -5,6 +5,7 @@ import dataclasses
 import pytest
 from hypothesis import given
 
+from bot.commands.verbs import Door
 from bot.policy import evaluation, model
 from bot.policy.file import lint
 from bot.policy.model import Effect, Freeze, Rule
@@ -71,3 +72,24 @@ def test_a_rule_that_is_said_never_to_decide_never_does(
     decision = evaluation.decide(whole, question, groups)
 
     assert isinstance(decision, model.Refuse) or decision.rule.name not in idle
+
+
+@pytest.mark.parametrize(
+    ("rule", "operators", "is_odd"),
+    [
+        (STOP_BY_ONCALL, [CAROL], False),  # one of the leads
+        (STOP_BY_ONCALL, [ALICE], True),  # may ask, and not approve
+        (STOP_BY_ONCALL, [], True),
+        (ALONE, [CAROL], False),
+        (ALONE, [ALICE], True),
+        (dataclasses.replace(STOP_BY_ONCALL, approvers=(GROUP,)), [ALICE], False),  # may be in the group
+        (dataclasses.replace(STOP_BY_ONCALL, approvers=(GROUP,)), [], True),
+    ],
+)
+def test_a_rule_for_the_host_needs_an_operator_who_could_decide(rule: Rule, operators: list[str], is_odd: bool) -> None:
+    policy = dataclasses.replace(
+        rules(dataclasses.replace(rule, door=Door.HOST)),
+        operators={f"login{n}": user for n, user in enumerate(operators)},
+    )
+    expected = [(0, "door", "lets nobody decide: none of those who could is in [operators]")]
+    assert list(lint.lint(policy)) == (expected if is_odd else [])

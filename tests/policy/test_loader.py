@@ -14,6 +14,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from bot.commands.verbs import Door
 from bot.policy import model
 from bot.policy.file import loader as policy_file
 from bot.policy.file import toml_lines
@@ -151,6 +152,39 @@ def test_the_example_at_the_top_level_is_in_order() -> None:
     path = pathlib.Path(__file__).parents[2] / "flowbot.toml"
     found = policy_file.load(path.read_bytes(), name=path.name)
     assert (found.problems, found.defects, found.warnings) == ((), (), ())
+
+
+@pytest.mark.parametrize(
+    ("written", "expected"),
+    [
+        ('[operators]\nalice = "alice"\n', ['f.toml:6: operators.alice: "alice" is not the id of a user (U… or W…)']),
+        (
+            '[operators]\nalice = "S0LEADS"\n',
+            ['f.toml:6: operators.alice: "S0LEADS" is not the id of a user (U… or W…)'],
+        ),
+        ("[operators]\nalice = 1\n", ["f.toml:6: operators.alice: must be text in quotes"]),
+    ],
+)
+def test_an_operator_is_a_user_id(written: str, expected: list[str]) -> None:
+    assert told(PROJECT + written + RULE) == expected
+
+
+def test_operators_are_a_table() -> None:
+    (found,) = told(f'operators = ["U0ALICE"]\n{PROJECT}{RULE}')
+    assert found.startswith("f.toml:1: operators")
+
+
+def test_operators_and_the_door_of_a_rule_are_loaded() -> None:
+    found = load(
+        PROJECT
+        + '[operators]\nalice = "U0ALICE"\n"b.o-b" = "W0BOB"\n'
+        + RULE
+        + 'door = "host"\n'
+        + RULE.replace("one", "two")
+    )
+    assert found.policy is not None, found.problems
+    assert found.policy.operators == {"alice": "U0ALICE", "b.o-b": "W0BOB"}
+    assert [rule.door for rule in found.policy.rules] == [Door.HOST, None]
 
 
 def test_the_limit_of_emergencies_is_the_rules_own_or_the_files_or_three() -> None:
@@ -343,6 +377,12 @@ def test_a_set(line: str, expected: str | None) -> None:
             '[[rules]]\neffect = "deny"\n' + RULE[10:] + 'protected = ["premium-*"]',
             10,
             "protected: has no meaning in a deny rule",
+        ),
+        (RULE + 'door = "slack"', 9, "door: must be 'host'"),
+        (
+            '[[rules]]\neffect = "deny"\n' + RULE[10:] + 'door = "host"',
+            10,
+            "door: has no meaning in a deny rule",
         ),
         (RULE + 'reason = "yes"', 9, "reason: must be 'required' or 'optional'"),
         (RULE + "expires = 30", 9, 'expires: must be a duration in quotes, like "30m"'),

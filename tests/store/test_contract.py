@@ -8,11 +8,12 @@ import sqlalchemy as sa
 from hypothesis import HealthCheck, given, settings
 from sqlalchemy import exc
 
-from bot.commands.deliveries import Actor, Entry, Verdict
+from bot.commands.deliveries import Actor, Entry, Typed, Verdict
+from bot.commands.verbs import Door
 from bot.lifecycle import records, schedule, transitions
 from bot.lifecycle.states import Event, State
 from bot.policy.file import keys
-from bot.store import store
+from bot.store import host_entries, store
 from bot.usecases import answers, errors, ports
 
 from . import examples, key_laws
@@ -22,6 +23,13 @@ from .examples import add, change
 DAY = 86_400.0
 ON_ONE_DATABASE = settings(max_examples=60, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
 NOTED = answers.Noted(what="approved")
+OF_HOST = Entry(
+    key="h" * 64,
+    actor=Actor(team="", user="U0ALICE", login="alice"),
+    arrival=Typed(text="stop main-feed", channel="", door=Door.HOST, name="main-feed"),
+    received_at=1_699_999_990.0,
+    take_up_by=1_700_000_020.0,
+)
 
 
 class TestRequests:
@@ -79,6 +87,70 @@ class TestRequests:
         assert {type(result) for result in results if result is not None} <= {errors.Conflict, errors.NotRecorded}
         assert await mine.load("r1") == won[0]
         assert len(await rows_of(mine, "audit")) == 2
+
+
+class TestHostEntries:
+    """An entry of the host waits for any bot: it is either taken up or withdrawn."""
+
+    async def test_it_is_claimed_by_a_bot_with_all_that_it_holds(
+        self, mine: store.SqlStore, other: store.SqlStore
+    ) -> None:
+        await mine.submit(OF_HOST)
+        assert await mine.result(OF_HOST.key) == host_entries.Result(is_decided=False)
+        assert await other.claim_entries(limit=9) == [ports.Claimed(entry=OF_HOST)]
+        assert await mine.claim_entries(limit=9) == []
+        assert await mine.result(OF_HOST.key) == host_entries.Result(is_decided=False)
+
+    async def test_its_answer_is_its_result(self, mine: store.SqlStore, other: store.SqlStore) -> None:
+        await mine.submit(OF_HOST)
+        await other.claim_entries(limit=9)
+        await other.commit(ports.Change(entry=OF_HOST.key, answer=NOTED, audit=()))
+        assert await mine.result(OF_HOST.key) == host_entries.Result(is_decided=True, answer=NOTED)
+        await other.finish_entry(OF_HOST.key)
+        assert await mine.result(OF_HOST.key) == host_entries.Result(is_decided=True, answer=NOTED)
+
+    async def test_what_opened_a_request_has_no_answer(self, mine: store.SqlStore, other: store.SqlStore) -> None:
+        await mine.submit(OF_HOST)
+        await other.claim_entries(limit=9)
+        await other.commit(ports.Change(request=examples.request(), entry=OF_HOST.key, audit=()))
+        assert await mine.result(OF_HOST.key) == host_entries.Result(is_decided=True)
+
+    async def test_withdrawn_it_is_gone(self, mine: store.SqlStore, other: store.SqlStore) -> None:
+        await mine.submit(OF_HOST)
+        assert await mine.withdraw_entry(OF_HOST.key)
+        assert await other.claim_entries(limit=9) == []
+        assert not await mine.withdraw_entry(OF_HOST.key)
+
+    async def test_taken_up_it_is_not_withdrawn(self, mine: store.SqlStore, other: store.SqlStore) -> None:
+        await mine.submit(OF_HOST)
+        await other.claim_entries(limit=9)
+        assert not await mine.withdraw_entry(OF_HOST.key)
+        await other.commit(ports.Change(entry=OF_HOST.key, answer=NOTED, audit=()))
+        assert not await mine.withdraw_entry(OF_HOST.key)
+
+    async def test_of_taking_it_up_and_withdrawing_it_exactly_one_wins(
+        self, mine: store.SqlStore, other: store.SqlStore
+    ) -> None:
+        keys = [f"{number:064d}" for number in range(20)]
+        for key in keys:
+            await mine.submit(dataclasses.replace(OF_HOST, key=key))
+        withdrawn, claimed = await asyncio.gather(
+            asyncio.gather(*(mine.withdraw_entry(key) for key in keys), return_exceptions=True),
+            asyncio.gather(*(_claimed(other, limit=1) for _ in keys)),
+        )
+        gone = {key for key, was in zip(keys, withdrawn, strict=True) if was is True}
+        taken = {each.entry.key for some in claimed for each in some}
+        assert gone.isdisjoint(taken)
+        left = {each.entry.key for each in await _claimed(other, limit=99)}
+        assert gone | taken | left == set(keys)
+
+
+async def _claimed(opened: store.SqlStore, *, limit: int) -> list[ports.Claimed]:
+    """Claim, and take a busy SQLite file for one that has nothing now."""
+    try:
+        return await opened.claim_entries(limit=limit)
+    except errors.NotRecorded:
+        return []
 
 
 class TestFlows:

@@ -258,3 +258,53 @@ async def test_a_subject_that_could_not_be_read_has_no_name(desk: Desk) -> None:
     unread = dataclasses.replace(seen, flow=dataclasses.replace(seen.flow, name="", status=""))
 
     assert subject_of(unread).flow_name is None
+
+
+HOST_CAROL = Actor(team="", user="U0CAROL", login="carol")
+OPERATORS = f'{POLICY}\n[operators]\ncarol = "U0CAROL"\n'
+
+
+@pytest.mark.parametrize(
+    ("actor", "refused"),
+    [
+        (CAROL, False),  # in Slack
+        (HOST_CAROL, False),
+        (dataclasses.replace(HOST_CAROL, login="mallory"), True),
+        (dataclasses.replace(HOST_CAROL, user="U0DAVE"), True),
+    ],
+)
+async def test_a_login_counts_for_the_id_that_the_policy_gives_it(desk: Desk, actor: Actor, refused: bool) -> None:
+    desk.policy = policy_of(OPERATORS)
+    answer = desk.gate.refuse_operator(actor)
+    assert (None if answer is None else answer.why) == (Why.NOT_OPERATOR if refused else None)
+
+
+async def test_while_slack_is_away_only_an_operator_counts_as_a_member(desk: Desk) -> None:
+    desk.policy = policy_of(OPERATORS)
+    desk.directory.away = True
+    kinds = [(await desk.gate.person(actor, max_age=FRESH)).kind for actor in (HOST_CAROL, DAVE)]
+    assert kinds == [model.Kind.MEMBER, model.Kind.UNREACHABLE]
+
+
+async def test_whom_slack_knows_not_to_be_a_member_is_none_on_the_host(desk: Desk) -> None:
+    desk.policy = policy_of(OPERATORS)
+    desk.directory.kinds["U0CAROL"] = model.Kind.GUEST
+    assert (await desk.gate.person(HOST_CAROL, max_age=FRESH)).kind is model.Kind.GUEST
+
+
+@pytest.mark.parametrize(
+    ("requested_by", "decides", "refused"),
+    [
+        (dataclasses.replace(ALICE, person="W0ALICE"), HOST_CAROL, True),  # carol may be alice: nobody can say
+        (dataclasses.replace(ALICE, person="W0ALICE"), dataclasses.replace(HOST_CAROL, person="W0CAROL"), False),
+        (dataclasses.replace(ALICE, person="W0ALICE"), dataclasses.replace(HOST_CAROL, user="W0CAROL"), False),
+        (ALICE, HOST_CAROL, False),  # no Grid
+    ],
+)
+async def test_on_grid_nobody_decides_on_the_host_whose_person_is_unknown(
+    desk: Desk, requested_by: Actor, decides: Actor, refused: bool
+) -> None:
+    seen = dataclasses.replace(await desk.opened(), requester=requested_by)
+    found = await desk.gate.identify(seen, decides)
+    assert isinstance(found, model.Refuse) == refused
+    assert not isinstance(found, model.Refuse) or found.why is Why.UNREACHABLE

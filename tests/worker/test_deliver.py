@@ -49,6 +49,29 @@ async def test_a_second_telling_finds_nothing_to_do(desk: Desk) -> None:
     assert len(desk.chat.journal) == 2
 
 
+@pytest.mark.parametrize(
+    ("login", "shared", "unknown", "posted", "state"),
+    [
+        ("alice", False, False, True, State.PENDING),
+        ("alice", True, False, False, State.WITHDRAWN),
+        ("alice", False, True, False, State.PENDING),  # until Slack says who sees the channel
+        (None, True, False, True, State.PENDING),  # was asked about when it was typed in Slack
+    ],
+)
+async def test_a_card_from_the_host_is_held_to_a_channel_of_our_own(
+    desk: Desk, login: str | None, shared: bool, unknown: bool, posted: bool, state: State
+) -> None:
+    desk.policy = policy_of(f'{POLICY}\n[operators]\nalice = "U0ALICE"\n')
+    opened = await desk.opened(actor=dataclasses.replace(ALICE, login=login))
+    desk.directory.shared = {"C0INCIDENT"} if shared else set()
+    desk.directory.unknown = {"C0INCIDENT"} if unknown else set()
+
+    seen = await told(desk, opened)
+
+    assert ("post_card" in desk.chat.journal, seen.state) == (posted, state)
+    assert (seen.tell_failures > 0) == unknown
+
+
 async def test_the_card_shows_the_newest_state_and_the_trail_keeps_its_order(desk: Desk) -> None:
     opened = await desk.opened()
     await desk.take(desk.click("approve", CAROL, opened.id))

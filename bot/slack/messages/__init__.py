@@ -4,7 +4,7 @@ Nothing here does I/O, reads a clock or knows a setting.
 """
 
 from bot.slack.messages.answers import answer
-from bot.slack.messages.card import card, copy
+from bot.slack.messages.card import card, copy, outline
 from bot.slack.messages.direct import (
     checking,
     help_text,
@@ -34,6 +34,7 @@ __all__ = [
     "looking",
     "modal_not_opened",
     "not_yet",
+    "outline",
     "reading",
     "recording",
     "reply",

@@ -58,6 +58,14 @@ def card(request: Request, *, workspace_url: str) -> Message:
     return message(". ".join((first, now.spoken, *review[:1])), *parts)
 
 
+def outline(request: Request) -> str:
+    """Return what the card says in a few lines, for the host."""
+    first, now = headline(request), state.line(request, workspace_url="")
+    asked, reason = _asked(request, workspace_url="")
+    review = _review(request, workspace_url="")
+    return "\n".join((". ".join((first, now.spoken, *review[:1])), *asked.splitlines(), reason))
+
+
 def copy(link_to: CardLink, *, workspace_url: str) -> Message:
     """Return the message that replaces a copy of a card."""
     return tell(f"This copy of a card is not in use: {link(link_to, workspace_url=workspace_url)}.")

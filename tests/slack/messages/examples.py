@@ -5,7 +5,7 @@ from collections.abc import Mapping
 from typing import Any, Final
 
 from bot.commands.deliveries import Actor, Button, Verdict
-from bot.commands.verbs import Verb
+from bot.commands.verbs import Door, Verb
 from bot.lifecycle import transitions
 from bot.lifecycle.cloud_failure import CloudFailure, Fault, Halt
 from bot.lifecycle.records import (
@@ -34,6 +34,8 @@ ALICE: Final = Actor(team="T0ACME", user="U0ALICE")
 BOB: Final = Actor(team="T0ACME", user="U0BOB")
 CAROL: Final = Actor(team="T0ACME", user="U0CAROL")
 DAVE: Final = Actor(team="T0ACME", user="U0DAVE")
+HOST_ALICE: Final = Actor(team="", user="U0ALICE", login="alice")
+HOST_CAROL: Final = Actor(team="", user="U0CAROL", login="carol")
 FLOW: Final = Flow(
     flow_id="0b7e4c52-9d7f-4c0e-8a55-3f6f2f0a1b2d",
     name="main-feed",
@@ -239,7 +241,11 @@ CARDS: Final[Mapping[str, Request]] = {
     "pending many outputs": dataclasses.replace(PENDING, flow=MANY, reason=None),
     "pending dry run": DRY,
     "pending start": STARTING,
+    "pending from the host": dataclasses.replace(PENDING, requester=HOST_ALICE),
+    "pending for the host": needing(dataclasses.replace(ONE, door=Door.HOST)),
+    "pending confirmation on the host": needing(dataclasses.replace(ALONE, door=Door.HOST)),
     "approved": approved(),
+    "approved on the host": transitions.approve(PENDING, Vote(actor=HOST_CAROL, at=AT + 60), needed=1),
     "approved held up": transitions.hold_up(approved(), until=AT + 70),
     "confirmed": approved(needing(ALONE)),
     "approved while the key is locked": transitions.hold_up(approved(), until=AT + 70, trouble=KEY_LOCKED),
@@ -271,6 +277,7 @@ CARDS: Final[Mapping[str, Request]] = {
         finished(OutcomeKind.LOST, failure=TIMEOUT, look_again_at=AT + 67), at=AT + 3662
     ),
     "denied": ended(Event.DENY, ReplyKind.DENIED, actor=CAROL),
+    "denied on the host": ended(Event.DENY, ReplyKind.DENIED, actor=HOST_CAROL, reason="the backup is not up yet"),
     "denied with reason": ended(Event.DENY, ReplyKind.DENIED, actor=CAROL, reason="the backup is not up yet"),
     "denied by a pause": ended(Event.DENY, ReplyKind.DENIED, seen=approved(), reason="the console team works on it"),
     "denied by policy": ended(Event.DENY, ReplyKind.DENIED, seen=approved(), rule="freeze during the final"),
@@ -336,6 +343,8 @@ REPLIES: Final[Mapping[str, tuple[Request, Reply]]] = {
     "fell off": told(FELL),
     "fell off confirmation": told(UNCONFIRMED),
     "denied": told(CARDS["denied"]),
+    "denied on the host": told(CARDS["denied on the host"]),
+    "voted on the host": told(CARDS["approved on the host"]),
     "denied with reason": told(CARDS["denied with reason"]),
     "denied by a pause": told(CARDS["denied by a pause"]),
     "denied by policy": told(CARDS["denied by policy"]),

@@ -269,3 +269,13 @@ def test_a_vote_of_the_requester_is_not_shown_as_counting() -> None:
 def test_without_the_workspaces_address_a_person_stands_as_a_plain_id() -> None:
     message = messages.card(examples.CARDS["pending after a recent deny"], workspace_url="")
     assert "denied in the last hour, by `U0DAVE`" in limits.read(message)
+
+
+def test_the_outline_has_what_the_card_says_and_no_buttons() -> None:
+    assert messages.outline(examples.CARDS["pending for the host"]).splitlines() == [
+        "Stop `main-feed` (…1b2d) in hk: ACTIVE, 3 outputs. Approvals: 0 of 1 — waiting for `media-leads`. "
+        "Expires at <!date^1770001800^{time}|2026-02-02 03:10 UTC>",
+        "Requested by <@U0ALICE> · rule “on-call stops, a lead approves”",
+        "To be approved on the host only: `flowbot operations approve req-1`",
+        "Reason: “encoder loops since 02:50, viewers see a frozen picture”",
+    ]
