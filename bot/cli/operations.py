@@ -25,6 +25,26 @@ def operations() -> None:
     """
 
 
+def _readable(_: click.Context, __: click.Parameter, value: str | None) -> str | None:
+    """Return a text on one line, without what nobody can see, as from a modal of Slack."""
+    if value is None:
+        return None
+    from bot.commands import grammar, slack_text
+
+    text = slack_text.reason(value)
+    if not text:
+        raise click.BadParameter("is empty")
+    if len(text) > grammar.MAX_REASON:
+        raise click.BadParameter(f"is longer than {grammar.MAX_REASON} characters")
+    return text
+
+
+def _ident(_: click.Context, __: click.Parameter, value: str) -> str:
+    if not value.isascii() or not value.isprintable():
+        raise click.BadParameter("is not the id of a request")
+    return value
+
+
 def _answers(command: Callable[..., None]) -> Callable[..., None]:
     """Add the options of what waits for an answer."""
     waits = click.option(
@@ -48,8 +68,13 @@ def _asking(command: Callable[..., None]) -> Callable[..., None]:
         click.option("--project", metavar="NAME", help="The project, if there are several."),
         click.option("--dry-run", is_flag=True, help="Go through the whole gate, and change nothing in the cloud."),
         click.option("--emergency", is_flag=True, help="Skip the approvals, where the rule lets you."),
-        click.option("--name", metavar="NAME", help="The flow's name once more, which a protected flow needs."),
-        click.option("--reason", metavar="TEXT", help="Why."),
+        click.option(
+            "--name",
+            metavar="NAME",
+            callback=_readable,
+            help="The flow's name once more, which a protected flow needs.",
+        ),
+        click.option("--reason", metavar="TEXT", callback=_readable, help="Why."),
     )
     return functools.reduce(lambda wrapped, option: option(wrapped), reversed(options), _answers(command))
 
@@ -74,7 +99,7 @@ def list_(everything: bool, as_json: bool) -> None:
 
 
 @operations.command()
-@click.argument("request_id", metavar="ID")
+@click.argument("request_id", metavar="ID", callback=_ident)
 @_in_json
 def show(request_id: str, as_json: bool) -> None:
     """Show one request; exit 1 if there is none."""
@@ -107,7 +132,7 @@ def start(flow: str, **options: Any) -> None:
 
 def _button(name: str, says: str) -> None:
     @operations.command(name, help=says)
-    @click.argument("request_id", metavar="ID")
+    @click.argument("request_id", metavar="ID", callback=_ident)
     @_answers
     def command(request_id: str, as_json: bool, wait: float) -> None:
         from bot.commands.deliveries import Button
@@ -125,8 +150,8 @@ _button("check", "Read the flow now, if nobody knows what came of its call.")
 
 
 @operations.command()
-@click.argument("request_id", metavar="ID")
-@click.option("--reason", metavar="TEXT", help="Why.")
+@click.argument("request_id", metavar="ID", callback=_ident)
+@click.option("--reason", metavar="TEXT", callback=_readable, help="Why.")
 @_answers
 def deny(request_id: str, reason: str | None, as_json: bool, wait: float) -> None:
     """Deny a request."""
@@ -139,9 +164,9 @@ def deny(request_id: str, reason: str | None, as_json: bool, wait: float) -> Non
 
 
 @operations.command()
-@click.argument("request_id", metavar="ID")
+@click.argument("request_id", metavar="ID", callback=_ident)
 @click.option("--verdict", type=click.Choice(["justified", "unjustified"]), required=True)
-@click.option("--reason", metavar="TEXT", help="A comment.")
+@click.option("--reason", metavar="TEXT", callback=_readable, help="A comment.")
 @_answers
 def review(request_id: str, verdict: str, reason: str | None, as_json: bool, wait: float) -> None:
     """Review an emergency that was carried out."""

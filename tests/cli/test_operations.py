@@ -173,6 +173,14 @@ async def test_who_is_no_operator_may_look_only(child: Child, host: Host) -> Non
         ("review", "r1"),
         ("review", "r1", "--verdict", "perhaps"),
         ("nonsense",),
+        ("approve", "r\udcff"),
+        ("show", "r\udcff"),
+        ("stop", "main-\udcff"),
+        ("stop", "main-feed", "--reason", "\udcff\u200b"),
+        ("stop", "main-feed", "--reason", "x" * 501),
+        ("stop", "main-feed", "--name", "\udcff"),
+        ("deny", "r1", "--reason", "x" * 501),
+        ("review", "r1", "--verdict", "justified", "--reason", ""),
     ],
 )
 async def test_wrong_usage_is_a_2(child: Child, host: Host, arguments: tuple[str, ...]) -> None:
@@ -190,3 +198,16 @@ async def test_wrong_settings_and_an_older_database_are_a_2(child: Child, host: 
     (host.directory / "flowbot.toml").write_text("nonsense")
     code, said = await host("stop", "main-feed")
     assert (code, "flowbot.toml:1" in said) == (2, True)
+
+
+@pytest.mark.parametrize(
+    "arguments",
+    [
+        ("stop", "main-feed", "--reason", "it\u202e\nloops\udcff"),
+        ("stop", "main-feed", "--name", "main-feed\udcff"),
+        ("deny", "r1", "--reason", "not\n now\udcff"),
+        ("review", "r1", "--verdict", "justified", "--reason", "fine\udcff"),
+    ],
+)
+async def test_what_nobody_can_see_in_a_text_is_dropped(host: Host, arguments: tuple[str, ...]) -> None:
+    assert await host(*arguments, "--wait", "0.2") == (1, NEVER)
