@@ -31,6 +31,7 @@ VIEWS: Final = {
 UNUSUAL: Final = {
     *("checking", "copy", "modal_not_opened", "starting_up", "too_many", "unexpected", "unreadable"),
     *("add_reason", "review", "type_name"),
+    "outline",  # of the host
 }
 """What takes another story to be said; a new function has a part in this one, or stands here."""
 
