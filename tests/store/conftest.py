@@ -14,7 +14,7 @@ from tests import postgres
 
 DATABASES = ("sqlite", "postgresql")
 
-BUSY = 0.02
+BUSY = 0.5
 """Seconds that a test waits for a lock."""
 
 
